@@ -1,0 +1,21 @@
+/**
+ * Named points at which tests stop, delay or kill the process: the money path calls `await failpoint(name)` between any two effects.
+ * In production the function does nothing. The names are a closed list so that a test can enumerate "killed at every step".
+ */
+export const FAILPOINTS = [
+  'ingestion.beforeBatch',
+  'ingestion.afterUpdatesStored',
+  'ingestion.afterEffectsBeforeCommit',
+  'ingestion.afterCommit',
+  'eventLog.beforeSequence',
+  'eventLog.afterSequence',
+] as const;
+
+export type FailpointName = (typeof FAILPOINTS)[number];
+
+/** Resolves when the caller may go on; may throw, or never return at all, when a test has armed the name. */
+export type Failpoint = (name: FailpointName) => Promise<void>;
+
+export const noFailpoints: Failpoint = async () => {
+  // Nothing is armed outside tests.
+};
