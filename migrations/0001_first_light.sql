@@ -181,7 +181,7 @@ CREATE INDEX transfer_instruction_open ON transfer_instruction (treasury_id, exe
 CREATE TABLE account (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   network_id smallint NOT NULL REFERENCES network,
-  kind       text NOT NULL CHECK (kind IN ('CUSTOMER', 'TREASURY', 'UNATTRIBUTED', 'UNEXPLAINED', 'FEES', 'HOUSE', 'BETWEEN_TREASURIES')),
+  kind       text NOT NULL CHECK (kind IN ('CUSTOMER', 'TREASURY', 'UNATTRIBUTED', 'UNEXPLAINED', 'FEES', 'HOUSE', 'IN_TRANSIT', 'BETWEEN_TREASURIES')),
   owner      text NOT NULL,                        -- '' for the house's accounts
   UNIQUE (network_id, kind, owner)
 );

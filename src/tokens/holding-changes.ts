@@ -1,0 +1,141 @@
+/** Which holdings of a party a transaction created and consumed: the part of a transaction that no claim can bend. */
+import type { CreatedEvent, Event } from '../gen/com/daml/ledger/api/v2/event.ts';
+import { type Amount, amountOf, sumAmounts } from './amount.ts';
+import type { Instrument } from './transfer-record.ts';
+import { DecodeError, qualifiedName } from './value.ts';
+import { type HoldingView, holdingView, isSignedByAdmin } from './views.ts';
+
+export type HoldingCreated = HoldingView & { readonly contractId: string; readonly template: string };
+export type KnownHolding = { readonly instrument: Instrument; readonly amount: Amount };
+
+/** Something an operator should look at; it touched no balance. */
+export type Anomaly = {
+  readonly code: 'UNSIGNED_HOLDING' | 'UNSIGNED_OFFER' | 'UNREADABLE_VIEW';
+  readonly contractId: string;
+};
+
+/** One holding gained or lost. `delta` is positive for a created one, negative for a consumed one. */
+type HoldingChange = {
+  readonly nodeId: number;
+  readonly contractId: string;
+  readonly instrument: Instrument;
+  readonly delta: bigint;
+};
+
+export type HoldingChanges = {
+  readonly created: readonly HoldingCreated[];
+  /** Contract ids, in the order of their ends. */
+  readonly archived: readonly string[];
+  /** The instruments of the changes between two node ids, both inclusive, that nobody has taken yet; in order of appearance. */
+  instrumentsIn(from: number, to: number): readonly Instrument[];
+  /** Takes the changes of one instrument in that range and returns their sum. A change can be taken once: that is why nothing counts twice. */
+  take(from: number, to: number, instrument: Instrument): Amount;
+  /** What nobody took: per instrument the node id of the first change and the sum, where it is not zero. */
+  untaken(): readonly { readonly nodeId: number; readonly instrument: Instrument; readonly delta: Amount }[];
+};
+
+/**
+ * @param events in pre-order.
+ * @param knownHolding the party's holdings of earlier updates.
+ * @throws DecodeError when a contract that the party signed has a Holding view that cannot be read.
+ */
+export function holdingChanges(
+  events: readonly Event[],
+  party: string,
+  knownHolding: (contractId: string) => KnownHolding | undefined,
+  report: (anomaly: Anomaly) => void,
+): HoldingChanges {
+  const created = new Map<string, HoldingCreated>();
+  const archived: string[] = [];
+  let open: HoldingChange[] = [];
+
+  for (const { event } of events) {
+    if (event?.$case === 'created') {
+      const holding = ownHolding(event.value, party, report);
+      if (holding === undefined) continue;
+      created.set(holding.contractId, holding);
+      open.push({ ...changeOf(event.value.nodeId, holding.contractId, holding), delta: holding.amount });
+    } else if (event?.$case === 'exercised' && event.value.consuming) {
+      const { contractId, nodeId } = event.value;
+      const holding = created.get(contractId) ?? knownHolding(contractId);
+      if (holding === undefined) continue;
+      archived.push(contractId);
+      open.push({ ...changeOf(nodeId, contractId, holding), delta: -holding.amount });
+    }
+  }
+
+  const within = (from: number, to: number) => open.filter(({ nodeId }) => from <= nodeId && nodeId <= to);
+  return {
+    created: [...created.values()],
+    archived,
+    instrumentsIn: (from, to) => distinctInstruments(within(from, to)),
+    take: (from, to, instrument) => {
+      const taken = new Set(within(from, to).filter((change) => isSameInstrument(change.instrument, instrument)));
+      open = open.filter((change) => !taken.has(change));
+      return sumOf([...taken]);
+    },
+    untaken: () =>
+      distinctInstruments(open).flatMap((instrument) => {
+        const changes = open.filter((change) => isSameInstrument(change.instrument, instrument));
+        const [first] = changes;
+        const delta = sumOf(changes);
+        return first === undefined || delta === 0n ? [] : [{ nodeId: first.nodeId, instrument, delta }];
+      }),
+  };
+}
+
+/** The holding that `event` creates for `party`; `undefined` where it is another's, none, or not signed by the admin it names. */
+function ownHolding(
+  event: CreatedEvent,
+  party: string,
+  report: (anomaly: Anomaly) => void,
+): HoldingCreated | undefined {
+  const view = readableView(event, party, holdingView, report);
+  if (view === undefined || view.owner !== party) return undefined;
+  if (!isSignedByAdmin(event, view.instrument)) {
+    report({ code: 'UNSIGNED_HOLDING', contractId: event.contractId });
+    return undefined;
+  }
+  return { ...view, contractId: event.contractId, template: `${event.packageName}:${qualifiedName(event.templateId)}` };
+}
+
+/**
+ * Reads a view of `event`. Anybody can show us a contract whose view fails, so that alone must not stop the stream; but where the party itself
+ * signed the contract, its balance is in doubt and the error goes up.
+ */
+export function readableView<T>(
+  event: CreatedEvent,
+  party: string,
+  read: (event: CreatedEvent) => T | undefined,
+  report: (anomaly: Anomaly) => void,
+): T | undefined {
+  try {
+    return read(event);
+  } catch (error) {
+    if (!(error instanceof DecodeError) || event.signatories.includes(party)) throw error;
+    report({ code: 'UNREADABLE_VIEW', contractId: event.contractId });
+    return undefined;
+  }
+}
+
+export function isSameInstrument(left: Instrument, right: Instrument): boolean {
+  return left.admin === right.admin && left.id === right.id;
+}
+
+function changeOf(
+  nodeId: number,
+  contractId: string,
+  holding: { readonly instrument: Instrument },
+): Omit<HoldingChange, 'delta'> {
+  return { nodeId, contractId, instrument: holding.instrument };
+}
+
+function sumOf(changes: readonly HoldingChange[]): Amount {
+  return amountOf(sumAmounts(changes.map((change) => change.delta)));
+}
+
+function distinctInstruments(changes: readonly HoldingChange[]): readonly Instrument[] {
+  return changes
+    .map((change) => change.instrument)
+    .filter((instrument, index, all) => all.findIndex((other) => isSameInstrument(other, instrument)) === index);
+}

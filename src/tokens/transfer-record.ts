@@ -1,0 +1,87 @@
+/** The standard's `Transfer` record: what an offer, a factory call and a registry's transfer rule carry, and half of a proof of transfer. */
+import type { Micros } from '../env/clock.ts';
+import type { Value } from '../gen/com/daml/ledger/api/v2/value.ts';
+import { type Amount, formatAmount } from './amount.ts';
+import {
+  field,
+  readContractId,
+  readDecimal,
+  readList,
+  readParty,
+  readRecord,
+  readText,
+  readTextMap,
+  readTime,
+  required,
+} from './value.ts';
+
+/** An instrument is its admin and its id; the same id under another admin is another instrument. */
+export type Instrument = { readonly admin: string; readonly id: string };
+
+export type TransferRecord = {
+  readonly sender: string;
+  readonly receiver: string;
+  readonly amount: Amount;
+  readonly instrument: Instrument;
+  readonly requestedAt: Micros;
+  /** Exclusive: at this time it is too late. */
+  readonly executeBefore: Micros;
+  readonly inputHoldings: readonly string[];
+  readonly meta: ReadonlyMap<string, string>;
+};
+
+/** @throws DecodeError when the record lacks a field or has one of another type. */
+export function readInstrument(value: Value | undefined): Instrument {
+  const record = readRecord(value);
+  return {
+    admin: required(readParty(field(record, 'admin')), 'instrumentId.admin'),
+    id: required(readText(field(record, 'id')), 'instrumentId.id'),
+  };
+}
+
+/** The `values` of a `Metadata` record; empty when there is none. */
+export function readMetadata(value: Value | undefined): ReadonlyMap<string, string> {
+  return readTextMap(field(readRecord(value), 'values'));
+}
+
+/** @throws DecodeError when a mandatory field is missing or of another type. */
+export function readTransfer(value: Value | undefined): TransferRecord {
+  const record = required(readRecord(value), 'transfer');
+  return {
+    sender: required(readParty(field(record, 'sender')), 'transfer.sender'),
+    receiver: required(readParty(field(record, 'receiver')), 'transfer.receiver'),
+    amount: required(readDecimal(field(record, 'amount')), 'transfer.amount'),
+    instrument: readInstrument(field(record, 'instrumentId')),
+    requestedAt: required(readTime(field(record, 'requestedAt')), 'transfer.requestedAt'),
+    executeBefore: required(readTime(field(record, 'executeBefore')), 'transfer.executeBefore'),
+    inputHoldings: (readList(field(record, 'inputHoldingCids')) ?? []).map((cid) =>
+      required(readContractId(cid), 'input holding'),
+    ),
+    meta: readMetadata(field(record, 'meta')),
+  };
+}
+
+/** JSON of the record with the standard's own field names, times in microseconds: stored for ever, since participants prune. */
+export type TransferJson = {
+  readonly sender: string;
+  readonly receiver: string;
+  readonly amount: string;
+  readonly instrumentId: Instrument;
+  readonly requestedAt: string;
+  readonly executeBefore: string;
+  readonly inputHoldingCids: readonly string[];
+  readonly meta: { readonly values: Readonly<Record<string, string>> };
+};
+
+export function transferToJson(transfer: TransferRecord): TransferJson {
+  return {
+    sender: transfer.sender,
+    receiver: transfer.receiver,
+    amount: formatAmount(transfer.amount),
+    instrumentId: transfer.instrument,
+    requestedAt: transfer.requestedAt.toString(),
+    executeBefore: transfer.executeBefore.toString(),
+    inputHoldingCids: transfer.inputHoldings,
+    meta: { values: Object.fromEntries(transfer.meta) },
+  };
+}

@@ -1,0 +1,398 @@
+/**
+ * What one transaction, as one treasury party sees it, means in money. Pure: the same transaction and the same knowledge give the same
+ * effects, on any participant and at any rebuild.
+ *
+ * Two sources are kept apart. *How much* moved is read from holdings alone (`holding-changes.ts`): contracts with a Holding view that the
+ * instrument's admin signed and the party owns, created and consumed. *What it was* (a deposit, by whom, with which memo) is read from the
+ * exercises around them, and only from those that can be believed. So whatever a hostile transaction claims of itself, the sum of all movements
+ * equals the change of the holdings: what no believed claim explains becomes a movement of its own, `UNEXPLAINED`.
+ *
+ * Exercises are read in pre-order. One that is believed explains its whole subtree, which is then not entered: the old Canton Coin tree repeats
+ * the transfer in a nested exercise, and counting both would credit twice. Any other exercise is a wrapper, and its children are read.
+ */
+import type { CreatedEvent, Event, ExercisedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
+import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
+import { type Amount, amountOf, ZERO } from './amount.ts';
+import { type Claim, claimOf, isPinned } from './exercises.ts';
+import {
+  type Anomaly,
+  type HoldingChanges,
+  type HoldingCreated,
+  holdingChanges,
+  isSameInstrument,
+  type KnownHolding,
+  readableView,
+} from './holding-changes.ts';
+import { transferId } from './ids.ts';
+import { META_REASON } from './standard.ts';
+import type { Instrument, TransferRecord } from './transfer-record.ts';
+import { type InstructionView, instructionView, isSignedByAdmin } from './views.ts';
+
+export type Direction = 'IN' | 'OUT' | 'SELF';
+export type TransferKind = 'DIRECT' | 'OFFER' | 'MERGE' | 'MINT' | 'BURN' | 'UNEXPLAINED';
+export type FinalStatus = 'COMPLETED' | 'REJECTED' | 'WITHDRAWN' | 'EXPIRED' | 'FAILED';
+export type InstructionEnd = 'ACCEPTED' | 'REJECTED' | 'WITHDRAWN' | 'EXPIRED' | 'REPLACED' | 'FAILED';
+
+/** An offer of an earlier update that the party takes part in, open or ended. */
+export type KnownInstruction = { readonly transferId: string; readonly instrument: Instrument };
+
+/** What must be known of earlier updates to read the next one. */
+export type Known = {
+  holding(contractId: string): KnownHolding | undefined;
+  instruction(contractId: string): KnownInstruction | undefined;
+};
+
+/** A transfer seen for the first time. `rank` counts the party's movements in the update, in pre-order from 0. */
+export type Movement = {
+  readonly id: string;
+  readonly rank: number;
+  readonly kind: TransferKind;
+  readonly direction: Direction;
+  readonly status: 'PENDING' | FinalStatus;
+  readonly instrument: Instrument;
+  /** Never negative. */
+  readonly amount: Amount;
+  /** What the party's holdings gained by it in this update; negative where they lost. */
+  readonly holdingsDelta: Amount;
+  readonly counterparty: string | null;
+  readonly memo: string | null;
+  readonly transfer: TransferRecord | null;
+};
+
+/** What became of a transfer that was pending: its end, or (still PENDING) a further step of it. */
+export type Progress = {
+  readonly transferId: string;
+  readonly status: 'PENDING' | FinalStatus;
+  /** What the party's holdings gained by it in this update. */
+  readonly holdingsDelta: Amount;
+};
+
+export type InstructionOpened = {
+  readonly contractId: string;
+  readonly originalContractId: string;
+  readonly transferId: string;
+  readonly direction: Direction;
+  readonly transfer: TransferRecord;
+};
+
+export type InstructionEnded = { readonly contractId: string; readonly status: InstructionEnd };
+
+export type UpdateEffects = {
+  readonly holdingsCreated: readonly HoldingCreated[];
+  /** Contract ids: holdings of earlier updates and ones created in this very update. */
+  readonly holdingsArchived: readonly string[];
+  readonly movements: readonly Movement[];
+  readonly progress: readonly Progress[];
+  readonly instructionsOpened: readonly InstructionOpened[];
+  readonly instructionsEnded: readonly InstructionEnded[];
+  readonly anomalies: readonly Anomaly[];
+};
+
+type DraftMovement = Omit<Movement, 'id' | 'rank'> & { readonly nodeId: number; readonly instruction?: string };
+type Offer = { readonly nodeId: number; readonly contractId: string; readonly view: InstructionView };
+type Ending = InstructionEnded & { readonly transferStatus: 'PENDING' | FinalStatus; readonly holdingsDelta: Amount };
+
+/**
+ * @param transaction as received: LEDGER_EFFECTS shape, the party's wildcard, the interface views of the standard, verbose.
+ * @param party whose effects are asked for; what other parties own in the same tree is ignored.
+ * @throws DecodeError when a contract that the party itself signed cannot be read: then its balance is in doubt.
+ */
+export function effectsOf(transaction: Transaction, party: string, known: Known): UpdateEffects {
+  const events = [...transaction.events].sort((left, right) => nodeIdOf(left) - nodeIdOf(right));
+  const anomalies: Anomaly[] = [];
+  const report = (anomaly: Anomaly) => void anomalies.push(anomaly);
+  const changes = holdingChanges(events, party, (contractId) => known.holding(contractId), report);
+  const offers = createdIn(events).flatMap((event) => ownOffer(event, party, report) ?? []);
+
+  const read = readExercises(events, party, changes, offers, known);
+  const movements = [
+    ...read.movements,
+    ...newOffers(offers, party, known, read.pendingDeltas),
+    ...changes.untaken().map(unexplained),
+  ]
+    .sort((left, right) => left.nodeId - right.nodeId)
+    .map((draft, rank) => ({ ...draft, rank, id: transferId(party, transaction.updateId, rank) }));
+
+  const transferOf = (contractId: string): string | undefined => {
+    const original = offers.find((offer) => offer.contractId === contractId)?.view.originalInstruction;
+    return (
+      known.instruction(original ?? contractId)?.transferId ??
+      movements.find((movement) => movement.instruction === contractId)?.id
+    );
+  };
+  return {
+    holdingsCreated: changes.created,
+    holdingsArchived: changes.archived,
+    movements: movements.map(({ nodeId: _nodeId, instruction: _instruction, ...movement }) => movement),
+    progress: read.endings.flatMap(({ contractId, transferStatus, holdingsDelta }) => {
+      const id = transferOf(contractId);
+      return id === undefined ? [] : [{ transferId: id, status: transferStatus, holdingsDelta }];
+    }),
+    instructionsOpened: offers.flatMap(({ contractId, view }) => {
+      const id = transferOf(contractId);
+      if (id === undefined) return [];
+      const originalContractId = view.originalInstruction ?? contractId;
+      return [
+        {
+          contractId,
+          originalContractId,
+          transferId: id,
+          direction: directionOf(view.transfer, party),
+          transfer: view.transfer,
+        },
+      ];
+    }),
+    instructionsEnded: read.endings.map(({ contractId, status }) => ({ contractId, status })),
+    anomalies,
+  };
+}
+
+/** Walks the exercises and lets each believed claim take the holding changes of its subtree. */
+function readExercises(
+  events: readonly Event[],
+  party: string,
+  changes: HoldingChanges,
+  offers: readonly Offer[],
+  known: Known,
+): {
+  movements: DraftMovement[];
+  endings: Ending[];
+  /** What the holdings lost or gained when an offer of ours was made, by the offer's contract id. */
+  pendingDeltas: Map<string, Amount>;
+} {
+  const movements: DraftMovement[] = [];
+  const endings: Ending[] = [];
+  const pendingDeltas = new Map<string, Amount>();
+  const instrumentOfOffer = (contractId: string): Instrument | undefined =>
+    known.instruction(contractId)?.instrument ??
+    offers.find((offer) => offer.contractId === contractId)?.view.transfer.instrument;
+  let explainedUntil = -1;
+
+  for (const exercise of exercisedIn(events)) {
+    const { nodeId: from, lastDescendantNodeId: to } = exercise;
+    const offered = exercise.consuming ? instrumentOfOffer(exercise.contractId) : undefined;
+    if (offered !== undefined) {
+      // The end of an offer counts wherever it stands; inside an explained subtree its holdings are already taken.
+      endings.push(endingOf(exercise, changes.take(from, to, offered)));
+      explainedUntil = Math.max(explainedUntil, to);
+    } else if (from > explainedUntil) {
+      const explained = explain(exercise, claimOf(exercise), party, changes, offers, pendingDeltas);
+      if (explained === null) continue;
+      movements.push(...explained);
+      explainedUntil = to;
+    }
+  }
+  return { movements, endings, pendingDeltas };
+}
+
+/** The movements that a claim explains, or `null` where it cannot be believed or says nothing of money: its children are read then. */
+function explain(
+  exercise: ExercisedEvent,
+  claim: Claim | undefined,
+  party: string,
+  changes: HoldingChanges,
+  offers: readonly Offer[],
+  pendingDeltas: Map<string, Amount>,
+): DraftMovement[] | null {
+  if (claim === undefined) return null;
+  const { nodeId, lastDescendantNodeId } = exercise;
+  const touched = changes.instrumentsIn(nodeId, lastDescendantNodeId);
+  const believable = touched.filter((instrument) => isBelieved(exercise, instrument, party));
+  const take = (instrument: Instrument) => changes.take(nodeId, lastDescendantNodeId, instrument);
+
+  switch (claim.kind) {
+    case 'FACTORY':
+    case 'RULE': {
+      const { transfer } = claim;
+      if (!believable.some((instrument) => isSameInstrument(instrument, transfer.instrument))) return null;
+      if (claim.kind === 'FACTORY' && claim.output.kind === 'PENDING') {
+        const { instruction } = claim.output;
+        const offer = offers.find(({ contractId }) => contractId === instruction);
+        if (offer === undefined) return null;
+        pendingDeltas.set(offer.contractId, take(transfer.instrument));
+        return [];
+      }
+      const holdingsDelta = take(transfer.instrument);
+      const failed = claim.kind === 'FACTORY' && claim.output.kind === 'FAILED';
+      return [{ ...transferMovement(transfer, party, holdingsDelta), nodeId, status: failed ? 'FAILED' : 'COMPLETED' }];
+    }
+    case 'INSTRUCTION':
+      // An offer from before the history we have: what it moved is known, its terms are not.
+      if (believable.length === 0) return null;
+      return believable.map((instrument) => ({
+        ...labelledMovement('OFFER', instrument, take(instrument)),
+        nodeId,
+      }));
+    case 'LABELLED':
+      if (touched.length === 0 || believable.length < touched.length) return null;
+      return labelled(claim, believable, take)?.map((movement) => ({ ...movement, nodeId })) ?? null;
+  }
+}
+
+/**
+ * Whether an exercise may say what the party's own holdings of `instrument` were moved for: when the party or the instrument's admin acted in
+ * it, or when the contract is one of a package whose code is known to tell the truth. The memo of a wrapper by anybody else is not believed.
+ */
+function isBelieved(exercise: ExercisedEvent, instrument: Instrument, party: string): boolean {
+  return (
+    exercise.actingParties.includes(party) || exercise.actingParties.includes(instrument.admin) || isPinned(exercise)
+  );
+}
+
+function labelled(
+  claim: Extract<Claim, { kind: 'LABELLED' }>,
+  instruments: readonly Instrument[],
+  take: (instrument: Instrument) => Amount,
+): Omit<DraftMovement, 'nodeId'>[] | null {
+  switch (claim.txKind) {
+    case 'transfer':
+      return instruments.map((instrument) => ({
+        ...labelledMovement('DIRECT', instrument, take(instrument)),
+        memo: claim.memo,
+        counterparty: claim.sender,
+      }));
+    case 'mint':
+      return instruments.map((instrument) => labelledMovement('MINT', instrument, take(instrument)));
+    case 'burn':
+    case 'expire-dust':
+      return instruments.map((instrument) => labelledMovement('BURN', instrument, take(instrument)));
+    case 'merge-split':
+      return instruments.map((instrument) => labelledMovement('MERGE', instrument, take(instrument)));
+    default:
+      // 'unlock' moves nothing; a kind that a later standard adds must not stop the stream. Children are read.
+      return null;
+  }
+}
+
+/** A movement of which only the change of the holdings is known. */
+function labelledMovement(
+  kind: TransferKind,
+  instrument: Instrument,
+  holdingsDelta: Amount,
+): Omit<DraftMovement, 'nodeId'> {
+  return {
+    kind: kind === 'DIRECT' && holdingsDelta === 0n ? 'MERGE' : kind,
+    direction: holdingsDelta > 0n ? 'IN' : holdingsDelta < 0n ? 'OUT' : 'SELF',
+    status: 'COMPLETED',
+    instrument,
+    amount: absolute(holdingsDelta),
+    holdingsDelta,
+    counterparty: null,
+    memo: null,
+    transfer: null,
+  };
+}
+
+/** A one-step transfer whose terms are known. What came in is the holdings' word; what went out is the order's, and the rest a fee. */
+function transferMovement(
+  transfer: TransferRecord,
+  party: string,
+  holdingsDelta: Amount,
+): Omit<DraftMovement, 'nodeId' | 'status'> {
+  const direction = directionOf(transfer, party);
+  return {
+    kind: direction === 'SELF' ? 'MERGE' : 'DIRECT',
+    direction,
+    instrument: transfer.instrument,
+    amount: direction === 'IN' ? absolute(holdingsDelta) : transfer.amount,
+    holdingsDelta,
+    counterparty: counterpartyOf(transfer, direction),
+    memo: transfer.meta.get(META_REASON) ?? null,
+    transfer,
+  };
+}
+
+/** A pending transfer for each new offer; one that continues a known offer under a new contract starts none. */
+function newOffers(
+  offers: readonly Offer[],
+  party: string,
+  known: Known,
+  pendingDeltas: ReadonlyMap<string, Amount>,
+): DraftMovement[] {
+  return offers
+    .filter(
+      ({ view }) => view.originalInstruction === null || known.instruction(view.originalInstruction) === undefined,
+    )
+    .map(({ nodeId, contractId, view: { transfer } }) => {
+      const direction = directionOf(transfer, party);
+      return {
+        nodeId,
+        instruction: contractId,
+        kind: 'OFFER',
+        direction,
+        status: 'PENDING',
+        instrument: transfer.instrument,
+        amount: transfer.amount,
+        holdingsDelta: pendingDeltas.get(contractId) ?? ZERO,
+        counterparty: counterpartyOf(transfer, direction),
+        memo: transfer.meta.get(META_REASON) ?? null,
+        transfer,
+      };
+    });
+}
+
+function unexplained(rest: { nodeId: number; instrument: Instrument; delta: Amount }): DraftMovement {
+  return { ...labelledMovement('UNEXPLAINED', rest.instrument, rest.delta), nodeId: rest.nodeId };
+}
+
+/** How an offer ended. An end outside the standard's choices is a failure that we cannot read. */
+function endingOf(exercise: ExercisedEvent, holdingsDelta: Amount): Ending {
+  const { contractId } = exercise;
+  const claim = claimOf(exercise);
+  const end = (status: InstructionEnd & FinalStatus): Ending => ({
+    contractId,
+    status,
+    transferStatus: status,
+    holdingsDelta,
+  });
+  if (claim?.kind !== 'INSTRUCTION') return end('FAILED');
+  if (claim.output.kind === 'PENDING')
+    return { contractId, status: 'REPLACED', transferStatus: 'PENDING', holdingsDelta };
+  if (claim.output.kind === 'COMPLETED')
+    return { contractId, status: 'ACCEPTED', transferStatus: 'COMPLETED', holdingsDelta };
+  switch (claim.choice) {
+    case 'REJECT':
+      return end('REJECTED');
+    case 'WITHDRAW':
+      return end('WITHDRAWN');
+    case 'UPDATE':
+      return end('EXPIRED');
+    case 'ACCEPT':
+      return end('FAILED');
+  }
+}
+
+function ownOffer(event: CreatedEvent, party: string, report: (anomaly: Anomaly) => void): Offer | undefined {
+  const view = readableView(event, party, instructionView, report);
+  if (view === undefined || (view.transfer.sender !== party && view.transfer.receiver !== party)) return undefined;
+  if (!isSignedByAdmin(event, view.transfer.instrument)) {
+    report({ code: 'UNSIGNED_OFFER', contractId: event.contractId });
+    return undefined;
+  }
+  return { nodeId: event.nodeId, contractId: event.contractId, view };
+}
+
+function directionOf(transfer: TransferRecord, party: string): Direction {
+  if (transfer.sender === transfer.receiver) return 'SELF';
+  return transfer.receiver === party ? 'IN' : 'OUT';
+}
+
+function counterpartyOf(transfer: TransferRecord, direction: Direction): string | null {
+  return direction === 'SELF' ? null : direction === 'IN' ? transfer.sender : transfer.receiver;
+}
+
+function absolute(amount: Amount): Amount {
+  return amountOf(amount < 0n ? -amount : amount);
+}
+
+function nodeIdOf({ event }: Event): number {
+  return event?.value.nodeId ?? -1;
+}
+
+function createdIn(events: readonly Event[]): CreatedEvent[] {
+  return events.flatMap(({ event }) => (event?.$case === 'created' ? [event.value] : []));
+}
+
+function exercisedIn(events: readonly Event[]): ExercisedEvent[] {
+  return events.flatMap(({ event }) => (event?.$case === 'exercised' ? [event.value] : []));
+}
