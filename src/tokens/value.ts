@@ -25,7 +25,7 @@ function read<C extends Case>(value: Value | undefined, wanted: C): SumOf<C>['va
   const sum = value?.sum;
   if (sum === undefined) return undefined;
   if (sum.$case !== wanted) throw new DecodeError(`Expected a ${wanted}, found a ${sum.$case}.`);
-  return (sum as SumOf<C>).value; // The comparison above is the proof; the compiler cannot follow it through the type parameter.
+  return sum.value as SumOf<C>['value']; // The comparison above is the proof; the compiler cannot follow it through the type parameter.
 }
 
 export const readText = (value: Value | undefined): string | undefined => read(value, 'text');
