@@ -17,15 +17,15 @@ export class DecodeError extends PermanentError {
 }
 
 type Sum = NonNullable<Value['sum']>;
-type Case = Sum['$case'];
-type SumOf<C extends Case> = Extract<Sum, { $case: C }>;
+/** What each case of a value carries. */
+type Payloads = { [S in Sum as S['$case']]: S['value'] };
 
 /** The payload of `value` if it is of the case asked for; `undefined` if there is no value. @throws DecodeError on another case. */
-function read<C extends Case>(value: Value | undefined, wanted: C): SumOf<C>['value'] | undefined {
+function read<C extends keyof Payloads>(value: Value | undefined, wanted: C): Payloads[C] | undefined {
   const sum = value?.sum;
   if (sum === undefined) return undefined;
   if (sum.$case !== wanted) throw new DecodeError(`Expected a ${wanted}, found a ${sum.$case}.`);
-  return sum.value as SumOf<C>['value']; // The comparison above is the proof; the compiler cannot follow it through the type parameter.
+  return sum.value as Payloads[C]; // The comparison is the proof; the compiler cannot follow it through the type parameter.
 }
 
 export const readText = (value: Value | undefined): string | undefined => read(value, 'text');
