@@ -1,0 +1,190 @@
+/**
+ * Reading the event log, for any number of subscribers at the cost of one: a single loop follows the log and keeps its newest events in a
+ * bounded ring; subscribers pull from there.
+ *
+ * A subscriber holds its position and at most one bounded page, nothing is pushed to it: a slow one costs no memory and drops nothing.
+ * Positions are dense, so "is everything after my position in the ring?" is one comparison, and the change from reading pages of the
+ * database to reading the ring has neither gap nor overlap. Subscribers that wait are woken by the loop and never poll.
+ */
+import type { Clock } from '../env/clock.ts';
+import { PermanentError } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+import type { Database } from './connection.ts';
+import { checkEventPoint, type EventPoint, parseEventCursor } from './event-cursor.ts';
+import { LOG_CHANNEL } from './event-log.ts';
+import { type LogEvent, readEvents, readEventsOfTypes, readLogEnd } from './event-page.ts';
+import { createEventRing } from './event-ring.ts';
+import { interruptible } from './interruptible.ts';
+import type { Notifications } from './notifications.ts';
+import { createWakeUp, runPollingLoop } from './polling-loop.ts';
+import { createTurnstile } from './turnstile.ts';
+
+export type EventSubscription = {
+  /** Everything after this position, 0 for all. Checked beforehand with {@link EventTail.pointAfter}. */
+  readonly after: bigint;
+  /** Only these types; not given: all. */
+  readonly types?: readonly string[];
+};
+
+/** Ended by its `return()`, also while it waits. */
+export type Events = AsyncGenerator<LogEvent, void, undefined>;
+
+export type EventTail = {
+  /** Follows the log until the signal aborts. @throws as runPollingLoop does, and PermanentError EVENT_LOG_REPLACED. */
+  run(): Promise<void>;
+  /** The newest event this process has seen. Another process may be a moment ahead. */
+  head(): EventPoint;
+  /**
+   * Where to start reading: after the cursor, or at the present end of the log when there is none.
+   * @throws CursorError; asks the database before it calls a cursor ahead, since another process may have seen more than this one.
+   */
+  pointAfter(cursor: string | null): Promise<EventPoint>;
+  /** Events in order, each once. Ends, without an error, when the tail's signal aborts; throws when a page cannot be read. */
+  subscribe(subscription: EventSubscription): Events;
+  /** What is held right now, for gauges and tests. */
+  stats(): {
+    readonly ringCount: number;
+    readonly ringBytes: number;
+    readonly waiting: number;
+    readonly pagesRead: number;
+  };
+};
+
+export type EventTailOptions = {
+  readonly db: Database;
+  readonly notifications: Notifications;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Events kept. Default 10,000: five minutes of a busy exchange, enough for a deploy to reconnect without touching the database. */
+  readonly ringCountMax?: number;
+  /** Bytes of payload kept. Default 16 MiB. */
+  readonly ringBytesMax?: number;
+};
+
+/** 250 ms: what a lost hint costs at most. */
+const POLL_MS = 250;
+/** Rows per pass of the loop. */
+const TAIL_PAGE_MAX = 1_000;
+/** Rows a subscriber that is behind holds: small, since a thousand of them may be. */
+const PAGE_SIZE_MAX = 100;
+/** Pages read at the same time for all subscribers together: a reconnect storm queues here and leaves the pool to others. */
+const PAGES_AT_ONCE_MAX = 4;
+
+/** Reads where the log ends; from there on {@link EventTail.run} follows it. */
+export async function openEventTail(options: EventTailOptions): Promise<EventTail> {
+  const {
+    db,
+    notifications,
+    clock,
+    random,
+    logger,
+    signal,
+    ringCountMax = 10_000,
+    ringBytesMax = 16 * 1024 * 1024,
+  } = options;
+  const { epoch, head: firstHead } = await readLogEnd(db);
+  const ring = createEventRing<LogEvent>({ head: firstHead, countMax: ringCountMax, bytesMax: ringBytesMax });
+  const waiters = new Set<() => void>();
+  const turnstile = createTurnstile(PAGES_AT_ONCE_MAX);
+  let pagesRead = 0;
+
+  const wakeAll = (): void => {
+    for (const wake of [...waiters]) wake();
+  };
+  signal.addEventListener('abort', wakeAll, { once: true });
+
+  async function follow(): Promise<boolean> {
+    const end = await readLogEnd(db);
+    if (end.epoch !== epoch || end.head < ring.head()) {
+      throw new PermanentError('EVENT_LOG_REPLACED', 'The event log is not the one this process started with.', {
+        epoch: end.epoch,
+        head: end.head,
+        epochBefore: epoch,
+        headBefore: ring.head(),
+      });
+    }
+    if (end.head === ring.head()) return false;
+    // A later snapshot than that of the end: everything up to it is visible, and nothing beyond is asked for.
+    const rows = await readEvents(db, { after: ring.head(), upTo: end.head, limit: TAIL_PAGE_MAX });
+    for (const row of rows) ring.push(row.event, row.bytes);
+    wakeAll();
+    return ring.head() < end.head;
+  }
+
+  /** Resolves when the head has moved past `position` or one of the signals aborted. */
+  async function waitPast(position: bigint, subscriber: AbortSignal): Promise<void> {
+    while (ring.head() <= position && !signal.aborted && !subscriber.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const wake = (): void => resolve();
+      waiters.add(wake);
+      subscriber.addEventListener('abort', wake, { once: true });
+      await promise;
+      subscriber.removeEventListener('abort', wake);
+      waiters.delete(wake);
+    }
+  }
+
+  async function* read(after: bigint, types: readonly string[] | null, subscriber: AbortSignal): Events {
+    const wanted = types === null ? null : new Set(types);
+    const isOver = (): boolean => signal.aborted || subscriber.aborted;
+    let position = after;
+    while (!isOver()) {
+      if (position >= ring.head()) {
+        await waitPast(position, subscriber);
+      } else if (ring.covers(position)) {
+        const event = ring.after(position);
+        position = event.position;
+        if (wanted === null || wanted.has(event.type)) yield event;
+      } else {
+        const upTo = ring.head();
+        const page = { after: position, upTo, limit: PAGE_SIZE_MAX };
+        const rows = await turnstile.pass(subscriber, async () => {
+          pagesRead++;
+          return await (types === null ? readEvents(db, page) : readEventsOfTypes(db, types, page));
+        });
+        if (rows === null) return;
+        for (const { event } of rows) {
+          position = event.position;
+          yield event;
+          if (isOver()) return;
+        }
+        // A page that is not full has seen everything up to `upTo`, also where nothing matched.
+        if (rows.length < PAGE_SIZE_MAX) position = upTo;
+      }
+    }
+  }
+
+  return {
+    head: () => ({ epoch, position: ring.head() }),
+    stats: () => ({ ...ring.size(), waiting: waiters.size, pagesRead }),
+    subscribe: ({ after, types }) => interruptible((ended) => read(after, types ?? null, ended)),
+    pointAfter: async (cursor) => {
+      if (cursor === null) return { epoch, position: ring.head() };
+      const point = parseEventCursor(cursor);
+      const isAheadOfUs = point.epoch === epoch && point.position > ring.head();
+      checkEventPoint(point, isAheadOfUs ? await readLogEnd(db) : { epoch, head: ring.head() });
+      return point;
+    },
+    run: async () => {
+      const wakeUp = createWakeUp(clock);
+      const unlisten = notifications.listen(LOG_CHANNEL, wakeUp.wake);
+      try {
+        await runPollingLoop({
+          name: 'event tail',
+          pass: follow,
+          wakeUp,
+          pollMs: POLL_MS,
+          clock,
+          random,
+          logger,
+          signal,
+        });
+      } finally {
+        unlisten();
+      }
+    },
+  };
+}
