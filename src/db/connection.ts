@@ -1,0 +1,163 @@
+/**
+ * Connections to PostgreSQL. One pool per lane of work (ingestion, API, event log), so that a flood in one does not starve another; each
+ * has its timeouts, and no wait is without a bound.
+ *
+ * `statement_timeout` and its like travel as start-up parameters: behind a PgBouncer they need `ignore_startup_parameters`, or to be set
+ * on the role.
+ */
+import {
+  Kysely,
+  type Transaction as KyselyTransaction,
+  type PostgresCursor,
+  PostgresDialect,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type PostgresQueryResult,
+} from 'kysely';
+import pg from 'pg';
+import { assert } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { DB } from '../gen/db.ts';
+import { databaseErrorOf, isConnectionSpent } from './errors.ts';
+
+export type Database = Kysely<DB>;
+export type Transaction = KyselyTransaction<DB>;
+
+export type DatabaseOptions = {
+  readonly connectionString: string;
+  /** Shown in `pg_stat_activity`; `sluice-` and the lane. */
+  readonly applicationName: string;
+  /** Connections, 1–100. The sum over all lanes and replicas must stay below the server's `max_connections`. */
+  readonly poolSizeMax: number;
+  readonly logger: Logger;
+  /** Default 15 s. */
+  readonly statementTimeoutMs?: number;
+  /** Default 5 s: a lock held longer than that is a stuck neighbour, and a retry with fresh reads serves better than waiting on. */
+  readonly lockTimeoutMs?: number;
+  /** Default 30 s: no transaction of ours waits for anything but the database. */
+  readonly idleInTransactionTimeoutMs?: number;
+  /** For a connection, free in the pool or new. Default 5 s. */
+  readonly connectTimeoutMs?: number;
+};
+
+export type DatabaseConnection = {
+  /** Every error it throws is a RetryableError or a PermanentError of `errors.ts`. */
+  readonly db: Database;
+  /** For gauges (`totalCount`, `idleCount`, `waitingCount`); statements go through `db`. */
+  readonly pool: pg.Pool;
+  /** Waits for running statements, then disconnects. Harmless when repeated. */
+  close(): Promise<void>;
+};
+
+const ANSWER_GRACE_MS = 5_000; // The server enforces statement_timeout; only a dead network makes the client's own limit strike first.
+const IDLE_CONNECTION_MS = 60_000;
+
+/** Connects lazily, with the first statement. int8 comes as bigint, numeric and times as string, bytea as Buffer, jsonb parsed. */
+export function createDatabase(options: DatabaseOptions): DatabaseConnection {
+  const statementTimeoutMs = options.statementTimeoutMs ?? 15_000;
+  const pool = new pg.Pool({
+    connectionString: options.connectionString,
+    application_name: options.applicationName,
+    max: options.poolSizeMax,
+    types: { getTypeParser },
+    statement_timeout: statementTimeoutMs,
+    query_timeout: statementTimeoutMs + ANSWER_GRACE_MS,
+    lock_timeout: options.lockTimeoutMs ?? 5_000,
+    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 30_000,
+    connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
+    idleTimeoutMillis: IDLE_CONNECTION_MS,
+    keepAlive: true,
+  });
+  pool.on('error', (error) => {
+    options.logger.warn('An idle database connection was lost.', {
+      applicationName: options.applicationName,
+      error: error.message,
+    });
+  });
+  pool.on('connect', (client) => {
+    // A connection that breaks between two statements of a transaction reports it here, where an unheard error would end the process;
+    // the next statement fails with it.
+    client.on('error', () => undefined);
+  });
+
+  const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool: guardedPool(pool) }) });
+  let closing: Promise<void> | null = null;
+  return {
+    db,
+    pool,
+    close: async () => {
+      closing ??= endPool(db, pool);
+      await closing;
+    },
+  };
+}
+
+/** Kysely's driver is unaware of the pool until its first statement, so it cannot be left to end it. */
+async function endPool(db: Database, pool: pg.Pool): Promise<void> {
+  await db.destroy();
+  if (!pool.ending) await pool.end();
+}
+
+/** The pool as Kysely sees it: errors are typed, and a connection that broke or timed out is destroyed instead of reused. */
+function guardedPool(pool: pg.Pool): PostgresPool {
+  return {
+    options: pool.options,
+    connect: async () => {
+      const client = await typed(pool.connect());
+      return guardedClient(client);
+    },
+    end: async () => await pool.end(),
+  };
+}
+
+function guardedClient(client: pg.PoolClient): PostgresPoolClient {
+  let isSpent = false;
+  const execute = async (statement: string, parameters: readonly unknown[]): Promise<unknown> => {
+    try {
+      return await client.query(statement, [...parameters]);
+    } catch (error) {
+      isSpent ||= isConnectionSpent(error);
+      throw databaseErrorOf(error);
+    }
+  };
+  function query<R>(statement: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
+  function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
+  function query(statement: unknown, parameters: readonly unknown[] = []): unknown {
+    assert(typeof statement === 'string', 'No cursor package is configured.');
+    return execute(statement, parameters);
+  }
+  return { query, release: (destroy) => client.release(isSpent || destroy === true) };
+}
+
+async function typed<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw databaseErrorOf(error);
+  }
+}
+
+const TEXT_ARRAY: number = 1009; // Not in the driver's list of known types, hence the wider type.
+
+type TypeParser = (text: string) => unknown;
+
+const asText: TypeParser = (text) => text;
+
+/** By type oid (pg_type.dat). What is not here keeps the driver's parser. */
+const PARSERS: ReadonlyMap<number, TypeParser> = new Map<number, TypeParser>([
+  [20, BigInt], // int8
+  [1016, (text) => parseTextArray(text).map((item) => (item === null ? null : BigInt(item)))], // int8[]
+  [1231, parseTextArray], // numeric[]
+  [1082, asText], // date: a JS Date would drop microseconds and invent a time zone
+  [1114, asText], // timestamp
+  [1184, asText], // timestamptz
+]);
+
+function parseTextArray(text: string): (string | null)[] {
+  const parse: (text: string) => (string | null)[] = pg.types.getTypeParser(TEXT_ARRAY, 'text');
+  return parse(text);
+}
+
+function getTypeParser(oid: number, format?: 'text' | 'binary'): TypeParser {
+  return PARSERS.get(oid) ?? pg.types.getTypeParser(oid, format);
+}

@@ -1,0 +1,89 @@
+/**
+ * The shell that stands between us and the embedded PostgreSQL, so that the server ends when we do, however we end.
+ *
+ * It starts the server and reads from a pipe whose other end only we hold. A line on the pipe is an orderly stop; the end of the pipe
+ * without a line means that we are gone (SIGKILL included), and the server is stopped as well. It runs in a session of its own, so that
+ * Ctrl-C in the terminal reaches us alone and the server outlives our own orderly shutdown.
+ */
+import { spawn } from 'node:child_process';
+import { type ServerUser, serverEnvironment } from './embedded-files.ts';
+
+/**
+ * $1 the folder to remove after a throw-away server, or empty; the rest is the server's command.
+ *
+ * SIGINT is PostgreSQL's fast shutdown (clients are cut, data is written out), SIGQUIT its immediate one (recovery at the next start).
+ * After an orderly request the fast one has 30 s, after our death 3 s. The loops count tenths of a second, so that no long `sleep`
+ * remains behind.
+ */
+const SCRIPT = `
+remove=$1
+shift
+exec 4<&0
+"$@" </dev/null 4<&- &
+server=$!
+(
+  if read -r _ <&4; then tenths=300; else tenths=30; fi
+  kill -INT "$server" 2>/dev/null
+  while [ "$tenths" -gt 0 ] && kill -0 "$server" 2>/dev/null; do
+    sleep 0.1
+    tenths=$((tenths - 1))
+  done
+  kill -QUIT "$server" 2>/dev/null
+) >/dev/null 2>&1 &
+reader=$!
+wait "$server"
+status=$?
+kill "$reader" 2>/dev/null
+wait "$reader" 2>/dev/null
+if [ -n "$remove" ]; then rm -rf "$remove" 2>/dev/null; fi
+exit "$status"
+`;
+
+export type SupervisedServer = {
+  /** The server's exit status, once it has ended and its throw-away folder is removed; null when the supervisor itself was killed. */
+  readonly exited: Promise<number | null>;
+  /** Asks for an orderly stop; `exited` tells when it is done. Harmless when repeated. */
+  requestStop(): void;
+};
+
+export type SupervisorOptions = {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly user: ServerUser;
+  /** An open file that takes the server's output. */
+  readonly logDescriptor: number;
+  /** Removed by the supervisor after the server's end, also when we are gone by then; null: kept. */
+  readonly removeAfterwards: string | null;
+};
+
+/** Starts the server under its supervisor; rejects when there is no shell to start. Neither keeps this process alive: an exit without a stop stops the server too. */
+export async function superviseServer(options: SupervisorOptions): Promise<SupervisedServer> {
+  const child = spawn(
+    '/bin/sh',
+    ['-c', SCRIPT, 'sluice-postgres', options.removeAfterwards ?? '', options.command, ...options.args],
+    {
+      cwd: '/',
+      detached: true,
+      env: serverEnvironment(),
+      stdio: ['pipe', options.logDescriptor, options.logDescriptor],
+      ...(options.user === null ? {} : { uid: options.user.uid, gid: options.user.gid }),
+    },
+  );
+  // The pipe breaks when the server ended by itself; `exited` reports that.
+  child.stdin?.on('error', () => undefined);
+  const exited = new Promise<number | null>((resolve) => {
+    child.once('exit', (status) => resolve(status));
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+  child.unref();
+  return {
+    exited,
+    requestStop: () => {
+      if (child.stdin?.writable === true) child.stdin.end('stop\n');
+      child.ref();
+    },
+  };
+}

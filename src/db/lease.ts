@@ -1,0 +1,84 @@
+/**
+ * Fenced leases: who works on what. A lease only saves work, it proves nothing: its expiry is judged by wall clocks, and its holder may be
+ * paused for longer than it lasts. What makes a stale holder harmless is the token, which grows with every change of hands and which each
+ * write that matters compares (design: src/ingestion/position.ts).
+ *
+ * One statement each, so that none of them can be half-done.
+ */
+import { sql } from 'kysely';
+import { type Clock, millisToMicros } from '../env/clock.ts';
+import type { Database } from './connection.ts';
+
+export type Lease = {
+  readonly name: string;
+  /** Greater than that of every earlier holder of this name. */
+  readonly token: bigint;
+};
+
+export type Leases = {
+  /**
+   * Takes the lease when it is free, expired, or `holder`'s own (whose answer may have been lost); each taking has a new token.
+   *
+   * @param holder unique per process and start, or a restarted process takes over from its own zombie unnoticed.
+   * @param ttlMs 1 or more; a holder renews at a third of it.
+   * @returns null while somebody else holds it.
+   * @throws as errors.ts says; safe to repeat.
+   */
+  acquire(request: { readonly name: string; readonly holder: string; readonly ttlMs: number }): Promise<Lease | null>;
+  /**
+   * Extends the lease, also an expired one that nobody took meanwhile.
+   *
+   * @returns false when it has changed hands: stop working.
+   */
+  renew(lease: Lease, ttlMs: number): Promise<boolean>;
+  /** Lets others have it at once. Does nothing when it has changed hands. The row stays, so that tokens keep growing. */
+  release(lease: Lease): Promise<void>;
+};
+
+export function createLeases(options: { readonly db: Database; readonly clock: Clock }): Leases {
+  const { db, clock } = options;
+  const expiry = (ttlMs: number): bigint => clock.nowMicros() + millisToMicros(ttlMs);
+  return {
+    acquire: async ({ name, holder, ttlMs }) => {
+      // Two callers at once: the row lock of ON CONFLICT lets the second one see what the first one wrote.
+      const taken = await db
+        .insertInto('lease')
+        .values({ name, holder, token: 1n, expires_at: expiry(ttlMs) })
+        .onConflict((conflict) =>
+          conflict
+            .column('name')
+            .doUpdateSet((row) => ({
+              holder: row.ref('excluded.holder'),
+              token: sql<bigint>`lease.token + 1`,
+              expires_at: row.ref('excluded.expires_at'),
+            }))
+            .where((row) =>
+              row.or([
+                row('lease.expires_at', '<=', clock.nowMicros()),
+                row('lease.holder', '=', row.ref('excluded.holder')),
+              ]),
+            ),
+        )
+        .returning('token')
+        .executeTakeFirst();
+      return taken === undefined ? null : { name, token: taken.token };
+    },
+    renew: async ({ name, token }, ttlMs) => {
+      const renewed = await db
+        .updateTable('lease')
+        .set({ expires_at: expiry(ttlMs) })
+        .where('name', '=', name)
+        .where('token', '=', token)
+        .executeTakeFirst();
+      return renewed.numUpdatedRows === 1n;
+    },
+    release: async ({ name, token }) => {
+      await db
+        .updateTable('lease')
+        .set({ expires_at: 0n })
+        .where('name', '=', name)
+        .where('token', '=', token)
+        .execute();
+    },
+  };
+}

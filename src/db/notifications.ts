@@ -1,0 +1,117 @@
+/**
+ * LISTEN on a connection of its own. A notification is a hint that saves time: it can be lost, merged or late, and whoever listens also
+ * polls. So nothing here fails: a lost connection is logged and made anew, and every listener is woken once after that, because what it
+ * waited for may have come meanwhile.
+ *
+ * Not through a PgBouncer in transaction mode, which has no LISTEN.
+ */
+import pg from 'pg';
+import type { Clock } from '../env/clock.ts';
+import { messageOf } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+
+export type Notifications = {
+  /**
+   * Calls `wake` after a NOTIFY on `channel`, and after every (re)connection. `wake` must not throw.
+   *
+   * @returns ends it.
+   */
+  listen(channel: string, wake: () => void): () => void;
+  /** Disconnects and leaves nothing behind. Harmless when repeated. */
+  close(): Promise<void>;
+};
+
+export type NotificationsOptions = {
+  readonly connectionString: string;
+  readonly applicationName: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+};
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const HEARTBEAT_MS = 15_000; // A half-open connection stays silent for ever; this asks for a sign of life.
+const ANSWER_TIMEOUT_MS = 5_000;
+const DELAY_MS_MIN = 100;
+const DELAY_MS_MAX = 10_000;
+
+/** Connects in the background at once, and again whenever the connection is lost. */
+export function createNotifications(options: NotificationsOptions): Notifications {
+  const { clock, random, logger } = options;
+  const wakes = new Map<string, Set<() => void>>();
+  const closing = new AbortController();
+  let connected: pg.Client | null = null;
+
+  const wakeAll = (channel: string): void => {
+    for (const wake of wakes.get(channel) ?? []) wake();
+  };
+
+  // Serves one connection until it is lost or we close; throws when it cannot be made.
+  const serveConnection = async (): Promise<void> => {
+    const client = new pg.Client({
+      connectionString: options.connectionString,
+      application_name: options.applicationName,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: ANSWER_TIMEOUT_MS,
+      keepAlive: true,
+    });
+    const lost = new AbortController();
+    client.on('error', (error) => lost.abort(error));
+    client.on('end', () => lost.abort());
+    client.on('notification', ({ channel }) => wakeAll(channel));
+    const ended = AbortSignal.any([lost.signal, closing.signal]);
+    try {
+      await client.connect();
+      for (const channel of wakes.keys()) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+      connected = client;
+      for (const channel of wakes.keys()) wakeAll(channel);
+      while (!ended.aborted) {
+        await clock.sleep(HEARTBEAT_MS, ended);
+        if (!ended.aborted) await client.query('SELECT 1');
+      }
+    } finally {
+      connected = null;
+      await client.end();
+    }
+  };
+
+  const run = async (): Promise<void> => {
+    for (let failures = 0; !closing.signal.aborted; failures++) {
+      const startedAt = clock.nowMicros();
+      try {
+        await serveConnection();
+      } catch (error) {
+        logger.warn('Cannot listen for notifications; polling goes on.', { error: messageOf(error) });
+      }
+      // A connection that held for a while was no failure.
+      if (clock.nowMicros() - startedAt > BigInt(HEARTBEAT_MS) * 1_000n) failures = 0;
+      const delayMs = Math.min(DELAY_MS_MIN * 2 ** failures, DELAY_MS_MAX) * (0.5 + random.next() / 2);
+      await clock.sleep(delayMs, closing.signal);
+    }
+  };
+  const running = run();
+
+  return {
+    listen: (channel, wake) => {
+      const known = wakes.get(channel);
+      if (known === undefined) {
+        wakes.set(channel, new Set([wake]));
+        // Not connected: the next connection listens to all channels. A failure here ends the connection, which is noticed there.
+        connected?.query(`LISTEN ${pg.escapeIdentifier(channel)}`).then(wake, (error: unknown) => {
+          logger.warn('Cannot listen for notifications; polling goes on.', { channel, error: messageOf(error) });
+        });
+      } else {
+        known.add(wake);
+      }
+      return () => {
+        // The channel stays listened to: its name is one of a handful, and a wake-up of nobody costs nothing.
+        wakes.get(channel)?.delete(wake);
+      };
+    },
+    close: async () => {
+      closing.abort();
+      await running;
+    },
+  };
+}

@@ -1,0 +1,230 @@
+/** The tables of the database, made from the migrated schema by scripts/generate.ts. Not edited by hand. */
+import type { ColumnType, GeneratedAlways } from 'kysely';
+
+/** A column with a default: may be left out of an INSERT. */
+type WithDefault<S, I = S, U = S> = ColumnType<S, I | undefined, U>;
+
+/** bytea: the driver returns a Buffer and takes any bytes. */
+type Bytes = ColumnType<Buffer, Uint8Array, Uint8Array>;
+
+/** jsonb: parsed on the way out, JSON text (JSON.stringify) on the way in. */
+type Json = ColumnType<JsonValue, string, string>;
+
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+export interface AccountTable {
+  id: GeneratedAlways<bigint>;
+  network_id: number;
+  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES';
+  owner: string;
+}
+
+export interface AccountBalanceTable {
+  account_id: GeneratedAlways<bigint>;
+  instrument_id: GeneratedAlways<number>;
+  balance: GeneratedAlways<string>;
+}
+
+export interface AttributionTable {
+  transfer_id: string;
+  account_id: bigint;
+  deposit_account_id: string | null;
+  decided_by: string;
+  record_time: bigint;
+}
+
+export interface DepositAccountTable {
+  id: string;
+  network_id: number;
+  memo: string;
+  account_id: bigint;
+  created_at: bigint;
+  created_by: string;
+}
+
+export interface EventTable {
+  position: bigint;
+  event_id: string;
+  type: string;
+  subject: string;
+  payload: Json;
+  recorded_at: bigint;
+}
+
+export interface EventLogTable {
+  only_row: WithDefault<boolean>;
+  epoch: string;
+  last_position: bigint;
+}
+
+export interface EventOutboxTable {
+  seq: GeneratedAlways<bigint>;
+  event_id: string;
+  type: string;
+  subject: string;
+  payload: Json;
+  recorded_at: bigint;
+}
+
+export interface HoldingTable {
+  treasury_id: number;
+  contract_id: string;
+  instrument_id: number;
+  amount: string;
+  template: string;
+  lock_holders: string[] | null;
+  lock_expires_at: bigint | null;
+  lock_expires_after: bigint | null;
+  lock_context: string | null;
+  created_update_id: string;
+  created_record_time: bigint;
+  archived_update_id: string | null;
+  archived_record_time: bigint | null;
+}
+
+export interface IngestionStreamTable {
+  treasury_id: number;
+  epoch: WithDefault<number>;
+  participant_id: string | null;
+  ledger_offset: WithDefault<bigint>;
+  verified_update_id: string | null;
+  verified_offset: bigint | null;
+  updates_count: WithDefault<bigint>;
+  fencing_token: WithDefault<bigint>;
+  status: WithDefault<'STARTING' | 'RUNNING' | 'HALTED'>;
+  status_reason: string | null;
+  observed_at: bigint | null;
+}
+
+export interface InstrumentTable {
+  id: GeneratedAlways<number>;
+  network_id: number;
+  admin: string;
+  instrument_id: string;
+  name: string;
+  is_accepted: boolean;
+}
+
+export interface JournalEntryTable {
+  id: GeneratedAlways<bigint>;
+  cause: string;
+  description: string;
+  record_time: bigint;
+}
+
+export interface LeaseTable {
+  name: string;
+  holder: string;
+  token: bigint;
+  expires_at: bigint;
+}
+
+export interface LedgerUpdateTable {
+  treasury_id: number;
+  update_id: string;
+  epoch: number;
+  ledger_offset: bigint;
+  record_time: bigint;
+  synchronizer_id: string;
+  effective_at: bigint | null;
+  kind: 'TRANSACTION' | 'REASSIGNMENT' | 'TOPOLOGY';
+  trace_parent: string | null;
+  received: Bytes;
+}
+
+export interface NetworkTable {
+  id: GeneratedAlways<number>;
+  name: string;
+}
+
+export interface PostingTable {
+  entry_id: bigint;
+  line: number;
+  debit_account_id: bigint;
+  credit_account_id: bigint;
+  instrument_id: number;
+  amount: string;
+}
+
+export interface QuarantineTable {
+  treasury_id: number;
+  update_id: string;
+  reason: string;
+  detail: string;
+  quarantined_at: bigint;
+}
+
+export interface SynchronizerTimeTable {
+  treasury_id: number;
+  synchronizer_id: string;
+  record_time: bigint;
+}
+
+export interface TransferTable {
+  treasury_id: number;
+  update_id: string;
+  rank: number;
+  id: string;
+  kind: 'DIRECT' | 'OFFER' | 'MERGE' | 'MINT' | 'BURN' | 'UNEXPLAINED';
+  direction: 'IN' | 'OUT' | 'SELF';
+  status: 'PENDING' | 'COMPLETED' | 'REJECTED' | 'WITHDRAWN' | 'EXPIRED' | 'FAILED';
+  instrument_id: number;
+  amount: string;
+  holdings_delta: string;
+  counterparty: string | null;
+  memo: string | null;
+  transfer_object: ColumnType<JsonValue, string | null | undefined, string | null>;
+  record_time: bigint;
+  concluded_update_id: string | null;
+  concluded_record_time: bigint | null;
+}
+
+export interface TransferInstructionTable {
+  treasury_id: number;
+  contract_id: string;
+  original_contract_id: string;
+  transfer_id: string;
+  direction: 'IN' | 'OUT' | 'SELF';
+  status: 'OPEN' | 'ACCEPTED' | 'REJECTED' | 'WITHDRAWN' | 'EXPIRED' | 'REPLACED' | 'FAILED';
+  instrument_id: number;
+  amount: string;
+  sender: string;
+  receiver: string;
+  memo: string | null;
+  requested_at: bigint;
+  execute_before: bigint;
+  created_update_id: string;
+  created_record_time: bigint;
+  ended_update_id: string | null;
+  ended_record_time: bigint | null;
+}
+
+export interface TreasuryPartyTable {
+  id: GeneratedAlways<number>;
+  network_id: number;
+  party: string;
+  name: string;
+}
+
+export interface DB {
+  account: AccountTable;
+  account_balance: AccountBalanceTable;
+  attribution: AttributionTable;
+  deposit_account: DepositAccountTable;
+  event: EventTable;
+  event_log: EventLogTable;
+  event_outbox: EventOutboxTable;
+  holding: HoldingTable;
+  ingestion_stream: IngestionStreamTable;
+  instrument: InstrumentTable;
+  journal_entry: JournalEntryTable;
+  lease: LeaseTable;
+  ledger_update: LedgerUpdateTable;
+  network: NetworkTable;
+  posting: PostingTable;
+  quarantine: QuarantineTable;
+  synchronizer_time: SynchronizerTimeTable;
+  transfer: TransferTable;
+  transfer_instruction: TransferInstructionTable;
+  treasury_party: TreasuryPartyTable;
+}

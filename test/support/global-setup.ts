@@ -1,0 +1,84 @@
+/**
+ * One PostgreSQL for the whole run (embedded, or the server of DATABASE_URL) with a migrated template that each test file copies.
+ * What a file left behind fails the run at its end.
+ */
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { migrate } from '../../src/db/migrate.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Superuser or at least CREATEDB; the server all test databases are on. */
+    databaseServerUrl: string;
+    templateDatabase: string;
+    /** Test databases of this run begin with it. */
+    databasePrefix: string;
+  }
+}
+
+type Server = { readonly connectionString: string; stop(): Promise<void> };
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await startServer();
+  const run = systemRandom.uuid().slice(0, 8);
+  const templateDatabase = `sluice_template_${run}`;
+  const databasePrefix = `sluice_test_${run}_`;
+  try {
+    await execute(
+      server,
+      `CREATE DATABASE ${templateDatabase} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`,
+    );
+    const url = new URL(server.connectionString);
+    url.pathname = `/${templateDatabase}`;
+    await migrate({ connectionString: url.href, logger: createSystemLogger('warn') });
+    // Nobody may connect to it any more, or it could not be copied.
+    await execute(server, `ALTER DATABASE ${templateDatabase} WITH ALLOW_CONNECTIONS false`);
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+  project.provide('databaseServerUrl', server.connectionString);
+  project.provide('templateDatabase', templateDatabase);
+  project.provide('databasePrefix', databasePrefix);
+
+  return async () => {
+    try {
+      const left = await execute(
+        server,
+        `SELECT datname FROM pg_database WHERE starts_with(datname, '${databasePrefix}')`,
+      );
+      const names = left.map(({ datname }) => String(datname));
+      for (const name of [...names, templateDatabase]) await execute(server, `DROP DATABASE ${name} WITH (FORCE)`);
+      if (names.length > 0) throw new Error(`Test databases were not closed: ${names.join(', ')}`);
+    } finally {
+      await server.stop();
+    }
+  };
+}
+
+async function startServer(): Promise<Server> {
+  const { DATABASE_URL } = process.env;
+  if (DATABASE_URL !== undefined && DATABASE_URL !== '')
+    return { connectionString: DATABASE_URL, stop: async () => undefined };
+  return await startEmbeddedPostgres({
+    baseDirectory: null,
+    name: null,
+    port: 0,
+    settings: { max_connections: '200' },
+    clock: systemClock,
+    random: systemRandom,
+    logger: createSystemLogger('warn'),
+  });
+}
+
+async function execute(server: Server, statement: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: server.connectionString });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
