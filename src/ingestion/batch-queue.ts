@@ -1,0 +1,60 @@
+/**
+ * Between the stream and the database: while one batch commits the next collects. At the head of the ledger a batch is one update and leaves at
+ * once; in a backlog it grows until the commit before it is done. Bounded, so a slow database holds the reader back, and through it the stream.
+ */
+export type BatchLimits = {
+  /** Items per batch; the queue holds at most one batch beside the one being written. */
+  readonly countMax: number;
+  readonly bytesMax: number;
+};
+
+export type BatchQueue<T> = {
+  /** Resolves when there is room for another item, or when the queue is closed. */
+  push(item: T, bytes: number): Promise<void>;
+  /** Everything queued, oldest first, waiting until there is something. Empty: closed and drained. @throws what the queue was closed with. */
+  take(): Promise<readonly T[]>;
+  /** No more items come. `take` first hands out what is there, then reports `error` if there is one. */
+  close(error?: unknown): void;
+};
+
+export function createBatchQueue<T>({ countMax, bytesMax }: BatchLimits): BatchQueue<T> {
+  let items: T[] = [];
+  let bytesQueued = 0;
+  let end: { readonly error: unknown } | null = null;
+  const nobodyWaits = () => {
+    // Replaced by whoever waits.
+  };
+  let wakeTaker = nobodyWaits;
+  let wakePusher = nobodyWaits;
+
+  return {
+    push: async (item, bytes) => {
+      items.push(item);
+      bytesQueued += bytes;
+      wakeTaker();
+      while (end === null && (items.length >= countMax || bytesQueued >= bytesMax)) {
+        await new Promise<void>((resolve) => {
+          wakePusher = resolve;
+        });
+      }
+    },
+    take: async () => {
+      while (items.length === 0 && end === null) {
+        await new Promise<void>((resolve) => {
+          wakeTaker = resolve;
+        });
+      }
+      if (items.length === 0 && end?.error !== undefined) throw end.error;
+      const batch = items;
+      items = [];
+      bytesQueued = 0;
+      wakePusher();
+      return batch;
+    },
+    close: (error) => {
+      end ??= { error };
+      wakeTaker();
+      wakePusher();
+    },
+  };
+}

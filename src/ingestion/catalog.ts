@@ -1,0 +1,102 @@
+/** What this installation serves: its network, treasury parties and accepted instruments, from the configuration into the database. */
+import { sql } from 'kysely';
+import type { Database, Transaction } from '../db/connection.ts';
+import { assert } from '../env/errors.ts';
+import type { Instrument } from '../tokens/transfer-record.ts';
+import type { KnownInstrument, Treasury } from './effect-sink.ts';
+
+export type CatalogConfig = {
+  readonly network: string;
+  readonly treasuries: readonly { readonly name: string; readonly party: string }[];
+  readonly instruments: readonly (Instrument & { readonly name: string })[];
+};
+
+/**
+ * Writes the catalog and returns the treasuries in the order given. Idempotent. A party keeps its row for ever; names follow the configuration.
+ * An instrument that is no longer configured stops being accepted, its past stays.
+ */
+export async function registerCatalog(db: Database, config: CatalogConfig): Promise<readonly Treasury[]> {
+  return db.transaction().execute(async (tx) => {
+    await tx
+      .insertInto('network')
+      .values({ name: config.network })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    const { id: networkId } = await tx
+      .selectFrom('network')
+      .select('id')
+      .where('name', '=', config.network)
+      .executeTakeFirstOrThrow();
+
+    await tx.updateTable('instrument').set({ is_accepted: false }).where('network_id', '=', networkId).execute();
+    for (const { admin, id, name } of config.instruments) {
+      await tx
+        .insertInto('instrument')
+        .values({ network_id: networkId, admin, instrument_id: id, name, is_accepted: true })
+        .onConflict((conflict) =>
+          conflict.columns(['network_id', 'admin', 'instrument_id']).doUpdateSet({ name, is_accepted: true }),
+        )
+        .execute();
+    }
+
+    const treasuries: Treasury[] = [];
+    for (const { name, party } of config.treasuries) {
+      const { id } = await tx
+        .insertInto('treasury_party')
+        .values({ network_id: networkId, party, name })
+        .onConflict((conflict) => conflict.columns(['network_id', 'party']).doUpdateSet({ name }))
+        .returning('id')
+        .executeTakeFirstOrThrow();
+      await tx
+        .insertInto('ingestion_stream')
+        .values({ treasury_id: id })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+      treasuries.push({ id, party, name, networkId, network: config.network });
+    }
+    return treasuries;
+  });
+}
+
+/** Instruments by (admin, id). Those never seen before are added, not accepted: their holdings are kept, their deposits credit nobody. */
+export type InstrumentBook = {
+  /** @returns the instrument for each of `wanted`. Rows it had to add become visible with `tx`. */
+  resolve(tx: Transaction, wanted: readonly Instrument[]): Promise<(instrument: Instrument) => KnownInstrument>;
+};
+
+export function createInstrumentBook(networkId: number): InstrumentBook {
+  return {
+    resolve: async (tx, wanted) => {
+      const admins = wanted.map((instrument) => instrument.admin);
+      const ids = wanted.map((instrument) => instrument.id);
+      const find = () =>
+        sql<{ key: number; admin: string; id: string; isAccepted: boolean }>`
+        SELECT id AS key, admin, instrument_id AS id, is_accepted AS "isAccepted" FROM instrument
+        WHERE network_id = ${networkId}
+          AND (admin, instrument_id) IN (SELECT * FROM unnest(${admins}::text[], ${ids}::text[]))`.execute(tx);
+
+      let { rows } = await find();
+      const isMissing = ({ admin, id }: Instrument) => !rows.some((row) => row.admin === admin && row.id === id);
+      if (wanted.some(isMissing)) {
+        await sql`
+          INSERT INTO instrument (network_id, admin, instrument_id, name, is_accepted)
+          SELECT DISTINCT ${networkId}::smallint, admin, id, id, false
+          FROM unnest(${admins}::text[], ${ids}::text[]) AS wanted (admin, id)
+          ON CONFLICT DO NOTHING`.execute(tx);
+        ({ rows } = await find());
+      }
+
+      const byKey = new Map(rows.map((row) => [keyOf(row), row]));
+      return (instrument) => {
+        const known = byKey.get(keyOf(instrument));
+        if (known === undefined)
+          throw new RangeError(`Instrument was not asked for: ${instrument.admin}/${instrument.id}`);
+        return known;
+      };
+    },
+  };
+}
+
+function keyOf({ admin, id }: Instrument): string {
+  return JSON.stringify([admin, id]);
+}

@@ -1,0 +1,327 @@
+/**
+ * From effects to rows: the tables `holding`, `transfer` and `transfer_instruction`. The state of a batch is kept here while its updates are read one
+ * after the other (a later one may consume what an earlier one created), and written with a handful of statements.
+ *
+ * The statements name the tables without a schema. A rebuild makes temporary tables of the same names, which PostgreSQL finds first, and runs the
+ * very same code (`rebuild.ts`).
+ */
+import { sql } from 'kysely';
+import type { Transaction } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
+import { assert } from '../env/errors.ts';
+import { type Amount, amountOf, formatAmount, parseAmount, ZERO } from '../tokens/amount.ts';
+import type { KnownHolding } from '../tokens/holding-changes.ts';
+import { META_REASON } from '../tokens/standard.ts';
+import type { Instrument } from '../tokens/transfer-record.ts';
+import { transferToJson } from '../tokens/transfer-record.ts';
+import { effectsOf, type Known, type KnownInstruction, type UpdateEffects } from '../tokens/update-effects.ts';
+import { referencedContracts } from '../tokens/views.ts';
+import type { InstrumentBook } from './catalog.ts';
+import type { KnownInstrument, TransferChange, Treasury } from './effect-sink.ts';
+import type { ReceivedUpdate } from './received-update.ts';
+
+/** What is kept of a transfer so that a later update can continue it. */
+type TransferState = Omit<
+  TransferChange,
+  'isNew' | 'updateId' | 'recordTime' | 'instrument' | 'holdingsDelta' | 'earlierHoldingsDelta'
+> & {
+  readonly instrument: Instrument;
+  readonly holdingsDelta: Amount;
+};
+
+export type DerivedBatch = {
+  /** Reads one update and remembers its effects. @throws DecodeError; nothing is remembered then. */
+  read(update: ReceivedUpdate): UpdateEffects;
+  /** Writes all remembered effects. @returns per update, in order, what it did to transfers. */
+  write(tx: Transaction, instruments: InstrumentBook): Promise<readonly (readonly TransferChange[])[]>;
+};
+
+type ReadUpdate = { readonly update: ReceivedUpdate; readonly effects: UpdateEffects };
+
+/** Loads what `updates` refer to of earlier ones. Three look-ups, whatever the size of the batch. */
+export async function openDerivedBatch(
+  tx: Transaction,
+  treasury: Treasury,
+  updates: readonly ReceivedUpdate[],
+): Promise<DerivedBatch> {
+  const referenced = [...new Set(updates.flatMap((update) => referencedContracts(update.transaction?.events ?? [])))];
+  const holdings = await loadHoldings(tx, treasury, referenced);
+  const instructions = await loadInstructions(tx, treasury, referenced);
+  const transfers = await loadTransfers(tx, [
+    ...new Set([...instructions.values()].map(({ transferId }) => transferId)),
+  ]);
+  const known: Known = {
+    holding: (contractId) => holdings.get(contractId),
+    instruction: (contractId) => instructions.get(contractId),
+  };
+  const done: ReadUpdate[] = [];
+
+  return {
+    read: (update) => {
+      const effects = update.transaction === null ? NO_EFFECTS : effectsOf(update.transaction, treasury.party, known);
+      for (const holding of effects.holdingsCreated) holdings.set(holding.contractId, holding);
+      for (const { contractId, transferId, transfer } of effects.instructionsOpened) {
+        instructions.set(contractId, { transferId, instrument: transfer.instrument });
+      }
+      done.push({ update, effects });
+      return effects;
+    },
+    write: async (tx, instruments) => {
+      const instrumentOf = await instruments.resolve(
+        tx,
+        done.flatMap(({ effects }) => instrumentsOf(effects)),
+      );
+      const changes = done.map((read) => changesOf(read, transfers, instrumentOf));
+      await writeHoldings(tx, treasury, done, instrumentOf);
+      await writeTransfers(tx, treasury, done, changes, instrumentOf);
+      await writeInstructions(tx, treasury, done, instrumentOf);
+      return changes;
+    },
+  };
+}
+
+const NO_EFFECTS: UpdateEffects = {
+  holdingsCreated: [],
+  holdingsArchived: [],
+  movements: [],
+  progress: [],
+  instructionsOpened: [],
+  instructionsEnded: [],
+  anomalies: [],
+};
+
+type InstrumentOf = (instrument: Instrument) => KnownInstrument;
+
+function instrumentsOf({ holdingsCreated, movements, instructionsOpened }: UpdateEffects): Instrument[] {
+  return [
+    ...holdingsCreated.map((holding) => holding.instrument),
+    ...movements.map((movement) => movement.instrument),
+    ...instructionsOpened.map((opened) => opened.transfer.instrument),
+  ];
+}
+
+/** The changes of one update in order; moves `transfers` on, so that the next update sees them. */
+function changesOf(
+  { update, effects }: ReadUpdate,
+  transfers: Map<string, TransferState>,
+  instrumentOf: InstrumentOf,
+): TransferChange[] {
+  const at = { updateId: update.updateId, recordTime: update.recordTime };
+  const started = effects.movements.map((movement) => {
+    const { id: transferId, rank: _rank, transfer: _transfer, ...rest } = movement;
+    transfers.set(transferId, { ...rest, transferId });
+    return {
+      ...rest,
+      ...at,
+      transferId,
+      instrument: instrumentOf(rest.instrument),
+      isNew: true,
+      earlierHoldingsDelta: ZERO,
+    };
+  });
+  const continued = effects.progress.map(({ transferId, status, holdingsDelta }) => {
+    const before = transfers.get(transferId);
+    assert(before !== undefined, 'An offer we know belongs to no transfer.', { transferId });
+    transfers.set(transferId, { ...before, status, holdingsDelta: amountOf(before.holdingsDelta + holdingsDelta) });
+    const instrument = instrumentOf(before.instrument);
+    return {
+      ...before,
+      ...at,
+      instrument,
+      status,
+      holdingsDelta,
+      isNew: false,
+      earlierHoldingsDelta: before.holdingsDelta,
+    };
+  });
+  return [...started, ...continued];
+}
+
+async function loadHoldings(tx: Transaction, treasury: Treasury, contractIds: readonly string[]) {
+  const { rows } = await sql<{ contractId: string; admin: string; id: string; amount: string }>`
+    SELECT h.contract_id AS "contractId", i.admin, i.instrument_id AS id, h.amount
+    FROM holding h JOIN instrument i ON i.id = h.instrument_id
+    WHERE h.treasury_id = ${treasury.id} AND h.contract_id = ANY (${contractIds}::text[])`.execute(tx);
+  return new Map<string, KnownHolding>(
+    rows.map(({ contractId, admin, id, amount }) => [
+      contractId,
+      { instrument: { admin, id }, amount: parseAmount(amount) },
+    ]),
+  );
+}
+
+async function loadInstructions(tx: Transaction, treasury: Treasury, contractIds: readonly string[]) {
+  const { rows } = await sql<{ contractId: string; transferId: string; admin: string; id: string }>`
+    SELECT t.contract_id AS "contractId", t.transfer_id AS "transferId", i.admin, i.instrument_id AS id
+    FROM transfer_instruction t JOIN instrument i ON i.id = t.instrument_id
+    WHERE t.treasury_id = ${treasury.id} AND t.contract_id = ANY (${contractIds}::text[])`.execute(tx);
+  return new Map<string, KnownInstruction>(
+    rows.map(({ contractId, transferId, admin, id }) => [contractId, { transferId, instrument: { admin, id } }]),
+  );
+}
+
+type TransferRow = Omit<TransferState, 'instrument' | 'amount' | 'holdingsDelta'> &
+  Instrument & { readonly amount: string; readonly holdingsDelta: string };
+
+async function loadTransfers(tx: Transaction, transferIds: readonly string[]): Promise<Map<string, TransferState>> {
+  const { rows } = await sql<TransferRow>`
+    SELECT t.id AS "transferId", t.kind, t.direction, t.status, t.amount, t.holdings_delta AS "holdingsDelta",
+           t.counterparty, t.memo, i.admin, i.instrument_id AS id
+    FROM transfer t JOIN instrument i ON i.id = t.instrument_id
+    WHERE t.id = ANY (${transferIds}::text[])`.execute(tx);
+  return new Map(
+    rows.map(({ admin, id, amount, holdingsDelta, ...row }) => [
+      row.transferId,
+      { ...row, instrument: { admin, id }, amount: parseAmount(amount), holdingsDelta: parseAmount(holdingsDelta) },
+    ]),
+  );
+}
+
+async function writeHoldings(
+  tx: Transaction,
+  treasury: Treasury,
+  done: readonly ReadUpdate[],
+  instrumentOf: InstrumentOf,
+) {
+  const created = done.flatMap(({ update, effects }) =>
+    effects.holdingsCreated.map(({ contractId, instrument, amount, template, lock }) => ({
+      treasury_id: treasury.id,
+      contract_id: contractId,
+      instrument_id: instrumentOf(instrument).key,
+      amount: formatAmount(amount),
+      template,
+      lock_holders: lock?.holders ?? null,
+      lock_expires_at: text(lock?.expiresAt),
+      lock_expires_after: text(lock?.expiresAfter),
+      lock_context: lock?.context ?? null,
+      created_update_id: update.updateId,
+      created_record_time: text(update.recordTime),
+    })),
+  );
+  if (created.length > 0) {
+    await sql`INSERT INTO holding SELECT * FROM json_populate_recordset(NULL::holding, ${JSON.stringify(created)}::json)`.execute(
+      tx,
+    );
+  }
+  const archived = done.flatMap(({ update, effects }) =>
+    effects.holdingsArchived.map((contractId) => ({
+      contract_id: contractId,
+      archived_update_id: update.updateId,
+      archived_record_time: text(update.recordTime),
+    })),
+  );
+  if (archived.length > 0) {
+    await sql`
+      UPDATE holding SET archived_update_id = spent.archived_update_id, archived_record_time = spent.archived_record_time
+      FROM json_populate_recordset(NULL::holding, ${JSON.stringify(archived)}::json) AS spent
+      WHERE holding.treasury_id = ${treasury.id} AND holding.contract_id = spent.contract_id`.execute(tx);
+  }
+}
+
+async function writeTransfers(
+  tx: Transaction,
+  treasury: Treasury,
+  done: readonly ReadUpdate[],
+  changes: readonly (readonly TransferChange[])[],
+  instrumentOf: InstrumentOf,
+) {
+  const started = done.flatMap(({ update, effects }) =>
+    effects.movements.map((movement) => ({
+      treasury_id: treasury.id,
+      update_id: update.updateId,
+      rank: movement.rank,
+      id: movement.id,
+      kind: movement.kind,
+      direction: movement.direction,
+      status: movement.status,
+      instrument_id: instrumentOf(movement.instrument).key,
+      amount: formatAmount(movement.amount),
+      holdings_delta: formatAmount(movement.holdingsDelta),
+      counterparty: movement.counterparty,
+      memo: movement.memo,
+      transfer_object: movement.transfer && transferToJson(movement.transfer),
+      record_time: text(update.recordTime),
+      concluded_update_id: movement.status === 'PENDING' ? null : update.updateId,
+      concluded_record_time: movement.status === 'PENDING' ? null : text(update.recordTime),
+    })),
+  );
+  if (started.length > 0) {
+    await sql`INSERT INTO transfer SELECT * FROM json_populate_recordset(NULL::transfer, ${JSON.stringify(started)}::json)`.execute(
+      tx,
+    );
+  }
+  // A transfer may move on several times within a batch; its last state counts.
+  const continued = new Map(
+    changes.flat().flatMap((change) => (change.isNew ? [] : [[change.transferId, continuedRow(change)] as const])),
+  );
+  if (continued.size > 0) {
+    await sql`
+      UPDATE transfer SET status = step.status, holdings_delta = step.holdings_delta,
+        concluded_update_id = step.concluded_update_id, concluded_record_time = step.concluded_record_time
+      FROM json_populate_recordset(NULL::transfer, ${JSON.stringify([...continued.values()])}::json) AS step
+      WHERE transfer.id = step.id`.execute(tx);
+  }
+}
+
+function continuedRow(change: TransferChange) {
+  const isConcluded = change.status !== 'PENDING';
+  return {
+    id: change.transferId,
+    status: change.status,
+    holdings_delta: formatAmount(change.earlierHoldingsDelta + change.holdingsDelta),
+    concluded_update_id: isConcluded ? change.updateId : null,
+    concluded_record_time: isConcluded ? text(change.recordTime) : null,
+  };
+}
+
+async function writeInstructions(
+  tx: Transaction,
+  treasury: Treasury,
+  done: readonly ReadUpdate[],
+  instrumentOf: InstrumentOf,
+) {
+  const opened = done.flatMap(({ update, effects }) =>
+    effects.instructionsOpened.map(({ contractId, originalContractId, transferId, direction, transfer }) => ({
+      treasury_id: treasury.id,
+      contract_id: contractId,
+      original_contract_id: originalContractId,
+      transfer_id: transferId,
+      direction,
+      status: 'OPEN',
+      instrument_id: instrumentOf(transfer.instrument).key,
+      amount: formatAmount(transfer.amount),
+      sender: transfer.sender,
+      receiver: transfer.receiver,
+      memo: transfer.meta.get(META_REASON) ?? null,
+      requested_at: text(transfer.requestedAt),
+      execute_before: text(transfer.executeBefore),
+      created_update_id: update.updateId,
+      created_record_time: text(update.recordTime),
+    })),
+  );
+  if (opened.length > 0) {
+    await sql`INSERT INTO transfer_instruction
+      SELECT * FROM json_populate_recordset(NULL::transfer_instruction, ${JSON.stringify(opened)}::json)`.execute(tx);
+  }
+  const ended = done.flatMap(({ update, effects }) =>
+    effects.instructionsEnded.map(({ contractId, status }) => ({
+      contract_id: contractId,
+      status,
+      ended_update_id: update.updateId,
+      ended_record_time: text(update.recordTime),
+    })),
+  );
+  if (ended.length > 0) {
+    await sql`
+      UPDATE transfer_instruction SET status = step.status, ended_update_id = step.ended_update_id, ended_record_time = step.ended_record_time
+      FROM json_populate_recordset(NULL::transfer_instruction, ${JSON.stringify(ended)}::json) AS step
+      WHERE transfer_instruction.treasury_id = ${treasury.id} AND transfer_instruction.contract_id = step.contract_id`.execute(
+      tx,
+    );
+  }
+}
+
+/** JSON has no 64-bit integers; PostgreSQL reads them from text. */
+function text(value: Micros | null | undefined): string | null {
+  return value?.toString() ?? null;
+}

@@ -1,0 +1,106 @@
+/**
+ * An update in the terms that every kind of update shares, with its bytes as they came. The bytes are the part of the history that outlives the
+ * participant's pruning: everything derived is rebuilt from them.
+ */
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { type Micros, timestampToMicros } from '../env/clock.ts';
+import { PermanentError } from '../env/errors.ts';
+import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
+import { GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
+import type { StreamMessage } from '../ledger/ledger-client.ts';
+
+export type ReceivedUpdate = {
+  readonly kind: 'TRANSACTION' | 'REASSIGNMENT' | 'TOPOLOGY';
+  readonly updateId: string;
+  readonly offset: bigint;
+  readonly recordTime: Micros;
+  readonly synchronizerId: string;
+  readonly effectiveAt: Micros | null;
+  readonly traceParent: string | null;
+  /** Set for the kind TRANSACTION. */
+  readonly transaction: Transaction | null;
+  /** The GetUpdatesResponse message, undecoded. */
+  readonly bytes: Uint8Array;
+};
+
+/** How far the participant has come, though nothing we may see happened. */
+export type Checkpoint = {
+  readonly kind: 'CHECKPOINT';
+  readonly offset: bigint;
+  readonly synchronizerTimes: readonly { readonly synchronizerId: string; readonly recordTime: Micros }[];
+};
+
+/** @throws PermanentError UPDATE_NOT_UNDERSTOOD for an empty message: a kind of update that this version does not know. Its bytes are not lost: the position stays before it. */
+export function receive({ message, bytes }: StreamMessage): ReceivedUpdate | Checkpoint {
+  const { update } = message;
+  switch (update?.$case) {
+    case 'transaction': {
+      const { value } = update;
+      return {
+        ...common('TRANSACTION', value, bytes),
+        effectiveAt: optionalMicros(value.effectiveAt),
+        transaction: value,
+      };
+    }
+    case 'reassignment':
+      return common('REASSIGNMENT', update.value, bytes);
+    case 'topologyTransaction':
+      return common('TOPOLOGY', update.value, bytes);
+    case 'offsetCheckpoint':
+      return {
+        kind: 'CHECKPOINT',
+        offset: update.value.offset,
+        synchronizerTimes: update.value.synchronizerTimes.map(({ synchronizerId, recordTime }) => ({
+          synchronizerId,
+          recordTime: requiredMicros(recordTime),
+        })),
+      };
+    case undefined:
+      throw new PermanentError('UPDATE_NOT_UNDERSTOOD', 'The participant sent an update of an unknown kind.');
+  }
+}
+
+type CommonFields = {
+  readonly updateId: string;
+  readonly offset: bigint;
+  readonly recordTime: { seconds: bigint; nanos: number } | undefined;
+  readonly synchronizerId: string;
+  readonly traceContext: { traceparent?: string | undefined } | undefined;
+};
+
+function common(kind: ReceivedUpdate['kind'], fields: CommonFields, bytes: Uint8Array): ReceivedUpdate {
+  return {
+    kind,
+    updateId: fields.updateId,
+    offset: fields.offset,
+    recordTime: requiredMicros(fields.recordTime),
+    synchronizerId: fields.synchronizerId,
+    effectiveAt: null,
+    traceParent: fields.traceContext?.traceparent ?? null,
+    transaction: null,
+    bytes,
+  };
+}
+
+/** Bytes as stored in `ledger_update.received`: zstd, a quarter of the size at hardly any cost (transactions repeat party and package ids). */
+export function compressUpdate(bytes: Uint8Array): Buffer {
+  return zstdCompressSync(bytes);
+}
+
+/** Inverse of {@link compressUpdate}, decoded. @throws when the stored bytes are damaged. */
+export function restoreUpdate(stored: Uint8Array): ReceivedUpdate {
+  const bytes = zstdDecompressSync(stored);
+  const update = receive({ bytes, message: GetUpdatesResponse.decode(bytes) });
+  if (update.kind === 'CHECKPOINT')
+    throw new PermanentError('STORED_UPDATE_DAMAGED', 'A checkpoint is stored as an update.');
+  return update;
+}
+
+function requiredMicros(timestamp: { seconds: bigint; nanos: number } | undefined): Micros {
+  if (timestamp === undefined) throw new PermanentError('UPDATE_NOT_UNDERSTOOD', 'An update without a record time.');
+  return timestampToMicros(timestamp);
+}
+
+function optionalMicros(timestamp: { seconds: bigint; nanos: number } | undefined): Micros | null {
+  return timestamp === undefined ? null : timestampToMicros(timestamp);
+}
