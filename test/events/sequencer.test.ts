@@ -1,0 +1,185 @@
+/** Positions are dense, follow commits per subject, and wait for nobody. Real PostgreSQL, several connections. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { appendEvents } from '../../src/db/event-log.ts';
+import { createEventSequencer, type EventSequencer } from '../../src/db/event-sequencer.ts';
+import { createNotifications, type Notifications } from '../../src/db/notifications.ts';
+import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
+import { systemClock, systemRandom } from '../../src/env/system.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { append, draftOf } from '../support/event-log.ts';
+
+let database: TestDatabase;
+let notifications: Notifications;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  notifications = createNotifications({
+    connectionString: database.connectionString,
+    applicationName: 'sluice-test-listen',
+    clock: systemClock,
+    random: systemRandom,
+    logger: database.logger,
+  });
+  return async () => {
+    await notifications.close();
+    await database.close();
+  };
+});
+
+function sequencer(failpoint: Failpoint = noFailpoints): EventSequencer {
+  const { signal } = new AbortController();
+  const { db, logger } = database;
+  return createEventSequencer({
+    db,
+    notifications,
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    signal,
+    failpoint,
+  });
+}
+
+async function drain(): Promise<void> {
+  const { sequence } = sequencer();
+  while ((await sequence()) > 0);
+}
+
+async function log(): Promise<readonly { position: bigint; event_id: string }[]> {
+  return await database.db.selectFrom('event').select(['position', 'event_id']).orderBy('position').execute();
+}
+
+async function positionsAfter(position: bigint): Promise<string[]> {
+  return (await log()).filter((event) => event.position > position).map((event) => event.event_id);
+}
+
+async function head(): Promise<bigint> {
+  return (await database.db.selectFrom('event_log').select('last_position').executeTakeFirstOrThrow()).last_position;
+}
+
+describe('the sequencer', () => {
+  test('numbers the drafts of one call in their order', async () => {
+    const before = await head();
+    await append(database, draftOf('order-c'), draftOf('order-a'), draftOf('order-b'));
+
+    await drain();
+
+    expect(await positionsAfter(before)).toEqual(['order-c', 'order-a', 'order-b']);
+    expect(await head()).toBe(before + 3n);
+  });
+
+  test('a rolled back append leaves neither event nor gap', async () => {
+    const before = await head();
+    await expect(
+      database.db.transaction().execute(async (tx) => {
+        await appendEvents(tx, [draftOf('rolled-back')]);
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
+    await append(database, draftOf('after-rollback'));
+
+    await drain();
+
+    expect(await positionsAfter(before)).toEqual(['after-rollback']);
+    expect(await head()).toBe(before + 1n);
+  });
+
+  test('an event appended again changes nothing, in the outbox or in the log', async () => {
+    const before = await head();
+    await append(database, draftOf('twice'), draftOf('twice'));
+    await append(database, draftOf('twice'));
+    await drain();
+    await append(database, draftOf('twice'), draftOf('once'));
+
+    await drain();
+
+    expect(await positionsAfter(before)).toEqual(['twice', 'once']);
+    expect(await head()).toBe(before + 2n);
+    expect(await database.db.selectFrom('event_outbox').select('event_id').execute()).toEqual([]);
+  });
+
+  test('a transaction that stays open delays its own events alone', async () => {
+    const before = await head();
+    const slow = await database.db.startTransaction().execute();
+    await appendEvents(slow, [draftOf('slow')]);
+    await append(database, draftOf('fast'));
+    await drain();
+    expect(await positionsAfter(before)).toEqual(['fast']);
+
+    await slow.commit().execute();
+    await drain();
+
+    expect(await positionsAfter(before)).toEqual(['fast', 'slow']);
+  });
+
+  test('events of one subject keep the order of the row changes they tell about', async () => {
+    const before = await head();
+    await database.db.insertInto('network').values({ name: 'subject' }).execute();
+    const order: string[] = [];
+    const change = async (eventId: string): Promise<void> => {
+      await database.db.transaction().execute(async (tx) => {
+        await tx.updateTable('network').set({ name: 'subject' }).where('name', '=', 'subject').execute();
+        // Under the row lock: this is the order of the changes.
+        order.push(eventId);
+        await appendEvents(tx, [draftOf(eventId)]);
+        await systemClock.sleep(order.length % 4);
+      });
+    };
+
+    let isDone = false;
+    const sequencing = (async () => {
+      const { sequence } = sequencer();
+      while (!isDone) await sequence();
+    })();
+    await Promise.all(Array.from({ length: 20 }, async (_, index) => await change(`subject-${index}`)));
+    isDone = true;
+    await sequencing;
+    await drain();
+
+    expect(order).toHaveLength(20);
+    expect(await positionsAfter(before)).toEqual(order);
+  });
+
+  test('many sequencers and writers at once: dense, each once', async () => {
+    const before = await head();
+    const writers = Array.from({ length: 6 }, async (_, writer) => {
+      for (let line = 0; line < 30; line++) await append(database, draftOf(`many-${writer}-${line}`));
+    });
+    const ending = new AbortController();
+    const sequencers = Array.from({ length: 4 }, async () => {
+      const { sequence } = sequencer();
+      while (!ending.signal.aborted) if ((await sequence()) === 0) await systemClock.sleep(1, ending.signal);
+    });
+
+    await Promise.all(writers);
+    ending.abort();
+    await Promise.all(sequencers);
+    await drain();
+
+    const events = (await log()).filter((event) => event.position > before);
+    expect(events.map((event) => event.position)).toEqual(events.map((_, index) => before + 1n + BigInt(index)));
+    expect(new Set(events.map((event) => event.event_id)).size).toBe(180);
+    for (let writer = 0; writer < 6; writer++) {
+      const own = events.filter((event) => event.event_id.startsWith(`many-${writer}-`)).map((event) => event.event_id);
+      expect(own).toEqual(Array.from({ length: 30 }, (_, line) => `many-${writer}-${line}`));
+    }
+  });
+
+  test('a crash before or after a batch loses and repeats nothing', async () => {
+    const before = await head();
+    await append(database, draftOf('crash-1'), draftOf('crash-2'));
+    const crashAt =
+      (name: string): Failpoint =>
+      async (reached) => {
+        if (reached === name) throw new Error(`crashed at ${name}`);
+      };
+
+    await expect(sequencer(crashAt('eventLog.beforeSequence')).sequence()).rejects.toThrow('beforeSequence');
+    expect(await positionsAfter(before)).toEqual([]);
+    await expect(sequencer(crashAt('eventLog.afterSequence')).sequence()).rejects.toThrow('afterSequence');
+    expect(await positionsAfter(before)).toEqual(['crash-1', 'crash-2']);
+    await drain();
+
+    expect(await positionsAfter(before)).toEqual(['crash-1', 'crash-2']);
+  });
+});
