@@ -89,8 +89,7 @@ export function createInstrumentBook(networkId: number): InstrumentBook {
       const byKey = new Map(rows.map((row) => [keyOf(row), row]));
       return (instrument) => {
         const known = byKey.get(keyOf(instrument));
-        if (known === undefined)
-          throw new RangeError(`Instrument was not asked for: ${instrument.admin}/${instrument.id}`);
+        assert(known !== undefined, 'An instrument was not asked for.', instrument);
         return known;
       };
     },

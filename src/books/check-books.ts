@@ -1,0 +1,74 @@
+/**
+ * Whether the books tell the same story as the ledger: what every treasury's account says equals what it holds, and every transfer is booked exactly as its
+ * holdings moved. Entries that do not sum to zero need no check, there is no way to write one.
+ */
+import { sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+
+export type BooksFault =
+  | {
+      readonly kind: 'TREASURY_OFF';
+      readonly party: string;
+      readonly instrument: string;
+      readonly holdings: string;
+      readonly booked: string;
+    }
+  | { readonly kind: 'TRANSFER_OFF'; readonly transferId: string; readonly moved: string; readonly booked: string }
+  | { readonly kind: 'CAUSE_UNKNOWN'; readonly cause: string }
+  | { readonly kind: 'CREDIT_OFF'; readonly transferId: string };
+
+/** @returns all faults found, empty when the books are right. One statement per check, each over a snapshot of its own; run it beside a live stream at will. */
+export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
+  return db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .execute(async (tx) => {
+      const treasuries = await sql<{ party: string; instrument: string; holdings: string; booked: string }>`
+        WITH held AS (
+          SELECT treasury_id, instrument_id, sum(amount::numeric) AS amount FROM holding
+          WHERE archived_update_id IS NULL GROUP BY 1, 2
+        ), booked AS (
+          SELECT t.id AS treasury_id, b.instrument_id, -b.balance AS amount
+          FROM account_balance b
+          JOIN account a ON a.id = b.account_id AND a.kind = 'TREASURY'
+          JOIN treasury_party t ON t.network_id = a.network_id AND t.party = a.owner
+        )
+        SELECT t.party, i.admin || '/' || i.instrument_id AS instrument,
+               coalesce(held.amount, 0)::text AS holdings, coalesce(booked.amount, 0)::text AS booked
+        FROM held FULL JOIN booked USING (treasury_id, instrument_id)
+        JOIN treasury_party t ON t.id = treasury_id
+        JOIN instrument i ON i.id = instrument_id
+        WHERE coalesce(held.amount, 0) <> coalesce(booked.amount, 0)`.execute(tx);
+
+      const transfers = await sql<{ transferId: string; moved: string; booked: string }>`
+        WITH booked AS (
+          SELECT split_part(e.cause, ':', 2) AS transfer_id,
+                 sum(CASE WHEN d.kind = 'TREASURY' THEN p.amount::numeric ELSE 0 END
+                   - CASE WHEN c.kind = 'TREASURY' THEN p.amount::numeric ELSE 0 END) AS amount
+          FROM journal_entry e
+          JOIN posting p ON p.entry_id = e.id
+          JOIN account d ON d.id = p.debit_account_id
+          JOIN account c ON c.id = p.credit_account_id
+          WHERE e.cause LIKE 'transfer:%' GROUP BY 1
+        )
+        SELECT t.id AS "transferId", t.holdings_delta::text AS moved, coalesce(booked.amount, 0)::text AS booked
+        FROM transfer t LEFT JOIN booked ON booked.transfer_id = t.id
+        WHERE t.holdings_delta::numeric <> coalesce(booked.amount, 0)`.execute(tx);
+
+      const causes = await sql<{ cause: string }>`
+        SELECT e.cause FROM journal_entry e
+        WHERE e.cause LIKE 'transfer:%'
+          AND NOT EXISTS (SELECT FROM transfer t WHERE t.id = split_part(e.cause, ':', 2))`.execute(tx);
+
+      const credits = await sql<{ transferId: string }>`
+        SELECT a.transfer_id AS "transferId" FROM attribution a LEFT JOIN transfer t ON t.id = a.transfer_id
+        WHERE t.id IS NULL OR t.status <> 'COMPLETED' OR t.holdings_delta <= 0`.execute(tx);
+
+      return [
+        ...treasuries.rows.map((row) => ({ kind: 'TREASURY_OFF' as const, ...row })),
+        ...transfers.rows.map((row) => ({ kind: 'TRANSFER_OFF' as const, ...row })),
+        ...causes.rows.map((row) => ({ kind: 'CAUSE_UNKNOWN' as const, ...row })),
+        ...credits.rows.map((row) => ({ kind: 'CREDIT_OFF' as const, ...row })),
+      ];
+    });
+}

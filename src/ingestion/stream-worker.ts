@@ -1,0 +1,220 @@
+/**
+ * The worker of one treasury party's stream. It holds no state of its own: whatever it knows it read from the database when it claimed the stream, and
+ * any number of them may run at once, in any number of processes.
+ *
+ *   waiting    another worker holds the lease; ask again in a second.
+ *   following  claim the stream under a new fencing token, prove that the participant continues what we have, read on from the newest stored
+ *              update. The reader fills one batch while the batch before it commits. Ends of the stream, lost connections and silence lead
+ *              back to the claim, with a backoff that is bounded: a run of tries without progress ends the worker with an error, to be restarted
+ *              with fresh memory and channels.
+ *   halted     the position is in doubt. The reason is in `ingestion_stream`, nothing more is read, the process stays up. A restart looks again.
+ */
+import type { Database } from '../db/connection.ts';
+import type { Lease, Leases } from '../db/lease.ts';
+import type { Clock } from '../env/clock.ts';
+import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
+import type { Failpoint } from '../env/failpoint.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+import { type RetryPolicy, retry } from '../env/retry.ts';
+import type { Ledger } from '../ledger/ledger-client.ts';
+import { ledgerErrorOf } from '../ledger/ledger-error.ts';
+import { type BatchQueue, createBatchQueue } from './batch-queue.ts';
+import { type BatchWriter, createBatchWriter } from './batch-writer.ts';
+import { proveContinuity } from './continuity.ts';
+import type { EffectSink, Treasury } from './effect-sink.ts';
+import { claimStream, haltStream, POSITION_IN_DOUBT, type Position } from './position.ts';
+import { type Checkpoint, type ReceivedUpdate, receive } from './received-update.ts';
+import { updateFormatFor } from './update-format.ts';
+
+export type StreamWorkerOptions = {
+  readonly db: Database;
+  readonly leases: Leases;
+  readonly ledger: Ledger;
+  readonly treasury: Treasury;
+  readonly sinks: readonly EffectSink[];
+  /** Unique per process and start. */
+  readonly holder: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly failpoint: Failpoint;
+  readonly signal: AbortSignal;
+  readonly settings?: Partial<StreamSettings>;
+};
+
+export type StreamSettings = {
+  readonly batchCountMax: number;
+  readonly batchBytesMax: number;
+  readonly leaseTtlMs: number;
+  readonly silenceMsMax: number;
+  readonly reconnect: RetryPolicy;
+};
+
+const DEFAULTS: StreamSettings = {
+  batchCountMax: 500, // The knee of throughput; larger batches gain nothing and hold the row lock longer.
+  batchBytesMax: 4 * 1024 * 1024,
+  leaseTtlMs: 5_000, // A successor takes over within this time; renewed at a third of it.
+  silenceMsMax: 75_000, // A healthy participant sends a checkpoint at least every 75 s, even when nothing happens.
+  reconnect: { attemptsMax: 40, delayMsMin: 100, delayMsMax: 5_000 }, // Three minutes without progress.
+};
+
+const LEASE_RETRY_MS = 1_000;
+
+type Item = ReceivedUpdate | Checkpoint;
+
+/**
+ * @returns when `signal` aborts or the stream is halted.
+ * @throws RetryableError when the tries without progress are used up; PermanentError for anything that restarting cannot mend.
+ */
+export async function runStreamWorker(options: StreamWorkerOptions): Promise<void> {
+  const { leases, treasury, holder, clock, random, signal } = options;
+  const logger = options.logger.child({ treasury: treasury.name });
+  const settings = { ...DEFAULTS, ...options.settings };
+  const writer = createBatchWriter({ ...options, logger });
+
+  while (!signal.aborted) {
+    try {
+      // A try that made progress counts as a success: the next one starts with all its retries.
+      await retry(() => holdLeaseAndFollow(), settings.reconnect, {
+        clock,
+        random,
+        signal,
+        onFailure: (error, attemptsLeft, delayMs) =>
+          logger.warn('The stream will be resumed.', { code: error.code, why: error.message, attemptsLeft, delayMs }),
+      });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof HaltedError) return;
+      throw error;
+    }
+  }
+
+  async function holdLeaseAndFollow(): Promise<void> {
+    const lease = await leases.acquire({ name: `ingestion:${treasury.id}`, holder, ttlMs: settings.leaseTtlMs });
+    if (lease === null) return clock.sleep(LEASE_RETRY_MS, signal);
+    const held = new AbortController();
+    const stop = () => held.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    const renewing = keepLease(lease, held);
+    try {
+      await follow(lease, held.signal);
+    } finally {
+      held.abort();
+      signal.removeEventListener('abort', stop);
+      await renewing;
+      await leases.release(lease).catch((error: unknown) => {
+        // It expires by itself.
+        logger.warn('The lease was not released.', { why: messageOf(error) });
+      });
+    }
+  }
+
+  /** Renews until `held` aborts; aborts it when the lease has gone to somebody else. A database that is away is the writer's affair. */
+  async function keepLease(lease: Lease, held: AbortController): Promise<void> {
+    while (!held.signal.aborted) {
+      await clock.sleep(settings.leaseTtlMs / 3, held.signal);
+      if (held.signal.aborted) return;
+      const isOurs = await leases.renew(lease, settings.leaseTtlMs).catch((error: unknown) => {
+        logger.warn('The lease was not renewed.', { why: messageOf(error) });
+        return true;
+      });
+      if (!isOurs) held.abort();
+    }
+  }
+
+  /** Follows until the stream ends. Resolves if the position moved, or nobody wants to go on. */
+  async function follow(lease: Lease, held: AbortSignal): Promise<void> {
+    const claimed = await claimStream(options.db, treasury, lease.token);
+    let position = claimed;
+    try {
+      position = await proveContinuity({ ...options, logger, position });
+      const stream = new AbortController();
+      const stop = () => stream.abort();
+      held.addEventListener('abort', stop, { once: true });
+      const queue = createBatchQueue<Item>({ countMax: settings.batchCountMax, bytesMax: settings.batchBytesMax });
+      const reading = read(position, queue, stream.signal);
+      const watching = watchForSilence(queue, stream);
+      try {
+        await writeBatches(writer, queue, position, (written) => {
+          position = written;
+        });
+      } finally {
+        stream.abort();
+        queue.close();
+        held.removeEventListener('abort', stop);
+        await Promise.all([reading, watching]);
+      }
+    } catch (error) {
+      await giveUp(error, position);
+      const isProgress = position.offset > claimed.offset;
+      if (!isProgress || !(error instanceof RetryableError)) throw error;
+      logger.warn('The stream was interrupted.', { code: error.code, why: error.message, offset: position.offset });
+    }
+  }
+
+  let lastMessageAt = 0n;
+
+  async function read(position: Position, queue: BatchQueue<Item>, streamSignal: AbortSignal): Promise<void> {
+    lastMessageAt = clock.nowMicros();
+    try {
+      const messages = options.ledger.updates({
+        beginExclusive: position.verified?.offset ?? 0n,
+        format: updateFormatFor(treasury.party),
+        signal: streamSignal,
+      });
+      for await (const message of messages) {
+        lastMessageAt = clock.nowMicros();
+        await queue.push(receive(message), message.bytes.length);
+        // Waiting for room in the queue is not the participant's silence.
+        lastMessageAt = clock.nowMicros();
+        if (streamSignal.aborted) break;
+      }
+      queue.close(new RetryableError('STREAM_ENDED', 'The participant ended the stream.'));
+    } catch (error) {
+      queue.close(error instanceof PermanentError ? error : ledgerErrorOf(error, 'GetUpdates'));
+    }
+  }
+
+  /** A stream that is open and silent looks like a quiet ledger; the checkpoints that a healthy one sends tell the difference. */
+  async function watchForSilence(queue: BatchQueue<Item>, stream: AbortController): Promise<void> {
+    while (!stream.signal.aborted) {
+      await clock.sleep(settings.silenceMsMax / 5, stream.signal);
+      const silentMs = Number((clock.nowMicros() - lastMessageAt) / 1_000n);
+      if (!stream.signal.aborted && silentMs > settings.silenceMsMax) {
+        queue.close(new RetryableError('STREAM_STALLED', 'No message, not even a checkpoint.', { silentMs }));
+        stream.abort();
+      }
+    }
+  }
+
+  async function giveUp(error: unknown, position: Position): Promise<void> {
+    if (!(error instanceof PermanentError) || !POSITION_IN_DOUBT.has(error.code)) return;
+    await haltStream(options.db, treasury, position, error);
+    logger.error('The stream is halted: its position is in doubt.', {
+      code: error.code,
+      why: error.message,
+      ...error.facts,
+    });
+    throw new HaltedError(error.code, error.message, error.facts, { cause: error });
+  }
+}
+
+/** The stream stands still by decision, not by accident. */
+class HaltedError extends PermanentError {}
+
+/** Writes until the queue is closed and drained. @throws what it was closed with, or what a write threw. */
+async function writeBatches(
+  writer: BatchWriter,
+  queue: BatchQueue<Item>,
+  start: Position,
+  onWritten: (position: Position) => void,
+): Promise<void> {
+  let position = start;
+  for (;;) {
+    const batch = await queue.take();
+    if (batch.length === 0) return;
+    position = await writer.write(batch, position);
+    onWritten(position);
+  }
+}
