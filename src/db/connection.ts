@@ -32,6 +32,8 @@ export type DatabaseOptions = {
   readonly logger: Logger;
   /** Default 15 s. */
   readonly statementTimeoutMs?: number;
+  /** How long the client itself waits. Default 5 s more than the server: only a dead network makes this limit strike first. */
+  readonly answerTimeoutMs?: number;
   /** Default 5 s: a lock held longer than that is a stuck neighbour, and a retry with fresh reads serves better than waiting on. */
   readonly lockTimeoutMs?: number;
   /** Default 30 s: no transaction of ours waits for anything but the database. */
@@ -49,7 +51,7 @@ export type DatabaseConnection = {
   close(): Promise<void>;
 };
 
-const ANSWER_GRACE_MS = 5_000; // The server enforces statement_timeout; only a dead network makes the client's own limit strike first.
+const ANSWER_GRACE_MS = 5_000;
 const IDLE_CONNECTION_MS = 60_000;
 
 /** Connects lazily, with the first statement. int8 comes as bigint, numeric and times as string, bytea as Buffer, jsonb parsed. */
@@ -61,7 +63,7 @@ export function createDatabase(options: DatabaseOptions): DatabaseConnection {
     max: options.poolSizeMax,
     types: { getTypeParser },
     statement_timeout: statementTimeoutMs,
-    query_timeout: statementTimeoutMs + ANSWER_GRACE_MS,
+    query_timeout: options.answerTimeoutMs ?? statementTimeoutMs + ANSWER_GRACE_MS,
     lock_timeout: options.lockTimeoutMs ?? 5_000,
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 30_000,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,

@@ -5,7 +5,7 @@ import type { Clock } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 
 const POLL_MS = 50;
-const SUPERVISOR_GRACE_MS = 5_000; // A supervisor whose process died ends its server within 3 s (embedded-supervisor.ts).
+const SUPERVISOR_GRACE_MS = 4_000; // A supervisor whose process died ends its server within 3 s (embedded-supervisor.ts).
 const SIGNAL_GRACE_MS = 5_000;
 
 type Postmaster = { readonly pid: number; readonly status: string };

@@ -9,11 +9,12 @@ import { spawn } from 'node:child_process';
 import { type ServerUser, serverEnvironment } from './embedded-files.ts';
 
 /**
- * $1 the folder to remove after a throw-away server, or empty; the rest is the server's command.
+ * $1 the folder of a throw-away server, or empty: removed here only when we are gone, else by us, who may want to read the log first.
+ * The rest is the server's command.
  *
  * SIGINT is PostgreSQL's fast shutdown (clients are cut, data is written out), SIGQUIT its immediate one (recovery at the next start).
- * After an orderly request the fast one has 30 s, after our death 3 s. The loops count tenths of a second, so that no long `sleep`
- * remains behind.
+ * After an orderly request the fast one has 30 s, after our death 3 s. The loop counts tenths of a second, so that no long `sleep`
+ * remains behind. Status 7 is the reader's word for "the owner is gone".
  */
 const SCRIPT = `
 remove=$1
@@ -22,25 +23,31 @@ exec 4<&0
 "$@" </dev/null 4<&- &
 server=$!
 (
-  if read -r _ <&4; then tenths=300; else tenths=30; fi
+  if read -r _ <&4; then
+    tenths=300
+  else
+    tenths=30
+    trap 'exit 7' TERM
+  fi
   kill -INT "$server" 2>/dev/null
   while [ "$tenths" -gt 0 ] && kill -0 "$server" 2>/dev/null; do
     sleep 0.1
     tenths=$((tenths - 1))
   done
   kill -QUIT "$server" 2>/dev/null
+  while :; do sleep 0.1; done
 ) >/dev/null 2>&1 &
 reader=$!
 wait "$server"
 status=$?
 kill "$reader" 2>/dev/null
 wait "$reader" 2>/dev/null
-if [ -n "$remove" ]; then rm -rf "$remove" 2>/dev/null; fi
+if [ $? -eq 7 ] && [ -n "$remove" ]; then rm -rf "$remove" 2>/dev/null; fi
 exit "$status"
 `;
 
 export type SupervisedServer = {
-  /** The server's exit status, once it has ended and its throw-away folder is removed; null when the supervisor itself was killed. */
+  /** The server's exit status, once it has ended; null when the supervisor itself was killed. */
   readonly exited: Promise<number | null>;
   /** Asks for an orderly stop; `exited` tells when it is done. Harmless when repeated. */
   requestStop(): void;
@@ -52,15 +59,15 @@ export type SupervisorOptions = {
   readonly user: ServerUser;
   /** An open file that takes the server's output. */
   readonly logDescriptor: number;
-  /** Removed by the supervisor after the server's end, also when we are gone by then; null: kept. */
-  readonly removeAfterwards: string | null;
+  /** Removed by the supervisor when it outlives us; null: kept. */
+  readonly removeWhenOrphaned: string | null;
 };
 
 /** Starts the server under its supervisor; rejects when there is no shell to start. Neither keeps this process alive: an exit without a stop stops the server too. */
 export async function superviseServer(options: SupervisorOptions): Promise<SupervisedServer> {
   const child = spawn(
     '/bin/sh',
-    ['-c', SCRIPT, 'sluice-postgres', options.removeAfterwards ?? '', options.command, ...options.args],
+    ['-c', SCRIPT, 'sluice-postgres', options.removeWhenOrphaned ?? '', options.command, ...options.args],
     {
       cwd: '/',
       detached: true,

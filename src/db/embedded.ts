@@ -202,7 +202,7 @@ async function startServer(
       args,
       user: place.user,
       logDescriptor: log.fd,
-      removeAfterwards: options.name === null ? directory : null,
+      removeWhenOrphaned: options.name === null ? directory : null,
     });
   } finally {
     await log.close();

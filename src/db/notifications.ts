@@ -33,6 +33,7 @@ export type NotificationsOptions = {
 const CONNECT_TIMEOUT_MS = 5_000;
 const HEARTBEAT_MS = 15_000; // A half-open connection stays silent for ever; this asks for a sign of life.
 const ANSWER_TIMEOUT_MS = 5_000;
+const FAREWELL_MS = 500;
 const DELAY_MS_MIN = 100;
 const DELAY_MS_MAX = 10_000;
 
@@ -41,7 +42,7 @@ export function createNotifications(options: NotificationsOptions): Notification
   const { clock, random, logger } = options;
   const wakes = new Map<string, Set<() => void>>();
   const closing = new AbortController();
-  let connected: pg.Client | null = null;
+  let added = new AbortController();
 
   const wakeAll = (channel: string): void => {
     for (const wake of wakes.get(channel) ?? []) wake();
@@ -63,16 +64,22 @@ export function createNotifications(options: NotificationsOptions): Notification
     const ended = AbortSignal.any([lost.signal, closing.signal]);
     try {
       await client.connect();
-      for (const channel of wakes.keys()) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
-      connected = client;
-      for (const channel of wakes.keys()) wakeAll(channel);
+      const listened = new Set<string>();
       while (!ended.aborted) {
-        await clock.sleep(HEARTBEAT_MS, ended);
-        if (!ended.aborted) await client.query('SELECT 1');
+        added = new AbortController();
+        for (const channel of wakes.keys()) {
+          if (listened.has(channel)) continue;
+          await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+          listened.add(channel);
+          wakeAll(channel);
+        }
+        await clock.sleep(HEARTBEAT_MS, AbortSignal.any([ended, added.signal]));
+        if (!ended.aborted && !added.signal.aborted) await client.query('SELECT 1');
       }
     } finally {
-      connected = null;
-      await client.end();
+      // Over a dead network the farewell is never answered; the socket is left to the operating system and keeps nothing alive.
+      client.unref();
+      await Promise.race([client.end(), clock.sleep(FAREWELL_MS)]);
     }
   };
 
@@ -95,14 +102,11 @@ export function createNotifications(options: NotificationsOptions): Notification
   return {
     listen: (channel, wake) => {
       const known = wakes.get(channel);
-      if (known === undefined) {
-        wakes.set(channel, new Set([wake]));
-        // Not connected: the next connection listens to all channels. A failure here ends the connection, which is noticed there.
-        connected?.query(`LISTEN ${pg.escapeIdentifier(channel)}`).then(wake, (error: unknown) => {
-          logger.warn('Cannot listen for notifications; polling goes on.', { channel, error: messageOf(error) });
-        });
-      } else {
+      if (known !== undefined) {
         known.add(wake);
+      } else {
+        wakes.set(channel, new Set([wake]));
+        added.abort();
       }
       return () => {
         // The channel stays listened to: its name is one of a handful, and a wake-up of nobody costs nothing.

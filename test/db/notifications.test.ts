@@ -1,0 +1,96 @@
+import { sql } from 'kysely';
+import { afterAll, afterEach, expect, test } from 'vitest';
+import { createNotifications, type Notifications } from '../../src/db/notifications.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { createTcpProxy } from '../support/tcp-proxy.ts';
+
+const database = await createTestDatabase();
+afterAll(() => database.close());
+
+const open: Notifications[] = [];
+afterEach(async () => {
+  for (const notifications of open.splice(0)) await notifications.close();
+});
+
+function start(connectionString: string): Notifications {
+  const notifications = createNotifications({
+    connectionString,
+    applicationName: 'sluice-listener',
+    clock: systemClock,
+    random: systemRandom,
+    logger: createSystemLogger('silent'),
+  });
+  open.push(notifications);
+  return notifications;
+}
+
+async function notify(channel: string): Promise<void> {
+  await sql`SELECT pg_notify(${channel}, '')`.execute(database.db);
+}
+
+test('wakes the listeners of a channel, those that came late and those of an odd name too, until they leave', async () => {
+  const notifications = start(database.connectionString);
+  const woken = { early: 0, late: 0, odd: 0 };
+  const leave = notifications.listen('news', () => woken.early++);
+  await eventually(() => expect(woken.early).toBeGreaterThan(0)); // by the connection itself
+  notifications.listen('news', () => woken.late++);
+  notifications.listen('An "odd" name', () => woken.odd++);
+  await eventually(() => expect(woken.odd).toBeGreaterThan(0));
+  const before = { ...woken };
+
+  await notify('news');
+  await notify('An "odd" name');
+
+  await eventually(() =>
+    expect(woken).toEqual({ early: before.early + 1, late: before.late + 1, odd: before.odd + 1 }),
+  );
+  leave();
+  await notify('news');
+  await eventually(() => expect(woken.late).toBe(before.late + 2));
+  expect(woken.early).toBe(before.early + 1);
+});
+
+test('a lost connection is made anew, and everybody is woken once for what may have been missed', async () => {
+  const notifications = start(database.connectionString);
+  let woken = 0;
+  notifications.listen('news', () => woken++);
+  await eventually(() => expect(woken).toBe(1));
+
+  await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sluice-listener'`.execute(
+    database.db,
+  );
+
+  await eventually(() => expect(woken).toBe(2));
+  await notify('news');
+  await eventually(() => expect(woken).toBe(3));
+});
+
+test('over a dead network closing is prompt as well', async () => {
+  const url = new URL(database.connectionString);
+  const proxy = await createTcpProxy({ host: url.hostname, port: Number(url.port) });
+  url.port = String(proxy.port);
+  const notifications = start(url.href);
+  let woken = 0;
+  notifications.listen('news', () => woken++);
+  await eventually(() => expect(woken).toBe(1));
+
+  proxy.silence();
+  const startedAt = systemClock.nowMicros();
+  await notifications.close();
+
+  expect(systemClock.nowMicros() - startedAt).toBeLessThan(2_000_000n);
+  await proxy.close();
+});
+
+test('a server that cannot be reached is no error to anybody, and closing is prompt', async () => {
+  const notifications = start('postgresql://nobody@127.0.0.1:1/nothing');
+  let woken = 0;
+  notifications.listen('news', () => woken++);
+
+  await notifications.close();
+  await notifications.close();
+
+  expect(woken).toBe(0);
+});
