@@ -5,6 +5,7 @@
  *
  * Not through a PgBouncer in transaction mode, which has no LISTEN.
  */
+import { Socket } from 'node:net';
 import pg from 'pg';
 import type { Clock } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
@@ -50,7 +51,9 @@ export function createNotifications(options: NotificationsOptions): Notification
 
   // Serves one connection until it is lost or we close; throws when it cannot be made.
   const serveConnection = async (): Promise<void> => {
+    const socket = new Socket();
     const client = new pg.Client({
+      stream: () => socket,
       connectionString: options.connectionString,
       application_name: options.applicationName,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -77,9 +80,9 @@ export function createNotifications(options: NotificationsOptions): Notification
         if (!ended.aborted && !added.signal.aborted) await client.query('SELECT 1');
       }
     } finally {
-      // Over a dead network the farewell is never answered; the socket is left to the operating system and keeps nothing alive.
-      client.unref();
+      // Over a dead network the farewell is never answered.
       await Promise.race([client.end(), clock.sleep(FAREWELL_MS)]);
+      socket.destroy();
     }
   };
 
