@@ -19,6 +19,7 @@ import {
   readMigrationLock,
 } from '../src/db/migration-files.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../src/env/system.ts';
+import { printConfigPage } from './generate/config-page.ts';
 import { printDatabaseTypes } from './generate/db-types.ts';
 
 type Step = {
@@ -35,6 +36,10 @@ const STEPS: readonly Step[] = [
   { outputs: ['migrations/lock.json'], run: writeMigrationLock },
   { outputs: ['src/gen/com', 'src/gen/google'], run: generateProtocol },
   { outputs: ['src/gen/db.ts'], run: generateDatabaseTypes },
+  {
+    outputs: ['docs/configuration.md'],
+    run: async (target) => await write(target, 'docs/configuration.md', printConfigPage()),
+  },
 ];
 
 /** Adds new migrations to the lock. An edited one keeps its old hash, and is reported: it may have run somewhere. */

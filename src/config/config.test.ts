@@ -1,0 +1,191 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, expect, test } from 'vitest';
+import { ConfigError, type Environment, loadConfig } from './config.ts';
+import { describeConfig, printConfigTable } from './describe.ts';
+
+const PARTY = 'treasury::1220abcdef';
+const ADMIN = 'DSO::1220be58c29e';
+const HASH = 'a'.repeat(64);
+const SUFFICIENT: Environment = {
+  SLUICE_LEDGER_URL: 'http://127.0.0.1:5001',
+  SLUICE_NETWORK: 'simnet',
+  SLUICE_TREASURY_PARTIES: PARTY,
+  SLUICE_INSTRUMENTS: `CC=${ADMIN}/Amulet`,
+};
+
+const directory = mkdtempSync(join(tmpdir(), 'sluice-config-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function faultsOf(environment: Environment): readonly string[] {
+  try {
+    loadConfig(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+test('the shortest environment, and its defaults', () => {
+  expect(loadConfig(SUFFICIENT)).toEqual({
+    databaseUrl: null,
+    ledgerUrl: 'http://127.0.0.1:5001',
+    ledgerToken: null,
+    network: 'simnet',
+    treasuryParties: [{ name: 'treasury', party: PARTY }],
+    instruments: [{ name: 'CC', admin: ADMIN, id: 'Amulet' }],
+    host: '127.0.0.1',
+    port: 4000,
+    apiKeys: [],
+    logLevel: 'info',
+    role: 'all',
+    dataDir: null,
+  });
+});
+
+test('everything set', () => {
+  const config = loadConfig({
+    ...SUFFICIENT,
+    DATABASE_URL: 'postgres://user:hunter2@db:5432/sluice',
+    SLUICE_LEDGER_URL: 'https://node.example:443/',
+    SLUICE_LEDGER_TOKEN: 'eyJ',
+    SLUICE_TREASURY_PARTIES: `hot=${PARTY}, cold::1220ff`,
+    SLUICE_INSTRUMENTS: `CC=${ADMIN}/Amulet,odd=${ADMIN}/a/b=c`,
+    SLUICE_HOST: '0.0.0.0',
+    SLUICE_PORT: '0',
+    SLUICE_API_KEYS: `frontend:read:${HASH},risk:read+deposits.write:${'b'.repeat(64)}`,
+    SLUICE_LOG_LEVEL: 'debug',
+    SLUICE_ROLE: 'worker',
+    SLUICE_DATA_DIR: '/var/lib/sluice',
+  });
+
+  expect(config).toMatchObject({
+    ledgerUrl: 'https://node.example:443',
+    treasuryParties: [
+      { name: 'hot', party: PARTY },
+      { name: 'cold', party: 'cold::1220ff' },
+    ],
+    instruments: [
+      { name: 'CC', admin: ADMIN, id: 'Amulet' },
+      { name: 'odd', admin: ADMIN, id: 'a/b=c' },
+    ],
+    apiKeys: [
+      { name: 'frontend', scopes: ['read'] },
+      { name: 'risk', scopes: ['read', 'deposits.write'] },
+    ],
+    port: 0,
+    role: 'worker',
+  });
+  expect(config.databaseUrl?.reveal()).toBe('postgres://user:hunter2@db:5432/sluice');
+  expect(config.apiKeys[0]?.sha256.reveal()).toBe(HASH);
+});
+
+test('all faults come at once, each with its variable and what was expected', () => {
+  expect(
+    faultsOf({
+      DATABASE_URL: 'mysql://root:hunter2@db/x',
+      SLUICE_LEDGER_URL: 'localhost:5001',
+      SLUICE_TREASURY_PARTIES: `a=${PARTY},b=${PARTY}`,
+      SLUICE_INSTRUMENTS: 'Amulet',
+      SLUICE_PORT: '70000',
+      SLUICE_LOG_LEVEL: 'loud',
+      SLUICE_API_KEYS: 'me:all:hunter2',
+      SLUICE_LEDGER_TOKN: 'hunter2',
+      SLUICE_COFFEE: '1',
+    }),
+  ).toEqual([
+    'SLUICE_COFFEE is not known',
+    'SLUICE_LEDGER_TOKN is not known: did you mean SLUICE_LEDGER_TOKEN?',
+    'DATABASE_URL: expected a URL, postgresql://user:password@host:port/database',
+    'SLUICE_LEDGER_URL: expected http://host:port, or https://host:port for TLS, and nothing after it, got "localhost:5001"',
+    'SLUICE_NETWORK is required: expected name',
+    expect.stringMatching(/^SLUICE_TREASURY_PARTIES: expected a comma list of `party` or `name=party`, .* got "a=/),
+    expect.stringMatching(/^SLUICE_INSTRUMENTS: expected a comma list of `name=admin\/id`, .* got "Amulet"$/),
+    'SLUICE_PORT: expected a port, 0–65535, got "70000"',
+    expect.stringMatching(/^SLUICE_API_KEYS: expected a comma list of `name:scope\+scope:sha256`, [^"]*$/),
+    'SLUICE_LOG_LEVEL: expected one of debug, info, warn, error, silent, got "loud"',
+  ]);
+});
+
+test.each([
+  ['no port', { SLUICE_LEDGER_URL: 'http://node' }],
+  ['a path', { SLUICE_LEDGER_URL: 'http://node:1/x' }],
+  ['credentials in the address', { SLUICE_LEDGER_URL: 'http://a:b@node:1' }],
+  ['a party without a fingerprint', { SLUICE_TREASURY_PARTIES: 'treasury' }],
+  ['a name twice', { SLUICE_TREASURY_PARTIES: 'a=x::12,a=y::12' }],
+  ['no instrument', { SLUICE_INSTRUMENTS: ',' }],
+  ['an instrument twice', { SLUICE_INSTRUMENTS: `a=${ADMIN}/x,b=${ADMIN}/x` }],
+  ['a key twice', { SLUICE_API_KEYS: `a:read:${HASH},b:read:${HASH}` }],
+  ['a negative port', { SLUICE_PORT: '-1' }],
+  ['a port with a fraction', { SLUICE_PORT: '1.5' }],
+])('refused: %s', (_, environment) => {
+  expect(faultsOf({ ...SUFFICIENT, ...environment })).toHaveLength(1);
+});
+
+test('without keys only loopback is open, and one embedded database serves one process', () => {
+  expect(faultsOf({ ...SUFFICIENT, SLUICE_HOST: '0.0.0.0', SLUICE_ROLE: 'api' })).toEqual([
+    'SLUICE_HOST: without SLUICE_API_KEYS everybody is let in, so expected a loopback address, got "0.0.0.0"',
+    'DATABASE_URL is required with SLUICE_ROLE=api: an embedded database serves one process only',
+  ]);
+  expect(faultsOf({ ...SUFFICIENT, SLUICE_HOST: '127.0.0.1.evil.example' })).toHaveLength(1);
+  for (const host of ['127.8.8.8', '::1', 'localhost'])
+    expect(faultsOf({ ...SUFFICIENT, SLUICE_HOST: host })).toEqual([]);
+});
+
+test('a secret may come from a file, and from one place only', () => {
+  const file = join(directory, 'token');
+  writeFileSync(file, 'eyJ\n');
+
+  expect(loadConfig({ ...SUFFICIENT, SLUICE_LEDGER_TOKEN_FILE: file }).ledgerToken?.reveal()).toBe('eyJ');
+  expect(faultsOf({ ...SUFFICIENT, SLUICE_LEDGER_TOKEN_FILE: file, SLUICE_LEDGER_TOKEN: 'x' })).toEqual([
+    'SLUICE_LEDGER_TOKEN and SLUICE_LEDGER_TOKEN_FILE are both set: expected one of them',
+  ]);
+  expect(faultsOf({ ...SUFFICIENT, SLUICE_LEDGER_TOKEN_FILE: join(directory, 'none') })[0]).toMatch(
+    /^SLUICE_LEDGER_TOKEN_FILE: expected a readable file: ENOENT/,
+  );
+  expect(faultsOf({ ...SUFFICIENT, SLUICE_PORT_FILE: file })).toEqual([
+    'SLUICE_PORT_FILE is not known: did you mean SLUICE_PORT?',
+  ]);
+});
+
+test('a secret prints nowhere', () => {
+  const config = loadConfig({
+    ...SUFFICIENT,
+    DATABASE_URL: 'postgres://user:hunter2@db/x',
+    SLUICE_LEDGER_TOKEN: 'hunter2',
+    SLUICE_API_KEYS: `me:read:${HASH}`,
+  });
+
+  for (const printed of [
+    inspect(config, { depth: 9, showHidden: true }),
+    JSON.stringify(config),
+    `${config.databaseUrl} ${config.ledgerToken}`,
+  ]) {
+    expect(printed).toContain('[secret]');
+    expect(printed).not.toMatch(/hunter2|aaaa/);
+  }
+});
+
+test('a command may ask for a part, and is not bothered with the rest', () => {
+  expect(loadConfig({ SLUICE_PORT: 'x' }, ['databaseUrl', 'dataDir'])).toEqual({ databaseUrl: null, dataDir: null });
+});
+
+test('the configuration is frozen, deeply', () => {
+  const config = loadConfig(SUFFICIENT);
+
+  expect(
+    Object.isFrozen(config) && Object.isFrozen(config.treasuryParties) && Object.isFrozen(config.treasuryParties[0]),
+  ).toBe(true);
+});
+
+test('every variable is described, and the table has a row for each', () => {
+  const table = printConfigTable();
+
+  for (const row of describeConfig()) {
+    expect(row.meaning).toMatch(/\.$/);
+    expect(table).toContain(`| \`${row.variable}\` |`);
+  }
+});

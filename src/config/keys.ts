@@ -1,0 +1,122 @@
+/**
+ * Every environment variable that Sluice reads, each with its meaning: the loader, the faults and docs/configuration.md are all made from
+ * this one list.
+ */
+import type { z } from 'zod';
+import * as values from './values.ts';
+
+export type ConfigKey<T = unknown> = {
+  /** The variable's name. A secret may be given by a file instead: the same name with `_FILE`. */
+  readonly variable: string;
+  /** What a reader may write, in a few words. */
+  readonly type: string;
+  /** The unit of a number, or null. */
+  readonly unit: string | null;
+  readonly meaning: string;
+  readonly isSecret: boolean;
+  /** The text used when the variable is unset or empty; null: there is none. */
+  readonly default: string | null;
+  /** Unset and without a default: a fault, or null in the configuration. */
+  readonly isRequired: boolean;
+  readonly schema: z.ZodType<T, string>;
+};
+
+type Declaration<T> = Omit<ConfigKey<T>, 'default' | 'isRequired' | 'isSecret' | 'unit'> & {
+  readonly isSecret?: boolean;
+  readonly unit?: string;
+};
+
+function required<T>(declaration: Declaration<T>): ConfigKey<T> {
+  return { unit: null, isSecret: false, ...declaration, default: null, isRequired: true };
+}
+
+function optional<T>(declaration: Declaration<T>): ConfigKey<T | null> {
+  return { unit: null, isSecret: false, ...declaration, default: null, isRequired: false };
+}
+
+function withDefault<T>(text: string, declaration: Declaration<T>): ConfigKey<T> {
+  return { unit: null, isSecret: false, ...declaration, default: text, isRequired: true };
+}
+
+export const CONFIG_KEYS = {
+  databaseUrl: optional({
+    variable: 'DATABASE_URL',
+    type: 'postgresql://user:password@host:port/database',
+    meaning: 'The PostgreSQL that keeps everything. Unset: an embedded one is started, below `SLUICE_DATA_DIR`.',
+    isSecret: true,
+    schema: values.databaseUrl,
+  }),
+  ledgerUrl: required({
+    variable: 'SLUICE_LEDGER_URL',
+    type: 'http://host:port or https://host:port',
+    meaning: "The gRPC address of the Canton participant's Ledger API. `https` is TLS.",
+    schema: values.ledgerUrl,
+  }),
+  ledgerToken: optional({
+    variable: 'SLUICE_LEDGER_TOKEN',
+    type: 'text',
+    meaning: 'The bearer token (JWT) for the Ledger API. Unset: none is sent.',
+    isSecret: true,
+    schema: values.secretText,
+  }),
+  network: required({
+    variable: 'SLUICE_NETWORK',
+    type: 'name',
+    meaning:
+      'The network that the participant belongs to, as it shall be called in the database and the API, e.g. `mainnet`.',
+    schema: values.name,
+  }),
+  treasuryParties: required({
+    variable: 'SLUICE_TREASURY_PARTIES',
+    type: 'comma list of `party` or `name=party`',
+    meaning:
+      "The exchange's own parties, each with a stream of its own. Without a name the part before `::` is the name.",
+    schema: values.treasuryParties,
+  }),
+  instruments: required({
+    variable: 'SLUICE_INSTRUMENTS',
+    type: 'comma list of `name=admin/id`',
+    meaning: 'The instruments whose deposits are credited. Others are recorded and shown, and credit nobody.',
+    schema: values.instruments,
+  }),
+  host: withDefault('127.0.0.1', {
+    variable: 'SLUICE_HOST',
+    type: 'host name or IP address',
+    meaning: 'Where the server listens. Anything but loopback needs `SLUICE_API_KEYS`.',
+    schema: values.host,
+  }),
+  port: withDefault('4000', {
+    variable: 'SLUICE_PORT',
+    type: '0–65535',
+    unit: 'TCP port',
+    meaning: 'Where the server listens. 0 takes any free port and prints it.',
+    schema: values.port,
+  }),
+  apiKeys: withDefault('', {
+    variable: 'SLUICE_API_KEYS',
+    type: 'comma list of `name:scope+scope:sha256`',
+    meaning:
+      'Who may use the API: a name, its scopes, and the SHA-256 (hex) of its key. Empty: named development principals, on loopback only.',
+    isSecret: true,
+    schema: values.apiKeys,
+  }),
+  logLevel: withDefault('info', {
+    variable: 'SLUICE_LOG_LEVEL',
+    type: 'debug, info, warn, error or silent',
+    meaning: 'Lines below it are not written.',
+    schema: values.oneOf(['debug', 'info', 'warn', 'error', 'silent']),
+  }),
+  role: withDefault('all', {
+    variable: 'SLUICE_ROLE',
+    type: 'all, api or worker',
+    meaning:
+      'What this process does: answer requests (`api`), follow the ledger (`worker`), or both. More than one process needs `DATABASE_URL`.',
+    schema: values.oneOf(['all', 'api', 'worker']),
+  }),
+  dataDir: optional({
+    variable: 'SLUICE_DATA_DIR',
+    type: 'path',
+    meaning: 'Where an embedded PostgreSQL keeps its data. Unset: `.sluice` in the project.',
+    schema: values.path,
+  }),
+} as const satisfies Record<string, ConfigKey>;

@@ -1,0 +1,135 @@
+/** The values that are more than a word: how each is written in an environment variable, and what is made of it. */
+import { z } from 'zod';
+import { createSecret, type Secret } from './secret.ts';
+
+export type TreasuryParty = { readonly name: string; readonly party: string };
+
+/** `admin` is the party that issues the instrument, `id` its name for it; (admin, id) is the instrument's identity. */
+export type ConfiguredInstrument = { readonly name: string; readonly admin: string; readonly id: string };
+
+/** `sha256` is the hash, in hex, of the key that a client sends: the key itself is nowhere in the configuration. */
+export type ApiKey = { readonly name: string; readonly scopes: readonly string[]; readonly sha256: Secret };
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const SCOPE = /^[a-z][a-z0-9._-]*$/;
+const SHA256 = /^[0-9a-f]{64}$/;
+// A hint, `::`, and the fingerprint of the namespace (canton: com.digitalasset.canton.topology.UniqueIdentifier).
+const PARTY = /^[A-Za-z0-9_-]{1,185}::[A-Za-z0-9]{1,68}$/;
+
+/** A parser as a zod schema; `parse` returns the value, or what was expected instead. */
+function text<T>(parse: (text: string) => { readonly value: T } | { readonly expected: string }): z.ZodType<T, string> {
+  return z.string().transform((input, context) => {
+    const result = parse(input);
+    if ('value' in result) return result.value;
+    context.addIssue({ code: 'custom', message: `expected ${result.expected}` });
+    return z.NEVER;
+  });
+}
+
+export function oneOf<const T extends string>(words: readonly T[]): z.ZodType<T, string> {
+  return text((input) => {
+    const value = words.find((word) => word === input);
+    return value === undefined ? { expected: `one of ${words.join(', ')}` } : { value };
+  });
+}
+
+export const name: z.ZodType<string, string> = text((input) =>
+  NAME.test(input) ? { value: input } : { expected: 'a name of letters, digits, `.`, `_` and `-`, at most 64' },
+);
+
+export const secretText: z.ZodType<Secret, string> = text((input) => ({ value: createSecret(input) }));
+
+/** 0–65535. */
+export const port: z.ZodType<number, string> = text((input) =>
+  /^\d{1,5}$/.test(input) && Number(input) <= 65_535 ? { value: Number(input) } : { expected: 'a port, 0–65535' },
+);
+
+export const path: z.ZodType<string, string> = text((input) =>
+  input.includes('\0') ? { expected: 'a path' } : { value: input },
+);
+
+export const host: z.ZodType<string, string> = text((input) =>
+  /^[A-Za-z0-9.:-]+$/.test(input) ? { value: input } : { expected: 'a host name or an IP address, without a port' },
+);
+
+export const databaseUrl: z.ZodType<Secret, string> = text((input) => {
+  const isPostgres = URL.canParse(input) && /^postgres(ql)?:$/.test(new URL(input).protocol);
+  return isPostgres
+    ? { value: createSecret(input) }
+    : { expected: 'a URL, postgresql://user:password@host:port/database' };
+});
+
+/** A gRPC address, canonical: scheme, host and port. */
+export const ledgerUrl: z.ZodType<string, string> = text((input) => {
+  const expected = 'http://host:port, or https://host:port for TLS, and nothing after it';
+  if (!/^https?:\/\/[^/@]+:\d+\/?$/.test(input) || !URL.canParse(input)) return { expected };
+  // URL drops the port that is the scheme's default, which gRPC must still be told.
+  return { value: input.replace(/\/$/, '') };
+});
+
+export const treasuryParties: z.ZodType<readonly TreasuryParty[], string> = text((input) => {
+  const expected =
+    'a comma list of `party` or `name=party`, with names and parties used once; a party is `hint::fingerprint`';
+  const parties = entriesOf(input).map((entry): TreasuryParty => {
+    const separator = entry.indexOf('=');
+    const party = entry.slice(separator + 1);
+    return { name: separator === -1 ? (party.split('::')[0] ?? '') : entry.slice(0, separator), party };
+  });
+  const isValid =
+    parties.length > 0 &&
+    parties.every((party) => NAME.test(party.name) && PARTY.test(party.party)) &&
+    isUnique(parties, (party) => party.name) &&
+    isUnique(parties, (party) => party.party);
+  return isValid ? { value: parties } : { expected };
+});
+
+export const instruments: z.ZodType<readonly ConfiguredInstrument[], string> = text((input) => {
+  const expected =
+    'a comma list of `name=admin/id`, with names and instruments used once; the admin is a party, `hint::fingerprint`';
+  const instruments = entriesOf(input).map((entry): ConfiguredInstrument => {
+    // Neither a name nor a party holds a `=` or a `/`; an id may.
+    const [, name = '', admin = '', id = ''] = /^([^=]*)=([^/]*)\/(.*)$/.exec(entry) ?? [];
+    return { name, admin, id };
+  });
+  const isValid =
+    instruments.length > 0 &&
+    instruments.every(
+      (instrument) => NAME.test(instrument.name) && PARTY.test(instrument.admin) && instrument.id !== '',
+    ) &&
+    isUnique(instruments, (instrument) => instrument.name) &&
+    isUnique(instruments, (instrument) => `${instrument.admin}/${instrument.id}`);
+  return isValid ? { value: instruments } : { expected };
+});
+
+export const apiKeys: z.ZodType<readonly ApiKey[], string> = text((input) => {
+  const expected =
+    'a comma list of `name:scope+scope:sha256`, with names and keys used once; the hash is 64 lower-case hex digits';
+  const keys = entriesOf(input).map((entry) => {
+    const [name = '', scopes = '', sha256 = '', ...rest] = entry.split(':');
+    return { name, scopes: scopes.split('+'), sha256, isComplete: rest.length === 0 };
+  });
+  const isValid =
+    keys.every(
+      (key) =>
+        key.isComplete &&
+        NAME.test(key.name) &&
+        key.scopes.every((scope) => SCOPE.test(scope)) &&
+        SHA256.test(key.sha256),
+    ) &&
+    isUnique(keys, (key) => key.name) &&
+    isUnique(keys, (key) => key.sha256);
+  return isValid
+    ? { value: keys.map((key) => ({ name: key.name, scopes: key.scopes, sha256: createSecret(key.sha256) })) }
+    : { expected };
+});
+
+function entriesOf(list: string): readonly string[] {
+  return list
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+}
+
+function isUnique<T>(items: readonly T[], keyOf: (item: T) => string): boolean {
+  return new Set(items.map(keyOf)).size === items.length;
+}
