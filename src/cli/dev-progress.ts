@@ -1,0 +1,156 @@
+/**
+ * What ingestion has done since the start, for the terminal of `dev`: counted from the event log like any subscriber's view, beside what the
+ * database says of streams and holdings.
+ */
+import type { Database } from '../db/connection.ts';
+import type { EventTail } from '../db/event-tail.ts';
+import {
+  DEPOSIT_CREDITED,
+  DEPOSIT_UNATTRIBUTED,
+  depositCreditedPayload,
+  depositUnattributedPayload,
+  OFFER_RECEIVED,
+} from '../deposits/deposit-events.ts';
+import type { Clock, Micros } from '../env/clock.ts';
+import { listBalances } from '../read/balances.ts';
+import { type Freshness, freshnessOf } from '../read/freshness.ts';
+import { type IngestionStream, newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
+import { parseAmount } from '../tokens/amount.ts';
+
+export type ShownDeposit = {
+  readonly recordTime: Micros;
+  /** Units of 10⁻¹⁰. */
+  readonly amount: bigint;
+  readonly instrument: InstrumentKey;
+  readonly memo: string | null;
+  /** null: nobody's yet. */
+  readonly account: string | null;
+};
+
+export type InstrumentKey = { readonly admin: string; readonly id: string };
+
+export type InstrumentTotals = {
+  readonly name: string;
+  readonly credited: bigint;
+  readonly unattributed: bigint;
+  readonly held: bigint;
+  /** Offered to us and not accepted. */
+  readonly offered: bigint;
+};
+
+export type DevProgress = {
+  readonly streams: readonly { readonly stream: IngestionStream; readonly freshness: Freshness }[];
+  readonly creditedCount: number;
+  readonly unattributedCount: number;
+  readonly offersCount: number;
+  readonly instruments: readonly InstrumentTotals[];
+  /** The newest first. */
+  readonly recent: readonly (Omit<ShownDeposit, 'instrument'> & { readonly instrument: string })[];
+};
+
+export type ProgressWatch = {
+  /** Follows the event log until its tail ends. @throws what a page of it threw. */
+  follow(): Promise<void>;
+  read(): Promise<DevProgress>;
+};
+
+const RECENT_COUNT = 6; // What fits a terminal of 24 lines beside the rest.
+
+/**
+ * @param network only its treasuries are shown: a database may hold those of earlier runs.
+ * @param after position of the event log from which to count.
+ */
+export function watchProgress(options: {
+  readonly db: Database;
+  readonly tail: EventTail;
+  readonly clock: Clock;
+  readonly network: string;
+  readonly after: bigint;
+}): ProgressWatch {
+  const { db, tail, clock, network, after } = options;
+  const sums = new Map<string, { credited: bigint; unattributed: bigint }>();
+  let recent: readonly ShownDeposit[] = [];
+  let creditedCount = 0;
+  let unattributedCount = 0;
+  let offersCount = 0;
+
+  function count(deposit: ShownDeposit): void {
+    const key = keyOf(deposit.instrument);
+    const { credited, unattributed } = sums.get(key) ?? { credited: 0n, unattributed: 0n };
+    const isCredited = deposit.account !== null;
+    sums.set(key, {
+      credited: isCredited ? credited + deposit.amount : credited,
+      unattributed: isCredited ? unattributed : unattributed + deposit.amount,
+    });
+    if (isCredited) creditedCount++;
+    else unattributedCount++;
+    recent = [deposit, ...recent].slice(0, RECENT_COUNT);
+  }
+
+  async function readStreams(): Promise<DevProgress['streams']> {
+    const now = clock.nowMicros();
+    const streams = (await readIngestionStreams(db)).filter((stream) => stream.treasury.network === network);
+    return streams.map((stream) => ({
+      stream,
+      freshness: freshnessOf({ ...stream, recordTime: newestRecordTime(stream), now }),
+    }));
+  }
+
+  return {
+    follow: async () => {
+      for await (const { type, payload } of tail.subscribe({ after })) {
+        if (type === DEPOSIT_CREDITED) count(shownOf(depositCreditedPayload.parse(payload)));
+        else if (type === DEPOSIT_UNATTRIBUTED)
+          count(shownOf({ ...depositUnattributedPayload.parse(payload), account: null }));
+        else if (type === OFFER_RECEIVED) offersCount++;
+      }
+    },
+    read: async () => {
+      const streams = await readStreams();
+      const treasuries = streams.map(({ stream }) => stream.treasury);
+      const { rows } = await listBalances(
+        db,
+        { treasuries, instrument: null, isAcceptedOnly: false },
+        { limit: 100, after: null, before: null, isFromEnd: false },
+      );
+      const instruments = new Map<string, InstrumentTotals>();
+      for (const { instrument, total, incoming } of rows) {
+        const key = keyOf({ admin: instrument.admin, id: instrument.instrumentId });
+        const sum = sums.get(key) ?? { credited: 0n, unattributed: 0n };
+        const known = instruments.get(key) ?? { name: instrument.name, ...sum, held: 0n, offered: 0n };
+        instruments.set(key, {
+          ...known,
+          held: known.held + parseAmount(total),
+          offered: known.offered + parseAmount(incoming),
+        });
+      }
+      return {
+        streams,
+        creditedCount,
+        unattributedCount,
+        offersCount,
+        instruments: [...instruments.values()],
+        recent: recent.map((deposit) => ({
+          ...deposit,
+          instrument: instruments.get(keyOf(deposit.instrument))?.name ?? deposit.instrument.id,
+        })),
+      };
+    },
+  };
+}
+
+type DepositPayload = {
+  readonly recordTime: string;
+  readonly amount: string;
+  readonly instrument: InstrumentKey;
+  readonly memo: string | null;
+  readonly account: string | null;
+};
+
+function shownOf({ recordTime, amount, instrument, memo, account }: DepositPayload): ShownDeposit {
+  return { recordTime: BigInt(recordTime), amount: parseAmount(amount), instrument, memo, account };
+}
+
+function keyOf({ admin, id }: InstrumentKey): string {
+  return JSON.stringify([admin, id]);
+}

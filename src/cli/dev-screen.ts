@@ -1,0 +1,78 @@
+/** The terminal of `dev` while it runs: what came in, as text. Pure; the widths are those of a terminal of 80 columns. */
+import { formatRecordTime } from '../schema/record-time.ts';
+import { formatAmount } from '../tokens/amount.ts';
+import type { DevProgress } from './dev-progress.ts';
+
+type Styled = (style: 'bold' | 'dim' | 'green' | 'yellow' | 'red', text: string) => string;
+
+/** The block that is redrawn on a terminal. */
+export function renderBlock(progress: DevProgress, styled: Styled): readonly string[] {
+  const lines = ['', ...progress.streams.map((line) => streamLine(line, styled)), `  ${depositsText(progress)}`, ''];
+  if (progress.instruments.length > 0) {
+    const head = [
+      'instrument'.padEnd(14),
+      ...['credited', 'no owner', 'in treasury', 'offered'].map((text) => text.padStart(15)),
+    ];
+    lines.push(`  ${styled('dim', head.join(''))}`);
+    for (const { name, credited, unattributed, held, offered } of progress.instruments) {
+      const amounts = [credited, unattributed, held, offered].map((amount) => readable(amount).padStart(15));
+      lines.push(`  ${name.padEnd(14)}${amounts.join('')}`);
+    }
+    lines.push('');
+  }
+  for (const { recordTime, amount, instrument, account, memo } of progress.recent) {
+    const owner = account === null ? styled('yellow', 'nobody yet') : styled('green', account);
+    const time = styled('dim', timeOf(recordTime));
+    lines.push(`  ${time}  ${readable(amount).padStart(12)} ${instrument.padEnd(10)} → ${owner}  ${memoText(memo)}`);
+  }
+  return lines;
+}
+
+/** One line, for pipes and logs. */
+export function renderLine(progress: DevProgress): string {
+  const streams = progress.streams.map(
+    ({ stream, freshness }) =>
+      `${stream.treasury.name} ${freshness.state} updates=${stream.updatesCount} offset=${stream.ledgerOffset} lag=${lagText(freshness.ageMs)}`,
+  );
+  const totals = progress.instruments.map(
+    ({ name, credited, held }) => `${name} credited=${readable(credited)} treasury=${readable(held)}`,
+  );
+  return [...streams, depositsText(progress), ...totals].join('; ');
+}
+
+function streamLine({ stream, freshness }: DevProgress['streams'][number], styled: Styled): string {
+  const isWell = freshness.state === 'IDLE' || freshness.state === 'STARTING';
+  const parts = [
+    `${stream.updatesCount} updates`,
+    `offset ${stream.ledgerOffset}`,
+    `${lagText(freshness.ageMs)} behind the ledger`,
+    ...(stream.quarantinedCount > 0n ? [styled('red', `${stream.quarantinedCount} quarantined`)] : []),
+    ...(stream.statusReason === null ? [] : [styled('red', stream.statusReason)]),
+  ];
+  return `  ${styled('bold', stream.treasury.name)}  ${styled(isWell ? 'green' : 'yellow', freshness.state)}  ${parts.join(' · ')}`;
+}
+
+function depositsText({ creditedCount, unattributedCount, offersCount }: DevProgress): string {
+  return `${creditedCount} deposits credited, ${unattributedCount} without an owner, ${offersCount} offers seen`;
+}
+
+function memoText(memo: string | null): string {
+  // A memo is whatever a sender wrote; on a terminal it must not be able to move the cursor.
+  return memo === null ? 'no memo' : `memo ${JSON.stringify(memo)}`;
+}
+
+function lagText(ageMs: number | null): string {
+  return ageMs === null ? '–' : `${(ageMs / 1_000).toFixed(1)} s`;
+}
+
+function timeOf(recordTime: bigint): string {
+  return formatRecordTime(recordTime).slice(11, 19);
+}
+
+/** `1,234.5`: grouped, without the zeros at the end. Exact. */
+export function readable(amount: bigint): string {
+  const [whole = '', fraction = ''] = formatAmount(amount).split('.');
+  const grouped = whole.replaceAll(/\B(?=(\d{3})+$)/g, ',');
+  const significant = fraction.replace(/0+$/, '');
+  return significant === '' ? grouped : `${grouped}.${significant}`;
+}

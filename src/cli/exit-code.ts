@@ -1,0 +1,31 @@
+/**
+ * What the process tells whoever started it. The one list: the README's table is tested against it.
+ *
+ * The numbers above 2 are those of BSD's sysexits.h, so that a service manager may tell "start it again" from "somebody has to look".
+ */
+import { RetryableError } from '../env/errors.ts';
+
+export const EXIT_CODES = {
+  done: { code: 0, meaning: 'done, or stopped in order by SIGINT, SIGTERM or SIGHUP' },
+  no: { code: 1, meaning: 'the answer is no: `verify` found differences, `migrate --status` found pending migrations' },
+  usage: { code: 2, meaning: 'unknown command or option' },
+  refused: {
+    code: 69,
+    meaning:
+      'something needed is not as it must be (port taken, foreign database): look first, a restart alone will not help',
+  },
+  fault: { code: 70, meaning: 'a fault of Sluice itself: please report it with its stack trace' },
+  retry: { code: 75, meaning: 'something needed stayed away for too long (participant, database): start again' },
+  config: { code: 78, meaning: 'the configuration is wrong; all faults are listed' },
+  interrupted: {
+    code: 130,
+    meaning: 'a second signal, or the 10 s after the first one, cut the shutdown short; nothing is lost by it',
+  },
+} as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
+
+export type ExitReason = keyof typeof EXIT_CODES;
+
+/** @returns 75 where a restart may help, else 69. For errors of ours only. */
+export function exitReasonOf(error: RetryableError | Error): ExitReason {
+  return error instanceof RetryableError ? 'retry' : 'refused';
+}

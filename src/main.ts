@@ -1,0 +1,70 @@
+/** The command line: `node src/main.ts <command>`. Wires the ambient world to the commands; each is in a file of its own in src/cli/. */
+import { Command } from 'commander';
+import type { CommandContext } from './cli/command-context.ts';
+import { configCommand } from './cli/config.ts';
+import { EXIT_CODES } from './cli/exit-code.ts';
+import { keyCommand } from './cli/key.ts';
+import { migrateCommand } from './cli/migrate.ts';
+import { reportFailure } from './cli/report-failure.ts';
+import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
+import { verifyCommand } from './cli/verify.ts';
+import { createSystemLogger, systemClock, systemRandom } from './env/system.ts';
+
+const LEFTOVER_MS = 3_000; // A finished command has nothing left to do; what keeps it alive beyond this is a leak.
+
+const { stdout, stderr, env } = process;
+const style = { isPlain: (env['NO_COLOR'] ?? '') !== '' };
+const terminal = createTerminal(stdout, style);
+
+const context: CommandContext = {
+  environment: env,
+  terminal,
+  createLogger: (level) =>
+    stderr.isTTY ? createTerminalLogger(createTerminal(stderr, style), level) : createSystemLogger(level),
+  clock: systemClock,
+  random: systemRandom,
+  end: (reason) => {
+    process.exitCode = EXIT_CODES[reason].code;
+  },
+};
+
+const program = new Command('sluice')
+  .description('Deposits and withdrawals between a crypto exchange and the Canton Network')
+  .addCommand(migrateCommand(context))
+  .addCommand(verifyCommand(context))
+  .addCommand(keyCommand(context))
+  .addCommand(configCommand(context))
+  .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);
+
+overrideExit(program);
+
+/** Errors of parsing come here as well, instead of ending the process inside commander. */
+function overrideExit(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) overrideExit(child);
+}
+
+function exitCodeLines(): readonly string[] {
+  return Object.values(EXIT_CODES).map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`);
+}
+
+function fail(error: unknown): void {
+  process.exitCode = reportFailure(error, (text) => stderr.write(text));
+}
+
+// A closed pipe or terminal is not worth dying for half-way through a shutdown.
+for (const stream of [stdout, stderr]) stream.on('error', () => undefined);
+process.on('uncaughtException', (error) => {
+  fail(error);
+  process.exit();
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  fail(error);
+}
+setTimeout(() => {
+  stderr.write(`Something kept the process alive: ${process.getActiveResourcesInfo().join(', ')}\n`);
+  process.exit();
+}, LEFTOVER_MS).unref();
