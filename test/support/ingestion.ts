@@ -1,0 +1,115 @@
+/** Ingestion wired as the command line wires it, for tests that need no API. */
+import { createTreasurySink } from '../../src/books/treasury-sink.ts';
+import { createDatabase, type Database } from '../../src/db/connection.ts';
+import { createLeases } from '../../src/db/lease.ts';
+import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
+import type { Clock } from '../../src/env/clock.ts';
+import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
+import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
+import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
+import { createLedgerClient, type Ledger } from '../../src/ledger/ledger-client.ts';
+import { depositAccountId } from '../../src/tokens/ids.ts';
+
+export type IngestionOptions = {
+  readonly connectionString: string;
+  readonly ledgerUrl: string;
+  readonly catalog: CatalogConfig;
+  readonly clock?: Clock;
+  readonly failpoint?: Failpoint;
+  readonly settings?: Partial<StreamSettings>;
+  /** Further sinks, after the real ones. */
+  readonly sinks?: readonly EffectSink[];
+  readonly wrapLedger?: (ledger: Ledger) => Ledger;
+};
+
+export type RunningIngestion = {
+  readonly db: Database;
+  readonly treasuries: readonly Treasury[];
+  /** Settles when every worker has ended; rejects with what ended one. */
+  readonly ended: Promise<unknown>;
+  stop(): Promise<void>;
+};
+
+export async function startIngestion(options: IngestionOptions): Promise<RunningIngestion> {
+  const { clock = systemClock, failpoint = noFailpoints } = options;
+  const logger = createSystemLogger('silent');
+  const connection = createDatabase({
+    connectionString: options.connectionString,
+    applicationName: 'test-ingestion',
+    poolSizeMax: 4,
+    logger,
+  });
+  const { db } = connection;
+  const treasuries = await registerCatalog(db, options.catalog);
+  const client = createLedgerClient({ url: options.ledgerUrl });
+  const ledger = options.wrapLedger?.(client) ?? client;
+  const controller = new AbortController();
+  const workers = treasuries.map((treasury) =>
+    runStreamWorker({
+      db,
+      leases: createLeases({ db, clock }),
+      ledger,
+      treasury,
+      sinks: [createDepositSink({ clock }), createTreasurySink(), ...(options.sinks ?? [])],
+      holder: systemRandom.uuid(),
+      clock,
+      random: systemRandom,
+      logger,
+      failpoint,
+      signal: controller.signal,
+      ...(options.settings && { settings: options.settings }),
+    }),
+  );
+  const ended = Promise.all(workers);
+  ended.catch(() => undefined); // Whoever cares awaits it; until then it is no unhandled rejection.
+  return {
+    db,
+    treasuries,
+    ended,
+    stop: async () => {
+      controller.abort();
+      await Promise.allSettled(workers);
+      client.close();
+      await connection.close();
+    },
+  };
+}
+
+/** Registers memos for customers, all of them in the network of `catalog`. */
+export async function registerMemos(
+  db: Database,
+  network: string,
+  memos: Readonly<Record<string, string>>,
+): Promise<void> {
+  await db
+    .insertInto('network')
+    .values({ name: network })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  const { id: networkId } = await db
+    .selectFrom('network')
+    .select('id')
+    .where('name', '=', network)
+    .executeTakeFirstOrThrow();
+  for (const [memo, owner] of Object.entries(memos)) {
+    const { id: accountId } = await db
+      .insertInto('account')
+      .values({ network_id: networkId, kind: 'CUSTOMER', owner })
+      .onConflict((conflict) => conflict.columns(['network_id', 'kind', 'owner']).doUpdateSet({ owner }))
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    await db
+      .insertInto('deposit_account')
+      .values({
+        id: depositAccountId(network, memo),
+        network_id: networkId,
+        memo,
+        account_id: accountId,
+        created_at: 0n,
+        created_by: 'test',
+      })
+      .execute();
+  }
+}
