@@ -28,7 +28,18 @@ function read<C extends keyof Payloads>(value: Value | undefined, wanted: C): Pa
   return sum.value as Payloads[C]; // The comparison is the proof; the compiler cannot follow it through the type parameter.
 }
 
-export const readText = (value: Value | undefined): string | undefined => read(value, 'text');
+/**
+ * Text as PostgreSQL can store it: it refuses U+0000, which a Daml text may carry. The replacement character stands in, so that a hostile memo is
+ * recorded and still equals no registered one.
+ */
+export function storableText(text: string): string {
+  return text.replaceAll('\0', '\uFFFD').toWellFormed();
+}
+
+export function readText(value: Value | undefined): string | undefined {
+  const text = read(value, 'text');
+  return text === undefined ? undefined : storableText(text);
+}
 export const readParty = (value: Value | undefined): string | undefined => read(value, 'party');
 export const readContractId = (value: Value | undefined): string | undefined => read(value, 'contractId');
 export const readRecord = (value: Value | undefined): DamlRecord | undefined => read(value, 'record');
@@ -61,7 +72,9 @@ export function readOptional(value: Value | undefined): Value | undefined {
 /** A TextMap of texts as a map; entries of another type are a DecodeError. */
 export function readTextMap(value: Value | undefined): ReadonlyMap<string, string> {
   const entries = read(value, 'textMap')?.entries ?? [];
-  return new Map(entries.map((entry) => [entry.key, required(readText(entry.value), `text at key ${entry.key}`)]));
+  return new Map(
+    entries.map((entry) => [storableText(entry.key), required(readText(entry.value), `text at key ${entry.key}`)]),
+  );
 }
 
 /** The field of that label, or `undefined`. */

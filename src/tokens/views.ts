@@ -1,7 +1,7 @@
 /** Token-standard interface views of created contracts, and whether the instrument's admin stands behind them. */
 
 import type { Micros } from '../env/clock.ts';
-import type { CreatedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
+import type { CreatedEvent, Event } from '../gen/com/daml/ledger/api/v2/event.ts';
 import type { Record as DamlRecord } from '../gen/com/daml/ledger/api/v2/value.ts';
 import type { Amount } from './amount.ts';
 import { HOLDING_V1, isInterface, type StandardInterface, TRANSFER_INSTRUCTION_V1 } from './standard.ts';
@@ -95,4 +95,21 @@ export function instructionView(event: CreatedEvent): InstructionView | undefine
  */
 export function isSignedByAdmin(event: CreatedEvent, instrument: Instrument): boolean {
   return event.signatories.includes(instrument.admin);
+}
+
+/**
+ * Contracts of earlier updates that a transaction refers to and whose meaning depends on them: everything it consumes, and the originals of the
+ * offers it continues. Never throws; what cannot be read refers to nothing.
+ */
+export function referencedContracts(events: readonly Event[]): readonly string[] {
+  return events.flatMap(({ event }) => {
+    if (event?.$case === 'exercised') return event.value.consuming ? [event.value.contractId] : [];
+    if (event?.$case !== 'created') return [];
+    try {
+      return instructionView(event.value)?.originalInstruction ?? [];
+    } catch (error) {
+      if (error instanceof DecodeError) return [];
+      throw error;
+    }
+  });
 }
