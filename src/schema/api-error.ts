@@ -1,0 +1,36 @@
+/**
+ * Errors that a client is meant to read: they pass the masking of unexpected ones (src/server/error-masking.ts). A mutation's expected
+ * refusals are types of its result instead.
+ */
+import { GraphQLError } from 'graphql';
+import { CursorError } from '../db/event-cursor.ts';
+import { PermanentError } from '../env/errors.ts';
+
+export type ApiErrorCode =
+  | 'CURSOR_INVALID'
+  | 'CURSOR_FROM_ANOTHER_LOG'
+  | 'CURSOR_AHEAD'
+  | 'FORBIDDEN'
+  | 'ID_INVALID'
+  | 'PAGE_ARGUMENTS_INVALID'
+  | 'PAGE_CURSOR_INVALID';
+
+export function apiError(
+  code: ApiErrorCode,
+  message: string,
+  facts: Readonly<Record<string, unknown>> = {},
+): GraphQLError {
+  return new GraphQLError(message, { extensions: { code, ...facts } });
+}
+
+/** @returns a cursor's refusal as clients see it, with the cursors to resume from; anything else as it is. */
+export function cursorErrorOf(error: unknown): unknown {
+  return error instanceof CursorError ? apiError(error.code, error.message, error.facts) : error;
+}
+
+/** Scalars and ids refuse with errors of their own modules; to the client those are errors of its input. */
+export function inputErrorOf(error: unknown): unknown {
+  return error instanceof PermanentError && error.code.endsWith('_INVALID')
+    ? new GraphQLError(error.message, { extensions: { code: error.code } })
+    : error;
+}

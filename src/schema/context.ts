@@ -1,0 +1,17 @@
+/** What resolvers are given: services and the principal. No SQL is written in src/schema and no GraphQL type is known outside. */
+import type { Database } from '../db/connection.ts';
+import type { EventTail } from '../db/event-tail.ts';
+import type { DepositAccounts } from '../deposits/deposit-accounts.ts';
+import type { Clock } from '../env/clock.ts';
+import type { IngestionProgress } from '../read/ingestion-progress.ts';
+import type { Principal } from './principal.ts';
+
+export type ApiServices = {
+  readonly db: Database;
+  readonly depositAccounts: DepositAccounts;
+  readonly tail: EventTail;
+  readonly progress: IngestionProgress;
+  readonly clock: Clock;
+};
+
+export type ApiContext = ApiServices & { readonly principal: Principal };

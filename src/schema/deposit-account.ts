@@ -1,0 +1,198 @@
+/** `DepositAccount`, the address customers pay to, its queries and its mutation. */
+import {
+  type DepositAccount,
+  DepositInputError,
+  keyOfDepositAccount,
+  listDepositAccounts,
+  MemoTakenError,
+  NetworkUnknownError,
+  readDepositAccounts,
+} from '../deposits/deposit-accounts.ts';
+import { readTreasuryPartiesOf, type TreasuryParty } from '../read/treasury-parties.ts';
+import { AccountRef } from './account.ts';
+import { builder } from './builder.ts';
+import { connectionOf } from './connection.ts';
+import { DepositAccountRef } from './deposit-account-ref.ts';
+import { ErrorInterface } from './error-interface.ts';
+import { TreasuryPartyRef } from './treasury-party-ref.ts';
+
+type DepositAddress = { readonly treasury: TreasuryParty; readonly memo: string };
+
+const DepositAddressRef = builder.objectRef<DepositAddress>('DepositAddress').implement({
+  description: 'What a customer is shown: send to this party, with this memo. Scope: `read`. Since 0.1.',
+  authScopes: { read: true },
+  fields: (t) => ({
+    treasury: t.field({
+      type: TreasuryPartyRef,
+      description: 'Who receives. Scope: `read`. Since 0.1.',
+      resolve: ({ treasury }) => treasury,
+    }),
+    party: t.string({
+      description: 'Party id to send to. Scope: `read`. Since 0.1.',
+      resolve: ({ treasury }) => treasury.party,
+    }),
+    memo: t.exposeString('memo', {
+      description: 'To be given as the transfer’s reason, exactly, upper and lower case. Scope: `read`. Since 0.1.',
+    }),
+  }),
+});
+
+builder.node(DepositAccountRef, {
+  description:
+    'A memo and the customer’s account it stands for, for ever. With any treasury party of its network it makes a deposit address. Scope: `read`. Since 0.1.',
+  authScopes: { read: true },
+  id: { resolve: ({ id }) => id },
+  loadManyWithoutCache: async (ids, { db }) => await readDepositAccounts(db, ids),
+  fields: (t) => ({
+    depositAccountId: t.exposeString('id', {
+      description: 'Its id, `da_…`: a function of network and memo. Scope: `read`. Since 0.1.',
+    }),
+    network: t.exposeString('network', { description: 'Name of the Canton network. Scope: `read`. Since 0.1.' }),
+    memo: t.exposeString('memo', {
+      description: 'Opaque text, case-sensitive, 1 to 256 bytes of UTF-8. Scope: `read`. Since 0.1.',
+    }),
+    account: t.field({
+      type: AccountRef,
+      description: 'Whose deposits these are. Scope: `read`. Since 0.1.',
+      resolve: ({ network, account }) => ({ network, owner: account }),
+    }),
+    addresses: t.loadableList({
+      type: DepositAddressRef,
+      description: 'One per treasury party of the network; any of them will do. Scope: `read`. Since 0.1.',
+      load: async (memosByNetwork: string[], { db }) => {
+        const wanted = memosByNetwork.map(memoOfNetwork);
+        const treasuries = await readTreasuryPartiesOf(db, [...new Set(wanted.map(({ network }) => network))]);
+        return wanted.map(({ network, memo }) =>
+          treasuries.filter((treasury) => treasury.network === network).map((treasury) => ({ treasury, memo })),
+        );
+      },
+      loaderOptions: { cache: false },
+      resolve: ({ network, memo }) => JSON.stringify([network, memo]),
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'RecordTime',
+      description: 'When it was registered, by our clock. Scope: `read`. Since 0.1.',
+    }),
+    createdBy: t.exposeString('createdBy', {
+      description: 'Name of the principal who registered it. Scope: `read`. Since 0.1.',
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  depositAccounts: t.connection(
+    {
+      type: DepositAccountRef,
+      description: 'Deposit accounts, by id. Scope: `read`. Since 0.1.',
+      authScopes: { read: true },
+      args: {
+        account: t.arg.string({ description: 'Only of this customer’s account.' }),
+        memo: t.arg.string({ description: 'Only with this memo: at most one per network.' }),
+      },
+      resolve: async (_root, { account, memo, ...page }, { db }) =>
+        await connectionOf(
+          { name: 'depositAccounts', key: 't' },
+          page,
+          async (request) => await listDepositAccounts(db, { account: account ?? null, memo: memo ?? null }, request),
+          keyOfDepositAccount,
+        ),
+    },
+    { name: 'DepositAccountConnection' },
+    { name: 'DepositAccountEdge' },
+  ),
+}));
+
+type CreateDepositAccountPayload = { readonly depositAccount: DepositAccount; readonly isReplayed: boolean };
+
+const CreateDepositAccountPayloadRef = builder
+  .objectRef<CreateDepositAccountPayload>('CreateDepositAccountPayload')
+  .implement({
+    description: 'The memo stands for the account. Scope: `deposits`. Since 0.1.',
+    authScopes: { deposits: true },
+    fields: (t) => ({
+      depositAccount: t.field({
+        type: DepositAccountRef,
+        description: 'As it is registered. Scope: `deposits`. Since 0.1.',
+        resolve: ({ depositAccount }) => depositAccount,
+      }),
+      replayed: t.exposeBoolean('isReplayed', {
+        description: 'True: it was registered before, and this call changed nothing. Scope: `deposits`. Since 0.1.',
+      }),
+    }),
+  });
+
+builder.objectType(MemoTakenError, {
+  name: 'MemoTakenError',
+  description: 'The memo already stands for another account. Code `MEMO_TAKEN`. Scope: `deposits`. Since 0.1.',
+  authScopes: { deposits: true },
+  interfaces: [ErrorInterface],
+});
+
+builder.objectType(DepositInputError, {
+  name: 'DepositInputError',
+  description:
+    'The memo or the account is no text we can take. Codes `MEMO_INVALID`, `ACCOUNT_INVALID`. Scope: `deposits`. Since 0.1.',
+  authScopes: { deposits: true },
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    field: t.exposeString('field', { description: '`memo` or `account`. Scope: `deposits`. Since 0.1.' }),
+  }),
+});
+
+builder.objectType(NetworkUnknownError, {
+  name: 'NetworkUnknownError',
+  description:
+    'No such network here, or none named where there are several. Code `NETWORK_UNKNOWN`. Scope: `deposits`. Since 0.1.',
+  authScopes: { deposits: true },
+  interfaces: [ErrorInterface],
+});
+
+const CreateDepositAccountInput = builder.inputType('CreateDepositAccountInput', {
+  description: 'Whose deposits, and by which memo. Since 0.1.',
+  fields: (t) => ({
+    network: t.string({ description: 'Name of the Canton network. Null: the only one served here.' }),
+    account: t.string({
+      required: true,
+      description: 'The exchange’s own name for the customer’s account, 1 to 256 bytes.',
+    }),
+    memo: t.string({
+      description:
+        '1 to 256 bytes of UTF-8 without control characters, case-sensitive. Null: a new random one; then a repeated call makes another one, so bring your own memo to be safe to retry.',
+    }),
+  }),
+});
+
+builder.mutationField('createDepositAccount', (t) =>
+  t.field({
+    type: CreateDepositAccountPayloadRef,
+    description:
+      'Makes a memo stand for a customer’s account. The same memo and account again replays; a deposit that came before its memo was registered stays unattributed. Scope: `deposits`. Since 0.1.',
+    authScopes: { deposits: true },
+    args: {
+      input: t.arg({
+        type: CreateDepositAccountInput,
+        required: true,
+        description: 'Whose deposits, and by which memo.',
+      }),
+    },
+    errors: {
+      types: [MemoTakenError, DepositInputError, NetworkUnknownError],
+      union: {
+        name: 'CreateDepositAccountResult',
+        description: 'The deposit account, or why it was refused. Scope: `deposits`. Since 0.1.',
+      },
+    },
+    resolve: async (_root, { input }, { depositAccounts, principal }) =>
+      await depositAccounts.create({
+        network: input.network ?? null,
+        account: input.account,
+        memo: input.memo ?? null,
+        createdBy: principal.name,
+      }),
+  }),
+);
+
+function memoOfNetwork(key: string): { network: string; memo: string } {
+  const [network, memo] = JSON.parse(key) as [string, string];
+  return { network, memo };
+}

@@ -1,0 +1,173 @@
+/** The deposit feed: `deposits` and what it delivers. */
+import { formatEventCursor } from '../db/event-cursor.ts';
+import type { LogEvent } from '../db/event-page.ts';
+import { readDepositAccounts } from '../deposits/deposit-accounts.ts';
+import {
+  DEPOSIT_CREDITED,
+  DEPOSIT_FEED_TYPES,
+  type DepositCredited,
+  type DepositUnattributed,
+  depositCreditedPayload,
+  depositUnattributedPayload,
+} from '../deposits/deposit-events.ts';
+import { readTransfers } from '../read/transfers.ts';
+import { cursorErrorOf } from './api-error.ts';
+import { builder } from './builder.ts';
+import type { ApiContext } from './context.ts';
+import { DepositAccountRef } from './deposit-account-ref.ts';
+import { TransferRef } from './transfer-ref.ts';
+
+type DepositEvent = {
+  readonly cursor: string;
+  readonly eventId: string;
+  readonly recordedAt: bigint;
+} & (
+  | { readonly kind: 'CREDITED'; readonly deposit: DepositCredited }
+  | { readonly kind: 'UNATTRIBUTED'; readonly deposit: DepositUnattributed }
+);
+
+const DepositEventKindEnum = builder.enumType('DepositEventKind', {
+  description: 'What became of a deposit. Since 0.1.',
+  values: {
+    CREDITED: { description: 'It is on a customer’s account.' },
+    UNATTRIBUTED: { description: 'It names nobody we know and waits for a decision; `unattributedBecause` says why.' },
+  } as const,
+});
+
+const UnattributedReasonEnum = builder.enumType('UnattributedReason', {
+  description: 'Why a deposit belongs to nobody yet. Since 0.1.',
+  values: {
+    NO_MEMO: { description: 'It had no memo.' },
+    UNKNOWN_MEMO: { description: 'Its memo stood for no account when it arrived.' },
+    INSTRUMENT_NOT_ACCEPTED: { description: 'Deposits of its instrument are not credited.' },
+  } as const,
+});
+
+const DepositInstrumentRef = builder
+  .objectRef<{ readonly admin: string; readonly id: string }>('DepositInstrument')
+  .implement({
+    description: 'What was deposited, as the event recorded it. Scope: `read`. Since 0.1.',
+    authScopes: { read: true },
+    fields: (t) => ({
+      admin: t.exposeString('admin', { description: 'Party id of the admin. Scope: `read`. Since 0.1.' }),
+      instrumentId: t.exposeString('id', { description: 'The id the admin gave it. Scope: `read`. Since 0.1.' }),
+    }),
+  });
+
+const DepositEventRef = builder.objectRef<DepositEvent>('DepositEvent').implement({
+  description:
+    'Something that became of a deposit. Its own fields are facts as recorded and never change; `transfer` and `depositAccount` are read when delivered. Scopes: `subscribe` and `read`. Since 0.1.',
+  authScopes: { $all: { subscribe: true, read: true } },
+  fields: (t) => ({
+    cursor: t.expose('cursor', {
+      type: 'Cursor',
+      description: 'Store it with what you did about the event, and resume `after` it. Scope: `read`. Since 0.1.',
+    }),
+    eventId: t.exposeString('eventId', {
+      description: 'The same for the same event in every installation: deduplicate by it. Scope: `read`. Since 0.1.',
+    }),
+    kind: t.expose('kind', { type: DepositEventKindEnum, description: 'What became of it. Scope: `read`. Since 0.1.' }),
+    account: t.string({
+      nullable: true,
+      description: 'The customer’s account it is on; null: on nobody’s. Scope: `read`. Since 0.1.',
+      resolve: (event) => (event.kind === 'CREDITED' ? event.deposit.account : null),
+    }),
+    unattributedBecause: t.field({
+      type: UnattributedReasonEnum,
+      nullable: true,
+      description: 'Null: it is credited. Scope: `read`. Since 0.1.',
+      resolve: (event) => (event.kind === 'UNATTRIBUTED' ? event.deposit.why : null),
+    }),
+    instrument: t.field({
+      type: DepositInstrumentRef,
+      description: 'What was deposited. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => deposit.instrument,
+    }),
+    amount: t.field({
+      type: 'Decimal',
+      description: 'In units of the instrument. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => deposit.amount,
+    }),
+    memo: t.string({
+      nullable: true,
+      description: 'As the sender gave it; null: none. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => deposit.memo,
+    }),
+    sender: t.string({
+      nullable: true,
+      description: 'Party id of the sender; null: not seen. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => deposit.sender,
+    }),
+    treasuryParty: t.string({
+      description: 'Party id of the treasury party that received it. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => deposit.treasuryParty,
+    }),
+    transferId: t.string({
+      description: 'Id of its transfer, `tr_…`. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => deposit.transferId,
+    }),
+    updateId: t.string({
+      description: 'Id of the ledger’s update that brought it. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => deposit.updateId,
+    }),
+    recordTime: t.field({
+      type: 'RecordTime',
+      description: 'Record time of that update. Scope: `read`. Since 0.1.',
+      resolve: ({ deposit }) => BigInt(deposit.recordTime),
+    }),
+    recordedAt: t.expose('recordedAt', {
+      type: 'RecordTime',
+      description: 'When the event was written, by our clock. Scope: `read`. Since 0.1.',
+    }),
+    transfer: t.loadable({
+      type: TransferRef,
+      nullable: true,
+      description:
+        'Its transfer as it is now; null only while derived tables are being rebuilt. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db }) => await readTransfers(db, ids),
+      loaderOptions: { cache: false },
+      resolve: ({ deposit }) => deposit.transferId,
+    }),
+    depositAccount: t.loadable({
+      type: DepositAccountRef,
+      nullable: true,
+      description: 'The deposit account whose memo decided it; null: none did. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db }) => await readDepositAccounts(db, ids),
+      loaderOptions: { cache: false },
+      resolve: (event) => (event.kind === 'CREDITED' ? event.deposit.depositAccountId : null),
+    }),
+  }),
+});
+
+builder.subscriptionField('deposits', (t) =>
+  t.field({
+    type: DepositEventRef,
+    description:
+      'Every deposit once it is credited, or known to be nobody’s: at least once, in order, first those after the cursor, then those that come. Ends only by an error or a cut connection: resume after the last cursor. `CURSOR_FROM_ANOTHER_LOG` means that the log was replaced: start again from one of the cursors in the error. Scopes: `subscribe` and `read`. Since 0.1.',
+    authScopes: { $all: { subscribe: true, read: true } },
+    args: {
+      after: t.arg({
+        type: 'Cursor',
+        description:
+          'The last cursor seen. Null: only what comes from now on; for everything from the beginning pass `Query.eventLog.startCursor`.',
+      }),
+    },
+    subscribe: async (_root, { after }, { tail }: ApiContext) => {
+      try {
+        const point = await tail.pointAfter(after ?? null);
+        return tail.subscribe({ after: point.position, types: DEPOSIT_FEED_TYPES });
+      } catch (error) {
+        throw cursorErrorOf(error);
+      }
+    },
+    resolve: (event: LogEvent, _args, { tail }) => depositEventOf(event, tail.head().epoch),
+  }),
+);
+
+function depositEventOf(event: LogEvent, epoch: string): DepositEvent {
+  const { eventId, recordedAt, position, payload } = event;
+  const common = { cursor: formatEventCursor({ epoch, position }), eventId, recordedAt };
+  return event.type === DEPOSIT_CREDITED
+    ? { ...common, kind: 'CREDITED', deposit: depositCreditedPayload.parse(payload) }
+    : { ...common, kind: 'UNATTRIBUTED', deposit: depositUnattributedPayload.parse(payload) };
+}

@@ -1,0 +1,35 @@
+/** The schema: every type's file is imported for what it adds to the builder. */
+import './account.ts';
+import './balance.ts';
+import './deposit-account.ts';
+import './deposit-event.ts';
+import './event-log.ts';
+import './holding.ts';
+import './ingestion-stream.ts';
+import './instrument.ts';
+import './transfer.ts';
+import './treasury-party.ts';
+import './viewer.ts';
+import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
+import { builder } from './builder.ts';
+import { assertEveryFieldDemandsScope } from './default-deny.ts';
+
+builder.queryType({ description: 'Everything that can be asked. Each field names the scope it needs. Since 0.1.' });
+builder.mutationType({
+  description: 'Everything that can be changed. Each field names the scope it needs. Since 0.1.',
+});
+builder.subscriptionType({
+  description: 'Everything that can be followed. Each field names the scopes it needs. Since 0.1.',
+});
+
+/** @throws AssertionError when a field could be read without a scope: access is denied unless allowed. */
+export function createSchema(): GraphQLSchema {
+  const schema = builder.toSchema({ sortSchema: true });
+  assertEveryFieldDemandsScope(schema);
+  return schema;
+}
+
+/** The schema as text, as `schema.graphql` in git and `/schema.graphql` of the server show it. */
+export function printSchemaSdl(): string {
+  return `${printSchema(lexicographicSortSchema(createSchema()))}\n`;
+}

@@ -1,0 +1,23 @@
+/** Who asks. Every request has a principal, and every field demands a scope of it. */
+
+/** What a principal may do. A closed list, so that a schema or a key that names another one fails at start. */
+export const SCOPES = ['read', 'subscribe', 'deposits', 'operate'] as const;
+
+export type Scope = (typeof SCOPES)[number];
+
+export const SCOPE_MEANINGS: Readonly<Record<Scope, string>> = {
+  read: 'query everything but what operators see',
+  subscribe: 'open subscriptions',
+  deposits: 'register deposit accounts',
+  operate: 'see and do what a treasury operator does',
+};
+
+export type Principal = {
+  /** Stands in logs and beside what the principal did. */
+  readonly name: string;
+  readonly scopes: ReadonlySet<Scope>;
+};
+
+export function isScope(text: string): text is Scope {
+  return SCOPES.some((scope) => scope === text);
+}
