@@ -116,7 +116,8 @@ export const CONFIG_KEYS = {
   dataDir: optional({
     variable: 'SLUICE_DATA_DIR',
     type: 'path',
-    meaning: 'Where an embedded PostgreSQL keeps its data. Unset: `.sluice` in the project.',
+    meaning:
+      'Where an embedded PostgreSQL keeps its data, absolute or relative to the working directory. Unset: `.sluice` in the project.',
     schema: values.path,
   }),
 } as const satisfies Record<string, ConfigKey>;

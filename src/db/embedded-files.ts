@@ -40,7 +40,7 @@ const PROJECT_DIRECTORY = resolve(import.meta.dirname, '../..');
 export async function findEmbeddedPlace(baseDirectory: string | null, random: Random): Promise<EmbeddedPlace> {
   const native = await findNative();
   const user = await findServerUser();
-  const wanted = baseDirectory ?? join(PROJECT_DIRECTORY, '.sluice');
+  const wanted = resolve(baseDirectory ?? join(PROJECT_DIRECTORY, '.sluice'));
   if (user === null) {
     await makeDirectory(wanted);
     return { nativeDirectory: native.directory, baseDirectory: wanted, user };
@@ -58,7 +58,7 @@ export async function findEmbeddedPlace(baseDirectory: string | null, random: Ra
   if (!(await canEnter(fallback, user))) throw unreachableDirectory(fallback, user);
   return {
     nativeDirectory: await copyNative(native, fallback, random),
-    baseDirectory: baseDirectory ?? fallback,
+    baseDirectory: baseDirectory === null ? fallback : wanted,
     user,
   };
 }
