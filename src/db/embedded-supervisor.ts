@@ -12,9 +12,10 @@ import { type ServerUser, serverEnvironment } from './embedded-files.ts';
  * $1 the folder of a throw-away server, or empty: removed here only when we are gone, else by us, who may want to read the log first.
  * The rest is the server's command.
  *
- * SIGINT is PostgreSQL's fast shutdown (clients are cut, data is written out), SIGQUIT its immediate one (recovery at the next start).
- * After an orderly request the fast one has 30 s, after our death 3 s. The loop counts tenths of a second, so that no long `sleep`
- * remains behind. Status 7 is the reader's word for "the owner is gone".
+ * SIGINT is PostgreSQL's fast shutdown (clients are cut, data is written out), SIGQUIT its immediate one (recovery at the next start; it
+ * kills what does not follow within 5 s). After an orderly request the fast one has 30 s, after our death 3 s. The loop counts tenths of
+ * a second and the traps wait for the one at hand, so that no `sleep` remains behind. Status 7 is the reader's word for "the owner is
+ * gone".
  */
 const SCRIPT = `
 remove=$1
@@ -22,20 +23,27 @@ shift
 exec 4<&0
 "$@" </dev/null 4<&- &
 server=$!
-(
-  if read -r _ <&4; then
-    tenths=300
-  else
-    tenths=30
-    trap 'exit 7' TERM
-  fi
-  kill -INT "$server" 2>/dev/null
-  while [ "$tenths" -gt 0 ] && kill -0 "$server" 2>/dev/null; do
+end() {
+  kill "-$1" "$server" || return
+  tenths=$2
+  while [ "$tenths" -gt 0 ] && kill -0 "$server"; do
     sleep 0.1
     tenths=$((tenths - 1))
   done
-  kill -QUIT "$server" 2>/dev/null
-  while :; do sleep 0.1; done
+}
+(
+  if read -r _ <&4; then
+    verdict=0
+    patience=300
+  else
+    verdict=7
+    patience=30
+  fi
+  trap 'exit $verdict' TERM
+  end INT "$patience"
+  end QUIT 70
+  end KILL 10
+  exit "$verdict"
 ) >/dev/null 2>&1 &
 reader=$!
 wait "$server"
