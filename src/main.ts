@@ -6,6 +6,7 @@ import { EXIT_CODES } from './cli/exit-code.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { reportFailure } from './cli/report-failure.ts';
+import { serveCommand } from './cli/serve.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
 import { verifyCommand } from './cli/verify.ts';
 import { createSystemLogger, systemClock, systemRandom } from './env/system.ts';
@@ -30,6 +31,7 @@ const context: CommandContext = {
 
 const program = new Command('sluice')
   .description('Deposits and withdrawals between a crypto exchange and the Canton Network')
+  .addCommand(serveCommand(context))
   .addCommand(migrateCommand(context))
   .addCommand(verifyCommand(context))
   .addCommand(keyCommand(context))

@@ -9,16 +9,14 @@ type Styled = (style: 'bold' | 'dim' | 'green' | 'yellow' | 'red', text: string)
 export function renderBlock(progress: DevProgress, styled: Styled): readonly string[] {
   const lines = ['', ...progress.streams.map((line) => streamLine(line, styled)), `  ${depositsText(progress)}`, ''];
   if (progress.instruments.length > 0) {
-    const head = [
-      'instrument'.padEnd(14),
-      ...['credited', 'no owner', 'in treasury', 'offered'].map((text) => text.padStart(15)),
-    ];
-    lines.push(`  ${styled('dim', head.join(''))}`);
-    for (const { name, credited, unattributed, held, offered } of progress.instruments) {
-      const amounts = [credited, unattributed, held, offered].map((amount) => readable(amount).padStart(15));
-      lines.push(`  ${name.padEnd(14)}${amounts.join('')}`);
-    }
-    lines.push('');
+    const [head = '', ...rows] = alignColumns([
+      ['instrument', 'credited', 'no owner', 'in treasury', 'offered'],
+      ...progress.instruments.map(({ name, credited, unattributed, held, offered }) => [
+        name,
+        ...[credited, unattributed, held, offered].map(readable),
+      ]),
+    ]);
+    lines.push(`  ${styled('dim', head)}`, ...rows.map((row) => `  ${row}`), '');
   }
   for (const { recordTime, amount, instrument, account, memo } of progress.recent) {
     const owner = account === null ? styled('yellow', 'nobody yet') : styled('green', account);
@@ -40,6 +38,14 @@ export function renderLine(progress: DevProgress): string {
   return [...streams, depositsText(progress), ...totals].join('; ');
 }
 
+/** The first column to the left, the others to the right, each as wide as its widest cell and never touching. */
+function alignColumns(rows: readonly (readonly string[])[]): readonly string[] {
+  const widthOf = (column: number): number => Math.max(12, ...rows.map((row) => (row[column] ?? '').length));
+  return rows.map((row) =>
+    row.map((cell, column) => (column === 0 ? cell.padEnd(widthOf(0)) : cell.padStart(widthOf(column) + 2))).join(''),
+  );
+}
+
 function streamLine({ stream, freshness }: DevProgress['streams'][number], styled: Styled): string {
   const isWell = freshness.state === 'IDLE' || freshness.state === 'STARTING';
   const parts = [
@@ -57,8 +63,8 @@ function depositsText({ creditedCount, unattributedCount, offersCount }: DevProg
 }
 
 function memoText(memo: string | null): string {
-  // A memo is whatever a sender wrote; on a terminal it must not be able to move the cursor.
-  return memo === null ? 'no memo' : `memo ${JSON.stringify(memo)}`;
+  // Whatever a sender wrote: on a terminal it must not be able to move the cursor or to turn the text around.
+  return memo === null ? 'no memo' : `memo ${JSON.stringify(memo.replaceAll(/\p{C}/gu, '\ufffd'))}`;
 }
 
 function lagText(ageMs: number | null): string {

@@ -6,8 +6,8 @@ import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 
 export type Teardown = {
-  /** Registers what undoes a step; call it right after the step succeeded. */
-  add(name: string, undo: () => Promise<void> | void): void;
+  /** Registers what undoes a step; call it right after the step succeeded. @param inside what of it is being undone, when that is known. */
+  add(name: string, undo: () => Promise<void> | void, inside?: () => string | null): void;
   /** Undoes everything, the newest first. A failing part is logged and the others are still undone. Repeated calls share one run. */
   run(): Promise<void>;
   /** What is being undone at the moment; null before, between and after. */
@@ -15,13 +15,13 @@ export type Teardown = {
 };
 
 export function createTeardown(logger: Logger): Teardown {
-  const steps: { readonly name: string; readonly undo: () => Promise<void> | void }[] = [];
-  let current: string | null = null;
+  const steps: Step[] = [];
+  let current: Step | null = null;
   let running: Promise<void> | null = null;
 
   async function undoAll(): Promise<void> {
     for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
-      current = step.name;
+      current = step;
       try {
         await step.undo();
       } catch (error) {
@@ -32,13 +32,19 @@ export function createTeardown(logger: Logger): Teardown {
   }
 
   return {
-    add: (name, undo) => {
-      steps.push({ name, undo });
+    add: (name, undo, inside = () => null) => {
+      steps.push({ name, undo, inside });
     },
     run: async () => {
       running ??= undoAll();
       await running;
     },
-    current: () => current,
+    current: () => current?.inside() ?? current?.name ?? null,
   };
 }
+
+type Step = {
+  readonly name: string;
+  readonly undo: () => Promise<void> | void;
+  readonly inside: () => string | null;
+};
