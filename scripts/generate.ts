@@ -36,6 +36,7 @@ const STEPS: readonly Step[] = [
   { outputs: ['migrations/lock.json'], run: writeMigrationLock },
   { outputs: ['src/gen/com', 'src/gen/google'], run: generateProtocol },
   { outputs: ['src/gen/db.ts'], run: generateDatabaseTypes },
+  { outputs: ['schema.graphql'], run: generateSchema },
   {
     outputs: ['docs/configuration.md'],
     run: async (target) => await write(target, 'docs/configuration.md', printConfigPage()),
@@ -79,6 +80,13 @@ async function generateDatabaseTypes(target: string): Promise<void> {
   } finally {
     await server.stop();
   }
+}
+
+/** src/schema → schema.graphql. */
+async function generateSchema(target: string): Promise<void> {
+  // Loaded late: with src/gen missing or broken, the steps before this one can still repair it.
+  const { printSchemaSdl } = await import('../src/schema/index.ts');
+  await write(target, 'schema.graphql', printSchemaSdl());
 }
 
 /** The migrations with the lock as this run writes it, so that a new migration and its types come out of one run. */

@@ -184,6 +184,6 @@ test('every variable is described, and the table has a row for each', () => {
 
   for (const row of describeConfig()) {
     expect(row.meaning).toMatch(/\.$/);
-    expect(table).toContain(`| \`${row.variable}\` |`);
+    expect(table).toContain(`| \`${row.variable}\` `);
   }
 });

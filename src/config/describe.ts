@@ -33,6 +33,16 @@ export function printConfigTable(): string {
           : `\`${row.default}\``;
     return [`\`${row.variable}\``, type, standard, row.isSecret ? `${row.meaning} Secret.` : row.meaning];
   });
-  const lines = [['variable', 'value', 'default', 'meaning'], ['---', '---', '---', '---'], ...rows];
-  return lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n');
+  const table = [['variable', 'value', 'default', 'meaning'], ...rows].map((cells) =>
+    cells.map((cell) => cell.replaceAll('|', '\\|')),
+  );
+  // Padded, as the formatter wants tables in documents.
+  const widths = table[0]?.map((_, column) => Math.max(...table.map((cells) => cells[column]?.length ?? 0))) ?? [];
+  const lines = table.map((cells) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)));
+  lines.splice(
+    1,
+    0,
+    widths.map((width) => '-'.repeat(width)),
+  );
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
