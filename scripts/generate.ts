@@ -153,7 +153,7 @@ async function main(): Promise<void> {
         await mkdir(dirname(join(PROJECT, output)), { recursive: true });
         await cp(join(target, output), join(PROJECT, output), { recursive: true });
       }
-      for (const path of stale) console.log(`wrote ${path}`);
+      for (const path of stale) console.log(`changed ${path}`);
     }
   } finally {
     await rm(target, { recursive: true, force: true });
