@@ -1,0 +1,337 @@
+/**
+ * The Ledger API of one participant as plain functions on the generated messages: what the gRPC server speaks for, and what tests call
+ * without sockets. Both skins get the same answers and the same errors.
+ */
+import type { Clock } from '../../env/clock.ts';
+import type {
+  GetParticipantIdResponse,
+  GetPartiesRequest,
+  GetPartiesResponse,
+  ListKnownPartiesResponse,
+} from '../../gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
+import type {
+  GetEventsByContractIdRequest,
+  GetEventsByContractIdResponse,
+} from '../../gen/com/daml/ledger/api/v2/event_query_service.ts';
+import {
+  type GetPackageStatusRequest,
+  type GetPackageStatusResponse,
+  type ListPackagesResponse,
+  PackageStatus,
+} from '../../gen/com/daml/ledger/api/v2/package_service.ts';
+import {
+  type GetActiveContractsRequest,
+  type GetActiveContractsResponse,
+  type GetConnectedSynchronizersRequest,
+  type GetConnectedSynchronizersResponse,
+  type GetLatestPrunedOffsetsResponse,
+  type GetLedgerEndResponse,
+  ParticipantPermission,
+} from '../../gen/com/daml/ledger/api/v2/state_service.ts';
+import { TransactionShape, type UpdateFormat } from '../../gen/com/daml/ledger/api/v2/transaction_filter.ts';
+import type {
+  GetUpdateByIdRequest,
+  GetUpdateByOffsetRequest,
+  GetUpdateResponse,
+  GetUpdatesRequest,
+  GetUpdatesResponse,
+} from '../../gen/com/daml/ledger/api/v2/update_service.ts';
+import { GetLedgerApiVersionResponse } from '../../gen/com/daml/ledger/api/v2/version_service.ts';
+import { stakeholdersOf } from '../daml/contract.ts';
+import { cantonError, isCantonError } from './canton-error.ts';
+import { missingField, resolveEventFormat } from './event-filter.ts';
+import type { Faults } from './faults.ts';
+import { sha256Hex } from './ids.ts';
+import {
+  requireNonNegative,
+  requireNotAfterEnd,
+  requireOrdered,
+  requirePositive,
+  requireUnpruned,
+} from './offset-validation.ts';
+import type { PackageDirectory } from './package-directory.ts';
+import type { ParticipantHistory, StoredContract } from './participant-history.ts';
+import { createdEvent, projectTransaction, type Shape } from './projection.ts';
+import type { Synchronizer } from './synchronizer.ts';
+import type { ParticipantUpdate } from './update.ts';
+import { type CheckpointCadence, streamUpdates } from './update-stream.ts';
+
+export type CallOptions = { readonly signal?: AbortSignal };
+
+/** Unary calls reject, streams throw from their iterator, both with a CantonError. */
+export type LedgerApi = {
+  getUpdates(request: GetUpdatesRequest, options?: CallOptions): AsyncIterable<GetUpdatesResponse>;
+  getUpdateByOffset(request: GetUpdateByOffsetRequest, options?: CallOptions): Promise<GetUpdateResponse>;
+  getUpdateById(request: GetUpdateByIdRequest, options?: CallOptions): Promise<GetUpdateResponse>;
+  getLedgerEnd(options?: CallOptions): Promise<GetLedgerEndResponse>;
+  getActiveContracts(
+    request: GetActiveContractsRequest,
+    options?: CallOptions,
+  ): AsyncIterable<GetActiveContractsResponse>;
+  getLatestPrunedOffsets(options?: CallOptions): Promise<GetLatestPrunedOffsetsResponse>;
+  getConnectedSynchronizers(
+    request: GetConnectedSynchronizersRequest,
+    options?: CallOptions,
+  ): Promise<GetConnectedSynchronizersResponse>;
+  getEventsByContractId(
+    request: GetEventsByContractIdRequest,
+    options?: CallOptions,
+  ): Promise<GetEventsByContractIdResponse>;
+  getLedgerApiVersion(options?: CallOptions): Promise<GetLedgerApiVersionResponse>;
+  listPackages(options?: CallOptions): Promise<ListPackagesResponse>;
+  getPackageStatus(request: GetPackageStatusRequest, options?: CallOptions): Promise<GetPackageStatusResponse>;
+  getParticipantId(options?: CallOptions): Promise<GetParticipantIdResponse>;
+  getParties(request: GetPartiesRequest, options?: CallOptions): Promise<GetPartiesResponse>;
+  listKnownParties(options?: CallOptions): Promise<ListKnownPartiesResponse>;
+};
+
+export type LedgerApiOptions = {
+  readonly participantId: string;
+  readonly history: ParticipantHistory;
+  readonly packages: PackageDirectory;
+  readonly synchronizer: Synchronizer;
+  readonly faults: Faults;
+  readonly clock: Clock;
+  readonly cadence: CheckpointCadence;
+  /** Every party of the network, hosted here or not. */
+  readonly knownParties: () => readonly string[];
+};
+
+const LEDGER_API_VERSION = '3.5.10';
+
+export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
+  const { participantId, history, packages, synchronizer, faults, clock, cadence, knownParties } = context;
+  let requests = 0;
+
+  /** Errors carry the id under which the node would have logged the request. */
+  const withRequestId = (error: unknown): unknown => {
+    if (!isCantonError(error)) return error;
+    requests += 1;
+    return cantonError({ ...error.refusal, requestId: sha256Hex(participantId, String(requests)).slice(0, 32) });
+  };
+  const answer = async <T>(options: CallOptions | undefined, compute: () => T): Promise<T> => {
+    await faults.answering(options?.signal);
+    try {
+      return compute();
+    } catch (error) {
+      throw withRequestId(error);
+    }
+  };
+  const answerEach = async function* <T>(start: () => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+    try {
+      yield* start();
+    } catch (error) {
+      throw withRequestId(error);
+    }
+  };
+  const partyDetails = (party: string) => ({
+    party,
+    isLocal: history.isHosted(party),
+    localMetadata: undefined,
+    identityProviderId: '',
+  });
+
+  const projector = (
+    format: UpdateFormat | undefined,
+  ): ((update: ParticipantUpdate) => ReturnType<typeof projectTransaction>) => {
+    if (format === undefined) throw missingField('update_format');
+    const { includeTransactions, includeReassignments } = format;
+    if (includeReassignments !== undefined) resolveEventFormat(includeReassignments, packages, history.isHosted);
+    if (includeTransactions === undefined) return () => undefined;
+    if (includeTransactions.eventFormat === undefined) throw missingField('event_format');
+    const filter = resolveEventFormat(includeTransactions.eventFormat, packages, history.isHosted);
+    const shape = shapeOf(includeTransactions.transactionShape);
+    return (update) => projectTransaction(update, filter, shape, participantId);
+  };
+  const found = (stored: ParticipantUpdate | undefined, format: UpdateFormat | undefined): GetUpdateResponse => {
+    const transaction = stored && projector(format)(stored);
+    if (transaction !== undefined) return { update: { $case: 'transaction', value: transaction } };
+    throw cantonError({
+      code: 'UPDATE_NOT_FOUND',
+      category: 'resourceMissing',
+      text: 'Update not found, or not visible.',
+    });
+  };
+
+  return {
+    getUpdates: (request, options) =>
+      answerEach(() => {
+        const { beginExclusive, endInclusive } = request;
+        const project = projector(request.updateFormat);
+        requireNonNegative(beginExclusive, 'begin_exclusive');
+        if (endInclusive !== undefined) requirePositive(endInclusive, 'end_inclusive');
+        requireNotAfterEnd(beginExclusive, 'Begin', history);
+        if (endInclusive !== undefined) {
+          requireNotAfterEnd(endInclusive, 'End', history);
+          requireOrdered(beginExclusive, endInclusive);
+        }
+        const checkPruning = (offset: bigint): void =>
+          requireUnpruned(offset, `Transactions request from ${offset}`, history);
+        checkPruning(beginExclusive);
+        return streamUpdates({
+          history,
+          synchronizer,
+          faults,
+          clock,
+          cadence,
+          beginExclusive,
+          endInclusive,
+          project,
+          requireUnpruned: checkPruning,
+          client: options?.signal,
+        });
+      }),
+    getUpdateByOffset: ({ offset, updateFormat }, options) =>
+      answer(options, () => {
+        requirePositive(offset, 'offset');
+        // Look-ups know no pruning error: what is pruned, and what is yet to come, is not found.
+        return found(history.atOffset(offset), updateFormat);
+      }),
+    getUpdateById: ({ updateId, updateFormat }, options) =>
+      answer(options, () => {
+        if (updateId === '') throw missingField('update_id');
+        return found(history.byUpdateId(updateId), updateFormat);
+      }),
+    getLedgerEnd: (options) =>
+      answer(options, () => ({
+        offset: history.ledgerEnd(),
+        synchronizerTimes: [],
+      })),
+    getActiveContracts: (request, options) =>
+      answerEach(() => {
+        const { activeAtOffset, eventFormat } = request;
+        if (eventFormat === undefined) throw missingField('event_format');
+        requireNonNegative(activeAtOffset, 'active_at_offset');
+        requireNotAfterEnd(activeAtOffset, 'active_at', history);
+        requireUnpruned(activeAtOffset, `Active contracts request at ${activeAtOffset}`, history);
+        const filter = resolveEventFormat(eventFormat, packages, history.isHosted);
+        return streamActive(context, activeAtOffset, (stored) => createdOf(stored, filter), options?.signal);
+      }),
+    getLatestPrunedOffsets: (options) =>
+      answer(options, () => ({
+        participantPrunedUpToInclusive: history.prunedUpTo(),
+        allDivulgedContractsPrunedUpToInclusive: 0n,
+      })),
+    getConnectedSynchronizers: ({ party }, options) =>
+      answer(options, () => ({
+        connectedSynchronizers:
+          party !== '' && !history.isHosted(party)
+            ? []
+            : [
+                {
+                  synchronizerAlias: 'global',
+                  synchronizerId: synchronizer.synchronizerId,
+                  permission: ParticipantPermission.PARTICIPANT_PERMISSION_SUBMISSION,
+                },
+              ],
+      })),
+    getEventsByContractId: ({ contractId, eventFormat }, options) =>
+      answer(options, () => {
+        if (contractId === '') throw missingField('contract_id');
+        if (eventFormat === undefined) throw missingField('event_format');
+        const filter = resolveEventFormat(eventFormat, packages, history.isHosted);
+        return contractEvents(history.contract(contractId), filter);
+      }),
+    getLedgerApiVersion: (options) =>
+      answer(options, () =>
+        GetLedgerApiVersionResponse.fromPartial({
+          version: LEDGER_API_VERSION,
+          features: {
+            offsetCheckpoint: { maxOffsetCheckpointEmissionDelay: durationOf(cadence.busyMs + cadence.idleMs) },
+          },
+        }),
+      ),
+    listPackages: (options) => answer(options, () => ({ packageIds: [...packages.packageIds()] })),
+    getPackageStatus: ({ packageId }, options) =>
+      answer(options, () => ({
+        packageStatus: packages.packageIds().includes(packageId)
+          ? PackageStatus.PACKAGE_STATUS_REGISTERED
+          : PackageStatus.PACKAGE_STATUS_UNSPECIFIED,
+      })),
+    getParticipantId: (options) => answer(options, () => ({ participantId })),
+    getParties: ({ parties }, options) =>
+      answer(options, () => ({
+        partyDetails: knownParties()
+          .filter((party) => parties.includes(party))
+          .map(partyDetails),
+      })),
+    listKnownParties: (options) =>
+      answer(options, () => ({ partyDetails: knownParties().map(partyDetails), nextPageToken: '' })),
+  };
+}
+
+type Filter = ReturnType<typeof resolveEventFormat>;
+
+function createdOf(stored: StoredContract, filter: Filter): ReturnType<typeof createdEvent> {
+  const seenBy = filter.requested(stakeholdersOf(stored.contract));
+  return createdEvent(stored.contract, filter, seenBy, stored.created, !stored.isRecorded && seenBy.length > 0);
+}
+
+async function* streamActive(
+  { history, faults }: LedgerApiOptions,
+  offset: bigint,
+  project: (stored: StoredContract) => ReturnType<typeof createdEvent>,
+  client: AbortSignal | undefined,
+): AsyncGenerator<GetActiveContractsResponse, void, undefined> {
+  const handle = faults.open(client);
+  try {
+    for (const stored of history.activeAt(offset)) {
+      await faults.answering(handle.signal);
+      if (handle.signal.aborted) break;
+      const createdEvent = project(stored);
+      if (createdEvent === undefined) continue;
+      const value = { createdEvent, synchronizerId: stored.synchronizerId, reassignmentCounter: 0n };
+      yield {
+        workflowId: '',
+        contractEntry: { $case: 'activeContract', value },
+        streamContinuationToken: new Uint8Array(),
+      };
+    }
+    const failure = handle.failure();
+    if (failure !== undefined) throw failure;
+  } finally {
+    handle.close();
+  }
+}
+
+function contractEvents(stored: StoredContract | undefined, filter: Filter): GetEventsByContractIdResponse {
+  const created = stored && createdOf(stored, filter);
+  if (stored === undefined || created === undefined) {
+    throw cantonError({
+      code: 'CONTRACT_EVENTS_NOT_FOUND',
+      category: 'resourceMissing',
+      text: 'Contract events not found, or not visible.',
+    });
+  }
+  const { synchronizerId, contract, archived } = stored;
+  const archivedEvent = archived && {
+    offset: archived.offset,
+    nodeId: archived.nodeId,
+    contractId: contract.contractId,
+    templateId: contract.templateId,
+    witnessParties: created.witnessParties,
+    packageName: contract.packageName,
+    implementedInterfaces: created.interfaceViews.flatMap(({ interfaceId }) =>
+      interfaceId === undefined ? [] : [interfaceId],
+    ),
+  };
+  return {
+    created: { createdEvent: created, synchronizerId },
+    archived: archivedEvent && { archivedEvent, synchronizerId },
+  };
+}
+
+function shapeOf(shape: TransactionShape): Shape {
+  switch (shape) {
+    case TransactionShape.TRANSACTION_SHAPE_ACS_DELTA:
+      return 'acsDelta';
+    case TransactionShape.TRANSACTION_SHAPE_LEDGER_EFFECTS:
+      return 'ledgerEffects';
+    default:
+      throw missingField('transaction_shape');
+  }
+}
+
+function durationOf(ms: number): { seconds: bigint; nanos: number } {
+  return { seconds: BigInt(Math.trunc(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
+}

@@ -1,0 +1,131 @@
+/**
+ * The network below the tokens: synchronizer, contracts, participants, and the two steps of every change. `interpret` shows what commands
+ * would do; `commit` makes a shown transaction happen everywhere at once. A prepared submission is the first without the second.
+ */
+import type { Clock } from '../../env/clock.ts';
+import type { Random } from '../../env/random.ts';
+import { type Command, interpret as interpretCommands } from '../daml/interpreter.ts';
+import type { Template } from '../daml/template.ts';
+import { flatten, type TransactionTree } from '../daml/tree.ts';
+import type { Value } from '../daml/value.ts';
+import { type ContractStore, createContractStore } from './contract-store.ts';
+import { sha256Hex, updateId } from './ids.ts';
+import type { PackageDirectory } from './package-directory.ts';
+import type { Participant } from './participant.ts';
+import type { Synchronizer } from './synchronizer.ts';
+import type { LedgerUpdate } from './update.ts';
+
+/** Bytes that a node of a transaction costs in traffic, roughly what real transfers show. */
+const TRAFFIC_PER_NODE = 1_200n;
+
+export type InterpretRequest = {
+  readonly commands: readonly Command[];
+  readonly actAs: readonly string[];
+  /** Package ids that are taken where several versions are known. */
+  readonly preferredPackages: ReadonlySet<string>;
+};
+
+/** A transaction that has not happened. Its contract ids are final, its record time is not known yet. */
+export type Interpreted = {
+  readonly tree: TransactionTree;
+  /** Per command. */
+  readonly results: readonly Value[];
+  readonly transactionSeed: string;
+};
+
+export type CommitRequest = {
+  /** The participant that submits; only its readers are told command id, workflow id and cost. */
+  readonly via: Participant;
+  readonly commandId?: string;
+  readonly workflowId?: string;
+  /** The hash that an external party signed. */
+  readonly externalTransactionHash?: Uint8Array;
+};
+
+export type Committed = {
+  readonly updateId: string;
+  readonly recordTimeMicros: bigint;
+  /** By participant name; absent where no party hosted there sees any of it. */
+  readonly offsets: Readonly<Record<string, bigint>>;
+};
+
+export type Ledger = {
+  readonly contracts: ContractStore;
+  /** @throws CantonError as at interpretation. */
+  interpret(request: InterpretRequest): Interpreted;
+  /** @throws CantonError LOCAL_VERDICT_INACTIVE_CONTRACTS when an input is gone by now. */
+  commit(interpreted: Interpreted, request: CommitRequest): Committed;
+  /** Puts an update into the history of the participants that host a witness; contracts of the network are not touched. */
+  publish(update: LedgerUpdate, to: readonly Participant[]): Committed;
+  template(
+    preferredPackages: ReadonlySet<string>,
+  ): (packageName: string, moduleName: string, entityName: string) => Template;
+};
+
+export type LedgerOptions = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly synchronizer: Synchronizer;
+  readonly packages: PackageDirectory;
+  readonly participants: readonly Participant[];
+};
+
+export function createLedger({ clock, random, synchronizer, packages, participants }: LedgerOptions): Ledger {
+  const contracts = createContractStore();
+  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+  const publish = (update: LedgerUpdate, to: readonly Participant[]): Committed => {
+    const offsets = to.flatMap((participant) => {
+      const offset = participant.append(update);
+      return offset === undefined ? [] : [[participant.name, offset] as const];
+    });
+    return {
+      updateId: update.updateId,
+      recordTimeMicros: update.recordTimeMicros,
+      offsets: Object.fromEntries(offsets),
+    };
+  };
+
+  return {
+    contracts,
+    template: packages.template,
+    publish,
+    interpret: ({ commands, actAs, preferredPackages }) => {
+      const transactionSeed = hex(random.bytes(32));
+      const { results, ...tree } = interpretCommands({
+        commands,
+        actAs,
+        ledgerTimeMicros: clock.nowMicros(),
+        transactionSeed,
+        contracts,
+        template: packages.template(preferredPackages),
+      });
+      return { tree, results, transactionSeed };
+    },
+    commit: ({ tree, transactionSeed }, { via, commandId, workflowId, externalTransactionHash }) => {
+      contracts.apply(tree);
+      const nodes = flatten(tree);
+      const trace = sha256Hex(transactionSeed, 'trace');
+      return publish(
+        {
+          updateId: updateId(transactionSeed),
+          synchronizerId: synchronizer.synchronizerId,
+          recordTimeMicros: synchronizer.sequence(),
+          effectiveAtMicros: tree.ledgerTimeMicros,
+          nodes,
+          traceContext: { traceparent: `00-${trace.slice(0, 32)}-${trace.slice(32, 48)}-01`, tracestate: undefined },
+          externalTransactionHash,
+          submission: {
+            participantId: via.participantId,
+            actAs: tree.actAs,
+            commandId: commandId ?? sha256Hex(transactionSeed, 'command').slice(0, 32),
+            workflowId: workflowId ?? '',
+            trafficCost: TRAFFIC_PER_NODE * BigInt(nodes.length),
+          },
+          recorded: undefined,
+        },
+        participants,
+      );
+    },
+  };
+}

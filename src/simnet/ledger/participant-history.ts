@@ -1,0 +1,156 @@
+/**
+ * One participant's copy of the ledger: its own offsets over the updates that concern its parties, its active contracts, its pruning
+ * point. Nothing here waits; readers that want to wait for more ask `changed`.
+ */
+import type { Random } from '../../env/random.ts';
+import { type Contract, stakeholdersOf } from '../daml/contract.ts';
+import { type LedgerUpdate, type ParticipantUpdate, placeNodes } from './update.ts';
+
+/** A contract with the events of its life at this participant. */
+export type StoredContract = {
+  readonly contract: Contract;
+  readonly synchronizerId: string;
+  readonly created: { readonly offset: bigint; readonly nodeId: number };
+  readonly archived: { readonly offset: bigint; readonly nodeId: number } | undefined;
+  readonly isRecorded: boolean;
+};
+
+export type ParticipantHistory = {
+  isHosted(party: string): boolean;
+  hostedParties(): readonly string[];
+  host(party: string): void;
+  /** 0 on an empty participant. */
+  ledgerEnd(): bigint;
+  /** Up to and including; 0 when nothing is pruned. */
+  prunedUpTo(): bigint;
+  /** @returns the offset the update got here, or undefined when no hosted party sees any of it. */
+  append(update: LedgerUpdate): bigint | undefined;
+  /** @returns the first update after `offset`. */
+  next(offset: bigint): ParticipantUpdate | undefined;
+  atOffset(offset: bigint): ParticipantUpdate | undefined;
+  byUpdateId(updateId: string): ParticipantUpdate | undefined;
+  contract(contractId: string): StoredContract | undefined;
+  /** In order of creation. */
+  activeAt(offset: bigint): IterableIterator<StoredContract>;
+  /** Forgets updates up to and including `offset`, and contracts archived by them. */
+  prune(offset: bigint): void;
+  /** Resolves at the next append, or when `signal` aborts. */
+  changed(signal: AbortSignal): Promise<void>;
+};
+
+export type HistoryOptions = {
+  readonly random: Random;
+  /** Offset of the update before the first: histories of different nodes start at different places. */
+  readonly firstOffset: bigint;
+  /** Largest distance between neighbouring updates; 1 leaves no gaps. */
+  readonly offsetStepMax: number;
+  /** Numbers of node ids left out between neighbours, so that ids differ from those of other participants. */
+  readonly nodeIdGap: number;
+};
+
+export function createParticipantHistory({
+  random,
+  firstOffset,
+  offsetStepMax,
+  nodeIdGap,
+}: HistoryOptions): ParticipantHistory {
+  const parties = new Set<string>();
+  const contracts = new Map<string, StoredContract>();
+  const byUpdateId = new Map<string, ParticipantUpdate>();
+  const waiters = new Set<() => void>();
+  let updates: ParticipantUpdate[] = [];
+  let ledgerEnd = 0n;
+  let prunedUpTo = 0n;
+  const isHosted = (party: string): boolean => parties.has(party);
+
+  /** Index of the first update past `offset`. */
+  const indexAfter = (offset: bigint): number => {
+    let low = 0;
+    let high = updates.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const candidate = updates[middle];
+      if (candidate !== undefined && candidate.offset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+
+  const store = ({ update, offset, places }: ParticipantUpdate): void => {
+    for (const node of update.nodes) {
+      const nodeId = places.get(node.nodeId)?.nodeId;
+      if (nodeId === undefined) continue;
+      if (node.kind === 'create' && stakeholdersOf(node.contract).some(isHosted)) {
+        contracts.set(node.contract.contractId, {
+          contract: node.contract,
+          synchronizerId: update.synchronizerId,
+          created: { offset, nodeId },
+          archived: undefined,
+          isRecorded: update.recorded !== undefined,
+        });
+      } else if (node.kind === 'exercise' && node.consuming) {
+        const known = contracts.get(node.contractId);
+        if (known !== undefined) contracts.set(node.contractId, { ...known, archived: { offset, nodeId } });
+      }
+    }
+  };
+
+  return {
+    isHosted,
+    hostedParties: () => [...parties].sort(),
+    host: (party) => {
+      parties.add(party);
+    },
+    ledgerEnd: () => ledgerEnd,
+    prunedUpTo: () => prunedUpTo,
+    append: (update) => {
+      if (!update.nodes.some(({ witnesses }) => witnesses.some(isHosted))) return undefined;
+      const step = 1n + BigInt(Math.floor(random.next() * offsetStepMax));
+      const offset = (ledgerEnd === 0n ? firstOffset : ledgerEnd) + step;
+      const stored: ParticipantUpdate = { offset, update, places: placeNodes(update, isHosted, nodeIdGap) };
+      updates.push(stored);
+      byUpdateId.set(update.updateId, stored);
+      store(stored);
+      ledgerEnd = offset;
+      for (const wake of [...waiters]) wake();
+      return offset;
+    },
+    next: (offset) => updates[indexAfter(offset)],
+    atOffset: (offset) => {
+      const found = updates[indexAfter(offset - 1n)];
+      return found?.offset === offset ? found : undefined;
+    },
+    byUpdateId: (updateId) => byUpdateId.get(updateId),
+    contract: (contractId) => contracts.get(contractId),
+    activeAt: function* (offset) {
+      for (const stored of contracts.values()) {
+        const isArchived = stored.archived !== undefined && stored.archived.offset <= offset;
+        if (stored.created.offset <= offset && !isArchived) yield stored;
+      }
+    },
+    prune: (offset) => {
+      if (offset <= prunedUpTo) return;
+      prunedUpTo = offset;
+      const kept = indexAfter(offset);
+      for (const { update } of updates.slice(0, kept)) byUpdateId.delete(update.updateId);
+      updates = updates.slice(kept);
+      for (const [contractId, { archived }] of contracts) {
+        if (archived !== undefined && archived.offset <= offset) contracts.delete(contractId);
+      }
+    },
+    changed: (signal) =>
+      new Promise((resolve) => {
+        if (signal.aborted) {
+          resolve();
+          return;
+        }
+        const wake = (): void => {
+          waiters.delete(wake);
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        waiters.add(wake);
+        signal.addEventListener('abort', wake);
+      }),
+  };
+}

@@ -1,0 +1,63 @@
+/** One participant of the network: its history, its Ledger API, and the switches that make it misbehave. */
+import type { Clock } from '../../env/clock.ts';
+import type { Random } from '../../env/random.ts';
+import { createFaults, type FaultControls } from './faults.ts';
+import { createLedgerApi, type LedgerApi } from './ledger-api.ts';
+import type { PackageDirectory } from './package-directory.ts';
+import { createParticipantHistory } from './participant-history.ts';
+import type { Synchronizer } from './synchronizer.ts';
+import type { LedgerUpdate } from './update.ts';
+import type { CheckpointCadence } from './update-stream.ts';
+
+export type ParticipantOptions = {
+  readonly name: string;
+  readonly participantId: string;
+  /** Its own stream of randomness, for its offsets. */
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly synchronizer: Synchronizer;
+  readonly packages: PackageDirectory;
+  readonly cadence: CheckpointCadence;
+  readonly knownParties: () => readonly string[];
+  readonly firstOffset: bigint;
+  readonly offsetStepMax: number;
+  readonly nodeIdGap: number;
+};
+
+export type Participant = {
+  readonly name: string;
+  readonly participantId: string;
+  /** The Ledger API without sockets. */
+  readonly api: LedgerApi;
+  readonly faults: FaultControls;
+  host(party: string): void;
+  isHosted(party: string): boolean;
+  hostedParties(): readonly string[];
+  /** @returns the offset it got, or undefined when none of its parties sees it. */
+  append(update: LedgerUpdate): bigint | undefined;
+  ledgerEnd(): bigint;
+  /** Up to and including; 0 when nothing is pruned. */
+  prunedUpTo(): bigint;
+  /** Forgets history up to and including `offset`. */
+  prune(offset: bigint): void;
+};
+
+export function createParticipant(options: ParticipantOptions): Participant {
+  const { name, participantId, clock, packages, synchronizer, cadence, knownParties } = options;
+  const history = createParticipantHistory(options);
+  const faults = createFaults({ clock });
+  const api = createLedgerApi({ participantId, history, packages, synchronizer, faults, clock, cadence, knownParties });
+  return {
+    name,
+    participantId,
+    api,
+    faults,
+    host: history.host,
+    isHosted: history.isHosted,
+    hostedParties: history.hostedParties,
+    append: history.append,
+    ledgerEnd: history.ledgerEnd,
+    prunedUpTo: history.prunedUpTo,
+    prune: history.prune,
+  };
+}

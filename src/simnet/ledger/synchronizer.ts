@@ -1,0 +1,28 @@
+/**
+ * The synchronizer: the one clock of the network. Every update gets a record time from it, in microseconds, strictly later than any before
+ * and than any that was shown to a reader in a checkpoint.
+ */
+import type { Clock } from '../../env/clock.ts';
+
+export type Synchronizer = {
+  /** Logical id, `name::fingerprint`. */
+  readonly synchronizerId: string;
+  /** @returns a record time that no other update has, microseconds. */
+  sequence(): bigint;
+  /** @returns a record time that every later update will be past: what checkpoints may promise. */
+  observe(): bigint;
+};
+
+export function createSynchronizer({ synchronizerId, clock }: { synchronizerId: string; clock: Clock }): Synchronizer {
+  let lastMicros = 0n;
+  const advance = (leastMicros: bigint): bigint => {
+    const now = clock.nowMicros();
+    lastMicros = now > leastMicros ? now : leastMicros;
+    return lastMicros;
+  };
+  return {
+    synchronizerId,
+    sequence: () => advance(lastMicros + 1n),
+    observe: () => advance(lastMicros),
+  };
+}

@@ -1,0 +1,110 @@
+/**
+ * GetUpdates: the updates of a range, projected for the reader, then (without an end) whatever comes, with offset checkpoints between.
+ * It is a generator: nothing is computed ahead of what the reader takes, so a slow reader costs no memory.
+ */
+import { type Clock, microsToMillis, microsToTimestamp, millisToMicros } from '../../env/clock.ts';
+import type { OffsetCheckpoint } from '../../gen/com/daml/ledger/api/v2/offset_checkpoint.ts';
+import type { Transaction } from '../../gen/com/daml/ledger/api/v2/transaction.ts';
+import type { GetUpdatesResponse } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
+import type { Faults } from './faults.ts';
+import type { ParticipantHistory } from './participant-history.ts';
+import type { Synchronizer } from './synchronizer.ts';
+import type { ParticipantUpdate } from './update.ts';
+
+/** Canton's defaults are 15 s and 60 s; their sum is the longest silence that a participant promises. */
+export type CheckpointCadence = {
+  /** Between checkpoints while updates flow. */
+  readonly busyMs: number;
+  /** Of silence before one is sent without any update. */
+  readonly idleMs: number;
+};
+
+export type UpdateStream = {
+  readonly history: ParticipantHistory;
+  readonly synchronizer: Synchronizer;
+  readonly faults: Faults;
+  readonly clock: Clock;
+  readonly cadence: CheckpointCadence;
+  readonly beginExclusive: bigint;
+  /** Undefined: never ends by itself. */
+  readonly endInclusive: bigint | undefined;
+  readonly project: (update: ParticipantUpdate) => Transaction | undefined;
+  /** @throws when `offset` can no longer be read on from. */
+  readonly requireUnpruned: (offset: bigint) => void;
+  readonly client: AbortSignal | undefined;
+};
+
+/** Ends quietly when the client leaves. @throws CantonError as the call fails on the wire. */
+export async function* streamUpdates(stream: UpdateStream): AsyncGenerator<GetUpdatesResponse, void, undefined> {
+  const { history, faults, clock, cadence } = stream;
+  const handle = faults.open(stream.client);
+  const recordTimes = new Map<string, bigint>();
+  let position = stream.beginExclusive;
+  let checkpointDue = clock.nowMicros() + millisToMicros(cadence.idleMs);
+  let lastCheckpoint = clock.nowMicros();
+  try {
+    for (;;) {
+      await faults.answering(handle.signal);
+      if (handle.signal.aborted) break;
+      stream.requireUnpruned(position);
+      const next = history.next(position);
+      const isCaughtUp = next === undefined;
+      if (next !== undefined) {
+        if (stream.endInclusive !== undefined && next.offset > stream.endInclusive) return;
+        position = next.offset;
+        recordTimes.set(next.update.synchronizerId, next.update.recordTimeMicros);
+        const transaction = stream.project(next);
+        if (transaction !== undefined) {
+          const deliveries = await faults.deliveries(handle.signal);
+          for (let delivery = 0; delivery < deliveries; delivery += 1) {
+            if (handle.signal.aborted) break;
+            yield { update: { $case: 'transaction', value: transaction } };
+          }
+        }
+        checkpointDue = lastCheckpoint + millisToMicros(cadence.busyMs);
+      } else if (stream.endInclusive !== undefined) {
+        return;
+      }
+      if (clock.nowMicros() >= checkpointDue) {
+        yield { update: { $case: 'offsetCheckpoint', value: checkpoint(stream, position, recordTimes, isCaughtUp) } };
+        lastCheckpoint = clock.nowMicros();
+        checkpointDue = lastCheckpoint + millisToMicros(cadence.idleMs);
+        continue;
+      }
+      if (isCaughtUp) await waitForMore(stream, handle.signal, checkpointDue);
+    }
+    const failure = handle.failure();
+    if (failure !== undefined) throw failure;
+  } finally {
+    handle.close();
+  }
+}
+
+/** A checkpoint promises record times, so only a reader that has everything is told the present one. */
+function checkpoint(
+  { synchronizer }: UpdateStream,
+  offset: bigint,
+  recordTimes: ReadonlyMap<string, bigint>,
+  isCaughtUp: boolean,
+): OffsetCheckpoint {
+  const times = new Map(recordTimes);
+  if (isCaughtUp) times.set(synchronizer.synchronizerId, synchronizer.observe());
+  const synchronizerTimes = [...times]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([synchronizerId, micros]) => ({ synchronizerId, recordTime: microsToTimestamp(micros) }));
+  return { offset, synchronizerTimes };
+}
+
+async function waitForMore({ history, clock }: UpdateStream, signal: AbortSignal, untilMicros: bigint): Promise<void> {
+  const wait = new AbortController();
+  const leave = (): void => wait.abort();
+  signal.addEventListener('abort', leave);
+  if (signal.aborted) leave();
+  try {
+    const delayMs = Math.max(microsToMillis(untilMicros - clock.nowMicros()), 0) + 1;
+    await Promise.race([history.changed(wait.signal), clock.sleep(delayMs, wait.signal)]);
+  } finally {
+    wait.abort();
+    signal.removeEventListener('abort', leave);
+  }
+}

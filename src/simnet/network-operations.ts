@@ -1,0 +1,343 @@
+/**
+ * What wallets, admins and the DSO do on the simulated network. Every operation interprets, commits and returns; a refusal is thrown as a
+ * CantonError and changes nothing. Parties are named by hint or full id, instruments by token name, amounts are decimal texts.
+ */
+import type { Clock } from '../env/clock.ts';
+import { PermanentError } from '../env/errors.ts';
+import type { Random } from '../env/random.ts';
+import { decimalOfUnits, unitsOfDecimal } from './daml/decimal.ts';
+import type { Command } from './daml/interpreter.ts';
+import { contractIdOf, type Value } from './daml/value.ts';
+import type { Committed, Ledger } from './ledger/ledger.ts';
+import type { Participant } from './ledger/participant.ts';
+import { holdingsOf, instructionOf, outcomeOf, pickInputs, type TransferOutcome } from './network-commands.ts';
+import type { Generation } from './tokens/amulet-contracts.ts';
+import {
+  factoryTransferArgument,
+  type InstructionChoice,
+  instructionArgument,
+  META,
+  type Transfer,
+} from './tokens/standard.ts';
+import type { Submittable, Token, TokenLedger } from './tokens/token.ts';
+import {
+  BATCH_TEMPLATE,
+  batchArgument,
+  batchArguments,
+  type Call,
+  PROXY_TEMPLATE,
+  proxied,
+  proxyArguments,
+} from './tokens/wrappers.ts';
+
+/** How an operation reaches the ledger; all optional. */
+export type SubmitOptions = {
+  /** Which version of the token's packages the nodes prefer; drawn at random when left out. */
+  readonly generation?: Generation;
+  /** Name of the submitting participant; the first that hosts the acting party when left out. */
+  readonly via?: string;
+  readonly commandId?: string;
+  readonly workflowId?: string;
+  readonly externalTransactionHash?: Uint8Array;
+};
+
+export type TransferRequest = SubmitOptions & {
+  readonly instrument: string;
+  readonly sender: string;
+  readonly receiver: string;
+  readonly amount: string;
+  /** Goes to the metadata key `…/reason`; left out: no such key. An empty text is kept. */
+  readonly memo?: string;
+  readonly meta?: Readonly<Record<string, string>>;
+  readonly requestedAtMicros?: bigint;
+  /** A day from now when left out. */
+  readonly executeBeforeMicros?: bigint;
+  /** Holdings to spend; picked among the sender's unlocked ones when left out. */
+  readonly inputHoldingCids?: readonly string[];
+  /** `offer` makes an offer even to a receiver with a preapproval. */
+  readonly kind?: 'offer';
+  /** Wraps the standard choice in that of a delegate proxy. */
+  readonly proxy?: boolean;
+};
+
+export type InstructionRequest = SubmitOptions & { readonly instructionCid: string; readonly proxy?: boolean };
+
+export type AmountRequest = SubmitOptions & {
+  readonly instrument: string;
+  readonly owner: string;
+  readonly amount: string;
+};
+
+export type MergeRequest = SubmitOptions & {
+  readonly instrument: string;
+  readonly owner: string;
+  /** All unlocked holdings, the 100 largest, when left out. */
+  readonly inputHoldingCids?: readonly string[];
+};
+
+export type BatchOperation =
+  | (Omit<TransferRequest, keyof SubmitOptions> & { readonly operation: 'transfer' })
+  | {
+      readonly operation: 'accept' | 'reject' | 'withdraw' | 'expire';
+      readonly instructionCid: string;
+      readonly proxy?: boolean;
+    };
+
+export type BatchRequest = SubmitOptions & {
+  readonly operations: readonly BatchOperation[];
+  /** Puts all of it below one choice of a batching contract of this party, instead of side by side. */
+  readonly wrapper?: string;
+};
+
+/** What a single transfer or instruction choice did. */
+export type OperationResult = Committed & TransferOutcome;
+
+export type Operations = {
+  /** Makes holdings out of nothing. */
+  tap(request: AmountRequest): Committed;
+  /** Destroys holdings; only tokens that know it. */
+  burn(request: AmountRequest): Committed;
+  transfer(request: TransferRequest): OperationResult;
+  accept(request: InstructionRequest): OperationResult;
+  reject(request: InstructionRequest): OperationResult;
+  withdraw(request: InstructionRequest): OperationResult;
+  /** The admin's update of an offer whose deadline has passed. */
+  expire(request: InstructionRequest): OperationResult;
+  /** Self-transfer of all inputs into one holding. */
+  merge(request: MergeRequest): OperationResult;
+  /** Self-transfer that puts `amount` into a holding of its own. */
+  split(request: AmountRequest): OperationResult;
+  /** Several operations in one transaction. @returns outcomes in the order given; empty inside a wrapper. */
+  batch(request: BatchRequest): Committed & { readonly outcomes: readonly TransferOutcome[] };
+  /** Lets the receiver be paid in that instrument without acceptance. */
+  preapprove(request: {
+    readonly instrument: string;
+    readonly receiver: string;
+    readonly generation?: Generation;
+  }): void;
+};
+
+export type OperationsOptions = {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly token: (name: string) => Token;
+  /** @returns the token of an instrument id. */
+  readonly tokenOf: (instrument: Transfer['instrumentId']) => Token;
+  /** @returns the full id of a party given by hint or id. */
+  readonly party: (nameOrId: string) => string;
+  readonly participant: (name: string) => Participant;
+  /** The first participant that hosts the party. */
+  readonly hostOf: (party: string) => Participant;
+  readonly preferredPackages: (generation: Generation) => ReadonlySet<string>;
+  /** Gives the featured app's provider, whose proxies wallets go through. */
+  readonly proxyProvider: string;
+};
+
+const OFFER_LIFE_MICROS = 24n * 3_600n * 1_000_000n; // A day: long enough for any test, far below the 90 days that the registry allows.
+const INPUTS_MAX = 100;
+
+/** A call of a standard choice with the parties who must authorize it. */
+type Planned = { readonly call: Call; readonly actAs: readonly string[] };
+
+export function createOperations(options: OperationsOptions): Operations & { readonly tokenLedger: TokenLedger } {
+  const { ledger, clock, random, token, tokenOf, party, participant, hostOf, preferredPackages, proxyProvider } =
+    options;
+  const proxies = new Map<string, string>();
+
+  const generationOf = ({ generation }: SubmitOptions): Generation =>
+    generation ?? (random.next() < 0.5 ? 'old' : 'new');
+
+  const submit = (
+    { commands, actAs }: Submittable,
+    generation: Generation,
+    submission: SubmitOptions,
+  ): Committed & { readonly results: readonly Value[] } => {
+    const interpreted = ledger.interpret({ commands, actAs, preferredPackages: preferredPackages(generation) });
+    const [submitter = ''] = actAs;
+    const { via, commandId, workflowId, externalTransactionHash } = submission;
+    const committed = ledger.commit(interpreted, {
+      via: via === undefined ? hostOf(submitter) : participant(via),
+      ...(commandId === undefined ? {} : { commandId }),
+      ...(workflowId === undefined ? {} : { workflowId }),
+      ...(externalTransactionHash === undefined ? {} : { externalTransactionHash }),
+    });
+    return { ...committed, results: interpreted.results };
+  };
+
+  const tokenLedger: TokenLedger = {
+    submit: (submission, generation) => submit(submission, generation, {}).results,
+    template: (packageName, moduleName, entityName, generation) =>
+      ledger.template(preferredPackages(generation))(packageName, moduleName, entityName),
+    nowMicros: () => clock.nowMicros(),
+  };
+
+  const proxyOf = (delegate: string, generation: Generation): string => {
+    const known = proxies.get(delegate);
+    if (known !== undefined) return known;
+    const createArguments = proxyArguments(proxyProvider, delegate);
+    const command: Command = { kind: 'create', template: PROXY_TEMPLATE, createArguments };
+    const [created] = tokenLedger.submit({ commands: [command], actAs: [proxyProvider] }, generation);
+    const cid = created === undefined ? '' : contractIdOf(created);
+    proxies.set(delegate, cid);
+    return cid;
+  };
+
+  const planTransfer = (
+    request: Omit<TransferRequest, keyof SubmitOptions>,
+    generation: Generation,
+    taken: Set<string>,
+  ): Planned => {
+    const { instrumentId, planTransfer: plan } = token(request.instrument);
+    const now = clock.nowMicros();
+    const sender = party(request.sender);
+    const amountUnits = unitsOfDecimal(request.amount);
+    const meta = new Map(Object.entries(request.meta ?? {}));
+    if (request.memo !== undefined) meta.set(META.reason, request.memo);
+    const inputHoldingCids =
+      request.inputHoldingCids ?? pickInputs(holdingsOf(ledger.contracts, sender, instrumentId), amountUnits, taken);
+    for (const cid of inputHoldingCids) taken.add(cid);
+    const transfer: Transfer = {
+      sender,
+      receiver: party(request.receiver),
+      amountUnits,
+      instrumentId,
+      requestedAtMicros: request.requestedAtMicros ?? now,
+      executeBeforeMicros: request.executeBeforeMicros ?? now + OFFER_LIFE_MICROS,
+      inputHoldingCids,
+      meta,
+    };
+    const { factoryCid, context } = plan(transfer, { generation, asOffer: request.kind === 'offer' });
+    const call: Call = {
+      contractId: factoryCid,
+      choice: 'TransferFactory_Transfer',
+      argument: factoryTransferArgument(instrumentId.admin, transfer, context),
+    };
+    return { call: request.proxy ? proxied(proxyOf(sender, generation), call) : call, actAs: [sender] };
+  };
+
+  const planInstruction = (
+    choice: InstructionChoice,
+    { instructionCid, proxy }: { readonly instructionCid: string; readonly proxy?: boolean },
+    generation: Generation,
+  ): Planned => {
+    const known = ledger.contracts.find(instructionCid);
+    const transfer = known && instructionOf(known.contract);
+    if (transfer === undefined) {
+      throw new PermanentError('SIMNET_UNKNOWN_INSTRUCTION', 'No transfer instruction has that contract id.', {
+        instructionCid,
+      });
+    }
+    const { sender, receiver, instrumentId } = transfer;
+    const actor = { Accept: receiver, Reject: receiver, Withdraw: sender, Update: instrumentId.admin }[choice];
+    const call: Call = {
+      contractId: instructionCid,
+      choice: `TransferInstruction_${choice}`,
+      argument: instructionArgument(choice, tokenOf(instrumentId).instructionContext(choice)),
+    };
+    return { call: proxy ? proxied(proxyOf(actor, generation), call) : call, actAs: [actor] };
+  };
+
+  const commandOf = ({ call }: Planned): Command => ({ kind: 'exercise', ...call });
+
+  const run = (plan: (generation: Generation) => Planned, submission: SubmitOptions): OperationResult => {
+    const generation = generationOf(submission);
+    const planned = plan(generation);
+    const { results, ...committed } = submit(
+      { commands: [commandOf(planned)], actAs: planned.actAs },
+      generation,
+      submission,
+    );
+    const [result] = results;
+    const outcome = result && outcomeOf(result);
+    if (outcome === undefined) throw new PermanentError('SIMNET_NO_OUTCOME', 'The choice returned no transfer result.');
+    return { ...committed, ...outcome };
+  };
+
+  const instruction =
+    (choice: InstructionChoice) =>
+    (request: InstructionRequest): OperationResult =>
+      run((generation) => planInstruction(choice, request, generation), request);
+
+  const selfTransfer = (
+    request: SubmitOptions & Pick<TransferRequest, 'instrument' | 'amount' | 'inputHoldingCids'>,
+    owner: string,
+  ) =>
+    run((generation) => planTransfer({ ...request, sender: owner, receiver: owner }, generation, new Set()), request);
+
+  const batch = (request: BatchRequest): Committed & { readonly outcomes: readonly TransferOutcome[] } => {
+    const generation = generationOf(request);
+    const taken = new Set<string>();
+    const planned = request.operations.map((operation): Planned => {
+      if (operation.operation === 'transfer') return planTransfer(operation, generation, taken);
+      const choice = ({ accept: 'Accept', reject: 'Reject', withdraw: 'Withdraw', expire: 'Update' } as const)[
+        operation.operation
+      ];
+      return planInstruction(choice, operation, generation);
+    });
+    const actAs = [...new Set(planned.flatMap((plan) => plan.actAs))];
+    if (request.wrapper !== undefined) {
+      const user = party(request.wrapper);
+      const command: Command = {
+        kind: 'createAndExercise',
+        template: BATCH_TEMPLATE,
+        createArguments: batchArguments(user),
+        choice: 'BatchingUtilityV2_ExecuteBatch',
+        argument: batchArgument(planned.map(({ call }) => call)),
+      };
+      const { results: _, ...committed } = submit({ commands: [command], actAs: [user] }, generation, request);
+      return { ...committed, outcomes: [] };
+    }
+    const { results, ...committed } = submit({ commands: planned.map(commandOf), actAs }, generation, request);
+    return { ...committed, outcomes: results.flatMap((result) => outcomeOf(result) ?? []) };
+  };
+
+  return {
+    tokenLedger,
+    tap: (request) => {
+      const generation = generationOf(request);
+      const minting = token(request.instrument).mint(
+        tokenLedger,
+        party(request.owner),
+        unitsOfDecimal(request.amount),
+        generation,
+      );
+      const { results: _, ...committed } = submit(minting, generation, request);
+      return committed;
+    },
+    burn: (request) => {
+      const generation = generationOf(request);
+      const { burn, instrumentId, name } = token(request.instrument);
+      const owner = party(request.owner);
+      const amountUnits = unitsOfDecimal(request.amount);
+      const inputs = pickInputs(holdingsOf(ledger.contracts, owner, instrumentId), amountUnits, new Set());
+      if (burn === undefined)
+        throw new PermanentError('SIMNET_CANNOT_BURN', 'This token knows no burning.', { instrument: name });
+      const { results: _, ...committed } = submit(burn(owner, inputs, amountUnits, generation), generation, request);
+      return committed;
+    },
+    transfer: (request) => run((generation) => planTransfer(request, generation, new Set()), request),
+    accept: instruction('Accept'),
+    reject: instruction('Reject'),
+    withdraw: instruction('Withdraw'),
+    expire: instruction('Update'),
+    merge: (request) => {
+      const owner = party(request.owner);
+      const holdings = holdingsOf(ledger.contracts, owner, token(request.instrument).instrumentId);
+      const inputs =
+        request.inputHoldingCids ?? pickInputs(holdings, UNREACHABLE_UNITS, new Set()).slice(0, INPUTS_MAX);
+      const sum = holdings.reduce(
+        (total, holding) => total + (inputs.includes(holding.contractId) ? holding.amountUnits : 0n),
+        0n,
+      );
+      return selfTransfer({ ...request, inputHoldingCids: inputs, amount: decimalOfUnits(sum) }, owner);
+    },
+    split: (request) => selfTransfer(request, request.owner),
+    batch,
+    preapprove: ({ instrument, receiver, generation }) =>
+      token(instrument).preapprove(tokenLedger, party(receiver), generation ?? generationOf({})),
+  };
+}
+
+/** More than any holdings can sum up to: picks them all. */
+const UNREACHABLE_UNITS = 10n ** 40n;

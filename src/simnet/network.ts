@@ -1,0 +1,181 @@
+/**
+ * The simulated network as one object: participants, parties, tokens, and what can be done with them. Same seed, same clock, same calls:
+ * same ids and bytes.
+ */
+import type { Clock } from '../env/clock.ts';
+import { PermanentError } from '../env/errors.ts';
+import { createSeededRandom, type Random } from '../env/random.ts';
+import { decimalOfUnits, unitsOfDecimal } from './daml/decimal.ts';
+import { partyId, sha256Hex } from './ledger/ids.ts';
+import { createLedger, type Ledger } from './ledger/ledger.ts';
+import { createPackageDirectory } from './ledger/package-directory.ts';
+import { createParticipant, type Participant } from './ledger/participant.ts';
+import { createSynchronizer } from './ledger/synchronizer.ts';
+import type { CheckpointCadence } from './ledger/update-stream.ts';
+import { holdingsOf } from './network-commands.ts';
+import { createOperations, type Operations } from './network-operations.ts';
+import { createAmulet } from './tokens/amulet.ts';
+import { AMULET_PACKAGE_ID, type Generation } from './tokens/amulet-contracts.ts';
+import { EVENT_LOG_PACKAGES, type InstrumentId, STANDARD_PACKAGES } from './tokens/standard.ts';
+import type { Token } from './tokens/token.ts';
+import { WRAPPER_PACKAGES } from './tokens/wrappers.ts';
+
+export type ParticipantSpec = {
+  readonly name: string;
+  /** Its ledger end before the first update. */
+  readonly firstOffset?: bigint;
+  /** Largest distance between neighbouring offsets. */
+  readonly offsetStepMax?: number;
+  /** Node ids left out between neighbours; 0 keeps the submitter's numbers where all is seen. */
+  readonly nodeIdGap?: number;
+};
+
+export type PartySpec = {
+  readonly hint: string;
+  /** Names of the participants that host it. */
+  readonly on: readonly string[];
+};
+
+export type NetworkOptions = {
+  /** Party ids and the synchronizer's id follow from it alone. */
+  readonly seed: string;
+  readonly clock: Clock;
+  /** Everything else that is random: transaction ids, offsets, choices between package generations. */
+  readonly random: Random;
+  readonly participants?: readonly ParticipantSpec[];
+  /** Beside the default ones. */
+  readonly parties?: readonly PartySpec[];
+  readonly checkpoints?: CheckpointCadence;
+  /** Instruments that the treasury takes without acceptance. */
+  readonly treasuryPreapprovals?: readonly string[];
+  /** Decimal; burned by transfers of the older Canton Coin package. */
+  readonly amuletCreateFee?: string;
+};
+
+export type Network = Operations & {
+  readonly synchronizerId: string;
+  readonly participants: readonly Participant[];
+  readonly ledger: Ledger;
+  readonly tokens: readonly Token[];
+  participant(name: string): Participant;
+  /** @returns the full id of a party given by hint or by id. @throws PermanentError for one that does not exist. */
+  party(nameOrId: string): string;
+  /** Hint → full id. */
+  parties(): ReadonlyMap<string, string>;
+  allocateParty(spec: PartySpec): string;
+  instrument(name: string): InstrumentId;
+  /** Sum of the party's holdings, locked ones included; decimal. */
+  balance(query: { readonly instrument: string; readonly owner: string }): string;
+};
+
+export const TREASURY = 'treasury';
+export const DSO = 'DSO';
+
+const DEFAULT_PARTICIPANTS: readonly ParticipantSpec[] = [
+  { name: 'participant1', firstOffset: 0n, offsetStepMax: 3, nodeIdGap: 0 },
+  // Starts elsewhere, leaves other gaps, numbers nodes its own way: what must not be compared between nodes differs.
+  { name: 'participant2', firstOffset: 1_000n, offsetStepMax: 7, nodeIdGap: 1 },
+];
+
+const DEFAULT_CHECKPOINTS: CheckpointCadence = { busyMs: 15_000, idleMs: 60_000 }; // Canton's.
+
+export function createNetwork(options: NetworkOptions): Network {
+  const { seed, clock, random } = options;
+  const synchronizerId = partyId(seed, 'global-domain');
+  const synchronizer = createSynchronizer({ synchronizerId, clock });
+  const packages = createPackageDirectory();
+  const parties = new Map<string, string>();
+  const participants = (options.participants ?? DEFAULT_PARTICIPANTS).map((spec) =>
+    createParticipant({
+      name: spec.name,
+      participantId: partyId(seed, spec.name),
+      random: createSeededRandom(Number.parseInt(sha256Hex(seed, spec.name).slice(0, 8), 16)),
+      clock,
+      synchronizer,
+      packages,
+      cadence: options.checkpoints ?? DEFAULT_CHECKPOINTS,
+      knownParties: () => [...parties.values()].sort(),
+      firstOffset: spec.firstOffset ?? 0n,
+      offsetStepMax: spec.offsetStepMax ?? 3,
+      nodeIdGap: spec.nodeIdGap ?? 0,
+    }),
+  );
+  const participant = (name: string): Participant => {
+    const found = participants.find((candidate) => candidate.name === name);
+    if (found !== undefined) return found;
+    throw new PermanentError('SIMNET_UNKNOWN_PARTICIPANT', 'The network has no such participant.', { name });
+  };
+  const party = (nameOrId: string): string => {
+    const id = parties.get(nameOrId);
+    if (id !== undefined) return id;
+    if ([...parties.values()].includes(nameOrId)) return nameOrId;
+    throw new PermanentError('SIMNET_UNKNOWN_PARTY', 'The network has no such party.', { party: nameOrId });
+  };
+  const allocateParty = ({ hint, on }: PartySpec): string => {
+    const id = partyId(seed, hint);
+    parties.set(hint, id);
+    for (const name of on) participant(name).host(id);
+    return id;
+  };
+
+  const first = participants.slice(0, 1).map(({ name }) => name);
+  const dso = allocateParty({ hint: DSO, on: first });
+  const validator = allocateParty({ hint: 'validator', on: first });
+  allocateParty({ hint: TREASURY, on: participants.map(({ name }) => name) });
+  for (const hint of ['alice', 'bob', 'carol', 'dave']) allocateParty({ hint, on: first });
+  for (const spec of options.parties ?? []) allocateParty(spec);
+
+  const ledger = createLedger({ clock, random, synchronizer, packages, participants });
+  const tokens: readonly Token[] = [
+    createAmulet({ dso, provider: validator, createFeeUnits: unitsOfDecimal(options.amuletCreateFee ?? '0') }),
+  ];
+  packages.add([
+    ...STANDARD_PACKAGES,
+    ...EVENT_LOG_PACKAGES,
+    ...WRAPPER_PACKAGES,
+    ...tokens.flatMap((token) => token.packages),
+  ]);
+  const token = (name: string): Token => {
+    const found = tokens.find((candidate) => candidate.name === name);
+    if (found !== undefined) return found;
+    throw new PermanentError('SIMNET_UNKNOWN_INSTRUMENT', 'The network has no such instrument.', { instrument: name });
+  };
+
+  const { tokenLedger, ...operations } = createOperations({
+    ledger,
+    clock,
+    random,
+    token,
+    tokenOf: ({ admin, id }) => {
+      const found = tokens.find(({ instrumentId }) => instrumentId.admin === admin && instrumentId.id === id);
+      if (found !== undefined) return found;
+      throw new PermanentError('SIMNET_UNKNOWN_INSTRUMENT', 'The network has no such instrument.', { admin, id });
+    },
+    party,
+    participant,
+    hostOf: (id) => participants.find(({ isHosted }) => isHosted(id)) ?? participant(first[0] ?? ''),
+    preferredPackages: (generation: Generation) => new Set([AMULET_PACKAGE_ID[generation]]),
+    proxyProvider: validator,
+  });
+  for (const { install } of tokens) install(tokenLedger);
+  for (const instrument of options.treasuryPreapprovals ?? tokens.map(({ name }) => name)) {
+    operations.preapprove({ instrument, receiver: TREASURY, generation: 'old' });
+  }
+
+  return {
+    ...operations,
+    synchronizerId,
+    participants,
+    ledger,
+    tokens,
+    participant,
+    party,
+    parties: () => parties,
+    allocateParty,
+    instrument: (name) => token(name).instrumentId,
+    balance: ({ instrument, owner }) => {
+      const holdings = holdingsOf(ledger.contracts, party(owner), token(instrument).instrumentId);
+      return decimalOfUnits(holdings.reduce((sum, { amountUnits }) => sum + amountUnits, 0n));
+    },
+  };
+}

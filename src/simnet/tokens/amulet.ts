@@ -1,0 +1,164 @@
+/** The Canton-Coin-like instrument `Amulet` of the DSO: its two package generations and its registry. */
+import type { Package } from '../daml/template.ts';
+import { contractIdOf, type DamlRecord, party, record, type Value } from '../daml/value.ts';
+import {
+  AMULET_ID,
+  AMULET_PACKAGE_ID,
+  AMULET_PACKAGE_NAME,
+  amuletContracts,
+  amuletType,
+  type Generation,
+  round,
+} from './amulet-contracts.ts';
+import {
+  FACTORY_MODULE,
+  factoryArguments,
+  factoryTemplate,
+  preapprovalArguments,
+  preapprovalTemplate,
+} from './amulet-factory.ts';
+import { instructionTemplate } from './amulet-offers.ts';
+import {
+  AMULET_RULES_MODULE,
+  amuletRulesArguments,
+  amuletRulesTemplate,
+  buyTrafficArgument,
+  tapArgument,
+} from './amulet-rules.ts';
+import { type ChoiceContext, contextBool, contextCid } from './standard.ts';
+import type { Token, TokenLedger } from './token.ts';
+
+/** Preapprovals of the simulated network outlive any test. */
+const PREAPPROVAL_LIFE_MICROS = 10n * 365n * 24n * 3_600n * 1_000_000n;
+
+export type AmuletOptions = {
+  readonly dso: string;
+  /** Provider of preapprovals: a validator's operator. */
+  readonly provider: string;
+  /** Burned by each transfer of the older package, units of 10⁻¹⁰; today's networks burn nothing. */
+  readonly createFeeUnits: bigint;
+};
+
+function amuletPackage(generation: Generation): Package {
+  return {
+    packageId: AMULET_PACKAGE_ID[generation],
+    packageName: AMULET_PACKAGE_NAME,
+    interfaces: [],
+    templates: [
+      ...amuletContracts(generation),
+      amuletRulesTemplate(generation),
+      preapprovalTemplate(generation),
+      factoryTemplate(generation),
+      instructionTemplate(generation),
+    ],
+  };
+}
+
+type Installed = {
+  readonly factory: string;
+  readonly amuletRules: string;
+  readonly openRound: string;
+  readonly configState: string;
+};
+
+export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): Token {
+  const preapprovals = new Map<string, string>();
+  let installed: Installed = { factory: '', amuletRules: '', openRound: '', configState: '' };
+
+  const create = (
+    ledger: TokenLedger,
+    generation: Generation,
+    moduleName: string,
+    entityName: string,
+    createArguments: DamlRecord,
+  ): string => {
+    const template = ledger.template(AMULET_PACKAGE_NAME, moduleName, entityName, generation);
+    const [created] = ledger.submit(
+      { commands: [{ kind: 'create', template, createArguments }], actAs: [dso] },
+      generation,
+    );
+    return created === undefined ? '' : contractIdOf(created);
+  };
+  const context = (): Map<string, Value> =>
+    new Map([
+      ['amulet-rules', contextCid(installed.amuletRules)],
+      ['open-round', contextCid(installed.openRound)],
+      ['external-party-config-state', contextCid(installed.configState)],
+    ]);
+
+  return {
+    name: 'amulet',
+    instrumentId: { admin: dso, id: AMULET_ID },
+    packages: [amuletPackage('old'), amuletPackage('new')],
+    install: (ledger) => {
+      const rules = amuletRulesArguments('old', dso, createFeeUnits);
+      const openRound = record(amuletType('old', 'Splice.Round', 'OpenMiningRound'), {
+        dso: party(dso),
+        round: round('old'),
+      });
+      const configId = amuletType('new', 'Splice.ExternalPartyConfigState', 'ExternalPartyConfigState');
+      installed = {
+        amuletRules: create(ledger, 'old', AMULET_RULES_MODULE, 'AmuletRules', rules),
+        openRound: create(ledger, 'old', 'Splice.Round', 'OpenMiningRound', openRound),
+        factory: create(ledger, 'old', FACTORY_MODULE, 'ExternalPartyAmuletRules', factoryArguments('old', dso)),
+        configState: create(
+          ledger,
+          'new',
+          'Splice.ExternalPartyConfigState',
+          'ExternalPartyConfigState',
+          record(configId, { dso: party(dso) }),
+        ),
+      };
+    },
+    preapprove: (ledger, receiver, generation) => {
+      const now = ledger.nowMicros();
+      const template = ledger.template(AMULET_PACKAGE_NAME, AMULET_RULES_MODULE, 'TransferPreapproval', generation);
+      const createArguments = preapprovalArguments(generation, {
+        dso,
+        receiver,
+        provider,
+        validFromMicros: now,
+        expiresAtMicros: now + PREAPPROVAL_LIFE_MICROS,
+      });
+      const [created] = ledger.submit(
+        { commands: [{ kind: 'create', template, createArguments }], actAs: [dso, provider, receiver] },
+        generation,
+      );
+      if (created !== undefined) preapprovals.set(receiver, contractIdOf(created));
+    },
+    planTransfer: ({ sender, receiver }, { asOffer }) => {
+      const preapproval = preapprovals.get(receiver);
+      const base = { factoryCid: installed.factory, context: context() };
+      if (sender === receiver) return { ...base, kind: 'self' };
+      if (preapproval === undefined || asOffer) return { ...base, kind: 'offer' };
+      return {
+        ...base,
+        kind: 'direct',
+        context: new Map([...base.context, ['transfer-preapproval', contextCid(preapproval)]]),
+      };
+    },
+    instructionContext: (): ChoiceContext => new Map([...context(), ['expire-lock', contextBool(true)]]),
+    mint: (_ledger, owner, amountUnits, generation) => ({
+      commands: [
+        {
+          kind: 'exercise',
+          contractId: installed.amuletRules,
+          choice: 'AmuletRules_DevNet_Tap',
+          argument: tapArgument(generation, owner, amountUnits, installed.openRound),
+        },
+      ],
+      actAs: [owner],
+    }),
+    burn: (owner, inputCids, amountUnits, generation) => ({
+      commands: [
+        {
+          kind: 'exercise',
+          contractId: installed.amuletRules,
+          choice: 'AmuletRules_BuyMemberTraffic',
+          argument: buyTrafficArgument(generation, owner, inputCids, amountUnits),
+        },
+      ],
+      actAs: [owner],
+    }),
+  };
+}

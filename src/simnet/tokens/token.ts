@@ -1,0 +1,48 @@
+/**
+ * A token as the network offers it: its packages, the contracts its admin keeps, and what its registry tells those who want to move it.
+ * The registry's answers are pure reads, so an HTTP registry can be put in front of the same object.
+ */
+import type { Command } from '../daml/interpreter.ts';
+import type { Package, Template } from '../daml/template.ts';
+import type { Value } from '../daml/value.ts';
+import type { Generation } from './amulet-contracts.ts';
+import type { ChoiceContext, InstructionChoice, InstrumentId, Transfer } from './standard.ts';
+
+export type TransferKind = 'self' | 'direct' | 'offer';
+
+/** What a registry answers to a planned transfer. */
+export type TransferPlan = {
+  readonly kind: TransferKind;
+  readonly factoryCid: string;
+  readonly context: ChoiceContext;
+};
+
+export type Submittable = { readonly commands: readonly Command[]; readonly actAs: readonly string[] };
+
+/** How tokens reach the ledger: commands in, results out. */
+export type TokenLedger = {
+  submit(submission: Submittable, generation: Generation): readonly Value[];
+  template(packageName: string, moduleName: string, entityName: string, generation: Generation): Template;
+  nowMicros(): bigint;
+};
+
+export type Token = {
+  /** Name by which tests and the control interface call it. */
+  readonly name: string;
+  readonly instrumentId: InstrumentId;
+  readonly packages: readonly Package[];
+  /** Creates the admin's own contracts. Called once, before anything else. */
+  install(ledger: TokenLedger): void;
+  /** Lets `receiver` be paid without acceptance. */
+  preapprove(ledger: TokenLedger, receiver: string, generation: Generation): void;
+  /** @param asOffer the sender asks for acceptance although the receiver has a preapproval. */
+  planTransfer(
+    transfer: Transfer,
+    options: { readonly generation: Generation; readonly asOffer: boolean },
+  ): TransferPlan;
+  instructionContext(choice: InstructionChoice): ChoiceContext;
+  /** Creates holdings out of nothing. */
+  mint(ledger: TokenLedger, owner: string, amountUnits: bigint, generation: Generation): Submittable;
+  /** Destroys holdings. Undefined where the token knows no such thing. */
+  burn?(owner: string, inputCids: readonly string[], amountUnits: bigint, generation: Generation): Submittable;
+};

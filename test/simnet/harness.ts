@@ -1,0 +1,170 @@
+/** A network under a virtual clock, a client for each participant's gRPC server, and short forms of what readers ask for. */
+import { credentials } from '@grpc/grpc-js';
+import type { Clock } from '../../src/env/clock.ts';
+import type { Logger } from '../../src/env/logger.ts';
+import { createSeededRandom } from '../../src/env/random.ts';
+import type { Event } from '../../src/gen/com/daml/ledger/api/v2/event.ts';
+import type { Transaction } from '../../src/gen/com/daml/ledger/api/v2/transaction.ts';
+import { TransactionShape, UpdateFormat } from '../../src/gen/com/daml/ledger/api/v2/transaction_filter.ts';
+import { GetUpdatesRequest } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
+import type { Participant } from '../../src/simnet/ledger/participant.ts';
+import { createNetwork, type Network, type NetworkOptions } from '../../src/simnet/network.ts';
+
+export const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLogger,
+};
+
+export type VirtualClock = Clock & {
+  /** Moves time on and wakes whoever waited for it. */
+  advance(durationMs: number): Promise<void>;
+};
+
+/** 2026-01-01T00:00:00Z, in microseconds. */
+export const START_MICROS = 1_767_225_600_000_000n;
+
+export function createVirtualClock(startMicros: bigint = START_MICROS): VirtualClock {
+  let now = startMicros;
+  const sleepers = new Set<{ readonly due: bigint; readonly wake: () => void }>();
+  return {
+    nowMicros: () => now,
+    sleep: (durationMs, signal) =>
+      new Promise((resolve) => {
+        if (signal?.aborted) {
+          resolve();
+          return;
+        }
+        const sleeper = {
+          due: now + BigInt(Math.trunc(durationMs * 1_000)),
+          wake: () => {
+            sleepers.delete(sleeper);
+            signal?.removeEventListener('abort', sleeper.wake);
+            resolve();
+          },
+        };
+        sleepers.add(sleeper);
+        signal?.addEventListener('abort', sleeper.wake);
+      }),
+    advance: async (durationMs) => {
+      now += BigInt(Math.trunc(durationMs * 1_000));
+      for (const sleeper of [...sleepers]) if (sleeper.due <= now) sleeper.wake();
+      // Lets what was woken run before the test goes on.
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+export function startNetwork(options: Partial<NetworkOptions> = {}): { network: Network; clock: VirtualClock } {
+  const clock = createVirtualClock();
+  return { clock, network: createNetwork({ seed: 'test', clock, random: createSeededRandom(1), ...options }) };
+}
+
+type FormatOptions = {
+  readonly shape?: 'ledgerEffects' | 'acsDelta';
+  readonly interfaces?: readonly string[];
+  readonly wildcard?: boolean;
+  readonly verbose?: boolean;
+  readonly blob?: boolean;
+};
+
+const INTERFACES: Readonly<Record<string, readonly [string, string, string]>> = {
+  Holding: ['#splice-api-token-holding-v1', 'Splice.Api.Token.HoldingV1', 'Holding'],
+  TransferInstruction: [
+    '#splice-api-token-transfer-instruction-v1',
+    'Splice.Api.Token.TransferInstructionV1',
+    'TransferInstruction',
+  ],
+  TransferFactory: [
+    '#splice-api-token-transfer-instruction-v1',
+    'Splice.Api.Token.TransferInstructionV1',
+    'TransferFactory',
+  ],
+};
+
+/** What a wallet subscribes to: everything its parties see, with the views of the token standard. */
+export function formatFor(parties: readonly string[], options: FormatOptions = {}): UpdateFormat {
+  const {
+    shape = 'ledgerEffects',
+    interfaces = Object.keys(INTERFACES),
+    wildcard = true,
+    verbose = true,
+    blob = false,
+  } = options;
+  const cumulative = [
+    ...(wildcard
+      ? [{ identifierFilter: { $case: 'wildcardFilter', value: { includeCreatedEventBlob: blob } } } as const]
+      : []),
+    ...interfaces.map((name) => {
+      const [packageId, moduleName, entityName] = INTERFACES[name] ?? ['', '', ''];
+      const interfaceId = { packageId, moduleName, entityName };
+      return {
+        identifierFilter: {
+          $case: 'interfaceFilter',
+          value: { interfaceId, includeInterfaceView: true, includeCreatedEventBlob: blob },
+        },
+      } as const;
+    }),
+  ];
+  return UpdateFormat.fromPartial({
+    includeTransactions: {
+      transactionShape:
+        shape === 'acsDelta'
+          ? TransactionShape.TRANSACTION_SHAPE_ACS_DELTA
+          : TransactionShape.TRANSACTION_SHAPE_LEDGER_EFFECTS,
+      eventFormat: { filtersByParty: Object.fromEntries(parties.map((party) => [party, { cumulative }])), verbose },
+    },
+  });
+}
+
+/** Everything between two offsets, as the reader of `parties` sees it. */
+export async function transactionsSeen(
+  participant: Participant,
+  parties: readonly string[],
+  options: FormatOptions & { readonly after?: bigint } = {},
+): Promise<Transaction[]> {
+  const endInclusive = participant.ledgerEnd();
+  const beginExclusive = options.after ?? participant.prunedUpTo();
+  if (endInclusive === 0n || endInclusive === beginExclusive) return [];
+  const request = GetUpdatesRequest.fromPartial({
+    beginExclusive,
+    endInclusive,
+    updateFormat: formatFor(parties, options),
+  });
+  const transactions: Transaction[] = [];
+  for await (const { update } of participant.api.getUpdates(request)) {
+    if (update?.$case === 'transaction') transactions.push(update.value);
+  }
+  return transactions;
+}
+
+/** One line per event: node id, kind, subtree end for exercises (`*` consuming), names, and the owner of holdings. */
+export function sketch(transaction: Transaction | undefined, network: Network): string[] {
+  const hintOf = (id: string): string => [...network.parties()].find(([, party]) => party === id)?.[0] ?? id;
+  const ownerOf = (event: Event): string => {
+    if (event.event?.$case !== 'created') return '';
+    const view = event.event.value.interfaceViews.find(
+      ({ interfaceId }) => interfaceId?.entityName === 'Holding',
+    )?.viewValue;
+    const owner = view?.fields.find(({ label }) => label === 'owner')?.value?.sum;
+    return owner?.$case === 'party' ? ` ${hintOf(owner.value)}` : '';
+  };
+  return (transaction?.events ?? []).map((event) => {
+    switch (event.event?.$case) {
+      case 'created':
+        return `${event.event.value.nodeId} C ${event.event.value.templateId?.entityName}${ownerOf(event)}`;
+      case 'archived':
+        return `${event.event.value.nodeId} A ${event.event.value.templateId?.entityName}`;
+      case 'exercised': {
+        const { nodeId, lastDescendantNodeId, consuming, choice, templateId } = event.event.value;
+        return `${nodeId}-${lastDescendantNodeId} E${consuming ? '*' : ''} ${choice} ${templateId?.entityName}`;
+      }
+      default:
+        return '?';
+    }
+  });
+}
+
+export const insecure = credentials.createInsecure();
