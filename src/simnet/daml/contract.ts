@@ -3,7 +3,6 @@ import type { DamlRecord, Identifier } from './value.ts';
 
 export type InterfaceInstance = {
   readonly interfaceId: Identifier;
-  readonly packageName: string;
   /** Computed once: arguments never change. Undefined: the view fails, and readers see a status other than 0. */
   readonly view: DamlRecord | undefined;
 };

@@ -109,11 +109,7 @@ class Interpreter {
       signatories,
       observers: sortedUnion(template.observers(createArguments)).filter((party) => !signatories.includes(party)),
       createdAtMicros: this.#request.ledgerTimeMicros,
-      interfaces: template.interfaces.map(({ interfaceId, packageName, view }) => ({
-        interfaceId,
-        packageName,
-        view: view(createArguments),
-      })),
+      interfaces: template.interfaces.map(({ interfaceId, view }) => ({ interfaceId, view: view(createArguments) })),
     };
     this.#created.set(contract.contractId, contract);
     const node: CreateNode = { kind: 'create', nodeId, informees: stakeholdersOf(contract), contract };

@@ -30,7 +30,6 @@ export type Choice = {
 
 export type InterfaceImplementation = {
   readonly interfaceId: Identifier;
-  readonly packageName: string;
   view(createArguments: DamlRecord): DamlRecord;
 };
 

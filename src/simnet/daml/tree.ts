@@ -65,7 +65,7 @@ export type CommittedNode = {
       readonly templateId: Identifier;
       readonly packageName: string;
       readonly stakeholders: readonly string[];
-      readonly interfaces: readonly { readonly interfaceId: Identifier; readonly packageName: string }[];
+      readonly interfaces: readonly { readonly interfaceId: Identifier }[];
       readonly interfaceId: Identifier | undefined;
       readonly choice: string;
       readonly argument: Value;

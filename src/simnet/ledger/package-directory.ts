@@ -19,6 +19,7 @@ export type PackageDirectory = {
   /** Makes a package known by what a recorded transaction shows of it. */
   addSeen(packageName: string, id: Identifier, kind: 'template' | 'interface'): void;
   packageIds(): readonly string[];
+  nameOf(packageId: string): string | undefined;
   /** @param preferred package ids; without a match the newest version is taken. */
   template(preferred: ReadonlySet<string>): (packageName: string, moduleName: string, entityName: string) => Template;
   /** @throws CantonError PACKAGE_NAMES_NOT_FOUND or TEMPLATES_OR_INTERFACES_NOT_FOUND. */
@@ -74,6 +75,8 @@ export function createPackageDirectory(): PackageDirectory {
       if (kind === 'interface') version.interfaces.add(name);
       else if (!version.templates.has(name)) version.templates.set(name, undefined);
     },
+    nameOf: (packageId) =>
+      [...byName].find(([, versions]) => versions.some((version) => version.packageId === packageId))?.[0],
     packageIds: () => [...byName.values()].flat().map(({ packageId }) => packageId),
     template: (preferred) => (packageName, moduleName, entityName) => {
       const versions = byName.get(packageName) ?? [];

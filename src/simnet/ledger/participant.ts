@@ -1,6 +1,9 @@
 /** One participant of the network: its history, its Ledger API, and the switches that make it misbehave. */
 import type { Clock } from '../../env/clock.ts';
 import type { Random } from '../../env/random.ts';
+import type { Transaction } from '../../gen/com/daml/ledger/api/v2/transaction.ts';
+import { sortedUnion, stakeholdersOf } from '../daml/contract.ts';
+import { addSeenPackages, recordedUpdate } from '../recorded/recorded-update.ts';
 import { createFaults, type FaultControls } from './faults.ts';
 import { createLedgerApi, type LedgerApi } from './ledger-api.ts';
 import type { PackageDirectory } from './package-directory.ts';
@@ -35,6 +38,12 @@ export type Participant = {
   hostedParties(): readonly string[];
   /** @returns the offset it got, or undefined when none of its parties sees it. */
   append(update: LedgerUpdate): bigint | undefined;
+  /**
+   * Puts a transaction of another network into this participant's history, as its reader saw it: same ids, times and node numbers, at an
+   * offset of this participant. Hosts the parties that see it.
+   * @returns the offset.
+   */
+  appendRecorded(transaction: Transaction): bigint | undefined;
   ledgerEnd(): bigint;
   /** Up to and including; 0 when nothing is pruned. */
   prunedUpTo(): bigint;
@@ -46,7 +55,16 @@ export function createParticipant(options: ParticipantOptions): Participant {
   const { name, participantId, clock, packages, synchronizer, cadence, knownParties } = options;
   const history = createParticipantHistory(options);
   const faults = createFaults({ clock });
-  const api = createLedgerApi({ participantId, history, packages, synchronizer, faults, clock, cadence, knownParties });
+  const api = createLedgerApi({
+    participantId,
+    history,
+    packages,
+    synchronizer,
+    faults,
+    clock,
+    cadence,
+    knownParties: () => sortedUnion(knownParties(), history.hostedParties()),
+  });
   return {
     name,
     participantId,
@@ -56,6 +74,15 @@ export function createParticipant(options: ParticipantOptions): Participant {
     isHosted: history.isHosted,
     hostedParties: history.hostedParties,
     append: history.append,
+    appendRecorded: (transaction) => {
+      addSeenPackages(transaction.events, packages);
+      const { update, witnesses } = recordedUpdate(transaction, (contractId) => {
+        const known = history.contract(contractId);
+        return known === undefined ? [] : stakeholdersOf(known.contract);
+      });
+      for (const party of witnesses) history.host(party);
+      return history.append(update);
+    },
     ledgerEnd: history.ledgerEnd,
     prunedUpTo: history.prunedUpTo,
     prune: history.prune,

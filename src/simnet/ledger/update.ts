@@ -54,7 +54,7 @@ export function placeNodes(
   gap: number,
 ): ReadonlyMap<number, NodePlace> {
   const visible = update.nodes.filter(({ witnesses }) => witnesses.some(isHosted));
-  if (gap === 0 && visible.length === update.nodes.length) {
+  if (update.recorded !== undefined || (gap === 0 && visible.length === update.nodes.length)) {
     return new Map(visible.map(({ nodeId, lastDescendantNodeId }) => [nodeId, { nodeId, lastDescendantNodeId }]));
   }
   const step = gap + 1;

@@ -231,19 +231,16 @@ export function factoryView(admin: string): DamlRecord {
 
 export const holdingInterface = (view: (args: DamlRecord) => DamlRecord): InterfaceImplementation => ({
   interfaceId: HOLDING,
-  packageName: 'splice-api-token-holding-v1',
   view,
 });
 
 export const factoryInterface = (view: (args: DamlRecord) => DamlRecord): InterfaceImplementation => ({
   interfaceId: TRANSFER_FACTORY,
-  packageName: 'splice-api-token-transfer-instruction-v1',
   view,
 });
 
 export const instructionInterface = (view: (args: DamlRecord) => DamlRecord): InterfaceImplementation => ({
   interfaceId: TRANSFER_INSTRUCTION,
-  packageName: 'splice-api-token-transfer-instruction-v1',
   view,
 });
 
@@ -367,7 +364,6 @@ export const holdingsChangeChoice: Choice = {
 
 export const eventLogInterface = (admin: (args: DamlRecord) => string): InterfaceImplementation => ({
   interfaceId: EVENT_LOG,
-  packageName: 'splice-api-token-transfer-events-v2',
   view: (args) =>
     record(identifier(EVENTS_V2_PACKAGE, EVENTS_V2_MODULE, 'EventLogView'), {
       admin: party(admin(args)),
