@@ -1,0 +1,245 @@
+/**
+ * The HTTP server: GraphQL over HTTP and SSE (yoga), over WebSocket, health, the schema's text and GraphiQL. Every request to the API has a
+ * principal before GraphQL is touched.
+ *
+ * Stopping: readiness says no, WebSockets are closed with 1001, running requests get a moment, then every socket left is cut. A stream is
+ * never ended with `complete`, which would tell its client not to come back. Stop the server before the event tail, or the streams would
+ * end in order after all.
+ */
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { sql } from 'kysely';
+import { messageOf, PermanentError } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+import type { ApiServices } from '../schema/context.ts';
+import { createSchema, printSchemaSdl } from '../schema/index.ts';
+import type { Principal } from '../schema/principal.ts';
+import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
+import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage } from './graphiql.ts';
+import { createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
+import { type ApiKey, createPrincipals } from './principals.ts';
+import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
+import { createWebSocketEndpoint } from './websocket.ts';
+
+export type ServerOptions = {
+  /** Address to listen on; without API keys a loopback one. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Empty: development principals, and loopback only. */
+  readonly apiKeys: readonly ApiKey[];
+  /** Host names we are reached by; empty: see request-guard.ts. */
+  readonly allowedHosts: readonly string[];
+  /** Origins of pages that may ask, beside our own. */
+  readonly allowedOrigins: readonly string[];
+  readonly isGraphiqlEnabled: boolean;
+  readonly services: ApiServices;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Milliseconds running requests get when stopping. Default 1 s. */
+  readonly drainMs?: number;
+  /** Milliseconds a WebSocket has for its first message. Default 3 s. */
+  readonly initTimeoutMs?: number;
+};
+
+export type RunningServer = {
+  /** e.g. `http://127.0.0.1:4000`. */
+  readonly url: string;
+  /** Resolves when no socket is left. Harmless when repeated. */
+  stop(): Promise<void>;
+};
+
+/** For an answer of the database to the readiness probe. */
+const READY_TIMEOUT_MS = 2_000;
+const DRAIN_MS = 1_000;
+/** Sockets at once: each costs a file and some 50 KB; beyond, the listener refuses and replicas are needed. */
+const CONNECTIONS_MAX = 5_000;
+
+/**
+ * Starts to listen.
+ * @throws PermanentError LISTEN_REFUSED (not loopback, and no keys configured), LISTEN_FAILED (port taken, no such address).
+ */
+export async function createServer(options: ServerOptions): Promise<RunningServer> {
+  const { services, logger, random, isGraphiqlEnabled, drainMs = DRAIN_MS } = options;
+  const principals = createPrincipals(options.apiKeys);
+  if (principals.isDevelopment && !isLoopback(options.host)) {
+    throw new PermanentError(
+      'LISTEN_REFUSED',
+      `Without API keys the server listens on loopback only, not on ${options.host}: configure keys, or listen on 127.0.0.1.`,
+      { host: options.host },
+    );
+  }
+  const guard = createRequestGuard({ ...options, isDevelopment: principals.isDevelopment });
+  const masking = createErrorMasking({ logger, random });
+  const yoga = createGraphQLHandler({ schema: createSchema(), services, masking });
+  const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, masking });
+  const sdl = printSchemaSdl();
+  const graphiql = isGraphiqlEnabled ? renderGraphiqlPage({ isDevelopment: principals.isDevelopment }) : null;
+  let stopping: Promise<void> | null = null;
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = pathOf(request);
+    // Probes come from the machine's keeper by address, without a Host of ours.
+    if (path === '/healthz') return answer(response, 200, { status: 'ok' });
+    if (path === '/readyz') return await answerReadiness(response);
+
+    const refusal = guard(request);
+    if (refusal !== null) return refuse(response, refusal);
+    if (graphiql !== null && request.method === 'GET' && path === GRAPHIQL_PATH) {
+      response.writeHead(200, GRAPHIQL_HEADERS).end(graphiql);
+      return;
+    }
+    if (graphiql !== null && request.method === 'GET' && path === '/') {
+      response.writeHead(302, { location: GRAPHIQL_PATH }).end();
+      return;
+    }
+    if (path !== GRAPHQL_PATH && path !== '/schema.graphql') {
+      return answer(response, 404, errorBody('NOT_FOUND', 'There is nothing here.'));
+    }
+    const principal = principals.authenticate(request.headers.authorization);
+    if (typeof principal === 'string') {
+      response.setHeader('www-authenticate', 'Bearer');
+      return answer(response, 401, errorBody('UNAUTHENTICATED', 'A valid API key is needed: Authorization: Bearer …'));
+    }
+    if (path === '/schema.graphql') return answerSdl(response, principal);
+    await yoga(request, response, { principal });
+  }
+
+  function answerSdl(response: ServerResponse, principal: Principal): void {
+    if (principal.scopes.has('read')) {
+      response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' }).end(sdl);
+    } else {
+      answer(response, 403, errorBody('FORBIDDEN', 'The scope `read` is needed.'));
+    }
+  }
+
+  async function answerReadiness(response: ServerResponse): Promise<void> {
+    const isReady = stopping === null && (await canReadDatabase(services, logger));
+    if (isReady) return answer(response, 200, { status: 'ready' });
+    response.setHeader('retry-after', String(RETRY_AFTER_SECONDS));
+    answer(response, 503, { status: stopping === null ? 'database unavailable' : 'stopping' });
+  }
+
+  const server = createHttpServer(
+    {
+      headersTimeout: 10_000, // A client that dribbles its headers is cut.
+      requestTimeout: 30_000, // And one that dribbles its body.
+      keepAliveTimeout: 65_000, // Above the 60 s of common proxies, so that they close first.
+      connectionsCheckingInterval: 5_000,
+    },
+    (request, response) => {
+      handle(request, response).catch((error: unknown) => {
+        logger.error('A request could not be handled.', { error: messageOf(error) });
+        if (response.headersSent) response.destroy();
+        else answer(response, 500, errorBody('INTERNAL_SERVER_ERROR', 'Unexpected error.'));
+      });
+    },
+  );
+  server.maxConnections = CONNECTIONS_MAX;
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', (error) => logger.debug('A socket failed before its upgrade.', { error: error.message }));
+    const refusal = guard(request);
+    if (stopping !== null) refuseUpgrade(socket, 503);
+    else if (refusal !== null) refuseUpgrade(socket, refusal.status);
+    else if (pathOf(request) !== GRAPHQL_PATH) refuseUpgrade(socket, 404);
+    else webSockets.accept(request, socket, head);
+  });
+  const connections = new Set<Socket>();
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+
+  const { port, family, address } = await listen(server, options);
+  logger.info('The API listens.', { address, port, isDevelopment: principals.isDevelopment });
+
+  async function stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
+    await webSockets.close();
+    server.closeIdleConnections();
+    const drained = new AbortController();
+    closed.then(
+      () => drained.abort(),
+      () => drained.abort(),
+    );
+    await services.clock.sleep(drainMs, drained.signal);
+    for (const socket of connections) socket.destroy();
+    await closed;
+    await yoga.dispose();
+  }
+
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    stop: async () => {
+      stopping ??= stop();
+      await stopping;
+    },
+  };
+}
+
+async function listen(
+  server: ReturnType<typeof createHttpServer>,
+  { host, port }: ServerOptions,
+): Promise<AddressInfo> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      reject(
+        new PermanentError(
+          'LISTEN_FAILED',
+          `Cannot listen on ${host}:${port}: ${error.message}`,
+          { host, port },
+          { cause: error },
+        ),
+      );
+    });
+    server.listen({ host, port }, resolve);
+  });
+  server.removeAllListeners('error');
+  const address = server.address();
+  if (address === null || typeof address === 'string')
+    throw new PermanentError('LISTEN_FAILED', 'No address.', { host });
+  return address;
+}
+
+async function canReadDatabase({ db, clock }: ApiServices, logger: Logger): Promise<boolean> {
+  const answered = new AbortController();
+  const reading = sql`SELECT 1`.execute(db).then(
+    () => true,
+    (error: unknown) => {
+      logger.warn('Not ready: the database does not answer.', { error: messageOf(error) });
+      return false;
+    },
+  );
+  const tooLate = clock.sleep(READY_TIMEOUT_MS, answered.signal).then(() => false);
+  const isReady = await Promise.race([reading, tooLate]);
+  answered.abort();
+  return isReady;
+}
+
+function pathOf(request: IncomingMessage): string {
+  return URL.parse(request.url ?? '/', 'http://localhost')?.pathname ?? '';
+}
+
+function errorBody(code: string, message: string) {
+  return { errors: [{ message, extensions: { code } }] };
+}
+
+function refuse(response: ServerResponse, { status, code, message }: Refusal): void {
+  // What was not read of the request is not worth reading.
+  response.setHeader('connection', 'close');
+  answer(response, status, errorBody(code, message));
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  response
+    .writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' })
+    .end(JSON.stringify(body));
+}
+
+function refuseUpgrade(socket: Duplex, status: number): void {
+  socket.end(`HTTP/1.1 ${status} Refused\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}

@@ -1,0 +1,76 @@
+/**
+ * What clients see of an error: errors made for them as they are, a database that is away as 503 with the time to wait, anything else as
+ * one sentence and an id that the log has too.
+ */
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { messageOf, RetryableError } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+
+/** 2 s: a database that fails over is back after a few of these. */
+export const RETRY_AFTER_SECONDS = 2;
+
+export type ErrorMasking = {
+  /** Logs what it hides. */
+  mask(error: unknown): GraphQLError;
+  /** As {@link mask}, ready for a message outside HTTP: without what only HTTP responses use. */
+  format(error: unknown): GraphQLFormattedError;
+};
+
+export function createErrorMasking({ logger, random }: { logger: Logger; random: Random }): ErrorMasking {
+  function mask(error: unknown): GraphQLError {
+    const original = originalOf(error);
+    if (original instanceof GraphQLError) return error instanceof GraphQLError ? error : original;
+
+    const place = error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {};
+    if (isUnavailable(original)) {
+      logger.warn('The database could not answer an operation.', { code: original.code, path: place.path });
+      return new GraphQLError('The service cannot answer right now; nothing was changed that you were not told of.', {
+        ...place,
+        extensions: {
+          code: 'UNAVAILABLE',
+          retryAfterSeconds: RETRY_AFTER_SECONDS,
+          http: { status: 503, headers: { 'retry-after': String(RETRY_AFTER_SECONDS) } },
+        },
+      });
+    }
+    const errorId = random.uuid();
+    logger.error('An operation failed unexpectedly.', {
+      errorId,
+      path: place.path,
+      error: messageOf(original),
+      code: codeOf(original),
+      stack: original instanceof Error ? original.stack : undefined,
+    });
+    return new GraphQLError('Unexpected error.', {
+      ...place,
+      extensions: { code: 'INTERNAL_SERVER_ERROR', errorId, unexpected: true },
+    });
+  }
+
+  return {
+    mask,
+    format: (error) => {
+      const { extensions, ...rest } = mask(error).toJSON();
+      if (extensions === undefined) return rest;
+      const { http: _http, unexpected: _unexpected, ...shown } = extensions;
+      return Object.keys(shown).length === 0 ? rest : { ...rest, extensions: shown };
+    },
+  };
+}
+
+/** GraphQL wraps what a resolver throws, more than once where executors are nested. */
+function originalOf(error: unknown): unknown {
+  let current = error;
+  while (current instanceof GraphQLError && current.originalError != null) current = current.originalError;
+  return current;
+}
+
+/** Errors of the database that the next attempt may not meet (src/db/errors.ts). */
+function isUnavailable(error: unknown): error is RetryableError {
+  return error instanceof RetryableError && error.code.startsWith('DB_');
+}
+
+function codeOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+}

@@ -1,0 +1,142 @@
+/** The GraphiQL page: everything in one document, so that it works without internet, with sample operations to start from. */
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+import { GRAPHQL_PATH } from './graphql-handler.ts';
+
+export const GRAPHIQL_PATH = '/graphiql';
+
+/** The page loads nothing and connects to us alone. Its scripts are inline and its editors' workers are made from them (`blob:`). */
+export const GRAPHIQL_HEADERS: Readonly<Record<string, string>> = {
+  'content-type': 'text/html; charset=utf-8',
+  'content-security-policy': [
+    "default-src 'none'",
+    "script-src 'unsafe-inline' blob:",
+    'worker-src blob:',
+    "style-src 'unsafe-inline'",
+    'img-src data: blob:',
+    'font-src data:',
+    "connect-src 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; '),
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-cache',
+};
+
+export const SAMPLE_OPERATIONS: readonly { readonly title: string; readonly query: string }[] = [
+  {
+    title: 'Deposits',
+    query: `# The newest deposits, and whom they belong to.
+query Deposits {
+  transfers(first: 20, direction: IN) {
+    nodes {
+      recordTime
+      status
+      amount
+      instrument { name }
+      memo
+      attribution { account { customer } }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+`,
+  },
+  {
+    title: 'DepositFeed',
+    query: `# Every deposit as it is credited. Press run and wait; stop and resume with the last cursor:
+#   deposits(after: "…")
+subscription DepositFeed {
+  deposits {
+    cursor
+    kind
+    account
+    amount
+    instrument { instrumentId }
+    memo
+    recordTime
+  }
+}
+`,
+  },
+  {
+    title: 'IngestionProgress',
+    query: `# How far the ledger's history is in the database.
+subscription IngestionProgress {
+  ingestionProgress {
+    treasury { name }
+    status
+    updatesCount
+    freshness { state ageMs recordTime }
+  }
+}
+`,
+  },
+  {
+    title: 'Balances',
+    query: `# What the treasuries hold by the ledger, and what the books say of the customers.
+query Balances {
+  treasuryParties {
+    nodes {
+      name
+      party
+      balances { instrument { name } total available locked incoming }
+    }
+  }
+  accounts(first: 20) {
+    nodes {
+      customer
+      balances { instrument { name } amount }
+      depositAccounts { memo }
+    }
+  }
+}
+`,
+  },
+  {
+    title: 'NewDepositAccount',
+    query: `# A deposit address for a customer: a treasury party and a memo.
+mutation NewDepositAccount {
+  createDepositAccount(input: { account: "alice" }) {
+    ... on CreateDepositAccountPayload {
+      replayed
+      depositAccount { memo addresses { party memo } }
+    }
+    ... on Error { code message why fix }
+  }
+}
+`,
+  },
+  {
+    title: 'Ingestion',
+    query: `# Where ingestion stands, what you may do, and where a feed can start.
+query Ingestion {
+  ingestionStreams {
+    treasury { name party }
+    status
+    updatesCount
+    quarantinedCount
+    synchronizers { synchronizerId recordTime }
+    freshness { state ageMs recordTime position }
+  }
+  viewer { name scopes }
+  eventLog { epoch startCursor headCursor }
+}
+`,
+  },
+];
+
+/**
+ * @param isDevelopment subscriptions travel over WebSocket; with keys configured over SSE, which alone sends the page's Authorization header.
+ * @returns the page, 9 MB: made once.
+ */
+export function renderGraphiqlPage(options: { readonly isDevelopment: boolean }): string {
+  return renderGraphiQL({
+    title: 'Sluice',
+    endpoint: GRAPHQL_PATH,
+    subscriptionsProtocol: options.isDevelopment ? 'WS' : 'SSE',
+    defaultTabs: SAMPLE_OPERATIONS.map(({ query }) => ({ query })),
+    ...(options.isDevelopment ? {} : { headers: '{\n  "Authorization": "Bearer "\n}' }),
+  });
+}

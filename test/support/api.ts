@@ -1,0 +1,119 @@
+/** The API as a process serves it, on a test database and a free port, and clients that speak to it over real sockets. */
+
+import type { Database } from '../../src/db/connection.ts';
+import { createNotifications } from '../../src/db/notifications.ts';
+import { createDepositAccounts } from '../../src/deposits/deposit-accounts.ts';
+import type { Clock } from '../../src/env/clock.ts';
+import type { LogFields, Logger } from '../../src/env/logger.ts';
+import { systemClock, systemRandom } from '../../src/env/system.ts';
+import { createIngestionProgress, type IngestionProgress } from '../../src/read/ingestion-progress.ts';
+import { createServer, type RunningServer, type ServerOptions } from '../../src/server/create-server.ts';
+import type { TestDatabase } from './database.ts';
+import { type RunningEventLog, startEventLog } from './event-log.ts';
+
+export type TestApi = RunningServer & {
+  readonly log: RunningEventLog;
+  readonly progress: IngestionProgress;
+  /** What the server logged at `warn` and `error`. */
+  readonly lines: readonly { readonly level: string; readonly message: string; readonly fields: LogFields }[];
+  /** Sends a document as JSON over HTTP. */
+  query(query: string, variables?: Record<string, unknown>, headers?: Record<string, string>): Promise<Answer>;
+};
+
+export type Answer = {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by tests, which fail where they are not what they seem.
+  readonly data: any;
+  // biome-ignore lint/suspicious/noExplicitAny: as above.
+  readonly errors: any;
+};
+
+export async function startApi(
+  database: TestDatabase,
+  options: Partial<Omit<ServerOptions, 'services'>> & {
+    readonly ringCountMax?: number;
+    readonly clock?: Clock;
+    /** What resolvers read from, where it is to differ from the loops’ database. */
+    readonly db?: Database;
+  } = {},
+): Promise<TestApi> {
+  const { ringCountMax, clock = systemClock, db = database.db, ...serverOptions } = options;
+  const lines: { level: string; message: string; fields: LogFields }[] = [];
+  const logger = recordingLogger(lines);
+  const log = await startEventLog(database, {
+    sequencersCount: 2,
+    ...(ringCountMax === undefined ? {} : { ringCountMax }),
+  });
+  const ending = new AbortController();
+  const common = { clock, random: systemRandom, logger: database.logger, signal: ending.signal };
+  const notifications = createNotifications({
+    ...common,
+    clock: systemClock,
+    connectionString: database.connectionString,
+    applicationName: 'sluice-test-listen',
+  });
+  const progress = createIngestionProgress({ ...common, db: database.db, notifications });
+  const running = progress.run();
+  const server = await createServer({
+    host: '127.0.0.1',
+    port: 0,
+    apiKeys: [],
+    allowedHosts: [],
+    allowedOrigins: [],
+    isGraphiqlEnabled: false,
+    random: systemRandom,
+    logger,
+    drainMs: 100,
+    ...serverOptions,
+    services: {
+      db,
+      clock,
+      tail: log.tail,
+      progress,
+      depositAccounts: createDepositAccounts({ db, clock, random: systemRandom }),
+    },
+  });
+  return {
+    url: server.url,
+    log,
+    progress,
+    lines,
+    query: async (query, variables = {}, headers = {}) => await post(server.url, { query, variables }, headers),
+    stop: async () => {
+      await server.stop();
+      ending.abort();
+      await running;
+      await notifications.close();
+      await log.stop();
+    },
+  };
+}
+
+export async function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  });
+  const text = await response.text();
+  const parsed: unknown = text === '' ? {} : JSON.parse(text);
+  const { data, errors } = parsed as { data: unknown; errors: unknown };
+  return { status: response.status, headers: response.headers, data, errors };
+}
+
+function recordingLogger(lines: { level: string; message: string; fields: LogFields }[]): Logger {
+  const record =
+    (level: string) =>
+    (message: string, fields: LogFields = {}): void => {
+      lines.push({ level, message, fields });
+    };
+  const logger: Logger = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: record('warn'),
+    error: record('error'),
+    child: () => logger,
+  };
+  return logger;
+}
