@@ -75,7 +75,7 @@ test('every wait has its end: statements, locks, idle transactions, and a place 
     applicationName: 'sluice-waiting',
     lockTimeoutMs: 100,
     idleInTransactionTimeoutMs: 200,
-    connectTimeoutMs: 100,
+    connectTimeoutMs: 1_500,
   });
   await database.db.transaction().execute(async (holder) => {
     await sql`LOCK TABLE network`.execute(holder);
