@@ -2,11 +2,13 @@
 import { Command } from 'commander';
 import type { CommandContext } from './cli/command-context.ts';
 import { configCommand } from './cli/config.ts';
+import { devCommand } from './cli/dev.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { reportFailure } from './cli/report-failure.ts';
 import { serveCommand } from './cli/serve.ts';
+import { simnetCommand } from './cli/simnet.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
 import { verifyCommand } from './cli/verify.ts';
 import { createSystemLogger, systemClock, systemRandom } from './env/system.ts';
@@ -31,7 +33,9 @@ const context: CommandContext = {
 
 const program = new Command('sluice')
   .description('Deposits and withdrawals between a crypto exchange and the Canton Network')
+  .addCommand(devCommand(context))
   .addCommand(serveCommand(context))
+  .addCommand(simnetCommand(context))
   .addCommand(migrateCommand(context))
   .addCommand(verifyCommand(context))
   .addCommand(keyCommand(context))

@@ -24,6 +24,9 @@ import { type RetryPolicy, retry } from '../env/retry.ts';
 import { registerCatalog } from '../ingestion/catalog.ts';
 import { runStreamWorker } from '../ingestion/stream-worker.ts';
 import { createLedgerClient, type Ledger } from '../ledger/ledger-client.ts';
+import { createIngestionProgress } from '../read/ingestion-progress.ts';
+import { createServer } from '../server/create-server.ts';
+import { parseApiKey } from '../server/principals.ts';
 import { createServiceLoops, persistently, type ServiceLoops } from './service-loops.ts';
 import { createTeardown, type Teardown } from './teardown.ts';
 import { reportPosition } from './worker-position.ts';
@@ -104,7 +107,14 @@ async function start(
   const api = lane('api', API_CONNECTIONS);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
   const working = createServiceLoops(env);
-  const service = {
+  const url = config.role === 'worker' ? null : await serveApi();
+  if (isWorker) {
+    await prepareStreams({ config, env, lane, working, teardown });
+    const sequencer = createEventSequencer({ ...env, db: events, notifications, signal: working.signal });
+    working.run('event sequencer', sequencer.run);
+  }
+  return {
+    url,
     db: api,
     tail,
     depositAccounts,
@@ -113,12 +123,26 @@ async function start(
     stopping: teardown.current,
   };
 
-  if (isWorker) {
-    await prepareStreams({ config, env, lane, working, teardown });
-    const sequencer = createEventSequencer({ ...env, db: events, notifications, signal: working.signal });
-    working.run('event sequencer', sequencer.run);
+  async function serveApi(): Promise<string> {
+    const progress = createIngestionProgress({ ...env, db: events, notifications, signal: reading.signal });
+    reading.run('ingestion progress', isWorker ? progress.run : persistently(progress.run, env));
+    const server = await createServer({
+      host: config.host,
+      port: config.port,
+      apiKeys: config.apiKeys.map(({ name, scopes, sha256 }) =>
+        parseApiKey(`${name}:${scopes.join('+')}:${sha256.reveal()}`),
+      ),
+      allowedHosts: [],
+      allowedOrigins: [],
+      // With keys configured it is a server for machines; whoever wants a page has the schema.
+      isGraphiqlEnabled: config.apiKeys.length === 0,
+      services: { db: api, depositAccounts, tail, progress, clock },
+      random,
+      logger,
+    });
+    teardown.add('API server', server.stop);
+    return server.url;
   }
-  return { ...service, url: null };
 }
 
 const EVENTS_CONNECTIONS = 6; // Four pages of subscribers that are behind, the tail and the sequencer.

@@ -1,0 +1,38 @@
+/** What `dev` says once everything runs: what there is, where to click, what to try. */
+import { GRAPHIQL_PATH } from '../server/graphiql.ts';
+import { GRAPHQL_PATH } from '../server/graphql-handler.ts';
+import type { Simnet } from '../simnet/simnet.ts';
+import { DEV_CUSTOMERS } from './dev-customers.ts';
+import type { OpenedDatabase } from './open-database.ts';
+import type { Service } from './service.ts';
+import type { Terminal } from './terminal.ts';
+
+export function headerLines(parts: {
+  readonly service: Service;
+  readonly simnet: Simnet;
+  readonly database: OpenedDatabase;
+  readonly styled: Terminal['styled'];
+}): readonly string[] {
+  const { service, simnet, database, styled } = parts;
+  const { url } = service;
+  const accounts = DEV_CUSTOMERS.flatMap(({ account, memo }) => (account === null ? [] : [`${account} (${memo})`]));
+  const row = (label: string, text: string): string => `  ${styled('dim', label.padEnd(12))} ${text}`;
+  return [
+    '',
+    styled('bold', 'Sluice is running. Ctrl-C stops everything.'),
+    '',
+    row('GraphiQL', `${styled('bold', `${url}${GRAPHIQL_PATH}`)}   ← open this; press ▶ in each tab`),
+    row('API', `${url}${GRAPHQL_PATH}   (WebSocket and SSE too)`),
+    row('schema', `${url}/schema.graphql`),
+    row('health', `${url}/healthz   ${url}/readyz`),
+    ...simnet.participants.map(({ name, grpcAddress }) => row(name, `${grpcAddress}   (gRPC Ledger API, simulated)`)),
+    // Its password is made for this machine's loopback and this run.
+    row('PostgreSQL', database.isEmbedded ? database.connectionString : 'that of DATABASE_URL'),
+    row('customers', `${accounts.join(', ')}; and some whose memo nobody knows`),
+    '',
+    row('try', `curl ${url}${GRAPHQL_PATH} --json '{"query":"{ transfers(first: 3) { nodes { amount memo } } }"}'`),
+    ...(database.isEmbedded
+      ? [row('check', `DATABASE_URL='${database.connectionString}' npm run -s sluice -- verify`)]
+      : []),
+  ];
+}

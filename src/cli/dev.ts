@@ -1,0 +1,122 @@
+/**
+ * `sluice dev`, what `npm start` runs: the main job on real parts. Embedded PostgreSQL, a simulated Canton network whose customers keep
+ * depositing, and the same service that `serve` runs, pointed at both by the same configuration.
+ *
+ * The simulated network keeps its history in memory, so a database that outlived it would rightly refuse the next one. Hence the embedded
+ * database is as fresh as the network; a database given by DATABASE_URL keeps everything, each run as a network of its own.
+ */
+import { Command } from 'commander';
+import { type Config, loadConfig } from '../config/config.ts';
+import { migrate } from '../db/migrate.ts';
+import { assert, RetryableError } from '../env/errors.ts';
+import { noFailpoints } from '../env/failpoint.ts';
+import type { Logger } from '../env/logger.ts';
+import { type Simnet, startSimnet } from '../simnet/simnet.ts';
+import type { CommandContext } from './command-context.ts';
+import { DEV_CUSTOMERS, keepDepositing } from './dev-customers.ts';
+import { headerLines } from './dev-header.ts';
+import { type ProgressWatch, watchProgress } from './dev-progress.ts';
+import { renderBlock, renderLine } from './dev-screen.ts';
+import { findFreePort } from './free-port.ts';
+import { type OpenedDatabase, openDatabase } from './open-database.ts';
+import { type Service, startService } from './service.ts';
+import { aborted, type Shutdown, untilStopped } from './shutdown.ts';
+import { environmentFor, SIMNET_NAME } from './simnet-environment.ts';
+import { createTerminalLogger } from './terminal.ts';
+
+const REDRAW_MS = 500;
+const LINE_MS = 5_000; // Without a terminal: a log that is read later.
+
+export function devCommand(context: CommandContext): Command {
+  return new Command('dev')
+    .description('everything on this machine: embedded PostgreSQL, a simulated network, the server (npm start)')
+    .action(async () => {
+      // Fewer log lines than a server writes, unless they are asked for: the terminal shows what happens.
+      const environment = { SLUICE_LOG_LEVEL: 'warn', ...context.environment };
+      const given = loadConfig(environment, ['databaseUrl', 'dataDir', 'host', 'port', 'apiKeys', 'logLevel']);
+      const logger = createTerminalLogger(context.terminal, given.logLevel);
+      await untilStopped({ ...context, logger }, async (shutdown) => {
+        await run({ ...context, environment }, given, logger, shutdown);
+      });
+      context.terminal.release();
+      context.terminal.print('Stopped: no process and no port is left.');
+    });
+}
+
+type Given = Pick<Config, 'databaseUrl' | 'dataDir' | 'host' | 'port' | 'apiKeys' | 'logLevel'>;
+
+async function run(context: CommandContext, given: Given, logger: Logger, shutdown: Shutdown): Promise<void> {
+  const { terminal, clock, random } = context;
+  const { requested, teardown } = shutdown;
+  const env = { clock, random, logger, failpoint: noFailpoints };
+  terminal.print('Starting PostgreSQL and a simulated Canton network …');
+
+  const database = await openDatabase(given, { ...env, teardown, isThrowAway: true });
+  if (requested.aborted) return;
+  await migrate({ connectionString: database.connectionString, logger });
+  const seed = random.uuid().slice(0, 8);
+  const simnet = await startSimnet({ seed, clock, random, logger });
+  teardown.add('simulated network', simnet.stop);
+  if (requested.aborted) return;
+
+  const config = await configOf(context, given, { simnet, seed, database });
+  const service = await startService({ config, connectionString: database.connectionString, env });
+  teardown.add('service', service.stop, service.stopping);
+  const { position: after } = service.tail.head();
+  await openAccounts(service, config.network);
+  const watch = watchProgress({ ...env, db: service.db, tail: service.tail, network: config.network, after });
+  const customers = keepDepositing(simnet.network, { clock, random, signal: requested });
+  for (const line of headerLines({ service, simnet, database, styled: terminal.styled })) terminal.print(line);
+
+  const failure = await Promise.race([
+    aborted(requested),
+    service.failed,
+    database.exited.then(() => new RetryableError('EMBEDDED_ENDED', 'The embedded PostgreSQL has ended.')),
+    watch.follow(),
+    show(watch, context, requested),
+    customers,
+  ]);
+  if (failure !== undefined) throw failure;
+}
+
+/** The configuration that `serve` would have, made from the same variables. */
+async function configOf(
+  { environment, terminal }: CommandContext,
+  given: Given,
+  { simnet, seed, database }: { readonly simnet: Simnet; readonly seed: string; readonly database: OpenedDatabase },
+): Promise<Config> {
+  const [participant] = simnet.participants;
+  assert(participant !== undefined, 'The simulated network has a participant.');
+  const pointing = environmentFor(simnet, participant);
+  const ignored = Object.keys(pointing).filter((variable) => (environment[variable] ?? '') !== '');
+  if (ignored.length > 0) {
+    terminal.print(`Not used here, where the network is simulated: ${ignored.join(', ')}. See the command serve.`);
+  }
+  const port = await findFreePort(given.host, given.port);
+  if (port !== given.port) terminal.print(`Port ${given.port} is taken by another program: using ${port} instead.`);
+  return loadConfig({
+    ...environment,
+    ...pointing,
+    // A database that outlives the network must not take the next one for its continuation.
+    ...(database.isEmbedded ? {} : { SLUICE_NETWORK: `${SIMNET_NAME}-${seed}` }),
+    SLUICE_PORT: String(port),
+    SLUICE_ROLE: 'all',
+  });
+}
+
+/** As the mutation createDepositAccount does it. */
+async function openAccounts({ depositAccounts }: Service, network: string): Promise<void> {
+  for (const { account, memo } of DEV_CUSTOMERS) {
+    if (account !== null) await depositAccounts.create({ network, account, memo, createdBy: 'dev' });
+  }
+}
+
+/** Shows what ingestion does until `requested` aborts. A database that is away for a moment is the log's affair. */
+async function show(watch: ProgressWatch, { terminal, clock }: CommandContext, requested: AbortSignal): Promise<void> {
+  while (!requested.aborted) {
+    const progress = await watch.read();
+    if (terminal.isInteractive) terminal.redraw(renderBlock(progress, terminal.styled));
+    else terminal.print(renderLine(progress));
+    await clock.sleep(terminal.isInteractive ? REDRAW_MS : LINE_MS, requested);
+  }
+}
