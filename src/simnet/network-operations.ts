@@ -233,7 +233,7 @@ export function createOperations(options: OperationsOptions): Operations & { rea
     const call: Call = {
       contractId: instructionCid,
       choice: `TransferInstruction_${choice}`,
-      argument: instructionArgument(choice, tokenOf(instrumentId).instructionContext(choice)),
+      argument: instructionArgument(choice, tokenOf(instrumentId).instructionContext(choice, generation)),
     };
     return { call: proxy ? proxied(proxyOf(actor, generation), call) : call, actAs: [actor] };
   };

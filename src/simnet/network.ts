@@ -18,6 +18,8 @@ import { createAmulet } from './tokens/amulet.ts';
 import { AMULET_PACKAGE_ID, type Generation } from './tokens/amulet-contracts.ts';
 import { EVENT_LOG_PACKAGES, type InstrumentId, STANDARD_PACKAGES } from './tokens/standard.ts';
 import type { Token } from './tokens/token.ts';
+import { createUtilityToken } from './tokens/utility-registry.ts';
+import { createVaultToken } from './tokens/vault-notes.ts';
 import { WRAPPER_PACKAGES } from './tokens/wrappers.ts';
 
 export type ParticipantSpec = {
@@ -121,6 +123,8 @@ export function createNetwork(options: NetworkOptions): Network {
   const first = participants.slice(0, 1).map(({ name }) => name);
   const dso = allocateParty({ hint: DSO, on: first });
   const validator = allocateParty({ hint: 'validator', on: first });
+  const registrar = allocateParty({ hint: 'usd-registrar', on: first });
+  const issuer = allocateParty({ hint: 'note-issuer', on: first });
   allocateParty({ hint: TREASURY, on: participants.map(({ name }) => name) });
   for (const hint of ['alice', 'bob', 'carol', 'dave']) allocateParty({ hint, on: first });
   for (const spec of options.parties ?? []) allocateParty(spec);
@@ -128,6 +132,8 @@ export function createNetwork(options: NetworkOptions): Network {
   const ledger = createLedger({ clock, random, synchronizer, packages, participants });
   const tokens: readonly Token[] = [
     createAmulet({ dso, provider: validator, createFeeUnits: unitsOfDecimal(options.amuletCreateFee ?? '0') }),
+    createUtilityToken({ name: 'usd', instrumentId: { admin: registrar, id: 'USDX' }, operator: validator }),
+    createVaultToken({ name: 'note', instrumentId: { admin: issuer, id: 'NOTE-A' } }),
   ];
   packages.add([
     ...STANDARD_PACKAGES,

@@ -7,6 +7,7 @@ import type { Event } from '../../src/gen/com/daml/ledger/api/v2/event.ts';
 import type { Transaction } from '../../src/gen/com/daml/ledger/api/v2/transaction.ts';
 import { TransactionShape, UpdateFormat } from '../../src/gen/com/daml/ledger/api/v2/transaction_filter.ts';
 import { GetUpdatesRequest } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
+import type { Record as DamlRecord, Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import { createNetwork, type Network, type NetworkOptions } from '../../src/simnet/network.ts';
 
@@ -168,3 +169,19 @@ export function sketch(transaction: Transaction | undefined, network: Network): 
 }
 
 export const insecure = credentials.createInsecure();
+
+/** The content of a field of a record, by label. */
+export function field(record: DamlRecord | undefined, label: string): Value['sum'] {
+  return record?.fields.find((candidate) => candidate.label === label)?.value?.sum;
+}
+
+/** The texts of a metadata field of a result, plain or wrapped in an optional. */
+export function textMapOf(result: Value['sum'], label: string): ReadonlyMap<string, string> | undefined {
+  const found = result?.$case === 'record' ? field(result.value, label) : undefined;
+  const meta = found?.$case === 'optional' ? found.value.value?.sum : found;
+  const values = meta?.$case === 'record' ? field(meta.value, 'values') : undefined;
+  if (values?.$case !== 'textMap') return undefined;
+  return new Map(
+    values.value.entries.map(({ key, value }) => [key, value?.sum?.$case === 'text' ? value.sum.value : '?']),
+  );
+}

@@ -40,7 +40,7 @@ export type Token = {
     transfer: Transfer,
     options: { readonly generation: Generation; readonly asOffer: boolean },
   ): TransferPlan;
-  instructionContext(choice: InstructionChoice): ChoiceContext;
+  instructionContext(choice: InstructionChoice, generation: Generation): ChoiceContext;
   /** Creates holdings out of nothing. */
   mint(ledger: TokenLedger, owner: string, amountUnits: bigint, generation: Generation): Submittable;
   /** Destroys holdings. Undefined where the token knows no such thing. */
