@@ -21,10 +21,15 @@ export function parseLedgerKey<Names extends readonly string[]>(
   if (parts.length !== names.length) throw invalid(text);
   const values = parts.map(decode);
   // Only the canonical form, and nothing that PostgreSQL could not even hold.
-  if (ledgerKey(...values) !== text || values.some((value) => value.includes('\0'))) throw invalid(text);
+  if (ledgerKey(...values) !== text || !values.every(isStorableText)) throw invalid(text);
   return Object.fromEntries(names.map((name, index) => [name, values[index] ?? ''])) as {
     readonly [Name in Names[number]]: string;
   };
+}
+
+/** Whether PostgreSQL can hold `text` as it is. What it cannot hold is nowhere in the database, and asking for it would be an error. */
+export function isStorableText(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0');
 }
 
 function decode(part: string): string {

@@ -20,6 +20,8 @@ export type PageRequest = {
 /** Rows in the list's own order, whichever end they were read from. */
 export type Page<Row> = { readonly rows: readonly Row[]; readonly isMore: boolean };
 
+export const NO_ROWS: Page<never> = { rows: [], isMore: false };
+
 export type SortOrder = 'ascending' | 'descending';
 
 /** The statement parts that select one page: conditions on the key columns, their order, and one row more than wanted. */

@@ -8,6 +8,8 @@ import {
   NetworkUnknownError,
   readDepositAccounts,
 } from '../deposits/deposit-accounts.ts';
+import { isStorableText } from '../read/ledger-keys.ts';
+import { NO_ROWS } from '../read/page.ts';
 import { readTreasuryPartiesOf, type TreasuryParty } from '../read/treasury-parties.ts';
 import { AccountRef } from './account.ts';
 import { builder } from './builder.ts';
@@ -93,7 +95,10 @@ builder.queryFields((t) => ({
         await connectionOf(
           { name: 'depositAccounts', key: 't' },
           page,
-          async (request) => await listDepositAccounts(db, { account: account ?? null, memo: memo ?? null }, request),
+          async (request) =>
+            isStorableText(account ?? '') && isStorableText(memo ?? '')
+              ? await listDepositAccounts(db, { account: account ?? null, memo: memo ?? null }, request)
+              : NO_ROWS,
           keyOfDepositAccount,
         ),
     },

@@ -1,5 +1,7 @@
 /** `Transfer`, to whom it belongs, and its queries. */
 import { readDepositAccounts } from '../deposits/deposit-accounts.ts';
+import { isStorableText } from '../read/ledger-keys.ts';
+import { NO_ROWS } from '../read/page.ts';
 import { type Attribution, keyOfTransfer, listTransfers, readTransfers } from '../read/transfers.ts';
 import { AccountRef } from './account.ts';
 import { builder } from './builder.ts';
@@ -161,7 +163,7 @@ builder.queryFields((t) => ({
         return await connectionOf(
           { name: 'transfers', key: 'it' },
           page,
-          async (request) => await listTransfers(db, filter, request),
+          async (request) => (isStorableText(account ?? '') ? await listTransfers(db, filter, request) : NO_ROWS),
           keyOfTransfer,
         );
       },
@@ -175,6 +177,7 @@ builder.queryFields((t) => ({
     description: 'The transfer with this id; null where there is none. Scope: `read`. Since 0.1.',
     authScopes: { read: true },
     args: { transferId: t.arg.string({ required: true, description: '`tr_…`, as in events and exports.' }) },
-    resolve: async (_root, { transferId }, { db }) => (await readTransfers(db, [transferId]))[0] ?? null,
+    resolve: async (_root, { transferId }, { db }) =>
+      isStorableText(transferId) ? ((await readTransfers(db, [transferId]))[0] ?? null) : null,
   }),
 }));
