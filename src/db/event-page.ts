@@ -1,5 +1,5 @@
 /** Bounded reads of the event log. Positions are dense and appear in order, so a page needs no more than its bounds. */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Micros } from '../env/clock.ts';
 import type { Database } from './connection.ts';
 import type { JsonValue } from './event-log.ts';
@@ -14,10 +14,19 @@ export type LogEvent = {
   readonly recordedAt: Micros;
 };
 
-export type EventPageBounds = { readonly after: bigint; readonly upTo: bigint; readonly limit: number };
+/** @property bytesMax of payload text; a page has at least one event all the same. */
+export type EventPageBounds = {
+  readonly after: bigint;
+  readonly upTo: bigint;
+  readonly countMax: number;
+  readonly bytesMax: number;
+};
 
 /** An event and the length of its payload as text, for memory limits. */
 export type SizedEvent = { readonly event: LogEvent; readonly bytes: number };
+
+/** @property isLast true: nothing that was asked for lies between the page's last event and `upTo`. */
+export type EventPage = { readonly events: readonly SizedEvent[]; readonly isLast: boolean };
 
 /** The log's epoch and its last position; 0 when it is empty. Everything up to it can be read. */
 export async function readLogEnd(db: Database): Promise<{ epoch: string; head: bigint }> {
@@ -26,44 +35,64 @@ export async function readLogEnd(db: Database): Promise<{ epoch: string; head: b
 }
 
 /** Events after `after` up to and including `upTo`, oldest first. */
-export async function readEvents(db: Database, { after, upTo, limit }: EventPageBounds): Promise<SizedEvent[]> {
-  const { rows } = await sql<LogEvent & { bytes: number }>`
-    SELECT position, event_id AS "eventId", type, subject, payload, recorded_at AS "recordedAt",
-      octet_length(payload::text) AS bytes
-    FROM event
-    WHERE position > ${after}::bigint AND position <= ${upTo}::bigint
-    ORDER BY position
-    LIMIT ${limit}::int
-  `.execute(db);
-  return rows.map(sized);
+export async function readEvents(db: Database, bounds: EventPageBounds): Promise<EventPage> {
+  const { after, upTo, countMax } = bounds;
+  return await readPage(
+    db,
+    sql`
+      SELECT * FROM event
+      WHERE position > ${after}::bigint AND position <= ${upTo}::bigint
+      ORDER BY position
+      LIMIT ${countMax}::int
+    `,
+    bounds,
+  );
 }
 
 /**
- * As {@link readEvents}, of some types only. Each type is a range of the index (type, position) read to its first `limit` entries, so a
+ * As {@link readEvents}, of some types only. Each type is a range of the index (type, position) read to its first `countMax` entries, so a
  * page costs the same however many other events lie between; a plain `type = ANY (…)` would sort or filter them all.
  */
 export async function readEventsOfTypes(
   db: Database,
   types: readonly string[],
-  { after, upTo, limit }: EventPageBounds,
-): Promise<SizedEvent[]> {
-  const { rows } = await sql<LogEvent & { bytes: number }>`
-    SELECT position, event_id AS "eventId", wanted.type, subject, payload, recorded_at AS "recordedAt",
-      octet_length(payload::text) AS bytes
-    FROM unnest(${[...new Set(types)]}::text[]) AS wanted (type)
-    CROSS JOIN LATERAL (
-      SELECT position, event_id, subject, payload, recorded_at
-      FROM event
-      WHERE event.type = wanted.type AND position > ${after}::bigint AND position <= ${upTo}::bigint
-      ORDER BY position
-      LIMIT ${limit}::int
-    ) AS found
-    ORDER BY position
-    LIMIT ${limit}::int
-  `.execute(db);
-  return rows.map(sized);
+  bounds: EventPageBounds,
+): Promise<EventPage> {
+  const { after, upTo, countMax } = bounds;
+  return await readPage(
+    db,
+    sql`
+      SELECT found.*
+      FROM unnest(${[...new Set(types)]}::text[]) AS wanted (type)
+      CROSS JOIN LATERAL (
+        SELECT * FROM event
+        WHERE event.type = wanted.type AND position > ${after}::bigint AND position <= ${upTo}::bigint
+        ORDER BY position
+        LIMIT ${countMax}::int
+      ) AS found
+      ORDER BY found.position
+      LIMIT ${countMax}::int
+    `,
+    bounds,
+  );
 }
 
-function sized({ bytes, ...event }: LogEvent & { bytes: number }): SizedEvent {
-  return { event, bytes };
+type PageRow = LogEvent & { readonly bytes: number; readonly foundCount: number };
+
+/** Cuts what was found where its payloads exceed the bytes, in the database: a payload may be as long as a stranger’s memo. */
+async function readPage(db: Database, found: RawBuilder<unknown>, bounds: EventPageBounds): Promise<EventPage> {
+  const { rows } = await sql<PageRow>`
+    SELECT position, event_id AS "eventId", type, subject, payload, recorded_at AS "recordedAt", bytes, "foundCount"
+    FROM (
+      SELECT *, (sum(bytes) OVER (ORDER BY position)) - bytes AS "bytesBefore", (count(*) OVER ())::int AS "foundCount"
+      FROM (SELECT *, octet_length(payload::text) AS bytes FROM (${found}) AS event) AS event
+    ) AS event
+    WHERE "bytesBefore" < ${bounds.bytesMax}::bigint
+    ORDER BY position
+  `.execute(db);
+  const foundCount = rows[0]?.foundCount ?? 0;
+  return {
+    events: rows.map(({ bytes, foundCount: _foundCount, ...event }) => ({ event, bytes })),
+    isLast: foundCount < bounds.countMax && rows.length === foundCount,
+  };
 }

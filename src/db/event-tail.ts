@@ -66,10 +66,12 @@ export type EventTailOptions = {
 
 /** 250 ms: what a lost hint costs at most. */
 const POLL_MS = 250;
-/** Rows per pass of the loop. */
-const TAIL_PAGE_MAX = 1_000;
-/** Rows a subscriber that is behind holds: small, since a thousand of them may be. */
-const PAGE_SIZE_MAX = 100;
+/** Events per pass of the loop, and bytes of their payloads. */
+const TAIL_COUNT_MAX = 1_000;
+const TAIL_BYTES_MAX = 4 * 1024 * 1024;
+/** Events a subscriber that is behind holds, and bytes: small, since a thousand of them may be. */
+const PAGE_COUNT_MAX = 100;
+const PAGE_BYTES_MAX = 256 * 1024;
 /** Pages read at the same time for all subscribers together: a reconnect storm queues here and leaves the pool to others. */
 const PAGES_AT_ONCE_MAX = 4;
 
@@ -108,8 +110,9 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     }
     if (end.head === ring.head()) return false;
     // A later snapshot than that of the end: everything up to it is visible, and nothing beyond is asked for.
-    const rows = await readEvents(db, { after: ring.head(), upTo: end.head, limit: TAIL_PAGE_MAX });
-    for (const row of rows) ring.push(row.event, row.bytes);
+    const bounds = { after: ring.head(), upTo: end.head, countMax: TAIL_COUNT_MAX, bytesMax: TAIL_BYTES_MAX };
+    const { events } = await readEvents(db, bounds);
+    for (const row of events) ring.push(row.event, row.bytes);
     wakeAll();
     return ring.head() < end.head;
   }
@@ -140,19 +143,19 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
         if (wanted === null || wanted.has(event.type)) yield event;
       } else {
         const upTo = ring.head();
-        const page = { after: position, upTo, limit: PAGE_SIZE_MAX };
-        const rows = await turnstile.pass(subscriber, async () => {
+        const bounds = { after: position, upTo, countMax: PAGE_COUNT_MAX, bytesMax: PAGE_BYTES_MAX };
+        const page = await turnstile.pass(subscriber, async () => {
           pagesRead++;
-          return await (types === null ? readEvents(db, page) : readEventsOfTypes(db, types, page));
+          return await (types === null ? readEvents(db, bounds) : readEventsOfTypes(db, types, bounds));
         });
-        if (rows === null) return;
-        for (const { event } of rows) {
+        if (page === null) return;
+        for (const { event } of page.events) {
           position = event.position;
           yield event;
           if (isOver()) return;
         }
-        // A page that is not full has seen everything up to `upTo`, also where nothing matched.
-        if (rows.length < PAGE_SIZE_MAX) position = upTo;
+        // Also where nothing matched: it has all been looked at.
+        if (page.isLast) position = upTo;
       }
     }
   }

@@ -1,5 +1,5 @@
 /** Rows for tests of what reads the database: each builder writes one thing and fills in what the test does not care about. */
-import { sql } from 'kysely';
+import { type Insertable, sql } from 'kysely';
 import type { Database } from '../../src/db/connection.ts';
 import { appendEvents } from '../../src/db/event-log.ts';
 import { DEPOSIT_CREDITED, DEPOSIT_UNATTRIBUTED } from '../../src/deposits/deposit-events.ts';
@@ -226,7 +226,10 @@ export function createRows(db: Database, network = 'testnet') {
       `.execute(db);
     },
 
-    stream: async (changes: Partial<Omit<IngestionStreamTable, 'treasury_id'>>, recordTime: bigint | null = DAY) => {
+    stream: async (
+      changes: Partial<Omit<Insertable<IngestionStreamTable>, 'treasury_id'>>,
+      recordTime: bigint | null = DAY,
+    ) => {
       const treasury_id = await treasury();
       const values = {
         status: 'RUNNING',
