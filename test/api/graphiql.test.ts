@@ -1,0 +1,56 @@
+/** The GraphiQL page is whole in itself: it names nothing outside, and its policy would let nothing in. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startApi, type TestApi } from '../support/api.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let api: TestApi;
+let page: Response;
+let html: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  api = await startApi(database, { isGraphiqlEnabled: true });
+  page = await fetch(`${api.url}/`);
+  html = await page.text();
+});
+
+afterAll(async () => {
+  await api.stop();
+  await database.close();
+});
+
+test('the root leads to it', () => {
+  expect(page.url).toBe(`${api.url}/graphiql`);
+  expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+});
+
+test('no element of the document points outside', () => {
+  // What stands inside the scripts is program text; elements are what the browser loads.
+  const elements = html.replaceAll(/<script>[\s\S]*<\/script>/g, '').replaceAll(/<style>[\s\S]*<\/style>/g, '');
+  const references = [...elements.matchAll(/\b(?:src|href)="([^"]*)"/g)].map(([, target]) => target?.slice(0, 5));
+
+  expect(references).toEqual(['data:']);
+  expect(elements).not.toMatch(/https?:/);
+});
+
+test('the policy lets it connect to us and load nothing', () => {
+  const policy = page.headers.get('content-security-policy') ?? '';
+
+  expect(policy).toContain("default-src 'none'");
+  expect(policy).toContain("connect-src 'self'");
+  expect(policy).not.toMatch(/https?:|\*/);
+});
+
+test('its tabs hold the sample operations and it subscribes over WebSocket', () => {
+  expect(html).toContain('subscription DepositFeed');
+  expect(html).toContain('"subscriptionsProtocol":"WS"');
+});
+
+test('switched off, nothing is there', async () => {
+  const without = await startApi(database);
+
+  expect((await fetch(`${without.url}/graphiql`)).status).toBe(404);
+  expect((await fetch(`${without.url}/`)).status).toBe(404);
+  await without.stop();
+});
