@@ -48,7 +48,7 @@ export function holdingsOf(
   instrument: InstrumentId,
 ): readonly HoldingSummary[] {
   const holdings: HoldingSummary[] = [];
-  for (const contract of contracts.active()) {
+  for (const contract of contracts.activeOf(owner)) {
     const holding = holdingOf(contract);
     if (holding?.owner !== owner) continue;
     if (holding.instrumentId.admin === instrument.admin && holding.instrumentId.id === instrument.id)

@@ -5,7 +5,10 @@
 import type { Clock } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
+import { createSeededRandom } from '../env/random.ts';
+import { type Customer, type CustomerActivity, createCustomers } from './customers.ts';
 import { createNetwork, type Network, type NetworkOptions } from './network.ts';
+import { startControlServer } from './wire/control-server.ts';
 import { startGrpcServer } from './wire/grpc-server.ts';
 
 export type SimnetOptions = Omit<NetworkOptions, 'seed' | 'clock' | 'random'> & {
@@ -18,6 +21,20 @@ export type SimnetOptions = Omit<NetworkOptions, 'seed' | 'clock' | 'random'> & 
   readonly host?: string;
   /** One per participant, in order; 0 or left out: any free port. */
   readonly grpcPorts?: readonly number[];
+  /** 0 or left out: any free port. */
+  readonly controlPort?: number;
+  /** Left out: nobody deposits. */
+  readonly customers?: CustomersSpec;
+};
+
+export type CustomersSpec = {
+  readonly count: number;
+  /** Mean time between two deposits of anybody. */
+  readonly intervalMs: number;
+  readonly instruments?: readonly string[];
+  /** Deposits and ends of offers after which they stop. */
+  readonly activitiesMax?: number;
+  readonly onActivity?: (activity: CustomerActivity) => void;
 };
 
 export type RunningParticipant = {
@@ -30,6 +47,11 @@ export type RunningParticipant = {
 export type Simnet = {
   readonly network: Network;
   readonly participants: readonly RunningParticipant[];
+  /** `http://host:port` of the control endpoint. */
+  readonly controlUrl: string;
+  readonly customers: readonly Customer[];
+  /** Lets the customers start depositing, once. Without it they wait, so that their accounts can be opened first. */
+  startCustomers(): void;
   /** Ends streams, closes every socket. Safe to call twice. */
   stop(): Promise<void>;
 };
@@ -55,7 +77,44 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
         grpcAddress: server.address,
       });
     }
-    return { network, participants, stop };
+    const spec = options.customers;
+    const traffic =
+      spec &&
+      createCustomers({
+        ...spec,
+        network,
+        clock,
+        random: createSeededRandom(Math.floor(options.random.next() * 0x1_0000_0000)),
+        logger,
+      });
+    const customers = traffic?.customers ?? [];
+    const grpcAddresses = new Map(participants.map(({ name, grpcAddress }) => [name, grpcAddress]));
+    const control = await startControlServer({
+      network,
+      customers,
+      grpcAddresses,
+      host,
+      port: options.controlPort ?? 0,
+      logger,
+    });
+    stops.push(control.stop);
+    let isStarted = false;
+    const startCustomers = (): void => {
+      if (isStarted || spec === undefined || traffic === undefined) return;
+      isStarted = true;
+      const leaving = new AbortController();
+      const { intervalMs, activitiesMax } = spec;
+      const run = traffic.run({
+        intervalMs,
+        signal: leaving.signal,
+        ...(activitiesMax === undefined ? {} : { activitiesMax }),
+      });
+      stops.push(async () => {
+        leaving.abort();
+        await run;
+      });
+    };
+    return { network, participants, controlUrl: control.url, customers, startCustomers, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -185,3 +185,14 @@ export function textMapOf(result: Value['sum'], label: string): ReadonlyMap<stri
     values.value.entries.map(({ key, value }) => [key, value?.sum?.$case === 'text' ? value.sum.value : '?']),
   );
 }
+
+const DEADLINE_MS = 5_000; // Far longer than anything here takes; a failing condition ends the test with a message instead of its timeout.
+
+/** Waits until `condition` holds. */
+export async function waitFor(condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + DEADLINE_MS;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error('The condition did not come true.');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

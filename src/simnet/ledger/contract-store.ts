@@ -1,5 +1,5 @@
 /** Every contract of the network and whether it is still active: what the interpreter reads and what confirms a commit. */
-import type { Contract } from '../daml/contract.ts';
+import { type Contract, stakeholdersOf } from '../daml/contract.ts';
 import type { ContractLookup } from '../daml/interpreter.ts';
 import { cantonError } from './canton-error.ts';
 
@@ -15,11 +15,14 @@ export type ContractStore = ContractLookup & {
   }): void;
   /** In order of creation. */
   active(): IterableIterator<Contract>;
+  /** Those that the party is a stakeholder of, in order of creation. */
+  activeOf(stakeholder: string): Iterable<Contract>;
 };
 
 export function createContractStore(): ContractStore {
   const active = new Map<string, Contract>();
   const archived = new Map<string, Contract>();
+  const byStakeholder = new Map<string, Map<string, Contract>>();
   return {
     find: (contractId) => {
       const live = active.get(contractId);
@@ -38,14 +41,22 @@ export function createContractStore(): ContractStore {
           definiteAnswer: true,
         });
       }
-      for (const contract of created) active.set(contract.contractId, contract);
+      for (const contract of created) {
+        active.set(contract.contractId, contract);
+        for (const party of stakeholdersOf(contract)) {
+          const known = byStakeholder.get(party) ?? new Map<string, Contract>();
+          byStakeholder.set(party, known.set(contract.contractId, contract));
+        }
+      }
       for (const contractId of consumed) {
         const contract = active.get(contractId);
         if (contract === undefined) continue;
         active.delete(contractId);
+        for (const party of stakeholdersOf(contract)) byStakeholder.get(party)?.delete(contractId);
         archived.set(contractId, contract);
       }
     },
     active: () => active.values(),
+    activeOf: (stakeholder) => byStakeholder.get(stakeholder)?.values() ?? [],
   };
 }

@@ -1,0 +1,202 @@
+/** The network as a process: control endpoint, customers, and nothing left behind when it stops. */
+import { credentials } from '@grpc/grpc-js';
+import { afterEach, expect, test } from 'vitest';
+import { createSeededRandom } from '../../src/env/random.ts';
+import { systemClock } from '../../src/env/system.ts';
+import { PartyManagementServiceClient } from '../../src/gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
+import { GetUpdatesRequest, UpdateServiceClient } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
+import type { CustomerActivity } from '../../src/simnet/customers.ts';
+import { type Simnet, type SimnetOptions, startSimnet } from '../../src/simnet/simnet.ts';
+import { formatFor, silentLogger, waitFor } from './harness.ts';
+
+let simnet: Simnet | undefined;
+
+afterEach(async () => {
+  await simnet?.stop();
+  simnet = undefined;
+});
+
+async function start(options: Partial<SimnetOptions> = {}): Promise<Simnet> {
+  simnet = await startSimnet({
+    seed: 'process',
+    clock: systemClock,
+    random: createSeededRandom(3),
+    logger: silentLogger,
+    ...options,
+  });
+  return simnet;
+}
+
+const post = (path: string, body: unknown): Promise<Response> =>
+  fetch(`${simnet?.controlUrl}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+test('the control endpoint says what there is', async () => {
+  const { network, participants, controlUrl } = await start({ customers: { count: 2, intervalMs: 1 } });
+
+  const described = await (await fetch(`${controlUrl}/simnet`)).json();
+
+  expect(described).toMatchObject({
+    synchronizerId: network.synchronizerId,
+    participants: participants.map(({ name, participantId, grpcAddress }) => ({ name, participantId, grpcAddress })),
+    parties: { treasury: network.party('treasury'), DSO: network.party('DSO') },
+    treasuries: [network.party('treasury')],
+    instruments: [
+      { name: 'amulet', admin: network.party('DSO'), id: 'Amulet' },
+      { name: 'usd', admin: network.party('usd-registrar'), id: 'USDX' },
+      { name: 'note', admin: network.party('note-issuer'), id: 'NOTE-A' },
+    ],
+    customers: [{ name: 'customer-1', memo: expect.stringMatching(/^acct-/) }, { name: 'customer-2' }],
+  });
+});
+
+test('operations work over HTTP, and their refusals keep code and text', async () => {
+  const { network } = await start();
+
+  const tapped = await post('/tap', { instrument: 'amulet', owner: 'alice', amount: '10' });
+  const paid = await post('/transfer', {
+    instrument: 'amulet',
+    sender: 'alice',
+    receiver: 'treasury',
+    amount: '4',
+    memo: 'm',
+  });
+  const refused = await post('/transfer', {
+    instrument: 'amulet',
+    sender: 'alice',
+    receiver: 'treasury',
+    amount: '400',
+  });
+  const malformed = await post('/transfer', {
+    instrument: 'amulet',
+    sender: 'alice',
+    receiver: 'treasury',
+    amount: '1e3',
+  });
+  const unknown = await post('/transfer', {
+    instrument: 'amulet',
+    sender: 'nobody',
+    receiver: 'treasury',
+    amount: '1',
+  });
+  const missing = await post('/no-such-operation', {});
+  const form = await fetch(`${simnet?.controlUrl}/tap`, { method: 'POST', body: 'amount=1' });
+
+  expect(tapped.status).toBe(200);
+  expect(await paid.json()).toMatchObject({ kind: 'completed', updateId: expect.stringMatching(/^1220[0-9a-f]{64}$/) });
+  expect(refused.status).toBe(409);
+  expect(await refused.json()).toMatchObject({
+    error: { code: 'DAML_FAILURE', message: expect.stringContaining('insufficient-funds') },
+  });
+  expect([malformed.status, unknown.status, missing.status, form.status]).toEqual([400, 400, 404, 400]);
+  expect(await malformed.json()).toMatchObject({ error: { code: 'SIMNET_BAD_REQUEST' } });
+  expect(network.balance({ instrument: 'amulet', owner: 'treasury' })).toBe('4.0000000000');
+});
+
+test('offers are made, accepted and participants misbehave over HTTP', async () => {
+  const { network } = await start();
+  await post('/tap', { instrument: 'usd', owner: 'alice', amount: '10' });
+  const offered = (await (
+    await post('/transfer', { instrument: 'usd', sender: 'alice', receiver: 'bob', amount: '4', kind: 'offer' })
+  ).json()) as { instructionCid: string };
+
+  const accepted = await post('/accept', { instructionCid: offered.instructionCid });
+  const pruned = await post('/participants/participant1/prune', { offset: '3' });
+  const ended = await post('/participants/participant1/end-streams', {});
+
+  expect(await accepted.json()).toMatchObject({ kind: 'completed' });
+  expect(await pruned.json()).toEqual({ prunedUpTo: '3' });
+  expect(await ended.json()).toEqual({ streams: 0 });
+  expect(network.balance({ instrument: 'usd', owner: 'bob' })).toBe('4.0000000000');
+});
+
+test('customers deposit until their limit, tell what they did, and the treasury owns what they say', async () => {
+  const done: CustomerActivity[] = [];
+  const { network, startCustomers } = await start({
+    customers: { count: 3, intervalMs: 0, activitiesMax: 200, onActivity: (activity) => done.push(activity) },
+  });
+
+  startCustomers();
+  await waitFor(() => done.length >= 195);
+
+  expect(new Set(done.map(({ kind }) => kind))).toEqual(new Set(['direct', 'offer', 'accept', 'withdraw']));
+  expect(new Set(done.map(({ isMemoKnown }) => isMemoKnown))).toEqual(new Set([true, false]));
+  for (const { name } of network.tokens) {
+    const received = done
+      .filter(({ kind, instrument }) => instrument === name && (kind === 'direct' || kind === 'accept'))
+      .reduce((sum, { amount }) => sum + BigInt(amount.replace('.', '')), 0n);
+    expect(BigInt(network.balance({ instrument: name, owner: 'treasury' }).replace('.', '')), name).toBe(received);
+  }
+});
+
+test('customers stop when the network stops', async () => {
+  const done: CustomerActivity[] = [];
+  const { startCustomers, stop } = await start({
+    customers: { count: 2, intervalMs: 1, onActivity: (activity) => done.push(activity) },
+  });
+  startCustomers();
+  await waitFor(() => done.length > 3);
+
+  await stop();
+  const count = done.length;
+  await systemClock.sleep(50);
+
+  expect(done.length).toBe(count);
+});
+
+test('stopping ends open streams with UNAVAILABLE and frees the ports', async () => {
+  const { network, participants, controlUrl, stop } = await start();
+  const [first] = participants;
+  const client = new UpdateServiceClient(first?.grpcAddress ?? '', credentials.createInsecure());
+  const call = client.getUpdates(
+    GetUpdatesRequest.fromPartial({ updateFormat: formatFor([network.party('treasury')]) }),
+  );
+  call.on('data', () => undefined);
+  const ended = new Promise<{ code: number }>((resolve) =>
+    call.once('error', (error) => resolve(error as unknown as { code: number })),
+  );
+  await waitFor(() => network.participants[0]?.faults.openStreams() === 1);
+
+  await stop();
+
+  expect((await ended).code).toBe(14);
+  client.close();
+  await expect(fetch(`${controlUrl}/simnet`)).rejects.toThrow();
+  const port = Number(first?.grpcAddress.split(':')[1]);
+  const again = await start({ grpcPorts: [port] });
+  expect(again.participants[0]?.grpcAddress).toBe(first?.grpcAddress);
+});
+
+test('a port that is taken is an error, and nothing stays open', async () => {
+  const { participants } = await start();
+  const port = Number(participants[0]?.grpcAddress.split(':')[1]);
+
+  await expect(
+    startSimnet({
+      seed: 'other',
+      clock: systemClock,
+      random: createSeededRandom(3),
+      logger: silentLogger,
+      grpcPorts: [0, port],
+    }),
+  ).rejects.toThrow();
+});
+
+test('each participant answers with its own id', async () => {
+  const { participants } = await start();
+  const ids = await Promise.all(
+    participants.map(async ({ grpcAddress }) => {
+      const client = new PartyManagementServiceClient(grpcAddress, credentials.createInsecure());
+      const id = await new Promise<string>((resolve, reject) =>
+        client.getParticipantId({}, (error, response) => (error ? reject(error) : resolve(response.participantId))),
+      );
+      client.close();
+      return id;
+    }),
+  );
+  expect(ids).toEqual(participants.map(({ participantId }) => participantId));
+  expect(new Set(ids).size).toBe(2);
+});
