@@ -2,7 +2,6 @@
 import { GRAPHIQL_PATH } from '../server/graphiql.ts';
 import { GRAPHQL_PATH } from '../server/graphql-handler.ts';
 import type { Simnet } from '../simnet/simnet.ts';
-import { DEV_CUSTOMERS } from './dev-customers.ts';
 import type { OpenedDatabase } from './open-database.ts';
 import type { Service } from './service.ts';
 import type { Terminal } from './terminal.ts';
@@ -15,7 +14,6 @@ export function headerLines(parts: {
 }): readonly string[] {
   const { service, simnet, database, styled } = parts;
   const { url } = service;
-  const accounts = DEV_CUSTOMERS.flatMap(({ account, memo }) => (account === null ? [] : [`${account} (${memo})`]));
   const row = (label: string, text: string): string => `  ${styled('dim', label.padEnd(12))} ${text}`;
   return [
     '',
@@ -28,7 +26,7 @@ export function headerLines(parts: {
     ...simnet.participants.map(({ name, grpcAddress }) => row(name, `${grpcAddress}   (gRPC Ledger API, simulated)`)),
     // Its password is made for this machine's loopback and this run.
     row('PostgreSQL', database.isEmbedded ? database.connectionString : 'that of DATABASE_URL'),
-    row('customers', `${accounts.join(', ')}; and some whose memo nobody knows`),
+    row('customers', `${simnet.customers.length}, each with an account; some forget their memo, or get it wrong`),
     '',
     row('try', `curl ${url}${GRAPHQL_PATH} --json '{"query":"{ transfers(first: 3) { nodes { amount memo } } }"}'`),
     ...(database.isEmbedded

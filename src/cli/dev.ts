@@ -13,7 +13,6 @@ import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import { type Simnet, startSimnet } from '../simnet/simnet.ts';
 import type { CommandContext } from './command-context.ts';
-import { DEV_CUSTOMERS, keepDepositing } from './dev-customers.ts';
 import { headerLines } from './dev-header.ts';
 import { type ProgressWatch, watchProgress } from './dev-progress.ts';
 import { renderBlock, renderLine } from './dev-screen.ts';
@@ -24,6 +23,7 @@ import { aborted, type Shutdown, untilStopped } from './shutdown.ts';
 import { environmentFor, SIMNET_NAME } from './simnet-environment.ts';
 import { createTerminalLogger } from './terminal.ts';
 
+const CUSTOMERS = { count: 5, intervalMs: 800 }; // Somebody deposits about every second: there is always something to see.
 const REDRAW_MS = 500;
 const LINE_MS = 5_000; // Without a terminal: a log that is read later.
 
@@ -55,7 +55,7 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   if (requested.aborted) return;
   await migrate({ connectionString: database.connectionString, logger });
   const seed = random.uuid().slice(0, 8);
-  const simnet = await startSimnet({ seed, clock, random, logger });
+  const simnet = await startSimnet({ seed, clock, random, logger, customers: CUSTOMERS });
   teardown.add('simulated network', simnet.stop);
   if (requested.aborted) return;
 
@@ -63,9 +63,9 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   const service = await startService({ config, connectionString: database.connectionString, env });
   teardown.add('service', service.stop, service.stopping);
   const { position: after } = service.tail.head();
-  await openAccounts(service, config.network);
+  await openAccounts(service, simnet, config.network);
   const watch = watchProgress({ ...env, db: service.db, tail: service.tail, network: config.network, after });
-  const customers = keepDepositing(simnet.network, { clock, random, signal: requested });
+  simnet.startCustomers();
   for (const line of headerLines({ service, simnet, database, styled: terminal.styled })) terminal.print(line);
 
   const failure = await Promise.race([
@@ -74,7 +74,6 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
     database.exited.then(() => new RetryableError('EMBEDDED_ENDED', 'The embedded PostgreSQL has ended.')),
     watch.follow(),
     show(watch, context, requested),
-    customers,
   ]);
   if (failure !== undefined) throw failure;
 }
@@ -104,10 +103,10 @@ async function configOf(
   });
 }
 
-/** As the mutation createDepositAccount does it. */
-async function openAccounts({ depositAccounts }: Service, network: string): Promise<void> {
-  for (const { account, memo } of DEV_CUSTOMERS) {
-    if (account !== null) await depositAccounts.create({ network, account, memo, createdBy: 'dev' });
+/** As the mutation createDepositAccount does it. Some deposits come with a memo that nobody has, or none: those stay without an owner. */
+async function openAccounts({ depositAccounts }: Service, { customers }: Simnet, network: string): Promise<void> {
+  for (const { name: account, memo } of customers) {
+    await depositAccounts.create({ network, account, memo, createdBy: 'dev' });
   }
 }
 

@@ -15,6 +15,13 @@ export async function findFreePort(host: string, first: number): Promise<number>
   });
 }
 
+/** @throws PermanentError PORT_IN_USE. 0 is always free. */
+export async function requireFreePort(host: string, port: number): Promise<void> {
+  if (port !== 0 && !(await isFree(host, port))) {
+    throw new PermanentError('PORT_IN_USE', `Port ${port} of ${host} is taken by another program.`, { host, port });
+  }
+}
+
 async function isFree(host: string, port: number): Promise<boolean> {
   return await new Promise((resolve, reject) => {
     const probe = createServer();

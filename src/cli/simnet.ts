@@ -1,16 +1,24 @@
 /** `sluice simnet`: a simulated Canton network as a process of its own, with the variables that point a Sluice at each of its participants. */
 import { Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/config.ts';
-import { startSimnet } from '../simnet/simnet.ts';
+import { type Simnet, startSimnet } from '../simnet/simnet.ts';
 import type { CommandContext } from './command-context.ts';
-import { DEV_CUSTOMERS, keepDepositing } from './dev-customers.ts';
+import { requireFreePort } from './free-port.ts';
 import { aborted, untilStopped } from './shutdown.ts';
 import { environmentFor } from './simnet-environment.ts';
 
+const HOST = '127.0.0.1'; // It has no authentication.
 // 6865 is where a Canton sandbox has its Ledger API.
-const PORTS = [6865, 6866] as const;
+const PORTS: readonly number[] = [6865, 6866, 6867];
+const INTERVAL_MS = 1_000;
+const CUSTOMERS = 5;
 
-type Options = { readonly ports: readonly number[]; readonly seed: string };
+type Options = {
+  readonly ports: readonly number[];
+  readonly seed: string;
+  readonly customers: number;
+  readonly interval: number;
+};
 
 export function simnetCommand(context: CommandContext): Command {
   const { terminal, clock, random } = context;
@@ -18,35 +26,67 @@ export function simnetCommand(context: CommandContext): Command {
     .description('a simulated Canton network with customers who keep depositing, as a process of its own')
     .option(
       '--ports <ports>',
-      'of the gRPC Ledger APIs of its participants, joined by commas; 0: any',
+      `of the Ledger APIs of participant 1 and 2 and of the control endpoint, joined by commas; 0: any (default: ${PORTS.join(',')})`,
       parsePorts,
-      PORTS,
     )
-    .option('--seed <text>', 'parties and the synchronizer are called the same for the same text', 'sluice')
-    .action(async ({ ports, seed }: Options) => {
-      const { logLevel } = loadConfig(context.environment, ['logLevel']);
-      const logger = context.createLogger(logLevel);
-      await untilStopped({ clock, logger }, async ({ requested, teardown }) => {
-        const simnet = await startSimnet({ seed, clock, random, logger, grpcPorts: ports });
-        teardown.add('simulated network', simnet.stop);
-        terminal.print('The simulated network runs. Its history is gone when it stops. Ctrl-C stops it.');
-        for (const participant of simnet.participants) {
-          terminal.print();
-          terminal.print(`# ${participant.name}`);
-          for (const [variable, value] of Object.entries(environmentFor(simnet, participant))) {
-            terminal.print(`export ${variable}='${value}'`);
-          }
-        }
-        terminal.print();
-        const memos = DEV_CUSTOMERS.map(({ party, memo }) => `${party} "${memo}"`);
-        terminal.print(`Customers deposit with the memos ${memos.join(', ')}.`);
-        await Promise.race([aborted(requested), keepDepositing(simnet.network, { clock, random, signal: requested })]);
-      });
-    });
+    .option('--seed <text>', 'the same text names the same parties, and so the same customers and memos', 'sluice')
+    .option('--customers <count>', 'how many deposit; 0: nobody does', parseCount, CUSTOMERS)
+    .option('--interval <ms>', 'mean time between two deposits of anybody', parseCount, INTERVAL_MS)
+    .action(
+      async ({
+        ports = PORTS,
+        seed,
+        customers: count,
+        interval: intervalMs,
+      }: Partial<Options> & Omit<Options, 'ports'>) => {
+        const { logLevel } = loadConfig(context.environment, ['logLevel']);
+        const logger = context.createLogger(logLevel);
+        await untilStopped({ clock, logger }, async ({ requested, teardown }) => {
+          for (const port of ports) await requireFreePort(HOST, port);
+          const [first = 0, second = 0, controlPort = 0] = ports;
+          const simnet = await startSimnet({
+            seed,
+            clock,
+            random,
+            logger,
+            host: HOST,
+            grpcPorts: [first, second],
+            controlPort,
+            customers: { count, intervalMs },
+          });
+          teardown.add('simulated network', simnet.stop);
+          simnet.startCustomers();
+          for (const line of describe(simnet)) terminal.print(line);
+          await aborted(requested);
+        });
+      },
+    );
+}
+
+function describe(simnet: Simnet): readonly string[] {
+  return [
+    'The simulated network runs; its history is gone when it stops. Ctrl-C stops it.',
+    `Control endpoint: ${simnet.controlUrl}`,
+    '',
+    'Customers who deposit, and the memos they use:',
+    ...simnet.customers.map(({ name, memo }) => `  ${name}  ${memo}`),
+    ...simnet.participants.flatMap((participant) => [
+      '',
+      `# ${participant.name}`,
+      ...Object.entries(environmentFor(simnet, participant)).map(
+        ([variable, value]) => `export ${variable}='${value}'`,
+      ),
+    ]),
+  ];
 }
 
 function parsePorts(text: string): readonly number[] {
   const ports = text.split(',').map((port) => (/^\d{1,5}$/.test(port) ? Number(port) : Number.NaN));
   if (ports.length === PORTS.length && ports.every((port) => port <= 65_535)) return ports;
   throw new InvalidArgumentError(`Expected ${PORTS.length} ports, e.g. ${PORTS.join(',')}.`);
+}
+
+function parseCount(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected a whole number, 0 to 999999.');
 }
