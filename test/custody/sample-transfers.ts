@@ -343,14 +343,15 @@ const UTILITY_FACTORY: Contract = {
   signatories: [BRIDGE, REGISTRAR],
   observers: [OPERATOR],
 };
-const UTILITY_RULE: Contract = {
+/** The receiver agreed beforehand to what the rule does. */
+const utilityRule = (receiver: string): Contract => ({
   contractId: old('transfer-rule'),
   packageName: 'utility-registry-v0',
   templateId: utilityType('V0.Rule.Transfer', 'TransferRule'),
   argument: record(utilityType('V0.Rule.Transfer', 'TransferRule'), { registrar: party(REGISTRAR) }),
-  signatories: [BRIDGE, CUSTOMER, REGISTRAR],
+  signatories: [BRIDGE, receiver, REGISTRAR].toSorted(),
   observers: [OPERATOR],
-};
+});
 
 function utilityHolding(contract: string, owner: string, amount: bigint, isLocked = false): Contract {
   return {
@@ -401,7 +402,7 @@ function utilityFactoryTree(
   known: readonly Contract[],
   below: (tree: TreeBuilder) => void,
 ): PreparedTransaction {
-  const tree = createTreeBuilder([...known, UTILITY_FACTORY, UTILITY_RULE]);
+  const tree = createTreeBuilder([...known, UTILITY_FACTORY, utilityRule(intent.receiver)]);
   tree.exercise(factoryChoice(intent, UTILITY_FACTORY, value), () => {
     tree.exercise(
       {
@@ -437,7 +438,7 @@ function utilityDirect(intent: TransferIntent): PreparedTransaction {
     if (intent.receiver === intent.sender) return move(tree);
     tree.exercise(
       {
-        on: UTILITY_RULE,
+        on: utilityRule(intent.receiver),
         choice: 'TransferRule_DirectTransfer',
         acting: [TREASURY, REGISTRAR],
         argument: record(utilityType('V0.Rule.Transfer', 'TransferRule_DirectTransfer'), {
@@ -569,6 +570,13 @@ const sample = (
   intent: TransferIntent,
   build: (intent: TransferIntent) => PreparedTransaction,
 ): Sample => ({ name, intent, scheme: 'V3', recordTime: RECORD_TIME, prepared: () => build(intent) });
+
+/** A direct transfer of the utility registry with changes to its intent. */
+export function directSample(change: Partial<TransferIntent> = {}): Sample {
+  return sample('utility registry, direct', utilityIntent('DIRECT', change), utilityDirect);
+}
+
+export const holdingId = old;
 
 export const SAMPLES: readonly Sample[] = [
   sample('Canton Coin, direct', amuletIntent('DIRECT'), amuletDirect),
