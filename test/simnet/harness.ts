@@ -1,5 +1,4 @@
-/** A network under a virtual clock, a client for each participant's gRPC server, and short forms of what readers ask for. */
-import { credentials } from '@grpc/grpc-js';
+/** A network under a virtual clock, and short forms of what readers ask for and see. */
 import type { Clock } from '../../src/env/clock.ts';
 import type { Logger } from '../../src/env/logger.ts';
 import { createSeededRandom } from '../../src/env/random.ts';
@@ -167,8 +166,6 @@ export function sketch(transaction: Transaction | undefined, network: Network): 
     }
   });
 }
-
-export const insecure = credentials.createInsecure();
 
 /** The content of a field of a record, by label. */
 export function field(record: DamlRecord | undefined, label: string): Value['sum'] {

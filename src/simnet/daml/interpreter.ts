@@ -4,7 +4,7 @@
  *
  * Enforced here, as by Daml-LF: authority of every create and exercise, activeness of every contract, deadlines against the ledger time.
  */
-import { cantonError } from '../ledger/canton-error.ts';
+import { cantonError, isCantonError } from '../ledger/canton-error.ts';
 import { contractId as contractIdOf } from '../ledger/ids.ts';
 import { type Contract, sortedUnion, stakeholdersOf } from './contract.ts';
 import type { Choice, Scope, Template } from './template.ts';
@@ -194,6 +194,7 @@ class Interpreter {
         this.#exercise(id, 'Archive', { recordId: ARCHIVE_ARGUMENT, fields: [] }, authority, children);
       },
       fetch: (id) => this.#fetch(id, authority, children),
+      attempt: (run) => this.#attempt(run, authority, children),
       requireBefore: (deadline, name) => {
         const last = deadline - 1n;
         if (this.#ledgerTimeMax === undefined || last < this.#ledgerTimeMax) this.#ledgerTimeMax = last;
@@ -204,6 +205,24 @@ class Interpreter {
         if (ledgerTimeMicros < deadline) throw deadlineRefusal(`Deadline '${name}' has not passed yet`);
       },
     };
+  }
+
+  #attempt<T>(run: (scope: Scope) => T, authority: ReadonlySet<string>, siblings: TreeNode[]): T | undefined {
+    const nodeId = this.#nextNodeId++;
+    const children: TreeNode[] = [];
+    const createdBefore = new Set(this.#created.keys());
+    const archivedBefore = new Set(this.#archived);
+    try {
+      const result = run(this.#scope(authority, children));
+      siblings.push(...children);
+      return result;
+    } catch (error) {
+      if (!isCantonError(error)) throw error;
+      for (const id of [...this.#created.keys()]) if (!createdBefore.has(id)) this.#created.delete(id);
+      for (const id of [...this.#archived]) if (!archivedBefore.has(id)) this.#archived.delete(id);
+      siblings.push({ kind: 'rollback', nodeId, informees: [], children });
+      return undefined;
+    }
   }
 
   #active(id: string): Contract {

@@ -12,6 +12,11 @@ export type Scope = {
   exercise(contractId: string, choice: string, argument: DamlRecord): Value;
   archive(contractId: string): void;
   fetch(contractId: string): Contract;
+  /**
+   * Daml's try: what `run` does is undone if it is refused, and leaves a rollback that nobody is shown.
+   * @returns undefined when it was refused.
+   */
+  attempt<T>(run: (scope: Scope) => T): T | undefined;
   /** Daml's `assertDeadlineExceeded` and `assertWithinDeadline`. @throws CantonError UNHANDLED_EXCEPTION when it does not hold. */
   requireBefore(deadlineMicros: bigint, name: string): void;
   requireAtOrAfter(deadlineMicros: bigint, name: string): void;

@@ -50,10 +50,6 @@ export function variant(variantId: Identifier, name: string, value: Value): Valu
   return { sum: { $case: 'variant', value: { variantId, constructor: name, value } } };
 }
 
-export function enumeration(enumId: Identifier, name: string): Value {
-  return { sum: { $case: 'enum', value: { enumId, constructor: name } } };
-}
-
 /** @returns the field, or undefined when it is missing: trailing None fields may be cut from an argument. */
 export function fieldOf(source: DamlRecord, label: string): Value | undefined {
   return source.fields.find((field) => field.label === label)?.value;

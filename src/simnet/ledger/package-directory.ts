@@ -2,7 +2,6 @@
  * The packages that participants know: templates by version for the interpreter, and the resolution of `#package-name` references in
  * filters.
  */
-import type { Contract } from '../daml/contract.ts';
 import type { Package, Template } from '../daml/template.ts';
 import type { Identifier } from '../daml/value.ts';
 import { cantonError } from './canton-error.ts';
@@ -38,11 +37,6 @@ export function matches(reference: Reference, id: Identifier): boolean {
     reference.moduleName === id.moduleName &&
     reference.entityName === id.entityName
   );
-}
-
-/** @returns whether the contract implements what is named. */
-export function implementsInterface(contract: Pick<Contract, 'interfaces'>, reference: Reference): boolean {
-  return contract.interfaces.some(({ interfaceId }) => matches(reference, interfaceId));
 }
 
 export function createPackageDirectory(): PackageDirectory {
