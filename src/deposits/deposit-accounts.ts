@@ -245,16 +245,15 @@ async function announce(tx: Transaction, created: DepositAccount): Promise<void>
 
 /** Any text a sender's wallet could carry, but no control characters: PostgreSQL refuses NUL, and nobody can type the others. */
 function checkText(field: 'memo' | 'account', text: string): void {
-  const name = field === 'memo' ? 'memo' : 'account';
   const bytes = Buffer.byteLength(text, 'utf8');
   if (bytes < 1 || bytes > TEXT_BYTES_MAX) {
-    throw new DepositInputError(field, `The ${name} must have 1 to ${TEXT_BYTES_MAX} bytes in UTF-8.`, {
+    throw new DepositInputError(field, `The ${field} must have 1 to ${TEXT_BYTES_MAX} bytes in UTF-8.`, {
       why: `It has ${bytes} bytes.`,
       fix: bytes === 0 ? 'Leave the memo out to get a new one; an account cannot be empty.' : 'Shorten it.',
     });
   }
   if (!text.isWellFormed() || [...text].some((character) => character < ' ')) {
-    throw new DepositInputError(field, `The ${name} has characters that cannot be stored.`, {
+    throw new DepositInputError(field, `The ${field} has characters that cannot be stored.`, {
       why: 'Control characters (U+0000 to U+001F) and lone surrogates cannot travel from a wallet to the database unchanged.',
       fix: 'Use text that can be typed.',
     });

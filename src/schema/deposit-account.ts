@@ -8,7 +8,7 @@ import {
   NetworkUnknownError,
   readDepositAccounts,
 } from '../deposits/deposit-accounts.ts';
-import { isStorableText } from '../read/ledger-keys.ts';
+import { isStorableText, ledgerKey } from '../read/ledger-keys.ts';
 import { NO_ROWS } from '../read/page.ts';
 import { readTreasuryPartiesOf, type TreasuryParty } from '../read/treasury-parties.ts';
 import { AccountRef } from './account.ts';
@@ -16,6 +16,7 @@ import { builder } from './builder.ts';
 import { connectionOf } from './connection.ts';
 import { DepositAccountRef } from './deposit-account-ref.ts';
 import { ErrorInterface } from './error-interface.ts';
+import { partsOfKey } from './global-id.ts';
 import { TreasuryPartyRef } from './treasury-party-ref.ts';
 
 type DepositAddress = { readonly treasury: TreasuryParty; readonly memo: string };
@@ -61,15 +62,15 @@ builder.node(DepositAccountRef, {
     addresses: t.loadableList({
       type: DepositAddressRef,
       description: 'One per treasury party of the network; any of them will do. Scope: `read`. Since 0.1.',
-      load: async (memosByNetwork: string[], { db }) => {
-        const wanted = memosByNetwork.map(memoOfNetwork);
+      load: async (keys: string[], { db }) => {
+        const wanted = keys.map((key) => partsOfKey(key, ['network', 'memo'] as const));
         const treasuries = await readTreasuryPartiesOf(db, [...new Set(wanted.map(({ network }) => network))]);
         return wanted.map(({ network, memo }) =>
           treasuries.filter((treasury) => treasury.network === network).map((treasury) => ({ treasury, memo })),
         );
       },
       loaderOptions: { cache: false },
-      resolve: ({ network, memo }) => JSON.stringify([network, memo]),
+      resolve: ({ network, memo }) => ledgerKey(network, memo),
     }),
     createdAt: t.expose('createdAt', {
       type: 'RecordTime',
@@ -196,8 +197,3 @@ builder.mutationField('createDepositAccount', (t) =>
       }),
   }),
 );
-
-function memoOfNetwork(key: string): { network: string; memo: string } {
-  const [network, memo] = JSON.parse(key) as [string, string];
-  return { network, memo };
-}

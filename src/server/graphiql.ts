@@ -45,8 +45,8 @@ query Deposits {
   },
   {
     title: 'DepositFeed',
-    query: `# Every deposit as it is credited. Press run and wait; stop and resume with the last cursor:
-#   deposits(after: "…")
+    query: `# Every deposit as it is credited: run it and wait.
+# Resume with the last cursor: deposits(after: "…")
 subscription DepositFeed {
   deposits {
     cursor
@@ -128,15 +128,22 @@ query Ingestion {
 ];
 
 /**
+ * GraphiQL animates its tabs into place and, with several tabs from the start, leaves them moved aside: the first press on one only makes it
+ * jump away from under the pointer, and the click is lost. Without the movement they stand where they are drawn.
+ */
+const TABS_STAND_STILL = '<style>.graphiql-tab { transform: none !important; }</style>';
+
+/**
  * @param isDevelopment subscriptions travel over WebSocket; with keys configured over SSE, which alone sends the page's Authorization header.
  * @returns the page, 9 MB: made once.
  */
 export function renderGraphiqlPage(options: { readonly isDevelopment: boolean }): string {
-  return renderGraphiQL({
+  const page = renderGraphiQL({
     title: 'Sluice',
     endpoint: GRAPHQL_PATH,
     subscriptionsProtocol: options.isDevelopment ? 'WS' : 'SSE',
     defaultTabs: SAMPLE_OPERATIONS.map(({ query }) => ({ query })),
     ...(options.isDevelopment ? {} : { headers: '{\n  "Authorization": "Bearer "\n}' }),
   });
+  return page.replace('</head>', () => `${TABS_STAND_STILL}</head>`);
 }
