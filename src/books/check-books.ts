@@ -25,19 +25,19 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
     .execute(async (tx) => {
       const treasuries = await sql<{ party: string; instrument: string; holdings: string; booked: string }>`
         WITH held AS (
-          SELECT treasury_id, instrument_id, sum(amount::numeric) AS amount FROM holding
+          SELECT treasury_id, instrument_id AS instrument_key, sum(amount::numeric) AS amount FROM holding
           WHERE archived_update_id IS NULL GROUP BY 1, 2
         ), booked AS (
-          SELECT t.id AS treasury_id, b.instrument_id, -b.balance AS amount
+          SELECT t.id AS treasury_id, b.instrument_id AS instrument_key, -b.balance AS amount
           FROM account_balance b
           JOIN account a ON a.id = b.account_id AND a.kind = 'TREASURY'
           JOIN treasury_party t ON t.network_id = a.network_id AND t.party = a.owner
         )
         SELECT t.party, i.admin || '/' || i.instrument_id AS instrument,
                coalesce(held.amount, 0)::text AS holdings, coalesce(booked.amount, 0)::text AS booked
-        FROM held FULL JOIN booked USING (treasury_id, instrument_id)
+        FROM held FULL JOIN booked USING (treasury_id, instrument_key)
         JOIN treasury_party t ON t.id = treasury_id
-        JOIN instrument i ON i.id = instrument_id
+        JOIN instrument i ON i.id = instrument_key
         WHERE coalesce(held.amount, 0) <> coalesce(booked.amount, 0)`.execute(tx);
 
       const transfers = await sql<{ transferId: string; moved: string; booked: string }>`

@@ -67,10 +67,8 @@ export async function openDerivedBatch(
       return effects;
     },
     write: async (tx, instruments) => {
-      const instrumentOf = await instruments.resolve(
-        tx,
-        done.flatMap(({ effects }) => instrumentsOf(effects)),
-      );
+      const wanted = done.flatMap(({ effects }) => instrumentsOf(effects, transfers));
+      const instrumentOf = await instruments.resolve(tx, wanted);
       const changes = done.map((read) => changesOf(read, transfers, instrumentOf));
       await writeHoldings(tx, treasury, done, instrumentOf);
       await writeTransfers(tx, treasury, done, changes, instrumentOf);
@@ -92,11 +90,12 @@ const NO_EFFECTS: UpdateEffects = {
 
 type InstrumentOf = (instrument: Instrument) => KnownInstrument;
 
-function instrumentsOf({ holdingsCreated, movements, instructionsOpened }: UpdateEffects): Instrument[] {
+function instrumentsOf(effects: UpdateEffects, transfers: ReadonlyMap<string, TransferState>): Instrument[] {
   return [
-    ...holdingsCreated.map((holding) => holding.instrument),
-    ...movements.map((movement) => movement.instrument),
-    ...instructionsOpened.map((opened) => opened.transfer.instrument),
+    ...effects.holdingsCreated.map((holding) => holding.instrument),
+    ...effects.movements.map((movement) => movement.instrument),
+    ...effects.instructionsOpened.map((opened) => opened.transfer.instrument),
+    ...effects.progress.flatMap(({ transferId }) => transfers.get(transferId)?.instrument ?? []),
   ];
 }
 

@@ -11,7 +11,7 @@
  */
 import type { Database } from '../db/connection.ts';
 import type { Lease, Leases } from '../db/lease.ts';
-import type { Clock } from '../env/clock.ts';
+import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -62,6 +62,8 @@ const DEFAULTS: StreamSettings = {
 const LEASE_RETRY_MS = 1_000;
 
 type Item = ReceivedUpdate | Checkpoint;
+/** When the participant was last heard. */
+type Heard = { at: Micros };
 
 /**
  * @returns when `signal` aborts or the stream is halted.
@@ -93,15 +95,13 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   async function holdLeaseAndFollow(): Promise<void> {
     const lease = await leases.acquire({ name: `ingestion:${treasury.id}`, holder, ttlMs: settings.leaseTtlMs });
     if (lease === null) return clock.sleep(LEASE_RETRY_MS, signal);
-    const held = new AbortController();
-    const stop = () => held.abort();
-    signal.addEventListener('abort', stop, { once: true });
-    const renewing = keepLease(lease, held);
+    const lost = new AbortController();
+    const held = AbortSignal.any([signal, lost.signal]);
+    const renewing = keepLease(lease, lost, held);
     try {
-      await follow(lease, held.signal);
+      await follow(lease, held);
     } finally {
-      held.abort();
-      signal.removeEventListener('abort', stop);
+      lost.abort();
       await renewing;
       await leases.release(lease).catch((error: unknown) => {
         // It expires by itself.
@@ -110,16 +110,16 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     }
   }
 
-  /** Renews until `held` aborts; aborts it when the lease has gone to somebody else. A database that is away is the writer's affair. */
-  async function keepLease(lease: Lease, held: AbortController): Promise<void> {
-    while (!held.signal.aborted) {
-      await clock.sleep(settings.leaseTtlMs / 3, held.signal);
-      if (held.signal.aborted) return;
+  /** Renews while `held`; tells `lost` when the lease has gone to somebody else. A database that is away is the writer's affair. */
+  async function keepLease(lease: Lease, lost: AbortController, held: AbortSignal): Promise<void> {
+    while (!held.aborted) {
+      await clock.sleep(settings.leaseTtlMs / 3, held);
+      if (held.aborted) return;
       const isOurs = await leases.renew(lease, settings.leaseTtlMs).catch((error: unknown) => {
         logger.warn('The lease was not renewed.', { why: messageOf(error) });
         return true;
       });
-      if (!isOurs) held.abort();
+      if (!isOurs) lost.abort();
     }
   }
 
@@ -129,20 +129,19 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     let position = claimed;
     try {
       position = await proveContinuity({ ...options, logger, position });
-      const stream = new AbortController();
-      const stop = () => stream.abort();
-      held.addEventListener('abort', stop, { once: true });
+      const over = new AbortController();
+      const streamSignal = AbortSignal.any([held, over.signal]);
       const queue = createBatchQueue<Item>({ countMax: settings.batchCountMax, bytesMax: settings.batchBytesMax });
-      const reading = read(position, queue, stream.signal);
-      const watching = watchForSilence(queue, stream);
+      const heard: Heard = { at: clock.nowMicros() };
+      const reading = read(position, queue, heard, streamSignal);
+      const watching = watchForSilence(queue, heard, over, streamSignal);
       try {
         await writeBatches(writer, queue, position, (written) => {
           position = written;
         });
       } finally {
-        stream.abort();
+        over.abort();
         queue.close();
-        held.removeEventListener('abort', stop);
         await Promise.all([reading, watching]);
       }
     } catch (error) {
@@ -153,10 +152,12 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     }
   }
 
-  let lastMessageAt = 0n;
-
-  async function read(position: Position, queue: BatchQueue<Item>, streamSignal: AbortSignal): Promise<void> {
-    lastMessageAt = clock.nowMicros();
+  async function read(
+    position: Position,
+    queue: BatchQueue<Item>,
+    heard: Heard,
+    streamSignal: AbortSignal,
+  ): Promise<void> {
     try {
       const messages = options.ledger.updates({
         beginExclusive: position.verified?.offset ?? 0n,
@@ -164,26 +165,33 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
         signal: streamSignal,
       });
       for await (const message of messages) {
-        lastMessageAt = clock.nowMicros();
+        heard.at = clock.nowMicros();
         await queue.push(receive(message), message.bytes.length);
         // Waiting for room in the queue is not the participant's silence.
-        lastMessageAt = clock.nowMicros();
+        heard.at = clock.nowMicros();
         if (streamSignal.aborted) break;
       }
-      queue.close(new RetryableError('STREAM_ENDED', 'The participant ended the stream.'));
+      queue.close(
+        streamSignal.aborted ? undefined : new RetryableError('STREAM_ENDED', 'The participant ended the stream.'),
+      );
     } catch (error) {
       queue.close(error instanceof PermanentError ? error : ledgerErrorOf(error, 'GetUpdates'));
     }
   }
 
   /** A stream that is open and silent looks like a quiet ledger; the checkpoints that a healthy one sends tell the difference. */
-  async function watchForSilence(queue: BatchQueue<Item>, stream: AbortController): Promise<void> {
-    while (!stream.signal.aborted) {
-      await clock.sleep(settings.silenceMsMax / 5, stream.signal);
-      const silentMs = Number((clock.nowMicros() - lastMessageAt) / 1_000n);
-      if (!stream.signal.aborted && silentMs > settings.silenceMsMax) {
+  async function watchForSilence(
+    queue: BatchQueue<Item>,
+    heard: Heard,
+    over: AbortController,
+    streamSignal: AbortSignal,
+  ): Promise<void> {
+    while (!streamSignal.aborted) {
+      await clock.sleep(settings.silenceMsMax / 5, streamSignal);
+      const silentMs = microsToMillis(clock.nowMicros() - heard.at);
+      if (!streamSignal.aborted && silentMs > settings.silenceMsMax) {
         queue.close(new RetryableError('STREAM_STALLED', 'No message, not even a checkpoint.', { silentMs }));
-        stream.abort();
+        over.abort();
       }
     }
   }

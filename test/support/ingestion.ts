@@ -29,6 +29,8 @@ export type RunningIngestion = {
   readonly treasuries: readonly Treasury[];
   /** Settles when every worker has ended; rejects with what ended one. */
   readonly ended: Promise<unknown>;
+  /** @throws what ended a worker, if one has ended: a test that waits for progress asks now and then. */
+  throwIfFailed(): void;
   stop(): Promise<void>;
 };
 
@@ -63,11 +65,15 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
     }),
   );
   const ended = Promise.all(workers);
-  ended.catch(() => undefined); // Whoever cares awaits it; until then it is no unhandled rejection.
+  const failures: unknown[] = [];
+  ended.catch((error: unknown) => failures.push(error));
   return {
     db,
     treasuries,
     ended,
+    throwIfFailed: () => {
+      if (failures.length > 0) throw failures[0];
+    },
     stop: async () => {
       controller.abort();
       await Promise.allSettled(workers);
