@@ -50,6 +50,8 @@ export type NetworkOptions = {
   readonly checkpoints?: CheckpointCadence;
   /** Instruments that the treasury takes without acceptance. */
   readonly treasuryPreapprovals?: readonly string[];
+  /** Updates that each participant keeps before it prunes; all when left out. */
+  readonly historyUpdatesMax?: number;
   /** Decimal; burned by transfers of the older Canton Coin package. */
   readonly amuletCreateFee?: string;
 };
@@ -100,6 +102,7 @@ export function createNetwork(options: NetworkOptions): Network {
       firstOffset: spec.firstOffset ?? 0n,
       offsetStepMax: spec.offsetStepMax ?? 3,
       nodeIdGap: spec.nodeIdGap ?? 0,
+      updatesMax: options.historyUpdatesMax,
     }),
   );
   const participant = (name: string): Participant => {

@@ -64,17 +64,16 @@ test('a reader that does not read holds the server back instead of filling its m
   }
   const endInclusive = served.node.ledgerEnd();
 
-  const call = served.getUpdates({ endInclusive });
-  call.pause();
+  // A client that takes one message and then none: before its first read, grpc-js buffers whatever comes.
+  const messages: GetUpdatesResponse[] = [];
+  const iterator: AsyncIterator<GetUpdatesResponse> = served.getUpdates({ endInclusive })[Symbol.asyncIterator]();
+  const first = await iterator.next();
   await systemClock.sleep(300);
   const stillOpen = served.node.faults.openStreams();
-  const all = drain(call);
-  call.resume();
-  const { messages, error } = await all;
+  for (let step = first; step.done !== true; step = await iterator.next()) messages.push(step.value);
 
   // A stream that had been written out completely would be closed by now: it holds far more than any window.
   expect(stillOpen).toBe(1);
-  expect(error).toBeUndefined();
   expect(transactionIds(messages).length).toBeGreaterThan(60);
 });
 

@@ -219,3 +219,19 @@ test('a party that the participant does not host matches nothing', async () => {
 
   expect(await transactionsSeen(second, [network.party('alice')], { after: before.second })).toEqual([]);
 });
+
+test('a participant with a limited history prunes by itself and keeps what is active', async () => {
+  const { network } = startNetwork({ historyUpdatesMax: 20 });
+  network.tap({ instrument: 'amulet', owner: 'alice', amount: '1000' });
+  for (let index = 0; index < 50; index += 1) {
+    network.transfer({ instrument: 'amulet', sender: 'alice', receiver: 'treasury', amount: '1' });
+  }
+  const node = network.participant('participant1');
+
+  const kept = await transactionsSeen(node, [network.party('treasury')]);
+
+  expect(node.prunedUpTo()).toBeGreaterThan(0n);
+  expect(kept.length).toBeGreaterThanOrEqual(20);
+  expect(kept.length).toBeLessThanOrEqual(22);
+  expect(network.balance({ instrument: 'amulet', owner: 'treasury' })).toBe('50.0000000000');
+});

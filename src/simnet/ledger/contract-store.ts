@@ -19,6 +19,9 @@ export type ContractStore = ContractLookup & {
   activeOf(stakeholder: string): Iterable<Contract>;
 };
 
+/** Archived contracts to remember, so that spending one again is told from an id that never was. */
+const ARCHIVED_MAX = 50_000;
+
 export function createContractStore(): ContractStore {
   const active = new Map<string, Contract>();
   const archived = new Map<string, Contract>();
@@ -54,6 +57,10 @@ export function createContractStore(): ContractStore {
         active.delete(contractId);
         for (const party of stakeholdersOf(contract)) byStakeholder.get(party)?.delete(contractId);
         archived.set(contractId, contract);
+      }
+      for (const oldest of archived.keys()) {
+        if (archived.size <= ARCHIVED_MAX) break;
+        archived.delete(oldest);
       }
     },
     active: () => active.values(),

@@ -46,14 +46,15 @@ export type HistoryOptions = {
   readonly offsetStepMax: number;
   /** Numbers of node ids left out between neighbours, so that ids differ from those of other participants. */
   readonly nodeIdGap: number;
+  /** Updates to keep; older ones are pruned as they come, as by a pruning schedule. Undefined: all, some 30 kB of memory each. */
+  readonly updatesMax: number | undefined;
 };
 
-export function createParticipantHistory({
-  random,
-  firstOffset,
-  offsetStepMax,
-  nodeIdGap,
-}: HistoryOptions): ParticipantHistory {
+/** Pruning looks at every contract, so it is done for a share of the updates at a time. */
+const PRUNE_SHARE = 0.1;
+
+export function createParticipantHistory(options: HistoryOptions): ParticipantHistory {
+  const { random, firstOffset, offsetStepMax, nodeIdGap, updatesMax } = options;
   const parties = new Set<string>();
   const contracts = new Map<string, StoredContract>();
   const byUpdateId = new Map<string, ParticipantUpdate>();
@@ -95,6 +96,17 @@ export function createParticipantHistory({
     }
   };
 
+  const prune = (offset: bigint): void => {
+    if (offset <= prunedUpTo) return;
+    prunedUpTo = offset;
+    const kept = indexAfter(offset);
+    for (const { update } of updates.slice(0, kept)) byUpdateId.delete(update.updateId);
+    updates = updates.slice(kept);
+    for (const [contractId, { archived }] of contracts) {
+      if (archived !== undefined && archived.offset <= offset) contracts.delete(contractId);
+    }
+  };
+
   return {
     isHosted,
     hostedParties: () => [...parties].sort(),
@@ -112,6 +124,10 @@ export function createParticipantHistory({
       byUpdateId.set(update.updateId, stored);
       store(stored);
       ledgerEnd = offset;
+      if (updatesMax !== undefined && updates.length > updatesMax * (1 + PRUNE_SHARE)) {
+        const oldest = updates[updates.length - updatesMax - 1];
+        if (oldest !== undefined) prune(oldest.offset);
+      }
       for (const wake of [...waiters]) wake();
       return offset;
     },
@@ -128,16 +144,7 @@ export function createParticipantHistory({
         if (stored.created.offset <= offset && !isArchived) yield stored;
       }
     },
-    prune: (offset) => {
-      if (offset <= prunedUpTo) return;
-      prunedUpTo = offset;
-      const kept = indexAfter(offset);
-      for (const { update } of updates.slice(0, kept)) byUpdateId.delete(update.updateId);
-      updates = updates.slice(kept);
-      for (const [contractId, { archived }] of contracts) {
-        if (archived !== undefined && archived.offset <= offset) contracts.delete(contractId);
-      }
-    },
+    prune,
     changed: (signal) =>
       new Promise((resolve) => {
         if (signal.aborted) {

@@ -25,6 +25,7 @@ export type ParticipantOptions = {
   readonly firstOffset: bigint;
   readonly offsetStepMax: number;
   readonly nodeIdGap: number;
+  readonly updatesMax: number | undefined;
 };
 
 export type Participant = {
