@@ -90,6 +90,21 @@ describe('scopes', () => {
   });
 });
 
+describe('a subscription without the scope', () => {
+  test('is refused when it is opened, not at its first event', async () => {
+    const query = 'subscription { deposits { eventId } }';
+    const client = await connectAcknowledged(development.url, 'Bearer dev-frontend');
+    client.send({ id: 'f', type: 'subscribe', payload: { query } });
+    const { stream } = await subscribeSse(development.url, { query }, bearer('dev-frontend'));
+
+    expect(JSON.stringify(await client.next())).toContain('FORBIDDEN');
+    expect((await stream.next())?.data).toContain('FORBIDDEN');
+    expect(development.log.tail.stats().waiting).toBe(0);
+    await client.close();
+    stream.cut();
+  });
+});
+
 describe('credentials', () => {
   test.each([[null], ['Bearer wrong'], ['Bearer dev-developer'], ['Basic c2VjcmV0'], ['']])(
     'with keys configured %j is 401 over HTTP',
