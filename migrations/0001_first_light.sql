@@ -149,6 +149,7 @@ CREATE TABLE transfer (
 );
 CREATE INDEX transfer_by_time ON transfer (record_time, id);
 CREATE INDEX transfer_by_treasury ON transfer (treasury_id, record_time, id);
+CREATE INDEX transfer_pending ON transfer (record_time, id) WHERE status = 'PENDING';
 
 -- Every contract of every offer, ours and theirs. A registry may replace an instruction by its successor; all of them point at one transfer.
 CREATE TABLE transfer_instruction (
