@@ -15,7 +15,7 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 export interface AccountTable {
   id: GeneratedAlways<bigint>;
   network_id: number;
-  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES';
+  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES' | 'WITHDRAWALS';
   owner: string;
 }
 
@@ -23,6 +23,22 @@ export interface AccountBalanceTable {
   account_id: GeneratedAlways<bigint>;
   instrument_id: GeneratedAlways<number>;
   balance: GeneratedAlways<string>;
+}
+
+export interface AttemptTable {
+  submission_id: string;
+  number: number;
+  state: 'OPEN' | 'SETTLED' | 'LAPSED' | 'GIVEN_UP';
+  synchronizer_id: string;
+  target_record_time: bigint;
+  transfer_object: Json;
+  sign_requested_at: bigint | null;
+  tries: WithDefault<number>;
+  next_try_at: bigint;
+  last_error: string | null;
+  opened_at: bigint;
+  closed_at: bigint | null;
+  lapsed_by: bigint | null;
 }
 
 export interface AttributionTable {
@@ -154,6 +170,31 @@ export interface QuarantineTable {
   quarantined_at: bigint;
 }
 
+export interface ReservationTable {
+  submission_id: string;
+  number: number;
+  treasury_id: number;
+  contract_id: string;
+  is_open: boolean;
+}
+
+export interface SignedHashTable {
+  hash: Bytes;
+  submission_id: string;
+  number: number;
+  scheme: number;
+  requested_at: bigint;
+}
+
+export interface SubmissionTable {
+  id: string;
+  treasury_id: number;
+  instrument_id: number;
+  purpose: string;
+  withdrawal_id: string | null;
+  created_at: bigint;
+}
+
 export interface SynchronizerTimeTable {
   treasury_id: number;
   synchronizer_id: string;
@@ -206,9 +247,32 @@ export interface TreasuryPartyTable {
   name: string;
 }
 
+export interface WithdrawalTable {
+  id: string;
+  network_id: number;
+  client: string;
+  idempotency_key: string;
+  request_hash: Bytes;
+  account_id: bigint;
+  treasury_id: number;
+  instrument_id: number;
+  receiver: string;
+  amount: string;
+  memo: string | null;
+  state: 'REQUESTED' | 'AWAITING_APPROVAL' | 'QUEUED' | 'IN_FLIGHT' | 'OFFERED' | 'UNRESOLVED' | 'REJECTED' | 'CANCELLED' | 'FAILED' | 'RETURNED' | 'COMPLETED';
+  is_cancel_requested: WithDefault<boolean>;
+  failure_code: string | null;
+  failure_detail: string | null;
+  transfer_id: string | null;
+  update_id: string | null;
+  created_at: bigint;
+  changed_at: bigint;
+}
+
 export interface DB {
   account: AccountTable;
   account_balance: AccountBalanceTable;
+  attempt: AttemptTable;
   attribution: AttributionTable;
   deposit_account: DepositAccountTable;
   event: EventTable;
@@ -223,8 +287,12 @@ export interface DB {
   network: NetworkTable;
   posting: PostingTable;
   quarantine: QuarantineTable;
+  reservation: ReservationTable;
+  signed_hash: SignedHashTable;
+  submission: SubmissionTable;
   synchronizer_time: SynchronizerTimeTable;
   transfer: TransferTable;
   transfer_instruction: TransferInstructionTable;
   treasury_party: TreasuryPartyTable;
+  withdrawal: WithdrawalTable;
 }

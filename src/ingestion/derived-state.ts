@@ -23,7 +23,14 @@ import type { ReceivedUpdate } from './received-update.ts';
 /** What is kept of a transfer so that a later update can continue it. */
 type TransferState = Omit<
   TransferChange,
-  'isNew' | 'updateId' | 'recordTime' | 'instrument' | 'holdingsDelta' | 'earlierHoldingsDelta'
+  | 'isNew'
+  | 'updateId'
+  | 'recordTime'
+  | 'instrument'
+  | 'holdingsDelta'
+  | 'earlierHoldingsDelta'
+  | 'signedHash'
+  | 'inputs'
 > & {
   readonly instrument: Instrument;
   readonly holdingsDelta: Amount;
@@ -105,7 +112,12 @@ function changesOf(
   transfers: Map<string, TransferState>,
   instrumentOf: InstrumentOf,
 ): TransferChange[] {
-  const at = { updateId: update.updateId, recordTime: update.recordTime };
+  const at = {
+    updateId: update.updateId,
+    recordTime: update.recordTime,
+    signedHash: update.transaction?.externalTransactionHash ?? null,
+    inputs: effects.holdingsArchived,
+  };
   const started = effects.movements.map((movement) => {
     const { id: transferId, rank: _rank, transfer: _transfer, ...rest } = movement;
     transfers.set(transferId, { ...rest, transferId });

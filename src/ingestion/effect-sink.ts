@@ -39,6 +39,10 @@ export type TransferChange = {
   readonly earlierHoldingsDelta: Amount;
   readonly updateId: string;
   readonly recordTime: Micros;
+  /** The hash that was signed for the update's transaction, where the participant tells it. */
+  readonly signedHash: Uint8Array | null;
+  /** Contract ids of the treasury's holdings that the update consumed. */
+  readonly inputs: readonly string[];
 };
 
 export type EffectSink = {

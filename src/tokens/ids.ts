@@ -2,7 +2,7 @@
  * Ids of what the ledger did. They are functions of ledger ids alone, so a rebuild, a failover and a second installation on another
  * participant give the same thing the same id. Offsets and node ids are local to one participant and never enter.
  */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 
 const ID_BYTES = 20; // 160 bits: no two of any realistic number of transfers meet.
 
@@ -31,4 +31,16 @@ export function depositAccountId(network: string, memo: string): string {
 /** @param subject the id the event is about. @param occasion what tells this event of the subject from its others (an update id, …). */
 export function eventId(type: string, subject: string, occasion: string): string {
   return `ev_${digest('event', [type, subject, occasion])}`;
+}
+
+/**
+ * The id of a withdrawal: a keyed hash, so that nobody who sees it on the ledger can try out which client and key it stands for, and the same request has the same id after the
+ * database was lost.
+ * @param key of the installation; must survive whatever the ids must survive.
+ */
+export function withdrawalId(key: Uint8Array, client: string, idempotencyKey: string): string {
+  const hash = createHmac('sha256', key)
+    .update(digest('withdrawal', [client, idempotencyKey]))
+    .digest('hex');
+  return `wd_${hash.slice(0, ID_BYTES * 2)}`;
 }

@@ -1,0 +1,224 @@
+/**
+ * Accepting withdrawals. Everything that belongs to a request is one transaction: the row, the debit of the customer's account, the verdict of the policy and the event. The same idempotency key
+ * with the same input is the same withdrawal, for ever and on every replica; with another input it is refused.
+ */
+import { createHash } from 'node:crypto';
+import { houseAccount, openAccounts, postEntries } from '../books/journal.ts';
+import type { Database, Transaction } from '../db/connection.ts';
+import { appendEvents } from '../db/event-log.ts';
+import type { Clock } from '../env/clock.ts';
+import { PermanentError } from '../env/errors.ts';
+import { type Amount, formatAmount } from '../tokens/amount.ts';
+import { eventId, withdrawalId } from '../tokens/ids.ts';
+import type { Instrument } from '../tokens/transfer-record.ts';
+import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
+import { applyWithdrawalEvent } from './withdrawal-store.ts';
+
+export type WithdrawalRequest = {
+  /** The principal that asks; idempotency keys are its own. */
+  readonly client: string;
+  readonly idempotencyKey: string;
+  /** The customer's account at the exchange. */
+  readonly account: string;
+  readonly treasuryParty: string;
+  readonly instrument: Instrument;
+  /** A party id. */
+  readonly receiver: string;
+  readonly amount: Amount;
+  /** What the receiver asked for, or null. */
+  readonly memo: string | null;
+};
+
+export type CreatedWithdrawal = { readonly id: string; readonly isReplayed: boolean };
+
+/** Refusals that a caller must expect. */
+export type WithdrawalRefusalCode =
+  | 'IDEMPOTENCY_KEY_REUSED'
+  | 'IDEMPOTENCY_KEY_INVALID'
+  | 'TREASURY_UNKNOWN'
+  | 'INSTRUMENT_NOT_ACCEPTED'
+  | 'RECEIVER_INVALID'
+  | 'AMOUNT_NOT_POSITIVE'
+  | 'MEMO_INVALID'
+  | 'ACCOUNT_INVALID';
+
+export class WithdrawalRefusal extends PermanentError {
+  constructor(code: WithdrawalRefusalCode, message: string) {
+    super(code, message);
+  }
+}
+
+export type Withdrawals = {
+  /** @throws WithdrawalRefusal: nothing was stored. RetryableError: ask again with the same key. */
+  create(request: WithdrawalRequest): Promise<CreatedWithdrawal>;
+  /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. */
+  cancel(client: string, id: string): Promise<boolean>;
+};
+
+const PARTY_ID = /^[A-Za-z0-9_-]{1,185}::1220[0-9a-f]{64}$/;
+// Control characters have no place in a memo, and U+0000 none in PostgreSQL; the replacement character stands for what could not be stored.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
+const UNPRINTABLE = /[\u0000-\u001f\u007f\ufffd]/;
+const TEXT_BYTES_MAX = 255;
+
+/** @param idKey keys the ids; see `withdrawalId`. */
+export function createWithdrawals({
+  db,
+  clock,
+  network,
+  idKey,
+}: {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly network: string;
+  readonly idKey: Uint8Array;
+}): Withdrawals {
+  return {
+    create: async (request) => {
+      demandWellFormed(request);
+      const id = withdrawalId(idKey, request.client, request.idempotencyKey);
+      return db.transaction().execute(async (tx) => {
+        const target = await findTarget(tx, network, request);
+        const nowMicros = clock.nowMicros();
+        const accounts = await openAccounts(tx, target.networkId, [customerOf(request)]);
+        const inserted = await tx
+          .insertInto('withdrawal')
+          .values({
+            id,
+            network_id: target.networkId,
+            client: request.client,
+            idempotency_key: request.idempotencyKey,
+            request_hash: hashOf(request),
+            account_id: accounts(customerOf(request)),
+            treasury_id: target.treasuryId,
+            instrument_id: target.instrumentKey,
+            receiver: request.receiver,
+            amount: formatAmount(request.amount),
+            memo: request.memo,
+            state: 'REQUESTED',
+            created_at: nowMicros,
+            changed_at: nowMicros,
+          })
+          .onConflict((conflict) => conflict.doNothing())
+          .executeTakeFirst();
+        // A rival with the same key waits for the first to commit at the unique index, and then finds its row.
+        if (inserted.numInsertedOrUpdatedRows !== 1n) return replay(tx, id, request);
+
+        await postEntries(tx, target.networkId, [
+          {
+            cause: `withdrawal:${id}:requested`,
+            description: 'withdrawal requested',
+            recordTime: nowMicros,
+            lines: [
+              {
+                debit: customerOf(request),
+                credit: houseAccount('WITHDRAWALS'),
+                instrumentKey: target.instrumentKey,
+                amount: request.amount,
+              },
+            ],
+          },
+        ]);
+        await announceRequest(tx, id, nowMicros);
+        await applyWithdrawalEvent(tx, id, { kind: 'POLICY_ALLOWED' }, { nowMicros });
+        return { id, isReplayed: false };
+      });
+    },
+    cancel: async (client, id) =>
+      db.transaction().execute(async (tx) => {
+        const own = await tx
+          .selectFrom('withdrawal')
+          .select('id')
+          .where('id', '=', id)
+          .where('client', '=', client)
+          .executeTakeFirst();
+        if (own === undefined) return false;
+        const done = await applyWithdrawalEvent(tx, id, { kind: 'CANCEL_REQUESTED' }, { nowMicros: clock.nowMicros() });
+        return done.kind !== 'ALARM';
+      }),
+  };
+}
+
+function demandWellFormed({ idempotencyKey, account, receiver, amount, memo }: WithdrawalRequest): void {
+  const isText = (text: string) => text !== '' && Buffer.byteLength(text) <= TEXT_BYTES_MAX && !UNPRINTABLE.test(text);
+  if (!isText(idempotencyKey))
+    throw new WithdrawalRefusal('IDEMPOTENCY_KEY_INVALID', 'An idempotency key has 1 to 255 bytes of printable text.');
+  if (!isText(account))
+    throw new WithdrawalRefusal('ACCOUNT_INVALID', 'An account has 1 to 255 bytes of printable text.');
+  if (memo !== null && !isText(memo))
+    throw new WithdrawalRefusal('MEMO_INVALID', 'A memo has 1 to 255 bytes of printable text.');
+  if (!PARTY_ID.test(receiver)) throw new WithdrawalRefusal('RECEIVER_INVALID', 'The receiver is not a party id.');
+  if (amount <= 0n) throw new WithdrawalRefusal('AMOUNT_NOT_POSITIVE', 'The amount is greater than zero.');
+}
+
+async function findTarget(
+  tx: Transaction,
+  network: string,
+  { treasuryParty, instrument, receiver }: WithdrawalRequest,
+) {
+  const treasury = await tx
+    .selectFrom('treasury_party as t')
+    .innerJoin('network as n', 'n.id', 't.network_id')
+    .select(['t.id', 't.network_id'])
+    .where('n.name', '=', network)
+    .where('t.party', '=', treasuryParty)
+    .executeTakeFirst();
+  if (treasury === undefined) throw new WithdrawalRefusal('TREASURY_UNKNOWN', 'No such treasury party is served here.');
+  const isOwn = await tx
+    .selectFrom('treasury_party')
+    .select('id')
+    .where('network_id', '=', treasury.network_id)
+    .where('party', '=', receiver)
+    .executeTakeFirst();
+  if (isOwn !== undefined) throw new WithdrawalRefusal('RECEIVER_INVALID', 'The receiver is a treasury of ours.');
+  const accepted = await tx
+    .selectFrom('instrument')
+    .select('id')
+    .where('network_id', '=', treasury.network_id)
+    .where('admin', '=', instrument.admin)
+    .where('instrument_id', '=', instrument.id)
+    .where('is_accepted', '=', true)
+    .executeTakeFirst();
+  if (accepted === undefined)
+    throw new WithdrawalRefusal('INSTRUMENT_NOT_ACCEPTED', 'The instrument is not one we pay out.');
+  return { networkId: treasury.network_id, treasuryId: treasury.id, instrumentKey: accepted.id };
+}
+
+async function replay(tx: Transaction, id: string, request: WithdrawalRequest): Promise<CreatedWithdrawal> {
+  const stored = await tx.selectFrom('withdrawal').select('request_hash').where('id', '=', id).executeTakeFirst();
+  if (stored === undefined || !hashOf(request).equals(stored.request_hash)) {
+    throw new WithdrawalRefusal('IDEMPOTENCY_KEY_REUSED', 'This idempotency key stands for another request.');
+  }
+  return { id, isReplayed: true };
+}
+
+/** Over everything that says what is to be done; JSON of an array, so that no two requests look alike. */
+function hashOf({ account, treasuryParty, instrument, receiver, amount, memo }: WithdrawalRequest): Buffer {
+  const parts = [account, treasuryParty, instrument.admin, instrument.id, receiver, formatAmount(amount), memo];
+  return createHash('sha256').update(JSON.stringify(parts)).digest();
+}
+
+function customerOf({ account }: WithdrawalRequest) {
+  return { kind: 'CUSTOMER', owner: account } as const;
+}
+
+async function announceRequest(tx: Transaction, id: string, nowMicros: bigint): Promise<void> {
+  const payload: WithdrawalChanged = {
+    withdrawalId: id,
+    state: 'REQUESTED',
+    isFinal: false,
+    changedAt: nowMicros.toString(),
+    failureCode: null,
+    transferId: null,
+    updateId: null,
+  };
+  await appendEvents(tx, [
+    {
+      eventId: eventId(WITHDRAWAL_CHANGED, id, 'REQUESTED'),
+      type: WITHDRAWAL_CHANGED,
+      subject: id,
+      recordedAt: nowMicros,
+      payload,
+    },
+  ]);
+}

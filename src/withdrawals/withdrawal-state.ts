@@ -1,0 +1,181 @@
+/**
+ * The life of a withdrawal.
+ *
+ *   REQUESTED           stored with its booking; policy has not spoken. Allowed → QUEUED, needs people → AWAITING_APPROVAL, denied → REJECTED.
+ *   AWAITING_APPROVAL   enough approvals → QUEUED; refused or too late → REJECTED; cancelled → CANCELLED.
+ *   QUEUED              nothing that could pay is alive: there never was an attempt, or every one of them is proven dead. Inputs reserved for a new
+ *                       attempt → IN_FLIGHT. Cancelled → CANCELLED. Deadline passed, or denied at the second look → FAILED.
+ *   IN_FLIGHT           an attempt is open; a signature may exist. Nothing but the ledger ends it: its transfer seen → COMPLETED, its offer seen → OFFERED, or the
+ *                       attempt lapsed by proof → QUEUED for another one, or CANCELLED if that was asked for, or FAILED. Cancelling is a wish here, remembered
+ *                       beside the state. Errors of any call are not events of this machine.
+ *   OFFERED             the money is in an offer. Accepted → COMPLETED; ended with the funds back → RETURNED; ended in a way we cannot read → UNRESOLVED.
+ *   UNRESOLVED          a person, with evidence, decides COMPLETED or RETURNED.
+ *   REJECTED, CANCELLED, FAILED, RETURNED, COMPLETED   final. Never left.
+ *
+ * After a crash in any state the row says what may be in flight at most, and the same events lead on from there. An event that a state does not list is an alarm and
+ * changes nothing, with one exception: a transfer of ours that is seen while QUEUED contradicts a proof. It was paid, so paying again would be worse: the
+ * withdrawal is COMPLETED, and the alarm is raised all the same.
+ */
+import { unreachable } from '../env/errors.ts';
+
+export const WITHDRAWAL_STATES = [
+  'REQUESTED',
+  'AWAITING_APPROVAL',
+  'QUEUED',
+  'IN_FLIGHT',
+  'OFFERED',
+  'UNRESOLVED',
+  'REJECTED',
+  'CANCELLED',
+  'FAILED',
+  'RETURNED',
+  'COMPLETED',
+] as const;
+export type WithdrawalState = (typeof WITHDRAWAL_STATES)[number];
+
+const FINAL_STATES: ReadonlySet<WithdrawalState> = new Set([
+  'REJECTED',
+  'CANCELLED',
+  'FAILED',
+  'RETURNED',
+  'COMPLETED',
+]);
+
+export function isFinal(state: WithdrawalState): boolean {
+  return FINAL_STATES.has(state);
+}
+
+export type WithdrawalEvent =
+  | { readonly kind: 'POLICY_ALLOWED' }
+  | { readonly kind: 'POLICY_NEEDS_APPROVAL' }
+  | { readonly kind: 'POLICY_DENIED' }
+  | { readonly kind: 'APPROVED' }
+  | { readonly kind: 'APPROVAL_REFUSED' }
+  | { readonly kind: 'APPROVAL_EXPIRED' }
+  | { readonly kind: 'CANCEL_REQUESTED' }
+  | { readonly kind: 'DEADLINE_PASSED' }
+  /** Inputs are reserved and an attempt is open. */
+  | { readonly kind: 'ATTEMPT_OPENED' }
+  /** Ingestion saw a record time strictly past the attempt's target, or the attempt was given up before any signature was asked for. */
+  | { readonly kind: 'ATTEMPT_DEAD'; readonly next: 'RETRY' | 'GIVE_UP'; readonly isCancelRequested: boolean }
+  | { readonly kind: 'TRANSFER_SEEN' }
+  | { readonly kind: 'OFFER_SEEN' }
+  | { readonly kind: 'OFFER_ACCEPTED' }
+  | { readonly kind: 'OFFER_RETURNED' }
+  | { readonly kind: 'OFFER_END_UNREADABLE' }
+  | { readonly kind: 'RESOLVED_BY_OPERATOR'; readonly as: 'COMPLETED' | 'RETURNED' };
+
+export type Transition =
+  | { readonly kind: 'MOVED'; readonly state: WithdrawalState }
+  /** Remembered beside the state, which stays. */
+  | { readonly kind: 'NOTED' }
+  /** The event does not belong to this state: nothing changes, somebody must look. */
+  | { readonly kind: 'ALARM' }
+  /** It moves, and somebody must look. */
+  | { readonly kind: 'MOVED_WITH_ALARM'; readonly state: WithdrawalState };
+
+const moved = (state: WithdrawalState): Transition => ({ kind: 'MOVED', state });
+const ALARM: Transition = { kind: 'ALARM' };
+const NOTED: Transition = { kind: 'NOTED' };
+
+/** Pure. @returns what `event` does to a withdrawal in `state`; see the description above. */
+export function nextState(state: WithdrawalState, event: WithdrawalEvent): Transition {
+  switch (state) {
+    case 'REQUESTED':
+      return fromRequested(event);
+    case 'AWAITING_APPROVAL':
+      return fromAwaitingApproval(event);
+    case 'QUEUED':
+      return fromQueued(event);
+    case 'IN_FLIGHT':
+      return fromInFlight(event);
+    case 'OFFERED':
+      return fromOffered(event);
+    case 'UNRESOLVED':
+      return event.kind === 'RESOLVED_BY_OPERATOR' ? moved(event.as) : ALARM;
+    case 'REJECTED':
+    case 'CANCELLED':
+    case 'FAILED':
+    case 'RETURNED':
+    case 'COMPLETED':
+      return ALARM;
+    default:
+      return unreachable(state);
+  }
+}
+
+function fromRequested(event: WithdrawalEvent): Transition {
+  switch (event.kind) {
+    case 'POLICY_ALLOWED':
+      return moved('QUEUED');
+    case 'POLICY_NEEDS_APPROVAL':
+      return moved('AWAITING_APPROVAL');
+    case 'POLICY_DENIED':
+      return moved('REJECTED');
+    default:
+      return ALARM;
+  }
+}
+
+function fromAwaitingApproval(event: WithdrawalEvent): Transition {
+  switch (event.kind) {
+    case 'APPROVED':
+      return moved('QUEUED');
+    case 'APPROVAL_REFUSED':
+    case 'APPROVAL_EXPIRED':
+      return moved('REJECTED');
+    case 'CANCEL_REQUESTED':
+      return moved('CANCELLED');
+    default:
+      return ALARM;
+  }
+}
+
+function fromQueued(event: WithdrawalEvent): Transition {
+  switch (event.kind) {
+    case 'ATTEMPT_OPENED':
+      return moved('IN_FLIGHT');
+    case 'CANCEL_REQUESTED':
+      return moved('CANCELLED');
+    case 'DEADLINE_PASSED':
+    case 'POLICY_DENIED':
+      return moved('FAILED');
+    case 'TRANSFER_SEEN':
+      return { kind: 'MOVED_WITH_ALARM', state: 'COMPLETED' };
+    case 'OFFER_SEEN':
+      return { kind: 'MOVED_WITH_ALARM', state: 'OFFERED' };
+    default:
+      return ALARM;
+  }
+}
+
+function fromInFlight(event: WithdrawalEvent): Transition {
+  switch (event.kind) {
+    case 'TRANSFER_SEEN':
+      return moved('COMPLETED');
+    case 'OFFER_SEEN':
+      return moved('OFFERED');
+    case 'ATTEMPT_DEAD':
+      if (event.isCancelRequested) return moved('CANCELLED');
+      return moved(event.next === 'RETRY' ? 'QUEUED' : 'FAILED');
+    case 'CANCEL_REQUESTED':
+      return NOTED;
+    default:
+      return ALARM;
+  }
+}
+
+function fromOffered(event: WithdrawalEvent): Transition {
+  switch (event.kind) {
+    case 'OFFER_ACCEPTED':
+      return moved('COMPLETED');
+    case 'OFFER_RETURNED':
+      return moved('RETURNED');
+    case 'OFFER_END_UNREADABLE':
+      return moved('UNRESOLVED');
+    case 'CANCEL_REQUESTED':
+      return NOTED;
+    default:
+      return ALARM;
+  }
+}

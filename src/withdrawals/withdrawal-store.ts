@@ -1,0 +1,118 @@
+/**
+ * The one place where a withdrawal changes state. Every change goes through the state machine under the row's lock, and whatever belongs to the change (the event, the booking back of what
+ * will not be paid) is written with it.
+ */
+import { houseAccount, type JournalEntry, postEntries } from '../books/journal.ts';
+import type { Transaction } from '../db/connection.ts';
+import { appendEvents } from '../db/event-log.ts';
+import type { Micros } from '../env/clock.ts';
+import { parseAmount } from '../tokens/amount.ts';
+import { eventId } from '../tokens/ids.ts';
+import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
+import { isFinal, nextState, type Transition, type WithdrawalEvent, type WithdrawalState } from './withdrawal-state.ts';
+
+export type ChangeFacts = {
+  readonly nowMicros: Micros;
+  readonly failure?: { readonly code: string; readonly detail: string };
+  readonly evidence?: { readonly transferId: string; readonly updateId: string };
+};
+
+/**
+ * Applies `event` to a withdrawal.
+ * @returns what the state machine said. `ALARM`: nothing was changed; the caller must raise it.
+ * @throws when there is no such withdrawal (a foreign key of ours would be broken), or as the database does.
+ */
+export async function applyWithdrawalEvent(
+  tx: Transaction,
+  withdrawalId: string,
+  event: WithdrawalEvent,
+  facts: ChangeFacts,
+): Promise<Transition> {
+  const row = await tx
+    .selectFrom('withdrawal')
+    .selectAll()
+    .where('id', '=', withdrawalId)
+    .forUpdate()
+    .executeTakeFirstOrThrow();
+  const transition = nextState(row.state, event);
+  if (transition.kind === 'ALARM') return transition;
+  if (transition.kind === 'NOTED') {
+    await tx
+      .updateTable('withdrawal')
+      .set({ is_cancel_requested: true, changed_at: facts.nowMicros })
+      .where('id', '=', withdrawalId)
+      .execute();
+    return transition;
+  }
+
+  const { state } = transition;
+  await tx
+    .updateTable('withdrawal')
+    .set({
+      state,
+      changed_at: facts.nowMicros,
+      ...(facts.failure && { failure_code: facts.failure.code, failure_detail: facts.failure.detail }),
+      ...(facts.evidence && { transfer_id: facts.evidence.transferId, update_id: facts.evidence.updateId }),
+    })
+    .where('id', '=', withdrawalId)
+    .execute();
+  if (isFinal(state) && state !== 'COMPLETED') await bookBack(tx, row, state);
+
+  const { count } = await tx
+    .selectFrom('attempt')
+    .innerJoin('submission', 'submission.id', 'attempt.submission_id')
+    .select((row) => row.fn.countAll<bigint>().as('count'))
+    .where('submission.withdrawal_id', '=', withdrawalId)
+    .executeTakeFirstOrThrow();
+  await appendEvents(tx, [
+    {
+      // A withdrawal passes through QUEUED and IN_FLIGHT once per attempt.
+      eventId: eventId(WITHDRAWAL_CHANGED, withdrawalId, `${state}/${count}`),
+      type: WITHDRAWAL_CHANGED,
+      subject: withdrawalId,
+      recordedAt: facts.nowMicros,
+      payload: {
+        withdrawalId,
+        state,
+        isFinal: isFinal(state),
+        changedAt: facts.nowMicros.toString(),
+        failureCode: facts.failure?.code ?? row.failure_code,
+        transferId: facts.evidence?.transferId ?? row.transfer_id,
+        updateId: facts.evidence?.updateId ?? row.update_id,
+      } satisfies WithdrawalChanged,
+    },
+  ]);
+  return transition;
+}
+
+type WithdrawalRow = {
+  readonly id: string;
+  readonly network_id: number;
+  readonly account_id: bigint;
+  readonly instrument_id: number;
+  readonly amount: string;
+  readonly created_at: bigint;
+};
+
+/** What the customer was debited at the request and is not paid. The unique cause makes it happen once. */
+async function bookBack(tx: Transaction, row: WithdrawalRow, state: WithdrawalState): Promise<void> {
+  const { owner } = await tx
+    .selectFrom('account')
+    .select('owner')
+    .where('id', '=', row.account_id)
+    .executeTakeFirstOrThrow();
+  const entry: JournalEntry = {
+    cause: `withdrawal:${row.id}:back`,
+    description: `withdrawal ${state}`,
+    recordTime: row.created_at,
+    lines: [
+      {
+        debit: houseAccount('WITHDRAWALS'),
+        credit: { kind: 'CUSTOMER', owner },
+        instrumentKey: row.instrument_id,
+        amount: parseAmount(row.amount),
+      },
+    ],
+  };
+  await postEntries(tx, row.network_id, [entry]);
+}
