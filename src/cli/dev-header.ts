@@ -28,7 +28,10 @@ export function headerLines(parts: {
     row('PostgreSQL', database.isEmbedded ? database.connectionString : 'that of DATABASE_URL'),
     row('customers', `${simnet.customers.length}, each with an account; some forget their memo, or get it wrong`),
     '',
-    row('try', `curl ${url}${GRAPHQL_PATH} --json '{"query":"{ transfers(first: 3) { nodes { amount memo } } }"}'`),
+    row(
+      'try',
+      `curl -H content-type:application/json -d '{"query":"{ transfers { nodes { amount memo } } }"}' ${url}${GRAPHQL_PATH}`,
+    ),
     ...(database.isEmbedded
       ? [row('check', `DATABASE_URL='${database.connectionString}' npm run -s sluice -- verify`)]
       : []),

@@ -2,6 +2,7 @@
  * What ingestion has done since the start, for the terminal of `dev`: counted from the event log like any subscriber's view, beside what the
  * database says of streams and holdings.
  */
+import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { EventTail } from '../db/event-tail.ts';
 import {
@@ -29,10 +30,12 @@ export type ShownDeposit = {
 
 export type InstrumentKey = { readonly admin: string; readonly id: string };
 
+/** By the books the first two, by the ledger the others; what is held is what is credited and what nobody owns. */
 export type InstrumentTotals = {
   readonly name: string;
   readonly credited: bigint;
-  readonly unattributed: bigint;
+  /** Unattributed or unexplained. */
+  readonly ownerless: bigint;
   readonly held: bigint;
   /** Offered to us and not accepted. */
   readonly offered: bigint;
@@ -68,22 +71,14 @@ export function watchProgress(options: {
   readonly after: bigint;
 }): ProgressWatch {
   const { db, tail, clock, network, after } = options;
-  const sums = new Map<string, { credited: bigint; unattributed: bigint }>();
   let recent: readonly ShownDeposit[] = [];
   let creditedCount = 0;
   let unattributedCount = 0;
   let offersCount = 0;
 
   function count(deposit: ShownDeposit): void {
-    const key = keyOf(deposit.instrument);
-    const { credited, unattributed } = sums.get(key) ?? { credited: 0n, unattributed: 0n };
-    const isCredited = deposit.account !== null;
-    sums.set(key, {
-      credited: isCredited ? credited + deposit.amount : credited,
-      unattributed: isCredited ? unattributed : unattributed + deposit.amount,
-    });
-    if (isCredited) creditedCount++;
-    else unattributedCount++;
+    if (deposit.account === null) unattributedCount++;
+    else creditedCount++;
     recent = [deposit, ...recent].slice(0, RECENT_COUNT);
   }
 
@@ -113,11 +108,12 @@ export function watchProgress(options: {
         { treasuries, instrument: null, isAcceptedOnly: false },
         { limit: 100, after: null, before: null, isFromEnd: false },
       );
+      const booked = await readBooked(db, network);
       const instruments = new Map<string, InstrumentTotals>();
       for (const { instrument, total, incoming } of rows) {
         const key = keyOf({ admin: instrument.admin, id: instrument.instrumentId });
-        const sum = sums.get(key) ?? { credited: 0n, unattributed: 0n };
-        const known = instruments.get(key) ?? { name: instrument.name, ...sum, held: 0n, offered: 0n };
+        const books = booked.get(key) ?? { credited: 0n, ownerless: 0n };
+        const known = instruments.get(key) ?? { name: instrument.name, ...books, held: 0n, offered: 0n };
         instruments.set(key, {
           ...known,
           held: known.held + parseAmount(total),
@@ -137,6 +133,24 @@ export function watchProgress(options: {
       };
     },
   };
+}
+
+type Booked = Pick<InstrumentTotals, 'credited' | 'ownerless'>;
+
+async function readBooked(db: Database, network: string): Promise<ReadonlyMap<string, Booked>> {
+  const { rows } = await sql<InstrumentKey & { credited: string; ownerless: string }>`
+    SELECT instrument.admin, instrument.instrument_id AS id,
+      coalesce(sum(balance) FILTER (WHERE account.kind = 'CUSTOMER'), 0)::text AS credited,
+      coalesce(sum(balance) FILTER (WHERE account.kind IN ('UNATTRIBUTED', 'UNEXPLAINED')), 0)::text AS ownerless
+    FROM account_balance
+    JOIN account ON account.id = account_balance.account_id
+    JOIN network ON network.id = account.network_id
+    JOIN instrument ON instrument.id = account_balance.instrument_id
+    WHERE network.name = ${network}
+    GROUP BY 1, 2`.execute(db);
+  return new Map(
+    rows.map((row) => [keyOf(row), { credited: parseAmount(row.credited), ownerless: parseAmount(row.ownerless) }]),
+  );
 }
 
 type DepositPayload = {

@@ -24,7 +24,7 @@ const PROGRESS: DevProgress = {
   unattributedCount: 2,
   offersCount: 5,
   instruments: [
-    { name: 'CC', credited: 12_345_678_900_000_0n, unattributed: 10n, held: 12_345_678_900_001_0n, offered: 0n },
+    { name: 'CC', credited: 12_345_678_900_000_0n, ownerless: 10n, held: 12_345_678_900_001_0n, offered: 0n },
   ],
   recent: [
     {

@@ -11,9 +11,9 @@ export function renderBlock(progress: DevProgress, styled: Styled): readonly str
   if (progress.instruments.length > 0) {
     const [head = '', ...rows] = alignColumns([
       ['instrument', 'credited', 'no owner', 'in treasury', 'offered'],
-      ...progress.instruments.map(({ name, credited, unattributed, held, offered }) => [
+      ...progress.instruments.map(({ name, credited, ownerless, held, offered }) => [
         name,
-        ...[credited, unattributed, held, offered].map(readable),
+        ...[credited, ownerless, held, offered].map(readable),
       ]),
     ]);
     lines.push(`  ${styled('dim', head)}`, ...rows.map((row) => `  ${row}`), '');
@@ -21,7 +21,7 @@ export function renderBlock(progress: DevProgress, styled: Styled): readonly str
   for (const { recordTime, amount, instrument, account, memo } of progress.recent) {
     const owner = account === null ? styled('yellow', 'nobody yet') : styled('green', account);
     const time = styled('dim', timeOf(recordTime));
-    lines.push(`  ${time}  ${readable(amount).padStart(12)} ${instrument.padEnd(10)} → ${owner}  ${memoText(memo)}`);
+    lines.push(`  ${time}  ${readable(amount).padStart(16)} ${instrument.padEnd(10)} → ${owner}  ${memoText(memo)}`);
   }
   return lines;
 }

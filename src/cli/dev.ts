@@ -24,7 +24,7 @@ import { environmentFor, SIMNET_NAME } from './simnet-environment.ts';
 import { createTerminalLogger } from './terminal.ts';
 
 const CUSTOMERS = { count: 5, intervalMs: 800 }; // Somebody deposits about every second: there is always something to see.
-const REDRAW_MS = 500;
+const REDRAW_MS = 1_000;
 const LINE_MS = 5_000; // Without a terminal: a log that is read later.
 
 export function devCommand(context: CommandContext): Command {

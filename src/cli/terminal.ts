@@ -55,6 +55,8 @@ export function createTerminal(output: Output, options: { readonly isPlain: bool
       block = fitting;
     },
     release: () => {
+      // The terminal echoes ^C where the cursor stands.
+      if (isInteractive) output.write(`\r${CLEAR_LINE}`);
       block = [];
     },
   };

@@ -45,8 +45,8 @@ export async function openLocalBrowser(executablePath: string): Promise<LocalBro
   const browser = await chromium.launch({
     executablePath,
     args: ['--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1'],
-    // Root has no sandbox to offer.
-    chromiumSandbox: process.getuid?.() !== 0,
+    // Root has no sandbox to offer, and many containers neither; only our own page is opened.
+    chromiumSandbox: false,
     env: { PATH, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
   });
   try {
