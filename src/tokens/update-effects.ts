@@ -10,7 +10,7 @@
  * Exercises are read in pre-order. One that is believed explains its whole subtree, which is then not entered: the old Canton Coin tree repeats
  * the transfer in a nested exercise, and counting both would credit twice. Any other exercise is a wrapper, and its children are read.
  */
-import type { CreatedEvent, Event, ExercisedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
+import type { Event, ExercisedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
 import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
 import { type Amount, amountOf, ZERO } from './amount.ts';
 import { type Claim, claimOf, isPinned } from './exercises.ts';
@@ -21,12 +21,11 @@ import {
   holdingChanges,
   isSameInstrument,
   type KnownHolding,
-  readableView,
 } from './holding-changes.ts';
 import { transferId } from './ids.ts';
+import { type Offer, offersIn, originOf } from './offers.ts';
 import { META_REASON } from './standard.ts';
 import type { Instrument, TransferRecord } from './transfer-record.ts';
-import { type InstructionView, instructionView, isSignedByAdmin } from './views.ts';
 
 export type Direction = 'IN' | 'OUT' | 'SELF';
 export type TransferKind = 'DIRECT' | 'OFFER' | 'MERGE' | 'MINT' | 'BURN' | 'UNEXPLAINED';
@@ -89,7 +88,6 @@ export type UpdateEffects = {
 };
 
 type DraftMovement = Omit<Movement, 'id' | 'rank'> & { readonly nodeId: number; readonly instruction?: string };
-type Offer = { readonly nodeId: number; readonly contractId: string; readonly view: InstructionView };
 type Ending = InstructionEnded & { readonly transferStatus: 'PENDING' | FinalStatus; readonly holdingsDelta: Amount };
 
 /**
@@ -102,7 +100,7 @@ export function effectsOf(transaction: Transaction, party: string, known: Known)
   const anomalies: Anomaly[] = [];
   const report = (anomaly: Anomaly) => void anomalies.push(anomaly);
   const changes = holdingChanges(events, party, (contractId) => known.holding(contractId), report);
-  const offers = createdIn(events).flatMap((event) => ownOffer(event, party, report) ?? []);
+  const offers = offersIn(events, party, report);
 
   const read = readExercises(events, party, changes, offers, known);
   const movements = [
@@ -114,10 +112,11 @@ export function effectsOf(transaction: Transaction, party: string, known: Known)
     .map((draft, rank) => ({ ...draft, rank, id: transferId(party, transaction.updateId, rank) }));
 
   const transferOf = (contractId: string): string | undefined => {
-    const original = offers.find((offer) => offer.contractId === contractId)?.view.originalInstruction;
+    const offer = offers.find((candidate) => candidate.contractId === contractId);
+    const origin = offer === undefined ? null : originOf(offer, offers, known.instruction);
+    if (origin !== null) return transferOf(origin);
     return (
-      known.instruction(original ?? contractId)?.transferId ??
-      movements.find((movement) => movement.instruction === contractId)?.id
+      known.instruction(contractId)?.transferId ?? movements.find((movement) => movement.instruction === contractId)?.id
     );
   };
   return {
@@ -128,14 +127,14 @@ export function effectsOf(transaction: Transaction, party: string, known: Known)
       const id = transferOf(contractId);
       return id === undefined ? [] : [{ transferId: id, status: transferStatus, holdingsDelta }];
     }),
-    instructionsOpened: offers.flatMap(({ contractId, view }) => {
+    instructionsOpened: offers.flatMap((offer) => {
+      const { contractId, view } = offer;
       const id = transferOf(contractId);
       if (id === undefined) return [];
-      const originalContractId = view.originalInstruction ?? contractId;
       return [
         {
           contractId,
-          originalContractId,
+          originalContractId: originOf(offer, offers, known.instruction) ?? contractId,
           transferId: id,
           direction: directionOf(view.transfer, party),
           transfer: view.transfer,
@@ -310,9 +309,7 @@ function newOffers(
   pendingDeltas: ReadonlyMap<string, Amount>,
 ): DraftMovement[] {
   return offers
-    .filter(
-      ({ view }) => view.originalInstruction === null || known.instruction(view.originalInstruction) === undefined,
-    )
+    .filter((offer) => originOf(offer, offers, known.instruction) === null)
     .map(({ nodeId, contractId, view: { transfer } }) => {
       const direction = directionOf(transfer, party);
       return {
@@ -362,16 +359,6 @@ function endingOf(exercise: ExercisedEvent, holdingsDelta: Amount): Ending {
   }
 }
 
-function ownOffer(event: CreatedEvent, party: string, report: (anomaly: Anomaly) => void): Offer | undefined {
-  const view = readableView(event, party, instructionView, report);
-  if (view === undefined || (view.transfer.sender !== party && view.transfer.receiver !== party)) return undefined;
-  if (!isSignedByAdmin(event, view.transfer.instrument)) {
-    report({ code: 'UNSIGNED_OFFER', contractId: event.contractId });
-    return undefined;
-  }
-  return { nodeId: event.nodeId, contractId: event.contractId, view };
-}
-
 function directionOf(transfer: TransferRecord, party: string): Direction {
   if (transfer.sender === transfer.receiver) return 'SELF';
   return transfer.receiver === party ? 'IN' : 'OUT';
@@ -387,10 +374,6 @@ function absolute(amount: Amount): Amount {
 
 function nodeIdOf({ event }: Event): number {
   return event?.value.nodeId ?? -1;
-}
-
-function createdIn(events: readonly Event[]): CreatedEvent[] {
-  return events.flatMap(({ event }) => (event?.$case === 'created' ? [event.value] : []));
 }
 
 function exercisedIn(events: readonly Event[]): ExercisedEvent[] {

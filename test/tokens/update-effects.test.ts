@@ -303,6 +303,74 @@ describe('offers', () => {
     expect(found.movements).toEqual([]);
   });
 
+  test('of another instrument cannot continue an offer: its tokens would count as the other’s', () => {
+    const fake = { admin: MALLORY, id: 'Fake' };
+    const found = effects(
+      [
+        createOffer({
+          node: 0,
+          cid: '00fake',
+          original: '00coin',
+          instrument: fake,
+          sender: TREASURY,
+          receiver: MALLORY,
+          amount: '1',
+          signatories: [MALLORY],
+        }),
+        exercise({
+          node: 1,
+          last: 2,
+          cid: '00fake',
+          consuming: true,
+          on: 'instruction',
+          choice: 'TransferInstruction_Accept',
+          acting: [MALLORY],
+          result: output('TransferInstructionResult_Completed'),
+        }),
+        createHolding({ node: 2, cid: '00worthless', amount: '1000000', instrument: fake, signatories: [MALLORY] }),
+      ],
+      knowing({}, { '00coin': 'tr_coin' }),
+    );
+
+    expect(found.progress.map(({ transferId }) => transferId)).toEqual([found.movements[0]?.id]);
+    expect(found.instructionsOpened).toMatchObject([{ contractId: '00fake', originalContractId: '00fake' }]);
+    expect(found.movements).toMatchObject([{ instrument: fake }]);
+  });
+
+  test('made, replaced and accepted in one update are one transfer', () => {
+    const found = effects([
+      createOffer({ node: 0, cid: '00first', amount: '5', memo: 'acct-1' }),
+      exercise({
+        node: 1,
+        last: 2,
+        cid: '00first',
+        consuming: true,
+        on: 'instruction',
+        choice: 'TransferInstruction_Update',
+        result: output('TransferInstructionResult_Pending'),
+      }),
+      createOffer({ node: 2, cid: '00second', original: '00first', amount: '5', memo: 'acct-1' }),
+      exercise({
+        node: 3,
+        last: 4,
+        cid: '00second',
+        consuming: true,
+        on: 'instruction',
+        choice: 'TransferInstruction_Accept',
+        result: output('TransferInstructionResult_Completed'),
+      }),
+      createHolding({ node: 4, cid: '00ours', amount: '5' }),
+    ]);
+
+    expect(found.movements).toHaveLength(1);
+    const id = found.movements[0]?.id;
+    expect(found.progress).toMatchObject([
+      { transferId: id, status: 'PENDING' },
+      { transferId: id, status: 'COMPLETED', holdingsDelta: 50_000_000_000n },
+    ]);
+    expect(found.instructionsOpened.map(({ transferId }) => transferId)).toEqual([id, id]);
+  });
+
   test('made and accepted in one update are one completed transfer', () => {
     const found = effects([
       createOffer({ node: 0, cid: '00offer', amount: '5', memo: 'acct-1' }),
