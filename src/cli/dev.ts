@@ -49,7 +49,8 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   const { terminal, clock, random } = context;
   const { requested, teardown } = shutdown;
   const env = { clock, random, logger, failpoint: noFailpoints };
-  terminal.print('Starting PostgreSQL and a simulated Canton network …');
+  const isEmbedded = given.databaseUrl === null;
+  terminal.print(`Starting ${isEmbedded ? 'PostgreSQL and ' : ''}a simulated Canton network …`);
 
   const database = await openDatabase(given, { ...env, teardown, isThrowAway: true });
   if (requested.aborted) return;

@@ -25,9 +25,9 @@ export function serveCommand(context: CommandContext): Command {
         const env = { clock: context.clock, random: context.random, logger, failpoint: noFailpoints };
         const service = await startService({ config, connectionString, env });
         teardown.add('service', service.stop, service.stopping);
-        context.terminal.print(
-          service.url === null ? `Sluice follows ${config.ledgerUrl}` : `Sluice serves ${service.url}/graphql`,
-        );
+        const { url } = service;
+        context.terminal.print(url === null ? `Sluice follows ${config.ledgerUrl}` : `Sluice serves ${url}/graphql`);
+        if (url !== null && config.apiKeys.length === 0) context.terminal.print(`GraphiQL: ${url}/graphiql`);
 
         const databaseEnded = database.exited.then(
           () => new RetryableError('EMBEDDED_ENDED', 'The embedded PostgreSQL has ended.'),
