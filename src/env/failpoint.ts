@@ -9,6 +9,13 @@ export const FAILPOINTS = [
   'ingestion.afterCommit',
   'eventLog.beforeSequence',
   'eventLog.afterSequence',
+  'withdrawals.afterFunding',
+  'withdrawals.afterPrepare',
+  'withdrawals.afterSignatureRequested',
+  'withdrawals.afterSigning',
+  'withdrawals.beforeExecute',
+  'withdrawals.afterExecute',
+  'withdrawals.afterLapse',
 ] as const;
 
 export type FailpointName = (typeof FAILPOINTS)[number];

@@ -1,0 +1,458 @@
+/**
+ * Attempts and reservations: what may be in flight. Each function is one transaction or one statement; none believes anything a participant, registry or signer said.
+ *
+ *   open      inputs reserved, target record time fixed; nothing is signed.
+ *   signing   `sign_requested_at` is set before the signer is called, and the hash is stored with it: from here on only the ledger ends the attempt.
+ *   settled   ingestion saw its transaction (withdrawal-sink.ts, in the transaction that moves the position).
+ *   lapsed    ingestion saw a record time of its synchronizer strictly past its target; Canton lets it commit at exactly the target.
+ *   given up  only while no signature was ever asked for: compare-and-set on `sign_requested_at`.
+ */
+import { sql } from 'kysely';
+import type { Database, Transaction } from '../db/connection.ts';
+import { type Micros, millisToMicros } from '../env/clock.ts';
+import { type Amount, formatAmount, parseAmount } from '../tokens/amount.ts';
+import { META_REASON } from '../tokens/standard.ts';
+import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
+import { type SpendableHolding, selectInputs } from './input-selection.ts';
+import { applyWithdrawalEvent } from './withdrawal-store.ts';
+
+export type AttemptLimits = {
+  /** How long after the last ingested record time an attempt may commit. */
+  readonly ttlMs: number;
+  /** Beyond this difference of wall clock and record time no attempt is opened: its end could not be decided. */
+  readonly recordTimeAgeMsMax: number;
+  /** Attempts per withdrawal; after the last one lapses it fails. */
+  readonly attemptsMax: number;
+  /** Tries (prepare to execute) per attempt; then it waits for its end. */
+  readonly triesMax: number;
+};
+
+export type OpenAttempt = {
+  readonly submissionId: string;
+  readonly number: number;
+  readonly withdrawalId: string;
+  readonly treasuryParty: string;
+  readonly instrument: Instrument;
+  readonly synchronizerId: string;
+  readonly target: Micros;
+  readonly transfer: TransferJson;
+  readonly inputs: readonly SpendableHolding[];
+  readonly isSignatureRequested: boolean;
+  readonly tries: number;
+};
+
+/** Our own metadata key: the withdrawal's id travels with the transfer. */
+export const META_WITHDRAWAL = 'sluice.dev/withdrawal-id';
+
+const FUND_BATCH_MAX = 20;
+const CANDIDATES_MAX = 1_000; // Holdings looked at per withdrawal; ten times what one transaction takes.
+const REQUESTED_BEFORE_MS = 60_000; // A transfer must have been requested in the past, by the ledger's clock, not ours.
+
+/**
+ * Opens attempts for queued withdrawals, oldest first, as far as funds go.
+ * @returns how many were opened. One runner per treasury at a time (row lock), any number of processes.
+ */
+export async function openAttempts(
+  db: Database,
+  treasuryId: number,
+  limits: AttemptLimits,
+  nowMicros: Micros,
+): Promise<number> {
+  return db.transaction().execute(async (tx) => {
+    const treasury = await tx
+      .selectFrom('treasury_party')
+      .selectAll()
+      .where('id', '=', treasuryId)
+      .forNoKeyUpdate()
+      .executeTakeFirstOrThrow();
+    const clock = await ledgerClock(tx, treasuryId, limits, nowMicros);
+    if (clock === null) return 0;
+    const queued = await tx
+      .selectFrom('withdrawal as w')
+      .innerJoin('instrument as i', 'i.id', 'w.instrument_id')
+      .select([
+        'w.id',
+        'w.receiver',
+        'w.amount',
+        'w.memo',
+        'w.instrument_id',
+        'i.admin',
+        'i.instrument_id as instrumentName',
+      ])
+      .where('w.treasury_id', '=', treasuryId)
+      .where('w.state', '=', 'QUEUED')
+      .orderBy('w.created_at')
+      .orderBy('w.id')
+      .limit(FUND_BATCH_MAX)
+      .forUpdate('w')
+      .skipLocked()
+      .execute();
+
+    let opened = 0;
+    for (const withdrawal of queued) {
+      const submissionId = `sb_${withdrawal.id.slice(3)}`;
+      const selection = selectInputs(
+        parseAmount(withdrawal.amount),
+        await spendable(tx, treasuryId, withdrawal.instrument_id),
+        await earlierInputs(tx, submissionId),
+      );
+      if (selection.kind === 'INSUFFICIENT') continue;
+      const target = clock.recordTime + millisToMicros(limits.ttlMs);
+      const meta = { [META_REASON]: withdrawal.memo ?? withdrawal.id, [META_WITHDRAWAL]: withdrawal.id };
+      const transfer: TransferJson = {
+        sender: treasury.party,
+        receiver: withdrawal.receiver,
+        amount: formatAmount(parseAmount(withdrawal.amount)),
+        instrumentId: { admin: withdrawal.admin, id: withdrawal.instrumentName },
+        requestedAt: (clock.recordTime - millisToMicros(REQUESTED_BEFORE_MS)).toString(),
+        executeBefore: (target + millisToMicros(limits.ttlMs)).toString(),
+        inputHoldingCids: selection.inputs.map(({ contractId }) => contractId),
+        meta: { values: meta },
+      };
+      await insertAttempt(tx, {
+        withdrawalId: withdrawal.id,
+        submissionId,
+        treasuryId,
+        instrumentKey: withdrawal.instrument_id,
+        clock,
+        target,
+        transfer,
+        nowMicros,
+      });
+      await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
+      opened += 1;
+    }
+    return opened;
+  });
+}
+
+type LedgerClock = { readonly synchronizerId: string; readonly recordTime: Micros };
+
+/** What time the ledger had when we last heard of it; null where that is too long ago, or too far from our clock, to promise an end. */
+async function ledgerClock(
+  tx: Transaction,
+  treasuryId: number,
+  limits: AttemptLimits,
+  nowMicros: Micros,
+): Promise<LedgerClock | null> {
+  const times = await tx
+    .selectFrom('synchronizer_time')
+    .selectAll()
+    .where('treasury_id', '=', treasuryId)
+    .orderBy('record_time', 'desc')
+    .execute();
+  const stream = await tx
+    .selectFrom('ingestion_stream')
+    .select('status')
+    .where('treasury_id', '=', treasuryId)
+    .executeTakeFirst();
+  const [newest] = times;
+  if (newest === undefined || stream?.status !== 'RUNNING') return null;
+  const distance = nowMicros - newest.record_time;
+  const limit = millisToMicros(limits.recordTimeAgeMsMax);
+  if (distance > limit || distance < -limit) return null;
+  return { synchronizerId: newest.synchronizer_id, recordTime: newest.record_time };
+}
+
+async function spendable(tx: Transaction, treasuryId: number, instrumentKey: number): Promise<SpendableHolding[]> {
+  const { rows } = await sql<{ contractId: string; amount: string }>`
+    SELECT h.contract_id AS "contractId", h.amount::text AS amount FROM holding h
+    WHERE h.treasury_id = ${treasuryId} AND h.instrument_id = ${instrumentKey}
+      AND h.archived_update_id IS NULL AND h.lock_holders IS NULL
+      AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = h.treasury_id AND r.contract_id = h.contract_id AND r.is_open)
+    ORDER BY h.amount, h.contract_id LIMIT ${CANDIDATES_MAX}`.execute(tx);
+  return rows.map(({ contractId, amount }) => ({ contractId, amount: parseAmount(amount) }));
+}
+
+/** Per earlier attempt for which a signature may exist, its inputs that the ledger has not spent; attempts without such are left out. */
+async function earlierInputs(tx: Transaction, submissionId: string): Promise<string[][]> {
+  const { rows } = await sql<{ inputs: string[] }>`
+    SELECT array_agg(r.contract_id) AS inputs
+    FROM attempt a
+    JOIN reservation r ON r.submission_id = a.submission_id AND r.number = a.number
+    JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id AND h.archived_update_id IS NULL
+    WHERE a.submission_id = ${submissionId} AND a.sign_requested_at IS NOT NULL
+    GROUP BY a.number`.execute(tx);
+  return rows.map(({ inputs }) => inputs);
+}
+
+type NewAttempt = {
+  readonly withdrawalId: string;
+  readonly submissionId: string;
+  readonly treasuryId: number;
+  readonly instrumentKey: number;
+  readonly clock: LedgerClock;
+  readonly target: Micros;
+  readonly transfer: TransferJson;
+  readonly nowMicros: Micros;
+};
+
+async function insertAttempt(tx: Transaction, fresh: NewAttempt): Promise<void> {
+  await tx
+    .insertInto('submission')
+    .values({
+      id: fresh.submissionId,
+      treasury_id: fresh.treasuryId,
+      instrument_id: fresh.instrumentKey,
+      purpose: 'WITHDRAWAL',
+      withdrawal_id: fresh.withdrawalId,
+      created_at: fresh.nowMicros,
+    })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute();
+  const { number } = await tx
+    .insertInto('attempt')
+    .values(({ selectFrom }) => ({
+      submission_id: fresh.submissionId,
+      number: selectFrom('attempt')
+        .where('submission_id', '=', fresh.submissionId)
+        .select(sql<number>`coalesce(max(number), 0) + 1`.as('number')),
+      state: 'OPEN' as const,
+      synchronizer_id: fresh.clock.synchronizerId,
+      target_record_time: fresh.target,
+      transfer_object: JSON.stringify(fresh.transfer),
+      next_try_at: fresh.nowMicros,
+      opened_at: fresh.nowMicros,
+    }))
+    .returning('number')
+    .executeTakeFirstOrThrow();
+  await tx
+    .insertInto('reservation')
+    .values(
+      fresh.transfer.inputHoldingCids.map((contractId) => ({
+        submission_id: fresh.submissionId,
+        number,
+        treasury_id: fresh.treasuryId,
+        contract_id: contractId,
+        is_open: true,
+      })),
+    )
+    .execute();
+}
+
+/** Takes attempts that are due for a try and puts their next turn off by `holdMs`, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. */
+export async function takeDueAttempts(
+  db: Database,
+  treasuryId: number,
+  limits: AttemptLimits,
+  { nowMicros, holdMs, countMax }: { readonly nowMicros: Micros; readonly holdMs: number; readonly countMax: number },
+): Promise<readonly OpenAttempt[]> {
+  const { rows } = await sql<
+    Omit<OpenAttempt, 'inputs' | 'instrument'> & {
+      inputs: { contractId: string; amount: string }[];
+      admin: string;
+      instrumentName: string;
+    }
+  >`
+    WITH due AS (
+      SELECT a.submission_id, a.number FROM attempt a JOIN submission s ON s.id = a.submission_id
+      WHERE a.state = 'OPEN' AND a.next_try_at <= ${nowMicros} AND a.tries < ${limits.triesMax} AND s.treasury_id = ${treasuryId}
+      ORDER BY a.next_try_at LIMIT ${countMax} FOR UPDATE OF a SKIP LOCKED
+    ), taken AS (
+      UPDATE attempt a SET next_try_at = ${nowMicros + millisToMicros(holdMs)} FROM due
+      WHERE a.submission_id = due.submission_id AND a.number = due.number
+      RETURNING a.*
+    )
+    SELECT t.submission_id AS "submissionId", t.number, s.withdrawal_id AS "withdrawalId", p.party AS "treasuryParty",
+           i.admin, i.instrument_id AS "instrumentName", t.synchronizer_id AS "synchronizerId", t.target_record_time AS target,
+           t.transfer_object AS transfer, t.sign_requested_at IS NOT NULL AS "isSignatureRequested", t.tries::int AS tries,
+           (SELECT json_agg(json_build_object('contractId', r.contract_id, 'amount', h.amount::text) ORDER BY r.contract_id)
+            FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+            WHERE r.submission_id = t.submission_id AND r.number = t.number) AS inputs
+    FROM taken t
+    JOIN submission s ON s.id = t.submission_id
+    JOIN treasury_party p ON p.id = s.treasury_id
+    JOIN instrument i ON i.id = s.instrument_id
+    ORDER BY t.opened_at`.execute(db);
+  return rows.map(({ inputs, admin, instrumentName, ...row }) => ({
+    ...row,
+    instrument: { admin, id: instrumentName },
+    inputs: inputs.map(
+      ({ contractId, amount }): SpendableHolding => ({ contractId, amount: parseAmount(amount) as Amount }),
+    ),
+  }));
+}
+
+/**
+ * Writes down, before the signer is asked, that a signature of `hash` may exist from now on.
+ * @returns false where the attempt is no longer open: nothing may be signed.
+ */
+export async function recordSignatureRequest(
+  db: Database,
+  { submissionId, number }: OpenAttempt,
+  { hash, scheme, nowMicros }: { readonly hash: Uint8Array; readonly scheme: 'V2' | 'V3'; readonly nowMicros: Micros },
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const marked = await tx
+      .updateTable('attempt')
+      .set((row) => ({ sign_requested_at: row.fn.coalesce('sign_requested_at', sql<bigint>`${nowMicros}::bigint`) }))
+      .where('submission_id', '=', submissionId)
+      .where('number', '=', number)
+      .where('state', '=', 'OPEN')
+      .executeTakeFirst();
+    if (marked.numUpdatedRows !== 1n) return false;
+    await tx
+      .insertInto('signed_hash')
+      .values({
+        hash: Buffer.from(hash),
+        submission_id: submissionId,
+        number,
+        scheme: scheme === 'V3' ? 3 : 2,
+        requested_at: nowMicros,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    return true;
+  });
+}
+
+/** Writes down, before `execute` is called, that it may have been. @returns false where the attempt is no longer open. */
+export async function recordTry(
+  db: Database,
+  { submissionId, number }: OpenAttempt,
+  nextTryAt: Micros,
+): Promise<boolean> {
+  const counted = await db
+    .updateTable('attempt')
+    .set((row) => ({ tries: row('tries', '+', 1), next_try_at: nextTryAt }))
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .where('state', '=', 'OPEN')
+    .executeTakeFirst();
+  return counted.numUpdatedRows === 1n;
+}
+
+/** Notes why a try came to nothing, for people. It never ends the attempt. */
+export async function recordTrouble(
+  db: Database,
+  { submissionId, number }: OpenAttempt,
+  { message, nextTryAt }: { readonly message: string; readonly nextTryAt: Micros },
+): Promise<void> {
+  await db
+    .updateTable('attempt')
+    .set({ last_error: message, next_try_at: nextTryAt })
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .where('state', '=', 'OPEN')
+    .execute();
+}
+
+/**
+ * Gives an attempt up for which no signature was ever asked: the withdrawal fails, its holdings are free.
+ * @returns false where a signature may exist: then only the ledger can end it.
+ */
+export async function giveUpUnsigned(
+  db: Database,
+  { submissionId, number, withdrawalId }: OpenAttempt,
+  failure: { readonly code: string; readonly detail: string },
+  nowMicros: Micros,
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    await lockWithdrawals(tx, [withdrawalId]);
+    const ended = await tx
+      .updateTable('attempt')
+      .set({ state: 'GIVEN_UP', closed_at: nowMicros })
+      .where('submission_id', '=', submissionId)
+      .where('number', '=', number)
+      .where('state', '=', 'OPEN')
+      .where('sign_requested_at', 'is', null)
+      .executeTakeFirst();
+    if (ended.numUpdatedRows !== 1n) return false;
+    await releaseReservations(tx, submissionId, number);
+    const { isCancelRequested } = await cancelWish(tx, withdrawalId);
+    await applyWithdrawalEvent(
+      tx,
+      withdrawalId,
+      { kind: 'ATTEMPT_DEAD', next: 'GIVE_UP', isCancelRequested },
+      { nowMicros, failure },
+    );
+    return true;
+  });
+}
+
+/**
+ * Ends every attempt of the treasury that is proven dead. The proof and the end are one statement: it joins the record time that ingestion committed and changes only attempts that are still open, so an
+ * attempt whose transaction ingestion has just seen is either settled already (and no longer open) or not yet passed.
+ * @returns how many lapsed.
+ */
+export async function lapseAttempts(
+  db: Database,
+  treasuryId: number,
+  limits: AttemptLimits,
+  nowMicros: Micros,
+): Promise<number> {
+  return db.transaction().execute(async (tx) => {
+    const candidates = await sql<{ withdrawalId: string }>`
+      SELECT s.withdrawal_id AS "withdrawalId" FROM attempt a JOIN submission s ON s.id = a.submission_id
+      JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
+      WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND t.record_time > a.target_record_time`.execute(tx);
+    if (candidates.rows.length === 0) return 0;
+    // Withdrawals before attempts, as the sink that settles locks them.
+    const ids = await lockWithdrawals(
+      tx,
+      candidates.rows.map(({ withdrawalId }) => withdrawalId),
+    );
+
+    const { rows } = await sql<{
+      submissionId: string;
+      number: number;
+      withdrawalId: string;
+      isCancelRequested: boolean;
+      lapsedBy: bigint;
+      target: bigint;
+    }>`
+      UPDATE attempt a SET state = 'LAPSED', closed_at = ${nowMicros}, lapsed_by = t.record_time
+      FROM submission s, synchronizer_time t, withdrawal w
+      WHERE a.state = 'OPEN' AND s.id = a.submission_id AND s.treasury_id = ${treasuryId} AND w.id = s.withdrawal_id
+        AND w.id = ANY (${ids}::text[])
+        AND t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
+        AND t.record_time > a.target_record_time
+      RETURNING a.submission_id AS "submissionId", a.number, s.withdrawal_id AS "withdrawalId",
+                w.is_cancel_requested AS "isCancelRequested", t.record_time AS "lapsedBy", a.target_record_time AS target`.execute(
+      tx,
+    );
+    for (const { submissionId, number, withdrawalId, isCancelRequested, lapsedBy, target } of rows) {
+      await releaseReservations(tx, submissionId, number);
+      const isLast = number >= limits.attemptsMax;
+      const detail = `The ledger passed ${lapsedBy} without this transfer; its last record time was ${target}.`;
+      await applyWithdrawalEvent(
+        tx,
+        withdrawalId,
+        { kind: 'ATTEMPT_DEAD', next: isLast ? 'GIVE_UP' : 'RETRY', isCancelRequested },
+        { nowMicros, ...(isLast && { failure: { code: 'NOT_COMMITTED', detail } }) },
+      );
+    }
+    return rows.length;
+  });
+}
+
+export async function releaseReservations(tx: Transaction, submissionId: string, number: number): Promise<void> {
+  await tx
+    .updateTable('reservation')
+    .set({ is_open: false })
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .execute();
+}
+
+/** In the order of their ids, so that two who lock several do not wait for each other in a circle. Those that somebody else works on are left for later. */
+async function lockWithdrawals(tx: Transaction, ids: readonly string[]): Promise<string[]> {
+  const rows = await tx
+    .selectFrom('withdrawal')
+    .select('id')
+    .where('id', 'in', ids)
+    .orderBy('id')
+    .forUpdate()
+    .skipLocked()
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+async function cancelWish(tx: Transaction, id: string): Promise<{ isCancelRequested: boolean }> {
+  const row = await tx
+    .selectFrom('withdrawal')
+    .select('is_cancel_requested')
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow();
+  return { isCancelRequested: row.is_cancel_requested };
+}

@@ -1,0 +1,127 @@
+/**
+ * How a withdrawal learns what became of it: from the transaction that ingestion stores, inside that transaction. A transfer is ours if its transaction carries a hash we asked a signature for. The
+ * attempt settles in the same commit that moves the position past the transfer, so nobody can find the position past it and the attempt still open.
+ */
+import { houseAccount, postEntries } from '../books/journal.ts';
+import type { Transaction } from '../db/connection.ts';
+import type { Clock } from '../env/clock.ts';
+import { unreachable } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-sink.ts';
+import { releaseReservations } from './attempts.ts';
+import type { WithdrawalEvent } from './withdrawal-state.ts';
+import { applyWithdrawalEvent } from './withdrawal-store.ts';
+
+export function createWithdrawalSink({
+  clock,
+  logger,
+}: {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): EffectSink {
+  return {
+    name: 'withdrawals',
+    apply: async (tx, treasury, changes) => {
+      for (const change of changes) {
+        if (change.direction !== 'OUT' || (change.kind !== 'DIRECT' && change.kind !== 'OFFER')) continue;
+        const ours = change.isNew ? await signedFor(tx, change) : await offeredAs(tx, change);
+        if (ours === null) continue;
+        const { withdrawalId } = ours;
+        const transition = await applyWithdrawalEvent(tx, withdrawalId, eventOf(change), {
+          nowMicros: clock.nowMicros(),
+          evidence: { transferId: change.transferId, updateId: change.updateId },
+        });
+        if (transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
+          logger.error('A transfer was seen against a withdrawal that did not expect it.', {
+            withdrawalId,
+            transferId: change.transferId,
+            status: change.status,
+          });
+        }
+        if (ours.attempt !== null) await settle(tx, ours.attempt, clock.nowMicros());
+        if (change.status === 'COMPLETED' && transition.kind !== 'ALARM')
+          await bookPaid(tx, treasury, withdrawalId, change);
+      }
+    },
+  };
+}
+
+type Ours = {
+  readonly withdrawalId: string;
+  readonly attempt: { readonly submissionId: string; readonly number: number } | null;
+};
+
+async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promise<Ours | null> {
+  if (signedHash === null || signedHash.length === 0) return null;
+  const row = await tx
+    .selectFrom('signed_hash as h')
+    .innerJoin('submission as s', 's.id', 'h.submission_id')
+    .select(['h.submission_id', 'h.number', 's.withdrawal_id'])
+    .where('h.hash', '=', Buffer.from(signedHash))
+    .executeTakeFirst();
+  if (row === undefined || row.withdrawal_id === null) return null;
+  return { withdrawalId: row.withdrawal_id, attempt: { submissionId: row.submission_id, number: row.number } };
+}
+
+/** The withdrawal whose offer goes on here. */
+async function offeredAs(tx: Transaction, { transferId }: TransferChange): Promise<Ours | null> {
+  const row = await tx.selectFrom('withdrawal').select('id').where('transfer_id', '=', transferId).executeTakeFirst();
+  return row === undefined ? null : { withdrawalId: row.id, attempt: null };
+}
+
+function eventOf({ isNew, status }: TransferChange): WithdrawalEvent {
+  if (isNew) return { kind: status === 'PENDING' ? 'OFFER_SEEN' : 'TRANSFER_SEEN' };
+  switch (status) {
+    case 'PENDING':
+      return { kind: 'OFFER_SEEN' };
+    case 'COMPLETED':
+      return { kind: 'OFFER_ACCEPTED' };
+    case 'REJECTED':
+    case 'WITHDRAWN':
+    case 'EXPIRED':
+      return { kind: 'OFFER_RETURNED' };
+    case 'FAILED':
+      return { kind: 'OFFER_END_UNREADABLE' };
+    default:
+      return unreachable(status);
+  }
+}
+
+async function settle(
+  tx: Transaction,
+  { submissionId, number }: NonNullable<Ours['attempt']>,
+  nowMicros: bigint,
+): Promise<void> {
+  await tx
+    .updateTable('attempt')
+    .set({ state: 'SETTLED', closed_at: nowMicros })
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .where('state', '=', 'OPEN')
+    .execute();
+  await releaseReservations(tx, submissionId, number);
+}
+
+/** An outgoing transfer is unexplained until somebody who asked for it is found; this is he. */
+async function bookPaid(
+  tx: Transaction,
+  treasury: Treasury,
+  withdrawalId: string,
+  change: TransferChange,
+): Promise<void> {
+  await postEntries(tx, treasury.networkId, [
+    {
+      cause: `withdrawal:${withdrawalId}:paid`,
+      description: 'withdrawal paid',
+      recordTime: change.recordTime,
+      lines: [
+        {
+          debit: houseAccount('WITHDRAWALS'),
+          credit: houseAccount('UNEXPLAINED'),
+          instrumentKey: change.instrument.key,
+          amount: change.amount,
+        },
+      ],
+    },
+  ]);
+}
