@@ -8,9 +8,11 @@ import type { Clock, Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import type { Anomaly } from '../tokens/holding-changes.ts';
 import { createInstrumentBook } from './catalog.ts';
-import { openDerivedBatch } from './derived-state.ts';
+import { type Derived, deriveUpdates } from './derive-updates.ts';
 import type { EffectSink, TransferChange, Treasury } from './effect-sink.ts';
+import { isPoison } from './poison.ts';
 import { lockPosition, movePosition, type Position } from './position.ts';
 import { type Checkpoint, compressUpdate, type ReceivedUpdate } from './received-update.ts';
 
@@ -37,6 +39,12 @@ export type BatchWriterOptions = {
 
 type Quarantined = { readonly updateId: string; readonly reason: string; readonly detail: string };
 
+const quarantinedBy = (updateId: string, { code, message }: PermanentError): Quarantined => ({
+  updateId,
+  reason: code,
+  detail: message,
+});
+
 export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoint }: BatchWriterOptions): BatchWriter {
   const instruments = createInstrumentBook(treasury.networkId);
 
@@ -47,22 +55,13 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
     const next = positionAfter(batch, fresh, position);
     await failpoint('ingestion.afterUpdatesStored');
 
-    const derived = await openDerivedBatch(tx, treasury, fresh);
-    const quarantined: Quarantined[] = [];
-    const readable = fresh.filter((update) => {
-      try {
-        for (const anomaly of derived.read(update).anomalies) {
-          logger.warn('A contract was left out of account.', { updateId: update.updateId, ...anomaly });
-        }
-        return true;
-      } catch (error) {
-        if (!isPoison(error)) throw error;
-        quarantined.push({ updateId: update.updateId, reason: error.code, detail: error.message });
-        return false;
-      }
-    });
-    const changes = await derived.write(tx, instruments);
-    quarantined.push(...(await applySinks(tx, readable, changes)));
+    const onAnomaly = ({ updateId }: ReceivedUpdate, anomaly: Anomaly) =>
+      logger.warn('A contract was left out of account.', { updateId, ...anomaly });
+    const { done, refused } = await deriveUpdates({ tx, treasury, instruments, onAnomaly }, fresh);
+    const quarantined = [
+      ...refused.map(({ update: { updateId }, error }) => quarantinedBy(updateId, error)),
+      ...(await applySinks(tx, done)),
+    ];
     await storeQuarantined(tx, treasury, quarantined, clock.nowMicros());
     await movePosition(tx, treasury, next, { updatesCount: fresh.length, observedAt: clock.nowMicros() });
     await sql`SELECT pg_notify(${PROGRESS_CHANNEL}, ${String(treasury.id)})`.execute(tx);
@@ -71,11 +70,7 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
   };
 
   /** All at once; if that fails, one by one, so that the update that cannot be booked harms no other. */
-  const applySinks = async (
-    tx: Transaction,
-    updates: readonly ReceivedUpdate[],
-    changes: readonly (readonly TransferChange[])[],
-  ): Promise<Quarantined[]> => {
+  const applySinks = async (tx: Transaction, done: Derived['done']): Promise<Quarantined[]> => {
     const attempt = async (some: readonly TransferChange[]): Promise<PermanentError | null> => {
       if (some.length === 0) return null;
       await sql`SAVEPOINT sinks`.execute(tx);
@@ -89,11 +84,11 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
         return error;
       }
     };
-    if ((await attempt(changes.flat())) === null) return [];
+    if ((await attempt(done.flatMap(({ changes }) => changes))) === null) return [];
     const quarantined: Quarantined[] = [];
-    for (const [index, update] of updates.entries()) {
-      const error = await attempt(changes[index] ?? []);
-      if (error !== null) quarantined.push({ updateId: update.updateId, reason: error.code, detail: error.message });
+    for (const { update, changes } of done) {
+      const error = await attempt(changes);
+      if (error !== null) quarantined.push(quarantinedBy(update.updateId, error));
     }
     return quarantined;
   };
@@ -212,14 +207,4 @@ async function storeQuarantined(
       })),
     )
     .execute();
-}
-
-/**
- * Whether `error` is the update's fault and will be so at every try: it cannot be read, breaks an invariant or does not fit the tables. A database that
- * is down, or a statement that is wrong, is not.
- */
-function isPoison(error: unknown): error is PermanentError {
-  if (!(error instanceof PermanentError)) return false;
-  const sqlState = error.facts['sqlState'];
-  return sqlState === undefined || String(sqlState).startsWith('22') || String(sqlState).startsWith('23');
 }

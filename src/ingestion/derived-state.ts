@@ -80,9 +80,27 @@ export async function openDerivedBatch(
       await writeHoldings(tx, treasury, done, instrumentOf);
       await writeTransfers(tx, treasury, done, changes, instrumentOf);
       await writeInstructions(tx, treasury, done, instrumentOf);
-      return changes;
+      return changes.map(onePerTransfer);
     },
   };
+}
+
+/**
+ * An update may move one transfer on several times (an offer made and accepted at once). What counts outside is what came of it: one change, booked
+ * once and announced once.
+ */
+function onePerTransfer(changes: readonly TransferChange[]): readonly TransferChange[] {
+  const byTransfer = new Map<string, TransferChange>();
+  for (const change of changes) {
+    const before = byTransfer.get(change.transferId);
+    byTransfer.set(
+      change.transferId,
+      before === undefined
+        ? change
+        : { ...before, status: change.status, holdingsDelta: amountOf(before.holdingsDelta + change.holdingsDelta) },
+    );
+  }
+  return [...byTransfer.values()];
 }
 
 const NO_EFFECTS: UpdateEffects = {

@@ -4,9 +4,8 @@
  */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
-import { PermanentError } from '../env/errors.ts';
 import { createInstrumentBook } from './catalog.ts';
-import { openDerivedBatch } from './derived-state.ts';
+import { deriveUpdates } from './derive-updates.ts';
 import type { Treasury } from './effect-sink.ts';
 import { restoreUpdate } from './received-update.ts';
 
@@ -69,16 +68,8 @@ async function derive(tx: Transaction, treasury: Treasury): Promise<number> {
     if (last === undefined) return updatesRead;
 
     const updates = page.map((row) => restoreUpdate(row.received));
-    const derived = await openDerivedBatch(tx, treasury, updates);
-    for (const update of updates) {
-      try {
-        derived.read(update);
-      } catch (error) {
-        // Quarantined when it came: it has no derived rows.
-        if (!(error instanceof PermanentError)) throw error;
-      }
-    }
-    await derived.write(tx, instruments);
+    // What is refused was quarantined when it came, for the same reasons: it has no derived rows.
+    await deriveUpdates({ tx, treasury, instruments, onAnomaly: () => undefined }, updates);
     updatesRead += page.length;
     after = { epoch: last.epoch, offset: last.ledger_offset };
   }

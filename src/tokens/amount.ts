@@ -19,10 +19,15 @@ export const ZERO = 0n as Amount;
 
 /** @returns `units` of 10⁻¹⁰ as an Amount. @throws PermanentError AMOUNT_INVALID beyond 28 integer digits. */
 export function amountOf(units: bigint): Amount {
-  if (units >= AMOUNT_BOUND || units <= -AMOUNT_BOUND) {
+  if (!fitsAmount(units)) {
     throw new PermanentError('AMOUNT_INVALID', 'An amount has at most 28 integer digits.', { units });
   }
-  return units as Amount;
+  return units;
+}
+
+/** Whether `units` is within the 28 integer digits of one amount; a sum of several may not be. */
+export function fitsAmount(units: bigint): units is Amount {
+  return -AMOUNT_BOUND < units && units < AMOUNT_BOUND;
 }
 
 /**

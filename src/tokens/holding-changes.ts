@@ -1,6 +1,6 @@
 /** Which holdings of a party a transaction created and consumed: the part of a transaction that no claim can bend. */
 import type { CreatedEvent, Event } from '../gen/com/daml/ledger/api/v2/event.ts';
-import { type Amount, amountOf, sumAmounts } from './amount.ts';
+import { type Amount, amountOf, fitsAmount, sumAmounts, ZERO } from './amount.ts';
 import type { Instrument } from './transfer-record.ts';
 import { DecodeError, qualifiedName } from './value.ts';
 import { type HoldingView, holdingView, isSignedByAdmin } from './views.ts';
@@ -10,7 +10,7 @@ export type KnownHolding = { readonly instrument: Instrument; readonly amount: A
 
 /** Something an operator should look at; it touched no balance. */
 export type Anomaly = {
-  readonly code: 'UNSIGNED_HOLDING' | 'UNSIGNED_OFFER' | 'UNREADABLE_VIEW';
+  readonly code: 'UNSIGNED_HOLDING' | 'UNSIGNED_OFFER' | 'UNREADABLE_VIEW' | 'AMOUNT_NOT_POSITIVE';
   readonly contractId: string;
 };
 
@@ -28,9 +28,12 @@ export type HoldingChanges = {
   readonly archived: readonly string[];
   /** The instruments of the changes between two node ids, both inclusive, that nobody has taken yet; in order of appearance. */
   instrumentsIn(from: number, to: number): readonly Instrument[];
-  /** Takes the changes of one instrument in that range and returns their sum. A change can be taken once: that is why nothing counts twice. */
+  /**
+   * Takes the changes of one instrument in that range and returns their sum. A change can be taken once: that is why nothing counts twice. Where the
+   * sum is more than an amount can be (only a made-up instrument has so many), nothing is taken and zero returned.
+   */
   take(from: number, to: number, instrument: Instrument): Amount;
-  /** What nobody took: per instrument the node id of the first change and the sum, where it is not zero. */
+  /** What nobody took: per instrument the node id of the first change and the sum, where it is not zero; in parts where an amount cannot hold it. */
   untaken(): readonly { readonly nodeId: number; readonly instrument: Instrument; readonly delta: Amount }[];
 };
 
@@ -71,16 +74,12 @@ export function holdingChanges(
     instrumentsIn: (from, to) => distinctInstruments(within(from, to)),
     take: (from, to, instrument) => {
       const taken = new Set(within(from, to).filter((change) => isSameInstrument(change.instrument, instrument)));
+      const sum = sumAmounts([...taken].map(({ delta }) => delta));
+      if (!fitsAmount(sum)) return ZERO;
       open = open.filter((change) => !taken.has(change));
-      return sumOf([...taken]);
+      return sum;
     },
-    untaken: () =>
-      distinctInstruments(open).flatMap((instrument) => {
-        const changes = open.filter((change) => isSameInstrument(change.instrument, instrument));
-        const [first] = changes;
-        const delta = sumOf(changes);
-        return first === undefined || delta === 0n ? [] : [{ nodeId: first.nodeId, instrument, delta }];
-      }),
+    untaken: () => [...byInstrument(open).values()].flatMap(sumsThatFit),
   };
 }
 
@@ -94,6 +93,11 @@ function ownHolding(
   if (view === undefined || view.owner !== party) return undefined;
   if (!isSignedByAdmin(event, view.instrument)) {
     report({ code: 'UNSIGNED_HOLDING', contractId: event.contractId });
+    return undefined;
+  }
+  // The interface promises more than nothing, the package behind it need not keep that.
+  if (view.amount <= 0n) {
+    report({ code: 'AMOUNT_NOT_POSITIVE', contractId: event.contractId });
     return undefined;
   }
   return { ...view, contractId: event.contractId, template: `${event.packageName}:${qualifiedName(event.templateId)}` };
@@ -130,12 +134,23 @@ function changeOf(
   return { nodeId, contractId, instrument: holding.instrument };
 }
 
-function sumOf(changes: readonly HoldingChange[]): Amount {
-  return amountOf(sumAmounts(changes.map((change) => change.delta)));
+function sumsThatFit(
+  changes: readonly HoldingChange[],
+): { readonly nodeId: number; readonly instrument: Instrument; readonly delta: Amount }[] {
+  const sums: { nodeId: number; instrument: Instrument; delta: Amount }[] = [];
+  for (const { nodeId, instrument, delta } of changes) {
+    const last = sums.at(-1);
+    const sum = (last?.delta ?? 0n) + delta;
+    if (last !== undefined && fitsAmount(sum)) last.delta = sum;
+    else sums.push({ nodeId, instrument, delta: amountOf(delta) });
+  }
+  return sums.filter(({ delta }) => delta !== 0n);
+}
+
+function byInstrument(changes: readonly HoldingChange[]): ReadonlyMap<string, HoldingChange[]> {
+  return Map.groupBy(changes, ({ instrument: { admin, id } }) => JSON.stringify([admin, id]));
 }
 
 function distinctInstruments(changes: readonly HoldingChange[]): readonly Instrument[] {
-  return changes
-    .map((change) => change.instrument)
-    .filter((instrument, index, all) => all.findIndex((other) => isSameInstrument(other, instrument)) === index);
+  return [...byInstrument(changes).values()].flatMap(([first]) => first?.instrument ?? []);
 }

@@ -6,10 +6,16 @@ import { type InstructionView, instructionView, isSignedByAdmin } from './views.
 
 export type Offer = { readonly nodeId: number; readonly contractId: string; readonly view: InstructionView };
 
+/** By contract id, in pre-order. */
+export type Offers = ReadonlyMap<string, Offer>;
+
 /** @throws DecodeError when a contract that the party signed has an offer's view that cannot be read. */
-export function offersIn(events: readonly Event[], party: string, report: (anomaly: Anomaly) => void): Offer[] {
-  return events.flatMap(({ event }) =>
-    event?.$case === 'created' ? (ownOffer(event.value, party, report) ?? []) : [],
+export function offersIn(events: readonly Event[], party: string, report: (anomaly: Anomaly) => void): Offers {
+  return new Map(
+    events.flatMap(({ event }) => {
+      const offer = event?.$case === 'created' ? ownOffer(event.value, party, report) : undefined;
+      return offer === undefined ? [] : [[offer.contractId, offer]];
+    }),
   );
 }
 
@@ -29,13 +35,14 @@ function ownOffer(event: CreatedEvent, party: string, report: (anomaly: Anomaly)
  */
 export function originOf(
   { nodeId, view }: Offer,
-  offers: readonly Offer[],
+  offers: Offers,
   earlier: (contractId: string) => { readonly instrument: Instrument } | undefined,
 ): string | null {
   const original = view.originalInstruction;
   if (original === null) return null;
+  const sibling = offers.get(original);
   const instrument =
     earlier(original)?.instrument ??
-    offers.find((offer) => offer.contractId === original && offer.nodeId < nodeId)?.view.transfer.instrument;
+    (sibling !== undefined && sibling.nodeId < nodeId ? sibling.view.transfer.instrument : undefined);
   return instrument !== undefined && isSameInstrument(instrument, view.transfer.instrument) ? original : null;
 }

@@ -23,7 +23,7 @@ import {
   type KnownHolding,
 } from './holding-changes.ts';
 import { transferId } from './ids.ts';
-import { type Offer, offersIn, originOf } from './offers.ts';
+import { type Offers, offersIn, originOf } from './offers.ts';
 import { META_REASON } from './standard.ts';
 import type { Instrument, TransferRecord } from './transfer-record.ts';
 
@@ -111,14 +111,15 @@ export function effectsOf(transaction: Transaction, party: string, known: Known)
     .sort((left, right) => left.nodeId - right.nodeId)
     .map((draft, rank) => ({ ...draft, rank, id: transferId(party, transaction.updateId, rank) }));
 
-  const transferOf = (contractId: string): string | undefined => {
-    const offer = offers.find((candidate) => candidate.contractId === contractId);
-    const origin = offer === undefined ? null : originOf(offer, offers, known.instruction);
-    if (origin !== null) return transferOf(origin);
-    return (
-      known.instruction(contractId)?.transferId ?? movements.find((movement) => movement.instruction === contractId)?.id
-    );
-  };
+  const started = new Map(movements.flatMap(({ instruction, id }) => (instruction ? [[instruction, id]] : [])));
+  const transferOf = (contractId: string): string | undefined =>
+    started.get(contractId) ?? known.instruction(contractId)?.transferId;
+  // In pre-order, so that the origin of a successor has its transfer already.
+  for (const offer of offers.values()) {
+    const origin = originOf(offer, offers, known.instruction);
+    const continued = origin === null ? undefined : transferOf(origin);
+    if (continued !== undefined) started.set(offer.contractId, continued);
+  }
   return {
     holdingsCreated: changes.created,
     holdingsArchived: changes.archived,
@@ -127,7 +128,7 @@ export function effectsOf(transaction: Transaction, party: string, known: Known)
       const id = transferOf(contractId);
       return id === undefined ? [] : [{ transferId: id, status: transferStatus, holdingsDelta }];
     }),
-    instructionsOpened: offers.flatMap((offer) => {
+    instructionsOpened: [...offers.values()].flatMap((offer) => {
       const { contractId, view } = offer;
       const id = transferOf(contractId);
       if (id === undefined) return [];
@@ -151,7 +152,7 @@ function readExercises(
   events: readonly Event[],
   party: string,
   changes: HoldingChanges,
-  offers: readonly Offer[],
+  offers: Offers,
   known: Known,
 ): {
   movements: DraftMovement[];
@@ -163,8 +164,7 @@ function readExercises(
   const endings: Ending[] = [];
   const pendingDeltas = new Map<string, Amount>();
   const instrumentOfOffer = (contractId: string): Instrument | undefined =>
-    known.instruction(contractId)?.instrument ??
-    offers.find((offer) => offer.contractId === contractId)?.view.transfer.instrument;
+    known.instruction(contractId)?.instrument ?? offers.get(contractId)?.view.transfer.instrument;
   let explainedUntil = -1;
 
   for (const exercise of exercisedIn(events)) {
@@ -190,7 +190,7 @@ function explain(
   claim: Claim | undefined,
   party: string,
   changes: HoldingChanges,
-  offers: readonly Offer[],
+  offers: Offers,
   pendingDeltas: Map<string, Amount>,
 ): DraftMovement[] | null {
   if (claim === undefined) return null;
@@ -206,7 +206,7 @@ function explain(
       if (!believable.some((instrument) => isSameInstrument(instrument, transfer.instrument))) return null;
       if (claim.kind === 'FACTORY' && claim.output.kind === 'PENDING') {
         const { instruction } = claim.output;
-        const offer = offers.find(({ contractId }) => contractId === instruction);
+        const offer = instruction === undefined ? undefined : offers.get(instruction);
         if (offer === undefined) return null;
         pendingDeltas.set(offer.contractId, take(transfer.instrument));
         return [];
@@ -303,12 +303,12 @@ function transferMovement(
 
 /** A pending transfer for each new offer; one that continues a known offer under a new contract starts none. */
 function newOffers(
-  offers: readonly Offer[],
+  offers: Offers,
   party: string,
   known: Known,
   pendingDeltas: ReadonlyMap<string, Amount>,
 ): DraftMovement[] {
-  return offers
+  return [...offers.values()]
     .filter((offer) => originOf(offer, offers, known.instruction) === null)
     .map(({ nodeId, contractId, view: { transfer } }) => {
       const direction = directionOf(transfer, party);
