@@ -32,9 +32,11 @@ const KEEPALIVE_TIMEOUT_MS = 5_000;
 
 /** Connects lazily: an unreachable node shows at the first call. @throws PermanentError LEDGER_URL_INVALID. */
 export function openChannel({ url, token }: ChannelOptions): Channel {
-  const { host, protocol } = parseUrl(url);
-  const credentials = protocol === 'https:' ? ChannelCredentials.createSsl() : ChannelCredentials.createInsecure();
-  const client = new Client(host, credentials, {
+  const { hostname, port, protocol } = parseUrl(url);
+  const isSecure = protocol === 'https:';
+  const credentials = isSecure ? ChannelCredentials.createSsl() : ChannelCredentials.createInsecure();
+  // A URL drops the default port of its scheme; grpc-js would put its own in the place.
+  const client = new Client(`${hostname}:${port || (isSecure ? 443 : 80)}`, credentials, {
     'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
     'grpc.keepalive_time_ms': KEEPALIVE_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,

@@ -6,7 +6,7 @@
  * Redacted errors (authentication, internal) carry none; then the gRPC status name stands in.
  */
 import { status as grpcStatus, type ServiceError } from '@grpc/grpc-js';
-import { PermanentError, RetryableError } from '../env/errors.ts';
+import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import { ErrorInfo } from '../gen/google/rpc/error_details.ts';
 import { Status } from '../gen/google/rpc/status.ts';
 
@@ -45,7 +45,8 @@ const POSITION_IN_DOUBT: ReadonlySet<string> = new Set(['OFFSET_AFTER_LEDGER_END
 export function ledgerErrorOf(error: unknown, method: string): RetryableError | PermanentError {
   if (error instanceof RetryableError || error instanceof PermanentError) return error;
   if (!isServiceError(error)) {
-    return new RetryableError('LEDGER_UNREACHABLE', `The call ${method} failed.`, { method }, { cause: error });
+    // Whatever the network does, grpc-js reports it as a status. This is a mistake of ours, or a message that is no protobuf: no retry mends it.
+    return new PermanentError('LEDGER_CLIENT_FAILED', `${method}: ${messageOf(error)}`, { method }, { cause: error });
   }
   const info = errorInfoOf(error);
   const statusName = grpcStatus[error.code] ?? String(error.code);

@@ -1,0 +1,365 @@
+/**
+ * The submission mechanism on real PostgreSQL: requests, funding, lapse, settlement. Transfers come from the simulated network over gRPC; a test plays the participant's part of
+ * "executed" by making the network commit a transfer with the hash that was signed.
+ */
+import { sql } from 'kysely';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkBooks } from '../../src/books/check-books.ts';
+import { systemClock } from '../../src/env/system.ts';
+import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
+import {
+  type AttemptLimits,
+  giveUpUnsigned,
+  lapseAttempts,
+  openAttempts,
+  recordSignatureRequest,
+  takeDueAttempts,
+} from '../../src/withdrawals/attempts.ts';
+import {
+  createWithdrawals,
+  type WithdrawalRequest,
+  type Withdrawals,
+} from '../../src/withdrawals/withdrawal-requests.ts';
+import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { type RunningIngestion, startIngestion } from '../support/ingestion.ts';
+import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+
+const LIMITS: AttemptLimits = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 5 };
+
+let database: TestDatabase;
+let simnet: TestNetwork;
+let ingestion: RunningIngestion;
+let withdrawals: Withdrawals;
+let treasuryId: number;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  simnet = await startTestNetwork('withdrawals');
+  ingestion = await startIngestion({
+    connectionString: database.connectionString,
+    ledgerUrl: simnet.ledgerUrl(),
+    catalog: simnet.catalog,
+    sinks: [createWithdrawalSink({ clock: systemClock, logger: database.logger })],
+  });
+  treasuryId = ingestion.treasuries[0]?.id ?? 0;
+  withdrawals = createWithdrawals({ db: database.db, clock: systemClock, network: NETWORK, idKey: new Uint8Array(32) });
+  simnet.network.preapprove({ instrument: 'amulet', receiver: 'bob' });
+});
+
+afterEach(async () => {
+  await ingestion.stop();
+  await simnet.stop();
+  await database.close();
+});
+
+async function fundTreasury(...amounts: string[]): Promise<void> {
+  for (const amount of amounts) simnet.network.tap({ instrument: 'amulet', owner: 'treasury', amount });
+  await eventually(async () => {
+    ingestion.throwIfFailed();
+    const { rows } = await sql<{
+      count: number;
+    }>`SELECT count(*)::int AS count FROM holding WHERE archived_update_id IS NULL`.execute(database.db);
+    expect(rows[0]?.count).toBe(amounts.length);
+  });
+}
+
+function request(overrides: Partial<WithdrawalRequest> = {}): WithdrawalRequest {
+  return {
+    client: 'exchange',
+    idempotencyKey: 'key-1',
+    account: 'alice',
+    treasuryParty: simnet.network.party('treasury'),
+    instrument: simnet.network.instrument('amulet'),
+    receiver: simnet.network.party('bob'),
+    amount: parseAmount('5'),
+    memo: 'bobs-memo',
+    ...overrides,
+  };
+}
+
+const open = (limits = LIMITS) => openAttempts(database.db, treasuryId, limits, systemClock.nowMicros());
+const lapse = (limits = LIMITS) => lapseAttempts(database.db, treasuryId, limits, systemClock.nowMicros());
+const due = () =>
+  takeDueAttempts(database.db, treasuryId, LIMITS, { nowMicros: systemClock.nowMicros(), holdMs: 0, countMax: 100 });
+const stateOf = async (id: string) =>
+  (await database.db.selectFrom('withdrawal').select('state').where('id', '=', id).executeTakeFirstOrThrow()).state;
+
+async function onlyDue() {
+  const [attempt, ...others] = await due();
+  if (attempt === undefined || others.length > 0) throw new Error('Expected one due attempt.');
+  return attempt;
+}
+
+/** What the signer was asked for and the network then commits. */
+async function signAndCommit(hash: Uint8Array): Promise<void> {
+  const attempt = await onlyDue();
+  expect(
+    await recordSignatureRequest(database.db, attempt, { hash, scheme: 'V3', nowMicros: systemClock.nowMicros() }),
+  ).toBe(true);
+  const { transfer } = attempt;
+  simnet.network.transfer({
+    instrument: 'amulet',
+    sender: 'treasury',
+    receiver: 'bob',
+    amount: transfer.amount,
+    inputHoldingCids: transfer.inputHoldingCids,
+    externalTransactionHash: hash,
+  });
+}
+
+async function balances(): Promise<Record<string, string>> {
+  const { rows } = await sql<{ kind: string; balance: string }>`
+    SELECT a.kind, sum(b.balance)::text AS balance FROM account_balance b JOIN account a ON a.id = b.account_id
+    GROUP BY 1 HAVING sum(b.balance) <> 0`.execute(database.db);
+  return Object.fromEntries(rows.map(({ kind, balance }) => [kind, balance]));
+}
+
+/** Stands in for a ledger that goes on without our transfer: ingestion's record time, as a checkpoint moves it. */
+async function ledgerPasses(recordTime: bigint): Promise<void> {
+  await ingestion.stop();
+  await sql`UPDATE synchronizer_time SET record_time = ${recordTime}`.execute(database.db);
+}
+
+const targetOf = async () =>
+  (
+    await database.db
+      .selectFrom('attempt')
+      .select('target_record_time')
+      .where('state', '=', 'OPEN')
+      .executeTakeFirstOrThrow()
+  ).target_record_time;
+
+describe('a request', () => {
+  test('is debited at once, replayed under its key, and refused under its key with other content', async () => {
+    const first = await withdrawals.create(request());
+    expect(first).toEqual({ id: expect.stringMatching(/^wd_[0-9a-f]{40}$/), isReplayed: false });
+    expect(await withdrawals.create(request())).toEqual({ id: first.id, isReplayed: true });
+    await expect(withdrawals.create(request({ amount: parseAmount('6') }))).rejects.toMatchObject({
+      code: 'IDEMPOTENCY_KEY_REUSED',
+    });
+    await expect(withdrawals.create(request({ memo: null }))).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+    expect((await withdrawals.create(request({ client: 'another' }))).id).not.toBe(first.id);
+
+    expect(await stateOf(first.id)).toBe('QUEUED');
+    expect(await balances()).toEqual({ CUSTOMER: '-10.0000000000', WITHDRAWALS: '10.0000000000' });
+  });
+
+  test('a hundred parallel retries make one withdrawal', async () => {
+    const created = await Promise.all(Array.from({ length: 100 }, () => withdrawals.create(request())));
+
+    expect(new Set(created.map(({ id }) => id)).size).toBe(1);
+    expect(created.filter(({ isReplayed }) => !isReplayed)).toHaveLength(1);
+    expect(await balances()).toEqual({ CUSTOMER: '-5.0000000000', WITHDRAWALS: '5.0000000000' });
+  });
+
+  test.each([
+    ['AMOUNT_NOT_POSITIVE', { amount: amountOf(0n) }],
+    ['AMOUNT_NOT_POSITIVE', { amount: parseAmount('-1') }],
+    ['RECEIVER_INVALID', { receiver: 'bob' }],
+    ['RECEIVER_INVALID', { receiver: 'bob::1220abc' }],
+    ['MEMO_INVALID', { memo: 'with\0nul' }],
+    ['MEMO_INVALID', { memo: 'x'.repeat(256) }],
+    ['IDEMPOTENCY_KEY_INVALID', { idempotencyKey: '' }],
+    ['IDEMPOTENCY_KEY_INVALID', { idempotencyKey: 'x'.repeat(256) }],
+    ['ACCOUNT_INVALID', { account: '' }],
+    ['INSTRUMENT_NOT_ACCEPTED', { instrument: { admin: 'somebody', id: 'Amulet' } }],
+    ['TREASURY_UNKNOWN', { treasuryParty: 'nobody' }],
+  ] as const)('is refused with %s, case %#', async (code, overrides) => {
+    await expect(withdrawals.create(request(overrides))).rejects.toMatchObject({ code });
+    expect(await database.db.selectFrom('withdrawal').selectAll().execute()).toEqual([]);
+  });
+
+  test('to a treasury of ours is refused', async () => {
+    await expect(withdrawals.create(request({ receiver: simnet.network.party('treasury') }))).rejects.toMatchObject({
+      code: 'RECEIVER_INVALID',
+    });
+  });
+});
+
+describe('an attempt', () => {
+  test('settles with the transfer that carries its hash; the customer has paid, nothing is unexplained', async () => {
+    await fundTreasury('3', '4', '100');
+    const { id } = await withdrawals.create(request());
+    expect(await open()).toBe(1);
+    expect(await stateOf(id)).toBe('IN_FLIGHT');
+
+    await signAndCommit(new Uint8Array(32).fill(1));
+    await eventually(async () => expect(await stateOf(id)).toBe('COMPLETED'));
+
+    const row = await database.db.selectFrom('withdrawal').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+    const transfer = await database.db
+      .selectFrom('transfer')
+      .selectAll()
+      .where('id', '=', row.transfer_id)
+      .executeTakeFirstOrThrow();
+    expect(transfer).toMatchObject({ direction: 'OUT', amount: '5.0000000000', update_id: row.update_id });
+    expect(await database.db.selectFrom('reservation').select('is_open').distinct().execute()).toEqual([
+      { is_open: false },
+    ]);
+    expect(await balances()).toEqual({
+      CUSTOMER: '-5.0000000000',
+      HOUSE: '107.0000000000',
+      TREASURY: '-102.0000000000',
+    });
+    expect(await checkBooks(database.db)).toEqual([]);
+    const states = await database.db
+      .selectFrom('event_outbox')
+      .select('payload')
+      .where('subject', '=', id)
+      .orderBy('seq')
+      .execute();
+    expect(states.map(({ payload }) => (payload as { state: string }).state)).toEqual([
+      'REQUESTED',
+      'QUEUED',
+      'IN_FLIGHT',
+      'COMPLETED',
+    ]);
+  });
+
+  test('E19: a foreign transfer that names the withdrawal completes nothing', async () => {
+    await fundTreasury('100');
+    const { id } = await withdrawals.create(request());
+    await open();
+    simnet.network.transfer({
+      instrument: 'amulet',
+      sender: 'treasury',
+      receiver: 'bob',
+      amount: '5',
+      memo: 'bobs-memo',
+      meta: { 'sluice.dev/withdrawal-id': id },
+    });
+    await eventually(async () => expect((await balances())['UNEXPLAINED']).toBe('-5.0000000000'));
+
+    expect(await stateOf(id)).toBe('IN_FLIGHT');
+  });
+
+  test('B3: is alive at exactly its target and dead one microsecond later; the next one keeps an input', async () => {
+    await fundTreasury('3', '4', '100', '200');
+    const { id } = await withdrawals.create(request());
+    await open();
+    const first = await onlyDue();
+    await recordSignatureRequest(database.db, first, { hash: new Uint8Array(32), scheme: 'V3', nowMicros: 1n });
+    const target = await targetOf();
+
+    await ledgerPasses(target);
+    expect(await lapse()).toBe(0);
+    await ledgerPasses(target + 1n);
+    expect(await lapse()).toBe(1);
+    expect(await stateOf(id)).toBe('QUEUED');
+
+    await sql`UPDATE synchronizer_time SET record_time = ${systemClock.nowMicros()}`.execute(database.db);
+    expect(await open()).toBe(1);
+    const second = await onlyDue();
+    expect(second.number).toBe(2);
+    const inputs = new Set(second.inputs.map(({ contractId }) => contractId));
+    expect(first.inputs.some(({ contractId }) => inputs.has(contractId))).toBe(true);
+  });
+
+  test('the last one that lapses fails the withdrawal with its proof, and the customer has his money back', async () => {
+    await fundTreasury('100');
+    const { id } = await withdrawals.create(request());
+    await open();
+    const target = await targetOf();
+    await ledgerPasses(target + 7n);
+    expect(await lapse({ ...LIMITS, attemptsMax: 1 })).toBe(1);
+
+    expect(
+      await database.db
+        .selectFrom('withdrawal')
+        .select(['state', 'failure_code'])
+        .where('id', '=', id)
+        .executeTakeFirst(),
+    ).toEqual({
+      state: 'FAILED',
+      failure_code: 'NOT_COMMITTED',
+    });
+    expect(
+      await database.db.selectFrom('attempt').select(['state', 'lapsed_by', 'target_record_time']).execute(),
+    ).toEqual([{ state: 'LAPSED', lapsed_by: target + 7n, target_record_time: target }]);
+    expect(await balances()).toEqual({ HOUSE: '100.0000000000', TREASURY: '-100.0000000000' });
+  });
+
+  test('B4: another synchronizer that has passed the target proves nothing', async () => {
+    await fundTreasury('100');
+    await withdrawals.create(request());
+    await open();
+    await ingestion.stop();
+    await database.db
+      .insertInto('synchronizer_time')
+      .values({ treasury_id: treasuryId, synchronizer_id: 'another::1220', record_time: (await targetOf()) + 1n })
+      .execute();
+
+    expect(await lapse()).toBe(0);
+  });
+
+  test('is given up only while no signature was asked for', async () => {
+    await fundTreasury('100', '100');
+    const unsigned = await withdrawals.create(request());
+    await open();
+    const failure = { code: 'RECEIVER_NOT_PREAPPROVED', detail: 'x' };
+    expect(await giveUpUnsigned(database.db, await onlyDue(), failure, 1n)).toBe(true);
+    expect(await stateOf(unsigned.id)).toBe('FAILED');
+
+    const signed = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
+    await open();
+    const attempt = await onlyDue();
+    await recordSignatureRequest(database.db, attempt, { hash: new Uint8Array(32), scheme: 'V3', nowMicros: 1n });
+    expect(await giveUpUnsigned(database.db, attempt, failure, 1n)).toBe(false);
+    expect(await stateOf(signed.id)).toBe('IN_FLIGHT');
+  });
+
+  test('I8: parallel funders reserve no holding twice, and queue what funds do not reach', async () => {
+    await fundTreasury('5', '5', '5', '5', '5');
+    for (let index = 0; index < 8; index += 1) await withdrawals.create(request({ idempotencyKey: `key-${index}` }));
+    await Promise.all(Array.from({ length: 6 }, () => open()));
+
+    const reserved = await database.db
+      .selectFrom('reservation')
+      .select('contract_id')
+      .where('is_open', '=', true)
+      .execute();
+    expect(reserved).toHaveLength(5);
+    expect(new Set(reserved.map(({ contract_id }) => contract_id)).size).toBe(5);
+    const states = await database.db.selectFrom('withdrawal').select('state').execute();
+    expect(states.filter(({ state }) => state === 'QUEUED')).toHaveLength(3);
+  });
+
+  test('A7: none is opened while the ledger’s time is too far from ours', async () => {
+    await fundTreasury('100');
+    await withdrawals.create(request());
+    await ledgerPasses(systemClock.nowMicros() - 3_600_000_000n);
+
+    expect(await open()).toBe(0);
+  });
+});
+
+describe('cancelling', () => {
+  test('while queued ends it and books it back', async () => {
+    const { id } = await withdrawals.create(request());
+    expect(await withdrawals.cancel('another', id)).toBe(false);
+    expect(await withdrawals.cancel('exchange', id)).toBe(true);
+
+    expect(await stateOf(id)).toBe('CANCELLED');
+    expect(await balances()).toEqual({});
+    expect(await withdrawals.cancel('exchange', id)).toBe(false);
+  });
+
+  test('in flight is a wish: the transfer wins if it is seen, the wish if the attempt lapses', async () => {
+    await fundTreasury('100', '100');
+    const paid = await withdrawals.create(request());
+    await open();
+    expect(await withdrawals.cancel('exchange', paid.id)).toBe(true);
+    await signAndCommit(new Uint8Array(32).fill(2));
+    await eventually(async () => expect(await stateOf(paid.id)).toBe('COMPLETED'));
+
+    const lapsed = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
+    await eventually(async () => expect(await open()).toBe(1));
+    await withdrawals.cancel('exchange', lapsed.id);
+    await ledgerPasses((await targetOf()) + 1n);
+    await lapse();
+    expect(await stateOf(lapsed.id)).toBe('CANCELLED');
+    expect(await checkBooks(database.db)).toEqual([]);
+  });
+});
