@@ -1,6 +1,7 @@
 /**
  * What can be said of a transfer whose registry is not known here. Its contracts cannot be read, so amounts are the admin's word; but who is
- * touched can be seen: only the named inputs of ours are spent, and nothing of ours comes out but the change, or the offer and what it locks.
+ * touched can be seen: only the named inputs of ours are spent, and nothing comes out for us and the receiver but output and change, or the offer
+ * and what it locks.
  * Together with `intent-authority.ts` that leaves the admin's own code, confirmed by the admin's own participants.
  */
 import type { Create } from '../gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
@@ -24,7 +25,10 @@ export function demandEffectsOfOther(tree: TransactionTree, result: TransferResu
     allowed.add(demandMade(tree, result.senderChange, { intent, party: sender, units: rest }));
   }
   if (result.output.kind === 'COMPLETED') {
-    allowed.add(demandMade(tree, result.output.receiverHolding, { intent, party: receiver, units: amount }));
+    const output = demandMade(tree, result.output.receiverHolding, { intent, party: receiver, units: amount });
+    const isTheirs = sender === receiver || !output.create.stakeholders.includes(sender);
+    demand(isTheirs, 'INTENT_HOLDINGS', 'A part of ours in what the receiver gets.', output.at);
+    allowed.add(output);
   } else {
     allowed.add(demandMade(tree, result.output.instruction, { intent, party: receiver, units: amount }));
     const locked = liveOf(tree, sender).filter((node) => !allowed.has(node));
@@ -33,13 +37,8 @@ export function demandEffectsOfOther(tree: TransactionTree, result: TransferResu
       allowed.add(demandMade(tree, create.contractId, { intent, party: sender, units: amount }));
     }
   }
-  const extra = liveOf(tree, sender).find((node) => !allowed.has(node));
-  demand(
-    extra === undefined,
-    'INTENT_CREATE_NOT_ALLOWED',
-    'A contract of ours that is not the change.',
-    extra?.at ?? '',
-  );
+  const extra = [...liveOf(tree, sender), ...liveOf(tree, receiver)].find((node) => !allowed.has(node));
+  demand(extra === undefined, 'INTENT_CREATE_NOT_ALLOWED', 'More for us or the receiver than meant.', extra?.at ?? '');
 }
 
 function liveOf(tree: TransactionTree, party: string): readonly CreateNode[] {

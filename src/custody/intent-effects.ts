@@ -2,16 +2,19 @@
  * What a transfer of a known implementation does, node by node and coin by coin: only allowed choices and contracts, exactly the named inputs
  * consumed, exactly the amount for the receiver (or locked for it), exactly the rest back.
  */
+
+import type { Exercise } from '../gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
 import { sumAmounts } from '../tokens/amount.ts';
+import { isInterface, TRANSFER_FACTORY_V1 } from '../tokens/standard.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { readTransfer } from '../tokens/transfer-record.ts';
 import { field, readContractId, readRecord } from '../tokens/value.ts';
 import { CustodyRefusal, demand, type RefusalCode } from './custody-refusal.ts';
 import { demandNested } from './intent-nested.ts';
 import type { TransferResult } from './intent-root.ts';
-import { type HoldingFacts, type Implementation, templateName } from './registry-implementations.ts';
+import { type Actors, type HoldingFacts, type Implementation, templateName } from './registry-implementations.ts';
 import type { CreateNode, TransactionTree } from './transaction-tree.ts';
-import { transferValue } from './transfer-argument.ts';
+import { TRANSFER_CHOICE, transferValue } from './transfer-argument.ts';
 import type { TransferIntent } from './transfer-intent.ts';
 import { understood } from './understood.ts';
 import { differenceOf } from './value-difference.ts';
@@ -40,8 +43,9 @@ export function demandEffects(
     } else if (facts !== undefined) made.push({ node, facts });
     else if (templateName(node.create) === implementation.offer) offers.push(node);
     else {
-      const isTheirs = !node.create.signatories.includes(intent.sender);
-      demand(isTheirs, 'INTENT_CREATE_NOT_ALLOWED', 'A contract that we would sign.', node.at);
+      const { signatories } = node.create;
+      const isTheirs = ![intent.sender, intent.receiver].some((party) => signatories.includes(party));
+      demand(isTheirs, 'INTENT_CREATE_NOT_ALLOWED', 'A contract that we or the receiver would sign.', node.at);
     }
   }
   const output = demandHoldings(made, result, intent);
@@ -59,11 +63,39 @@ function demandAllowedNodes(
       demand(creates.has(name), 'INTENT_CREATE_NOT_ALLOWED', 'A transfer makes no such contract.', node.at, { name });
     } else if (node.kind === 'exercise' && node !== tree.root) {
       const choice = `${templateName(node.exercise)} ${node.exercise.choiceId}`;
-      const isAllowed = exercises.get(choice) === node.exercise.consuming;
+      const allowed = exercises.get(choice);
+      const isAllowed = allowed !== undefined && allowed.consuming === node.exercise.consuming;
       demand(isAllowed, 'INTENT_CHOICE_NOT_ALLOWED', 'A transfer has no such choice.', node.at, { choice });
+      const isByWhom = isActedBy(node.exercise, allowed.actors, intent);
+      demand(isByWhom, 'INTENT_AUTHORITY', 'Not by whom it should be.', node.at, { choice, actors: allowed.actors });
+      const isThrough = isThroughInterface(node.exercise, intent);
+      demand(isThrough, 'INTENT_CHOICE_NOT_ALLOWED', 'Through another interface.', node.at, { choice });
       demandNested(node, intent, tree);
     }
   }
+}
+
+function isActedBy({ actingParties, signatories }: Exercise, actors: Actors, intent: TransferIntent): boolean {
+  const are = (parties: readonly string[]): boolean =>
+    actingParties.length === parties.length && parties.every((party) => actingParties.includes(party));
+  switch (actors) {
+    case 'SENDER':
+      return are([intent.sender]);
+    case 'ADMIN':
+      return are([intent.instrument.admin]);
+    case 'SIGNATORIES':
+      return are(signatories);
+    case 'WITH_SENDER':
+      return actingParties.includes(intent.sender);
+    case 'WITHOUT_SENDER':
+      return !actingParties.includes(intent.sender);
+  }
+}
+
+/** The standard's choice through the standard's interface, the registry's own choices through none. What others do is theirs. */
+function isThroughInterface({ actingParties, choiceId, interfaceId }: Exercise, { sender }: TransferIntent): boolean {
+  if (!actingParties.includes(sender) || choiceId === 'Archive') return true;
+  return choiceId === TRANSFER_CHOICE ? isInterface(interfaceId, TRANSFER_FACTORY_V1) : interfaceId === undefined;
 }
 
 /** Of all contracts that were there before, exactly the inputs are consumed, and each is what our own records say. */
@@ -145,6 +177,11 @@ function demandOffer(
   if (offer === undefined) throw refusal('INTENT_OFFER', 'No offer.', 'result');
   demand(others.length === 0, 'INTENT_OFFER', 'More than one offer.', others[0]?.at ?? '');
   demand(offer.create.contractId === output.instruction, 'INTENT_OFFER', 'Not the offer of the result.', offer.at);
+  const { signatories, stakeholders } = offer.create;
+  const isBetween =
+    [intent.sender, intent.instrument.admin].every((party) => signatories.includes(party)) &&
+    stakeholders.includes(intent.receiver);
+  demand(isBetween, 'INTENT_OFFER', 'Not ours and the admin’s to the receiver.', offer.at);
   understood('INTENT_OFFER', offer.at, () => {
     const argument = readRecord(offer.create.argument);
     const value = field(argument, 'transfer');

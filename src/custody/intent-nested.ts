@@ -8,7 +8,6 @@ import { readTransfer } from '../tokens/transfer-record.ts';
 import {
   field,
   readContractId,
-  readDecimal,
   readList,
   readOptional,
   readParty,
@@ -18,6 +17,7 @@ import {
   required,
 } from '../tokens/value.ts';
 import { CustodyRefusal, demand } from './custody-refusal.ts';
+import { readPrintedDecimal } from './printed-decimal.ts';
 import type { ExerciseNode, TransactionTree } from './transaction-tree.ts';
 import { transferValue } from './transfer-argument.ts';
 import type { TransferIntent } from './transfer-intent.ts';
@@ -30,7 +30,9 @@ const CHECKS: Readonly<Record<string, Check>> = {
   TransferPreapproval_Send: demandSend,
   TransferPreapproval_SendV2: demandSend,
   AmuletRules_Transfer: demandAmuletTransfer,
-  AllocationFactory_TransferInternal: demandInternal,
+  TransferFactory_Transfer: demandFactory,
+  AllocationFactory_TransferInternal: (node, argument, intent) =>
+    demandFactory(node, required(readRecord(field(argument, 'payload')), 'payload'), intent),
   TransferRule_DirectTransfer: demandRule,
   TransferRule_TwoStepTransfer: demandRule,
   TransferRule_Transfer: demandRule,
@@ -55,7 +57,7 @@ function demandSend(node: ExerciseNode, argument: DamlRecord, intent: TransferIn
   demandPart(readParty(field(preapproval, 'receiver')) === intent.receiver, node, '(receiver of the preapproval)');
   demandPart(readParty(field(preapproval, 'dso')) === intent.instrument.admin, node, '(dso of the preapproval)');
   demandPart(readParty(field(argument, 'sender')) === intent.sender, node, 'sender');
-  demandPart(readDecimal(field(argument, 'amount')) === intent.amount, node, 'amount');
+  demandPart(readPrintedDecimal(field(argument, 'amount')) === intent.amount, node, 'amount');
   const description = readText(readOptional(field(argument, 'description')));
   demandPart(description === intent.meta.get(META_REASON), node, 'description');
   demandInputs(node, readList(field(argument, 'inputs')) ?? [], tree);
@@ -75,7 +77,7 @@ function demandAmuletTransfer(
   demandPart(outputs.length === 1, node, 'transfer.outputs');
   const owner = intent.kind === 'OFFER' ? intent.sender : intent.receiver;
   demandPart(readParty(field(output, 'receiver')) === owner, node, 'transfer.outputs[0].receiver');
-  demandPart(readDecimal(field(output, 'amount')) === intent.amount, node, 'transfer.outputs[0].amount');
+  demandPart(readPrintedDecimal(field(output, 'amount')) === intent.amount, node, 'transfer.outputs[0].amount');
   demandInputs(node, readList(field(transfer, 'inputs')) ?? [], tree);
 }
 
@@ -93,12 +95,10 @@ function demandInputs(
   }
 }
 
-/** The utility registry's factory calls itself with the payload it was given, less the context. */
-function demandInternal(node: ExerciseNode, argument: DamlRecord, intent: TransferIntent): void {
-  const payload = readRecord(field(argument, 'payload'));
-  demandPart(readParty(field(payload, 'expectedAdmin')) === intent.instrument.admin, node, 'payload.expectedAdmin');
-  const at = `${node.at} chosenValue.payload.transfer`;
-  const difference = differenceOf(transferValue(intent), field(payload, 'transfer'), at);
+/** The utility registry hands what the root was given to itself or to the receiver's preapproval, less the context. */
+function demandFactory(node: ExerciseNode, argument: DamlRecord, intent: TransferIntent): void {
+  demandPart(readParty(field(argument, 'expectedAdmin')) === intent.instrument.admin, node, 'expectedAdmin');
+  const difference = differenceOf(transferValue(intent), field(argument, 'transfer'), `${node.at} transfer`);
   if (difference !== null) throw new CustodyRefusal('INTENT_NESTED_ARGUMENT', 'Not what was meant.', difference);
 }
 

@@ -30,10 +30,9 @@ export function demandRoot({ exercise, at }: ExerciseNode, intent: TransferInten
     !exercise.consuming;
   check(isTransfer, 'Not a transfer through the token standard.');
   check(exercise.contractId === intent.factory, 'Another factory.');
-  check(exercise.signatories.includes(intent.instrument.admin), 'A factory that the admin did not sign.');
   check(exercise.actingParties.length === 1 && exercise.actingParties[0] === intent.sender, 'Another actor.');
-  const root = IMPLEMENTATIONS[intent.implementation]?.root;
-  check(root === undefined || root === templateName(exercise), 'A factory of another implementation.');
+  const roots = IMPLEMENTATIONS[intent.implementation]?.roots;
+  check(roots === undefined || roots.has(templateName(exercise)), 'A factory of another implementation.');
 
   const difference = differenceOf(transferArgument(intent), exercise.chosenValue, `${at} chosenValue`);
   if (difference !== null) throw new CustodyRefusal('INTENT_ARGUMENT', 'Not what was meant.', difference);

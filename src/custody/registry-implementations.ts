@@ -7,13 +7,12 @@
  */
 import type { Micros } from '../env/clock.ts';
 import type { Create } from '../gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
-import type { Record as DamlRecord, Identifier } from '../gen/com/daml/ledger/api/v2/value.ts';
+import type { Record as DamlRecord, Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import type { Amount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import {
   field,
   qualifiedName,
-  readDecimal,
   readList,
   readOptional,
   readParty,
@@ -23,6 +22,7 @@ import {
   required,
 } from '../tokens/value.ts';
 import { demand } from './custody-refusal.ts';
+import { readPrintedDecimal } from './printed-decimal.ts';
 import type { RegistryImplementation } from './transfer-intent.ts';
 
 export type HoldingLock = {
@@ -38,11 +38,20 @@ export type HoldingFacts = {
   readonly lock: HoldingLock | null;
 };
 
+/** Who must be the actors of a choice: exactly these, or (WITH_SENDER, WITHOUT_SENDER) any that the tree gives the right to. */
+export type Actors = 'SENDER' | 'ADMIN' | 'SIGNATORIES' | 'WITH_SENDER' | 'WITHOUT_SENDER';
+export type AllowedChoice = { readonly consuming: boolean; readonly actors: Actors };
+
 export type Implementation = {
-  /** Template of the factory. */
-  readonly root: string;
-  /** `template choice` of every exercise below the root, and whether it consumes. */
-  readonly exercises: ReadonlyMap<string, boolean>;
+  /** Templates whose contracts may be the factory. */
+  readonly roots: ReadonlySet<string>;
+  /**
+   * Template that the receiver alone signs and that passes a transfer on to the registry's rules: the one exception to the rule that the admin
+   * signs whatever we act on. `null`: there is none.
+   */
+  readonly preapproval: string | null;
+  /** By `template choice`: every exercise there may be below the root. */
+  readonly exercises: ReadonlyMap<string, AllowedChoice>;
   /** Templates of contracts it may make. */
   readonly creates: ReadonlySet<string>;
   /** Template of an offer, whose argument has the standard's record as `transfer`. */
@@ -68,20 +77,31 @@ const ACTIVITY_MARKER = 'splice-amulet:Splice.Amulet:FeaturedAppActivityMarker';
 const AMULET_OFFER = 'splice-amulet:Splice.AmuletTransferInstruction:AmuletTransferInstruction';
 const AMULET_ID = 'Amulet';
 
+const ARCHIVE: AllowedChoice = { consuming: true, actors: 'SIGNATORIES' };
+const BY_SENDER: AllowedChoice = { consuming: false, actors: 'SENDER' };
+const WITH_SENDER: AllowedChoice = { consuming: false, actors: 'WITH_SENDER' };
+const BY_ADMIN: AllowedChoice = { consuming: false, actors: 'ADMIN' };
+const RELEASE: AllowedChoice = { consuming: true, actors: 'SENDER' };
+const MARKER: readonly [string, AllowedChoice] = [
+  `${FEATURED_APP_RIGHT} FeaturedAppRight_CreateActivityMarker`,
+  { consuming: false, actors: 'WITHOUT_SENDER' },
+];
+
 const SPLICE_AMULET: Implementation = {
-  root: 'splice-amulet:Splice.ExternalPartyAmuletRules:ExternalPartyAmuletRules',
+  roots: new Set(['splice-amulet:Splice.ExternalPartyAmuletRules:ExternalPartyAmuletRules']),
+  preapproval: null,
   exercises: new Map([
-    [`${PREAPPROVAL} TransferPreapproval_Send`, false],
-    [`${PREAPPROVAL} TransferPreapproval_SendV2`, false],
-    ['splice-amulet:Splice.AmuletRules:AmuletRules AmuletRules_Transfer', false],
-    [`${AMULET} Archive`, true],
+    [`${PREAPPROVAL} TransferPreapproval_Send`, BY_SENDER],
+    [`${PREAPPROVAL} TransferPreapproval_SendV2`, BY_SENDER],
+    ['splice-amulet:Splice.AmuletRules:AmuletRules AmuletRules_Transfer', WITH_SENDER],
+    [`${AMULET} Archive`, ARCHIVE],
     // An input whose lock has expired is released on the way.
-    [`${LOCKED_AMULET} LockedAmulet_OwnerExpireLock`, true],
-    [`${LOCKED_AMULET} LockedAmulet_OwnerExpireLockV2`, true],
-    ['splice-amulet:Splice.ExternalPartyConfigState:ExternalPartyConfigState EventLog_HoldingsChange', false],
-    [`${AMULET_EVENT_LOG} EventLog_HoldingsChange`, false],
-    [`${AMULET_EVENT_LOG} Archive`, true],
-    [`${FEATURED_APP_RIGHT} FeaturedAppRight_CreateActivityMarker`, false],
+    [`${LOCKED_AMULET} LockedAmulet_OwnerExpireLock`, RELEASE],
+    [`${LOCKED_AMULET} LockedAmulet_OwnerExpireLockV2`, RELEASE],
+    ['splice-amulet:Splice.ExternalPartyConfigState:ExternalPartyConfigState EventLog_HoldingsChange', BY_ADMIN],
+    [`${AMULET_EVENT_LOG} EventLog_HoldingsChange`, BY_ADMIN],
+    [`${AMULET_EVENT_LOG} Archive`, ARCHIVE],
+    MARKER,
   ]),
   creates: new Set([
     AMULET,
@@ -102,15 +122,21 @@ const UTILITY_FACTORY = 'utility-registry-app-v0:Utility.Registry.App.V0.Service
 const UTILITY_RULE = 'utility-registry-v0:Utility.Registry.V0.Rule.Transfer:TransferRule';
 const UTILITY_MODEL = 'utility-registry-app-v0:Utility.Registry.App.V0.Model.Transfer';
 
+const UTILITY_PREAPPROVAL =
+  'utility-registry-app-v0:Utility.Registry.App.V0.Model.TransferPreapproval:TransferPreapproval';
+
 const UTILITY_REGISTRY: Implementation = {
-  root: UTILITY_FACTORY,
+  // The receiver's preapproval is a factory itself: direct transfers start there, or come to it from the registry's.
+  roots: new Set([UTILITY_FACTORY, UTILITY_PREAPPROVAL]),
+  preapproval: UTILITY_PREAPPROVAL,
   exercises: new Map([
-    [`${UTILITY_FACTORY} AllocationFactory_TransferInternal`, false],
-    [`${UTILITY_RULE} TransferRule_DirectTransfer`, false],
-    [`${UTILITY_RULE} TransferRule_TwoStepTransfer`, false],
-    [`${UTILITY_RULE} TransferRule_Transfer`, false],
-    [`${UTILITY_HOLDING} Archive`, true],
-    [`${FEATURED_APP_RIGHT} FeaturedAppRight_CreateActivityMarker`, false],
+    [`${UTILITY_FACTORY} AllocationFactory_TransferInternal`, WITH_SENDER],
+    [`${UTILITY_PREAPPROVAL} TransferFactory_Transfer`, BY_SENDER],
+    [`${UTILITY_RULE} TransferRule_DirectTransfer`, WITH_SENDER],
+    [`${UTILITY_RULE} TransferRule_TwoStepTransfer`, WITH_SENDER],
+    [`${UTILITY_RULE} TransferRule_Transfer`, WITH_SENDER],
+    [`${UTILITY_HOLDING} Archive`, ARCHIVE],
+    MARKER,
   ]),
   creates: new Set([
     UTILITY_HOLDING,
@@ -131,23 +157,29 @@ export const IMPLEMENTATIONS: Readonly<Record<RegistryImplementation, Implementa
 
 function amuletHolding(create: Create): HoldingFacts | undefined {
   const name = templateName(create);
-  if (name === AMULET) return amuletFacts(argumentOf(create, ['dso', 'owner', 'amount']), null);
+  if (name === AMULET) return amuletFacts(create.argument, null, create);
   if (name !== LOCKED_AMULET) return undefined;
-  const locked = argumentOf(create, ['amulet', 'lock']);
-  const lock = readRecord(field(locked, 'lock'));
-  return amuletFacts(readRecord(field(locked, 'amulet')), {
-    holders: required(readList(field(lock, 'holders')), 'lock.holders').map((holder) =>
-      required(readParty(holder), 'lock holder'),
-    ),
-    expiresAt: required(readTime(field(lock, 'expiresAt')), 'lock.expiresAt'),
-  });
+  const locked = recordOf(create.argument, ['amulet', 'lock'], create);
+  const lock = recordOf(field(locked, 'lock'), ['holders', 'expiresAt'], create);
+  return amuletFacts(
+    field(locked, 'amulet'),
+    {
+      holders: required(readList(field(lock, 'holders')), 'lock.holders').map((holder) =>
+        required(readParty(holder), 'lock holder'),
+      ),
+      expiresAt: required(readTime(field(lock, 'expiresAt')), 'lock.expiresAt'),
+    },
+    create,
+  );
 }
 
-function amuletFacts(amulet: DamlRecord | undefined, lock: HoldingLock | null): HoldingFacts {
+function amuletFacts(value: Value | undefined, lock: HoldingLock | null, create: Create): HoldingFacts {
+  const amulet = recordOf(value, ['dso', 'owner', 'amount'], create);
+  const amount = recordOf(field(amulet, 'amount'), ['initialAmount', 'createdAt', 'ratePerRound'], create);
   return {
     owner: required(readParty(field(amulet, 'owner')), 'owner'),
     instrument: { admin: required(readParty(field(amulet, 'dso')), 'dso'), id: AMULET_ID },
-    amount: required(readDecimal(field(readRecord(field(amulet, 'amount')), 'initialAmount')), 'amount.initialAmount'),
+    amount: required(readPrintedDecimal(field(amount, 'initialAmount')), 'amount.initialAmount'),
     lock,
   };
 }
@@ -155,24 +187,24 @@ function amuletFacts(amulet: DamlRecord | undefined, lock: HoldingLock | null): 
 function utilityHolding(create: Create): HoldingFacts | undefined {
   if (templateName(create) !== UTILITY_HOLDING) return undefined;
   const labels = ['operator', 'provider', 'registrar', 'owner', 'instrument', 'label', 'amount'];
-  const argument = argumentOf(create, labels);
-  const instrument = readRecord(field(argument, 'instrument'));
+  const argument = recordOf(create.argument, labels, create);
+  const instrument = recordOf(field(argument, 'instrument'), ['source', 'id', 'scheme'], create);
+  const admin = required(readParty(field(instrument, 'source')), 'instrument.source');
+  const isRegistrars = readParty(field(argument, 'registrar')) === admin;
+  demand(isRegistrars, 'INTENT_HOLDINGS', 'A holding of another registrar.', `contract ${create.contractId}`);
   return {
     owner: required(readParty(field(argument, 'owner')), 'owner'),
-    instrument: {
-      admin: required(readParty(field(instrument, 'source')), 'instrument.source'),
-      id: required(readText(field(instrument, 'id')), 'instrument.id'),
-    },
-    amount: required(readDecimal(field(argument, 'amount')), 'amount'),
+    instrument: { admin, id: required(readText(field(instrument, 'id')), 'instrument.id') },
+    amount: required(readPrintedDecimal(field(argument, 'amount')), 'amount'),
     lock: readOptional(field(argument, 'lock')) === undefined ? null : { holders: null, expiresAt: null },
   };
 }
 
-/** Daml takes fields by position and we by label, so the labels must stand where the template declares them. */
-function argumentOf(create: Create, labels: readonly string[]): DamlRecord {
-  const argument = required(readRecord(create.argument), 'argument');
-  const found = argument.fields.map(({ label }) => label);
+/** Daml takes fields by position and we by label, so the labels must stand where the type declares them. */
+function recordOf(value: Value | undefined, labels: readonly string[], { contractId }: Create): DamlRecord {
+  const record = required(readRecord(value), labels.join(', '));
+  const found = record.fields.map(({ label }) => label);
   const isInOrder = labels.every((label, index) => found[index] === label) && new Set(found).size === found.length;
-  demand(isInOrder, 'INTENT_HOLDINGS', 'A holding with other fields.', `contract ${create.contractId}`, { found });
-  return argument;
+  demand(isInOrder, 'INTENT_HOLDINGS', 'A holding with other fields.', `contract ${contractId}`, { found });
+  return record;
 }

@@ -125,12 +125,17 @@ function placeNode({ nodeType }: Node, at: string, parent: ExerciseNode | null):
       return { kind: 'fetch', at, parent, fetch: nodeType.value };
     }
     case 'exercise': {
-      const { key, byKey, actingParties, choiceObservers, externalCallResults } = nodeType.value;
+      const { key, byKey, actingParties, choiceObservers, externalCallResults, choiceId, chosenValue } = nodeType.value;
       const isPlain = key === undefined && !byKey && externalCallResults.length === 0;
       demand(isPlain, 'TREE_NODE_NOT_ALLOWED', 'An exercise by key or with external calls.', at);
       demandContract(nodeType.value, at);
       demandParties(actingParties, `${at} actingParties`);
       demandParties(choiceObservers, `${at} choiceObservers`);
+      // Daml names the type of a choice's argument after the choice.
+      const argument = chosenValue?.sum?.$case === 'record' ? chosenValue.sum.value.recordId?.entityName : undefined;
+      demand(argument === choiceId, 'TREE_MALFORMED', 'An argument of another choice.', at, { choiceId, argument });
+      const isArchive = nodeType.value.consuming && isSameList(actingParties, nodeType.value.signatories);
+      demand(choiceId !== 'Archive' || isArchive, 'TREE_MALFORMED', 'Archived by others than its signatories.', at);
       return { kind: 'exercise', at, parent, exercise: nodeType.value };
     }
     default:

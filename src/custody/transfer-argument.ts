@@ -7,6 +7,7 @@ import type { Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { formatAmount } from '../tokens/amount.ts';
 import { HOLDING_V1, TRANSFER_FACTORY_V1 } from '../tokens/standard.ts';
 import type { TransferIntent } from './transfer-intent.ts';
+import { compareKeys } from './value-difference.ts';
 
 export const TRANSFER_CHOICE = 'TransferFactory_Transfer';
 
@@ -57,7 +58,7 @@ function record(recordId: Identifier, fields: Readonly<Record<string, Value>>): 
 /** Entries in key order, as the ledger keeps them. */
 function textMap(values: ReadonlyMap<string, Value>): Value {
   const entries = [...values]
-    .toSorted(([left], [right]) => (left < right ? -1 : left > right ? 1 : 0))
+    .toSorted(([left], [right]) => compareKeys(left, right))
     .map(([key, value]) => ({ key, value }));
   return { sum: { $case: 'textMap', value: { entries } } };
 }

@@ -46,7 +46,10 @@ export type TransferIntent = {
   readonly commandId: string;
   /** The logical id, `name::fingerprint`. */
   readonly synchronizerId: string;
-  /** `name::fingerprint::protocol-serial` where it is known; `null` accepts any protocol and serial of that synchronizer. */
+  /**
+   * What the metadata must say exactly: `name::fingerprint::protocol-serial` from protocol 35 on, the logical id before. `null` accepts any
+   * protocol and serial of that synchronizer.
+   */
   readonly physicalSynchronizerId: string | null;
   /** The target: the last record time at which it may commit, inclusive. */
   readonly maxRecordTime: Micros;

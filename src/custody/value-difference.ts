@@ -5,7 +5,7 @@ import type { Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
  * The path of the first difference, or `null`.
  *
  * Type ids and labels that `expected` leaves out are not compared: what we send to a node may lack them, what it shows has them. Entries of
- * text maps are compared by key, each key once; everything else in order.
+ * text maps are compared by key; those found must stand in the ledger's own order. Everything else is compared in the order it has.
  * @param at the path so far.
  */
 export function differenceOf(expected: Value | undefined, found: Value | undefined, at: string): string | null {
@@ -80,11 +80,17 @@ function listDifference(
   return null;
 }
 
+/** The order in which Daml keeps the keys of a text map: that of their UTF-8 bytes, which is not that of JavaScript strings. */
+export function compareKeys(left: string, right: string): number {
+  return Buffer.compare(Buffer.from(left, 'utf8'), Buffer.from(right, 'utf8'));
+}
+
 type Entries = readonly { readonly key: string; readonly value: Value | undefined }[];
 
 function mapDifference(wanted: Entries, found: Entries, at: string): string | null {
   const values = new Map(found.map(({ key, value }) => [key, value]));
-  if (values.size !== found.length || wanted.length !== found.length) return at;
+  const isSorted = found.every(({ key }, index) => index === 0 || compareKeys(found[index - 1]?.key ?? '', key) < 0);
+  if (!isSorted || wanted.length !== found.length) return at;
   for (const { key, value } of wanted) {
     if (!values.has(key)) return `${at}["${key}"]`;
     const difference = differenceOf(value, values.get(key), `${at}["${key}"]`);

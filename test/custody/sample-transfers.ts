@@ -343,14 +343,27 @@ const UTILITY_FACTORY: Contract = {
   signatories: [BRIDGE, REGISTRAR],
   observers: [OPERATOR],
 };
-/** The receiver agreed beforehand to what the rule does. */
-const utilityRule = (receiver: string): Contract => ({
+const UTILITY_RULE: Contract = {
   contractId: old('transfer-rule'),
   packageName: 'utility-registry-v0',
   templateId: utilityType('V0.Rule.Transfer', 'TransferRule'),
   argument: record(utilityType('V0.Rule.Transfer', 'TransferRule'), { registrar: party(REGISTRAR) }),
-  signatories: [BRIDGE, receiver, REGISTRAR].toSorted(),
+  signatories: [BRIDGE, REGISTRAR],
   observers: [OPERATOR],
+};
+/** The receiver signs it alone; it is a transfer factory itself. */
+const utilityPreapproval = (receiver: string): Contract => ({
+  contractId: old('usd-preapproval'),
+  packageName: 'utility-registry-app-v0',
+  templateId: utilityType('App.V0.Model.TransferPreapproval', 'TransferPreapproval'),
+  argument: record(utilityType('App.V0.Model.TransferPreapproval', 'TransferPreapproval'), {
+    operator: party(OPERATOR),
+    receiver: party(receiver),
+    instrumentAdmin: party(REGISTRAR),
+    instrumentAllowances: list(),
+  }),
+  signatories: [receiver],
+  observers: [OPERATOR, REGISTRAR],
 });
 
 function utilityHolding(contract: string, owner: string, amount: bigint, isLocked = false): Contract {
@@ -402,7 +415,7 @@ function utilityFactoryTree(
   known: readonly Contract[],
   below: (tree: TreeBuilder) => void,
 ): PreparedTransaction {
-  const tree = createTreeBuilder([...known, UTILITY_FACTORY, utilityRule(intent.receiver)]);
+  const tree = createTreeBuilder([...known, UTILITY_FACTORY, UTILITY_RULE, utilityPreapproval(intent.receiver)]);
   tree.exercise(factoryChoice(intent, UTILITY_FACTORY, value), () => {
     tree.exercise(
       {
@@ -421,7 +434,8 @@ function utilityFactoryTree(
   return tree.prepared(preparedMetadata(intent));
 }
 
-function utilityDirect(intent: TransferIntent): PreparedTransaction {
+/** What both ways of a direct transfer come to: the rule of the registry, with the authority of both sides. */
+function utilityMovement(intent: TransferIntent) {
   const inputs = intent.inputs.map((input) => utilityHolding(input.contractId, TREASURY, input.amount));
   const output = utilityHolding(cid('output'), intent.receiver, intent.amount);
   const change = utilityHolding(cid('change'), TREASURY, restOf(intent));
@@ -433,14 +447,12 @@ function utilityDirect(intent: TransferIntent): PreparedTransaction {
     tree.create(output);
     tree.create(change);
   };
-  const value = completed(output.contractId, change.contractId);
-  return utilityFactoryTree(intent, value, inputs, (tree) => {
-    if (intent.receiver === intent.sender) return move(tree);
+  const rule = (tree: TreeBuilder): void => {
     tree.exercise(
       {
-        on: utilityRule(intent.receiver),
+        on: UTILITY_RULE,
         choice: 'TransferRule_DirectTransfer',
-        acting: [TREASURY, REGISTRAR],
+        acting: [TREASURY, intent.receiver],
         argument: record(utilityType('V0.Rule.Transfer', 'TransferRule_DirectTransfer'), {
           transfer: transferValue(intent),
         }),
@@ -448,7 +460,27 @@ function utilityDirect(intent: TransferIntent): PreparedTransaction {
       },
       () => move(tree),
     );
+  };
+  return { inputs, move, rule, value: completed(output.contractId, change.contractId) };
+}
+
+/** From the registry's factory through the receiver's preapproval; a merge needs neither preapproval nor rule. */
+function utilityDirect(intent: TransferIntent): PreparedTransaction {
+  const { inputs, move, rule, value } = utilityMovement(intent);
+  return utilityFactoryTree(intent, value, inputs, (tree) => {
+    if (intent.receiver === intent.sender) return move(tree);
+    const on = utilityPreapproval(intent.receiver);
+    tree.exercise(factoryChoice({ ...intent, choiceContext: new Map() }, on, value), () => rule(tree));
   });
+}
+
+/** The registry names the receiver's preapproval as the factory. */
+function utilityPreapproved(intent: TransferIntent): PreparedTransaction {
+  const { inputs, rule, value } = utilityMovement(intent);
+  const on = utilityPreapproval(intent.receiver);
+  const tree = createTreeBuilder([...inputs, on, UTILITY_RULE]);
+  tree.exercise(factoryChoice(intent, on, value), () => rule(tree));
+  return tree.prepared(preparedMetadata(intent));
 }
 
 function utilityOffer(intent: TransferIntent): PreparedTransaction {
@@ -551,7 +583,7 @@ function recorded(): Sample {
       ),
       commandId: submitterInfo!.commandId,
       synchronizerId,
-      physicalSynchronizerId: null,
+      physicalSynchronizerId: synchronizerId, // Protocol 34 signs the logical one.
       maxRecordTime,
     },
     scheme: 'V2',
@@ -582,6 +614,11 @@ export const SAMPLES: readonly Sample[] = [
   sample('Canton Coin, direct', amuletIntent('DIRECT'), amuletDirect),
   sample('Canton Coin, offer', amuletIntent('OFFER'), amuletOffer),
   sample('utility registry, direct', utilityIntent('DIRECT'), utilityDirect),
+  sample(
+    'utility registry, direct by preapproval',
+    utilityIntent('DIRECT', { factory: utilityPreapproval(CUSTOMER).contractId }),
+    utilityPreapproved,
+  ),
   sample('utility registry, offer', utilityIntent('OFFER'), utilityOffer),
   sample('utility registry, merge', utilityIntent('DIRECT', { receiver: TREASURY }), utilityDirect),
   sample('unknown registry, direct', utilityIntent('DIRECT', { implementation: 'OTHER' }), otherDirect),
