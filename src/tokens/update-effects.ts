@@ -7,8 +7,8 @@
  * exercises around them, and only from those that can be believed. So whatever a hostile transaction claims of itself, the sum of all movements
  * equals the change of the holdings: what no believed claim explains becomes a movement of its own, `UNEXPLAINED`.
  *
- * Exercises are read in pre-order. One that is believed explains its whole subtree, which is then not entered: the old Canton Coin tree repeats
- * the transfer in a nested exercise, and counting both would credit twice. Any other exercise is a wrapper, and its children are read.
+ * Exercises are read in pre-order, after the ends of offers, whose terms are known. One that is believed takes the changes of its subtree; a nested
+ * one that says the same again (the old Canton Coin tree repeats the transfer inside itself) finds nothing left, and so nothing counts twice.
  */
 import type { Event, ExercisedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
 import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
@@ -162,29 +162,23 @@ function readExercises(
 } {
   const movements: DraftMovement[] = [];
   const endings: Ending[] = [];
+  const exercises = exercisedIn(events);
   const pendingDeltas = new Map<string, Amount>();
   const instrumentOfOffer = (contractId: string): Instrument | undefined =>
     known.instruction(contractId)?.instrument ?? offers.get(contractId)?.view.transfer.instrument;
-  let explainedUntil = -1;
-
-  for (const exercise of exercisedIn(events)) {
-    const { nodeId: from, lastDescendantNodeId: to } = exercise;
+  // Ends first: the terms of an offer are the admin's word, and a wrapper around its acceptance must not take the money for another memo.
+  for (const exercise of exercises) {
     const offered = exercise.consuming ? instrumentOfOffer(exercise.contractId) : undefined;
-    if (offered !== undefined) {
-      // The end of an offer counts wherever it stands; inside an explained subtree its holdings are already taken.
-      endings.push(endingOf(exercise, changes.take(from, to, offered)));
-      explainedUntil = Math.max(explainedUntil, to);
-    } else if (from > explainedUntil) {
-      const explained = explain(exercise, claimOf(exercise), party, changes, offers, pendingDeltas);
-      if (explained === null) continue;
-      movements.push(...explained);
-      explainedUntil = to;
-    }
+    if (offered === undefined) continue;
+    endings.push(endingOf(exercise, changes.take(exercise.nodeId, exercise.lastDescendantNodeId, offered)));
+  }
+  for (const exercise of exercises) {
+    movements.push(...explain(exercise, claimOf(exercise), party, changes, offers, pendingDeltas));
   }
   return { movements, endings, pendingDeltas };
 }
 
-/** The movements that a claim explains, or `null` where it cannot be believed or says nothing of money: its children are read then. */
+/** The movements that a claim explains: none where it cannot be believed, says nothing of money or repeats what another one has explained. */
 function explain(
   exercise: ExercisedEvent,
   claim: Claim | undefined,
@@ -192,8 +186,8 @@ function explain(
   changes: HoldingChanges,
   offers: Offers,
   pendingDeltas: Map<string, Amount>,
-): DraftMovement[] | null {
-  if (claim === undefined) return null;
+): DraftMovement[] {
+  if (claim === undefined) return [];
   const { nodeId, lastDescendantNodeId } = exercise;
   const touched = changes.instrumentsIn(nodeId, lastDescendantNodeId);
   const believable = touched.filter((instrument) => isBelieved(exercise, instrument, party));
@@ -203,11 +197,11 @@ function explain(
     case 'FACTORY':
     case 'RULE': {
       const { transfer } = claim;
-      if (!believable.some((instrument) => isSameInstrument(instrument, transfer.instrument))) return null;
+      if (!believable.some((instrument) => isSameInstrument(instrument, transfer.instrument))) return [];
       if (claim.kind === 'FACTORY' && claim.output.kind === 'PENDING') {
         const { instruction } = claim.output;
         const offer = instruction === undefined ? undefined : offers.get(instruction);
-        if (offer === undefined) return null;
+        if (offer === undefined) return [];
         pendingDeltas.set(offer.contractId, take(transfer.instrument));
         return [];
       }
@@ -217,14 +211,14 @@ function explain(
     }
     case 'INSTRUCTION':
       // An offer from before the history we have: what it moved is known, its terms are not.
-      if (believable.length === 0) return null;
+      if (believable.length === 0) return [];
       return believable.map((instrument) => ({
         ...labelledMovement('OFFER', instrument, take(instrument)),
         nodeId,
       }));
     case 'LABELLED':
-      if (touched.length === 0 || believable.length < touched.length) return null;
-      return labelled(claim, believable, take)?.map((movement) => ({ ...movement, nodeId })) ?? null;
+      if (touched.length === 0 || believable.length < touched.length) return [];
+      return labelled(claim, party, believable, take)?.map((movement) => ({ ...movement, nodeId })) ?? [];
   }
 }
 
@@ -240,16 +234,18 @@ function isBelieved(exercise: ExercisedEvent, instrument: Instrument, party: str
 
 function labelled(
   claim: Extract<Claim, { kind: 'LABELLED' }>,
+  party: string,
   instruments: readonly Instrument[],
   take: (instrument: Instrument) => Amount,
 ): Omit<DraftMovement, 'nodeId'>[] | null {
   switch (claim.txKind) {
     case 'transfer':
-      return instruments.map((instrument) => ({
-        ...labelledMovement('DIRECT', instrument, take(instrument)),
-        memo: claim.memo,
-        counterparty: claim.sender,
-      }));
+      return instruments.map((instrument) => {
+        const movement = labelledMovement('DIRECT', instrument, take(instrument));
+        // The label names the sender alone: of what we sent, the receiver stays unknown.
+        const counterparty = movement.direction === 'IN' && claim.sender !== party ? claim.sender : null;
+        return { ...movement, memo: claim.memo, counterparty };
+      });
     case 'mint':
       return instruments.map((instrument) => labelledMovement('MINT', instrument, take(instrument)));
     case 'burn':
@@ -258,7 +254,7 @@ function labelled(
     case 'merge-split':
       return instruments.map((instrument) => labelledMovement('MERGE', instrument, take(instrument)));
     default:
-      // 'unlock' moves nothing; a kind that a later standard adds must not stop the stream. Children are read.
+      // 'unlock' moves nothing; a kind that a later standard adds must not stop the stream.
       return null;
   }
 }

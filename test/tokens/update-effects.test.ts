@@ -166,6 +166,45 @@ describe('what cannot be believed', () => {
     ]);
   });
 
+  test('what a wrapper explains of its own instrument leaves the deposits of others inside it to their memos', () => {
+    const fake = { admin: MALLORY, id: 'Fake' };
+    const found = effects([
+      exercise({ node: 0, last: 5, acting: [MALLORY], result: labelledResult('transfer', 'mallory') }),
+      createHolding({ node: 1, cid: '00fake', amount: '7', instrument: fake, signatories: [MALLORY] }),
+      exercise({
+        node: 2,
+        last: 5,
+        on: 'factory',
+        choice: 'TransferFactory_Transfer',
+        acting: [MALLORY],
+        argument: record({ transfer: transferValue({ amount: '7', instrument: fake, memo: 'mallory' }) }),
+        result: record({ output: variant('TransferInstructionResult_Completed', record({})) }),
+      }),
+      createHolding({ node: 3, cid: '00fake2', amount: '7', instrument: fake, signatories: [MALLORY] }),
+      preapprovalSend({ node: 4, last: 5, memo: 'alice' }),
+      createHolding({ node: 5, cid: '00ours', amount: '3' }),
+    ]);
+
+    expect(found.movements.filter(({ instrument }) => instrument.admin === ADMIN)).toMatchObject([
+      { kind: 'DIRECT', direction: 'IN', memo: 'alice', amount: 30_000_000_000n },
+    ]);
+  });
+
+  test('what we send under a label names no counterparty: the label knows the sender, and that is us', () => {
+    const found = effects(
+      [
+        preapprovalSend({ node: 0, last: 2, memo: 'theirs', sender: TREASURY }),
+        exercise({ node: 1, cid: '00old', consuming: true }),
+        createHolding({ node: 2, cid: '00change', amount: '4' }),
+      ],
+      knowing({ '00old': '10' }),
+    );
+
+    expect(found.movements).toMatchObject([
+      { kind: 'DIRECT', direction: 'OUT', amount: 60_000_000_000n, counterparty: null },
+    ]);
+  });
+
   test('an offer that the admin did not sign is no offer', () => {
     const found = effects([createOffer({ node: 0, cid: '00offer', amount: '5', signatories: [MALLORY] })]);
 
@@ -276,6 +315,29 @@ describe('offers', () => {
 
     expect(found.progress.map(({ holdingsDelta }) => formatAmount(holdingsDelta))).toEqual(['1000.0000000000']);
     expect(found.movements).toEqual([]);
+  });
+
+  test('an acceptance inside a labelled wrapper of ours is still the offer’s, with its memo', () => {
+    const found = effects(
+      [
+        exercise({ node: 0, last: 4, acting: [TREASURY], result: labelledResult('transfer', 'wrapper') }),
+        exercise({
+          node: 1,
+          last: 4,
+          cid: '00offer',
+          consuming: true,
+          on: 'instruction',
+          choice: 'TransferInstruction_Accept',
+          acting: [TREASURY],
+          result: output('TransferInstructionResult_Completed'),
+        }),
+        createHolding({ node: 3, cid: '00ours', amount: '5' }),
+      ],
+      knowing({}, { '00offer': 'tr_1' }),
+    );
+
+    expect(found.movements).toEqual([]);
+    expect(found.progress).toEqual([{ transferId: 'tr_1', status: 'COMPLETED', holdingsDelta: 50_000_000_000n }]);
   });
 
   test('a successor continues the transfer of the offer it replaces', () => {
