@@ -7,7 +7,7 @@ import type {
   Create,
   Exercise,
 } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
-import { CUSTOMER, STRANGER, TREASURY } from './sample-transfers.ts';
+import { CUSTOMER, STRANGER, TREASURY } from './sample-values.ts';
 
 type Holder = Record<string | number, unknown>;
 type Site = { readonly holder: Holder; readonly key: string | number };

@@ -13,7 +13,8 @@ import { verifySignature } from '../../src/custody/verify-signature.ts';
 import { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { refusalOfAsync } from './refusal-of.ts';
-import { directSample, holdingId, SAMPLES, type Sample, STRANGER } from './sample-transfers.ts';
+import { directSample, SAMPLES, type Sample } from './sample-transfers.ts';
+import { old as holdingId, STRANGER } from './sample-values.ts';
 
 export type SignerUnderTest = {
   readonly signer: Signer;
