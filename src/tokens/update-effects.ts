@@ -197,11 +197,14 @@ function explain(
     case 'FACTORY':
     case 'RULE': {
       const { transfer } = claim;
+      if (transfer.sender !== party && transfer.receiver !== party) return []; // Others' transfer: it explains nothing of ours.
       if (!believable.some((instrument) => isSameInstrument(instrument, transfer.instrument))) return [];
       if (claim.kind === 'FACTORY' && claim.output.kind === 'PENDING') {
         const { instruction } = claim.output;
         const offer = instruction === undefined ? undefined : offers.get(instruction);
-        if (offer === undefined) return [];
+        // A result may name any offer. Only one of the same instrument, and once, or its tokens would count as the offer's.
+        if (offer === undefined || pendingDeltas.has(offer.contractId)) return [];
+        if (!isSameInstrument(offer.view.transfer.instrument, transfer.instrument)) return [];
         pendingDeltas.set(offer.contractId, take(transfer.instrument));
         return [];
       }

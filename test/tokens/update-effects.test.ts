@@ -166,6 +166,35 @@ describe('what cannot be believed', () => {
     ]);
   });
 
+  test('a made-up factory cannot put its own tokens into the offer of another instrument', () => {
+    const fake = { admin: MALLORY, id: 'Fake' };
+    const factory = (node: number, last: number) =>
+      exercise({
+        node,
+        last,
+        on: 'factory',
+        choice: 'TransferFactory_Transfer',
+        acting: [MALLORY],
+        argument: record({ transfer: transferValue({ amount: '1', instrument: fake }) }),
+        result: record({
+          output: variant(
+            'TransferInstructionResult_Pending',
+            record({ transferInstructionCid: { sum: { $case: 'contractId', value: '00offer' } } }),
+          ),
+        }),
+      });
+    const found = effects([
+      factory(0, 3),
+      createHolding({ node: 1, cid: '00fake', amount: '1000000', instrument: fake, signatories: [MALLORY] }),
+      createOffer({ node: 3, cid: '00offer', amount: '1', memo: 'mallory' }),
+    ]);
+
+    expect(found.movements).toMatchObject([
+      { kind: 'UNEXPLAINED', instrument: fake, holdingsDelta: 10_000_000_000_000_000n },
+      { kind: 'OFFER', instrument: COIN, holdingsDelta: 0n },
+    ]);
+  });
+
   test('what a wrapper explains of its own instrument leaves the deposits of others inside it to their memos', () => {
     const fake = { admin: MALLORY, id: 'Fake' };
     const found = effects([
