@@ -128,7 +128,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     const claimed = await claimStream(options.db, treasury, lease.token);
     let position = claimed;
     try {
-      position = await proveContinuity({ ...options, logger, position });
+      position = await unlessAborted(held, proveContinuity({ ...options, logger, position }));
       const over = new AbortController();
       const streamSignal = AbortSignal.any([held, over.signal]);
       const queue = createBatchQueue<Item>({ countMax: settings.batchCountMax, bytesMax: settings.batchBytesMax });
@@ -205,6 +205,22 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
       ...error.facts,
     });
     throw new HaltedError(error.code, error.message, error.facts, { cause: error });
+  }
+}
+
+/**
+ * The result of `work`, not waited for once `signal` aborts: a participant that does not answer must not hold up the end of the process.
+ * @throws RetryableError STREAM_GIVEN_UP when it aborts, and what `work` throws before.
+ */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const giveUp = () => reject(new RetryableError('STREAM_GIVEN_UP', 'The lease was lost, or the process is to end.'));
+  signal.addEventListener('abort', giveUp, { once: true });
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
   }
 }
 

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { PermanentError } from '../../src/env/errors.ts';
+import { systemClock } from '../../src/env/system.ts';
 import type { EffectSink } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
@@ -156,6 +157,24 @@ test('A1, D5: a participant that stays away ends the worker with an error after 
 
   await expect(ingestion.ended).rejects.toMatchObject({ retryable: true });
   expect(await stream()).toMatchObject({ status: 'STARTING' });
+});
+
+test('a participant that never answers does not hold up the end of the process', async () => {
+  const asked = Promise.withResolvers<void>();
+  const ingestion = await start({
+    wrapLedger: (ledger) => ({
+      ...ledger,
+      participantId: () => {
+        asked.resolve();
+        return new Promise<string>(() => undefined);
+      },
+    }),
+  });
+  await asked.promise;
+
+  const isStopped = ingestion.stop().then(() => true);
+  expect(await Promise.race([isStopped, systemClock.sleep(3_000).then(() => false)])).toBe(true);
+  running.length = 0;
 });
 
 test('A4, A6: a stream that falls silent is given up and resumed', async () => {
