@@ -78,10 +78,12 @@ export function createInstrumentBook(networkId: number): InstrumentBook {
       let { rows } = await find();
       const isMissing = ({ admin, id }: Instrument) => !rows.some((row) => row.admin === admin && row.id === id);
       if (wanted.some(isMissing)) {
+        // Sorted, so that two treasuries that meet the same instruments wait for each other and do not deadlock.
         await sql`
           INSERT INTO instrument (network_id, admin, instrument_id, name, is_accepted)
           SELECT DISTINCT ${networkId}::smallint, admin, id, id, false
           FROM unnest(${admins}::text[], ${ids}::text[]) AS wanted (admin, id)
+          ORDER BY admin, id
           ON CONFLICT DO NOTHING`.execute(tx);
         ({ rows } = await find());
       }
