@@ -31,8 +31,8 @@ export type TransferRecord = {
   readonly meta: ReadonlyMap<string, string>;
 };
 
-/** Bytes of UTF-8; an entry of a PostgreSQL index has 2,700, party ids at most 255, and no real instrument comes near. */
-const INSTRUMENT_ID_BYTES_MAX = 1_024;
+/** Bytes of UTF-8: escaped and encoded it must still fit an entry of an index and a cursor of the API. No real instrument comes near. */
+const INSTRUMENT_ID_BYTES_MAX = 256;
 
 /** @throws DecodeError when the record lacks a field, has one of another type, or an id too long to be one. */
 export function readInstrument(value: Value | undefined): Instrument {
