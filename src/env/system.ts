@@ -7,7 +7,8 @@ import type { LogFields, Logger } from './logger.ts';
 import { type Random, uuidOf } from './random.ts';
 
 export const systemClock: Clock = {
-  nowMicros: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1_000)),
+  // Not performance.now(): that one stands still while the machine sleeps and never follows a correction of the clock.
+  nowMicros: () => BigInt(Date.now()) * 1_000n,
   sleep: async (durationMs, signal) => {
     try {
       await delay(durationMs, undefined, signal === undefined ? {} : { signal });
