@@ -6,6 +6,7 @@ import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import { createSeededRandom, type Random } from '../env/random.ts';
 import { decimalOfUnits, unitsOfDecimal } from './daml/decimal.ts';
+import { recordField } from './daml/value.ts';
 import { partyId, sha256Hex } from './ledger/ids.ts';
 import { createLedger, type Ledger } from './ledger/ledger.ts';
 import { createPackageDirectory } from './ledger/package-directory.ts';
@@ -14,9 +15,19 @@ import { createSynchronizer } from './ledger/synchronizer.ts';
 import type { CheckpointCadence } from './ledger/update-stream.ts';
 import { holdingsOf } from './network-commands.ts';
 import { createOperations, type Operations } from './network-operations.ts';
+import { createPartyKeys, fingerprintOf } from './submission/party-keys.ts';
+import type { Replan } from './submission/prepare-lies.ts';
+import { createSequencing, type SequencingDelays } from './submission/sequencing.ts';
+import type { SubmissionFaultSettings } from './submission/submission-faults.ts';
 import { createAmulet } from './tokens/amulet.ts';
 import { AMULET_PACKAGE_ID, type Generation } from './tokens/amulet-contracts.ts';
-import { EVENT_LOG_PACKAGES, type InstrumentId, STANDARD_PACKAGES } from './tokens/standard.ts';
+import {
+  EVENT_LOG_PACKAGES,
+  factoryTransferArgument,
+  type InstrumentId,
+  STANDARD_PACKAGES,
+  transferOf,
+} from './tokens/standard.ts';
 import type { Token } from './tokens/token.ts';
 import { createUtilityToken } from './tokens/utility-registry.ts';
 import { createVaultToken } from './tokens/vault-notes.ts';
@@ -36,6 +47,8 @@ export type PartySpec = {
   readonly hint: string;
   /** Names of the participants that host it. */
   readonly on: readonly string[];
+  /** Makes it an external party: its id ends in the key's fingerprint. 32 raw bytes (Ed25519) or a DER SubjectPublicKeyInfo. */
+  readonly publicKey?: Uint8Array;
 };
 
 export type NetworkOptions = {
@@ -54,6 +67,12 @@ export type NetworkOptions = {
   readonly historyUpdatesMax?: number;
   /** Decimal; burned by transfers of the older Canton Coin package. */
   readonly amuletCreateFee?: string;
+  /** How long submissions travel and wait for their verdict; no time when left out. */
+  readonly delays?: SequencingDelays;
+  /** Longest time in which an accepted command id is refused; 30 s as on Canton Network when left out, undefined: never. */
+  readonly deduplicationMs?: number | undefined;
+  /** Of every participant, from the start. */
+  readonly submissionFaults?: SubmissionFaultSettings;
 };
 
 export type Network = Operations & {
@@ -67,6 +86,17 @@ export type Network = Operations & {
   /** Hint → full id. */
   parties(): ReadonlyMap<string, string>;
   allocateParty(spec: PartySpec): string;
+  /**
+   * Lets `party` (hint or id) be acted for by signatures of this key, from now on.
+   * @param publicKey 32 raw bytes (Ed25519) or a DER SubjectPublicKeyInfo. @returns the fingerprint that signatures name.
+   */
+  registerKey(party: string, publicKey: Uint8Array): string;
+  revokeKey(party: string, fingerprint: string): void;
+  setDelays(delays: SequencingDelays): void;
+  /** A logical synchronizer upgrade: prepared transactions of before cannot be executed any more. */
+  upgradeSynchronizer(): void;
+  /** Loses whatever is under way. Reading goes on. */
+  close(): void;
   instrument(name: string): InstrumentId;
   /** Sum of the party's holdings, locked ones included; decimal. */
   balance(query: { readonly instrument: string; readonly owner: string }): string;
@@ -81,6 +111,7 @@ const DEFAULT_PARTICIPANTS: readonly ParticipantSpec[] = [
   { name: 'participant2', firstOffset: 1_000n, offsetStepMax: 7, nodeIdGap: 1 },
 ];
 
+const DEDUPLICATION_MS = 30_000; // `max-deduplication-duration` of the participant image of Canton Network.
 const DEFAULT_CHECKPOINTS: CheckpointCadence = { busyMs: 15_000, idleMs: 60_000 }; // Canton's.
 
 export function createNetwork(options: NetworkOptions): Network {
@@ -88,6 +119,9 @@ export function createNetwork(options: NetworkOptions): Network {
   const synchronizerId = partyId(seed, 'global-domain');
   const synchronizer = createSynchronizer({ synchronizerId, clock });
   const packages = createPackageDirectory();
+  const keys = createPartyKeys();
+  const sequencing = createSequencing({ clock, ...options.delays });
+  const deduplicationMs = 'deduplicationMs' in options ? options.deduplicationMs : DEDUPLICATION_MS;
   const parties = new Map<string, string>();
   const participants = (options.participants ?? DEFAULT_PARTICIPANTS).map((spec) =>
     createParticipant({
@@ -103,6 +137,12 @@ export function createNetwork(options: NetworkOptions): Network {
       offsetStepMax: spec.offsetStepMax ?? 3,
       nodeIdGap: spec.nodeIdGap ?? 0,
       updatesMax: options.historyUpdatesMax,
+      ledger: () => ledger,
+      keys,
+      sequencing,
+      replan: (argument, change) => replan(argument, change),
+      submissionRandom: createSeededRandom(Number.parseInt(sha256Hex(seed, spec.name, 'submission').slice(0, 8), 16)),
+      deduplicationMs,
     }),
   );
   const participant = (name: string): Participant => {
@@ -116,9 +156,10 @@ export function createNetwork(options: NetworkOptions): Network {
     if ([...parties.values()].includes(nameOrId)) return nameOrId;
     throw new PermanentError('SIMNET_UNKNOWN_PARTY', 'The network has no such party.', { party: nameOrId });
   };
-  const allocateParty = ({ hint, on }: PartySpec): string => {
-    const id = partyId(seed, hint);
+  const allocateParty = ({ hint, on, publicKey }: PartySpec): string => {
+    const id = publicKey === undefined ? partyId(seed, hint) : `${hint}::${fingerprintOf(publicKey)}`;
     parties.set(hint, id);
+    if (publicKey !== undefined) keys.register(id, publicKey);
     for (const name of on) participant(name).host(id);
     return id;
   };
@@ -150,16 +191,28 @@ export function createNetwork(options: NetworkOptions): Network {
     throw new PermanentError('SIMNET_UNKNOWN_INSTRUMENT', 'The network has no such instrument.', { instrument: name });
   };
 
+  const tokenOf = ({ admin, id }: InstrumentId): Token => {
+    const found = tokens.find(({ instrumentId }) => instrumentId.admin === admin && instrumentId.id === id);
+    if (found !== undefined) return found;
+    throw new PermanentError('SIMNET_UNKNOWN_INSTRUMENT', 'The network has no such instrument.', { admin, id });
+  };
+  const replan: Replan = (argument, { receiver, amount }) => {
+    const asked = transferOf(recordField(argument, 'transfer'));
+    const transfer = {
+      ...asked,
+      ...(receiver === undefined ? {} : { receiver: party(receiver) }),
+      ...(amount === undefined ? {} : { amountUnits: unitsOfDecimal(amount) }),
+    };
+    const { context } = tokenOf(asked.instrumentId).planTransfer(transfer, { generation: 'new', asOffer: false });
+    return factoryTransferArgument(asked.instrumentId.admin, transfer, context);
+  };
+
   const { tokenLedger, ...operations } = createOperations({
     ledger,
     clock,
     random,
     token,
-    tokenOf: ({ admin, id }) => {
-      const found = tokens.find(({ instrumentId }) => instrumentId.admin === admin && instrumentId.id === id);
-      if (found !== undefined) return found;
-      throw new PermanentError('SIMNET_UNKNOWN_INSTRUMENT', 'The network has no such instrument.', { admin, id });
-    },
+    tokenOf,
     party,
     participant,
     hostOf: (id) => participants.find(({ isHosted }) => isHosted(id)) ?? participant(first[0] ?? ''),
@@ -171,6 +224,8 @@ export function createNetwork(options: NetworkOptions): Network {
     operations.preapprove({ instrument, receiver: TREASURY, generation: 'old' });
   }
 
+  for (const { faults } of participants) faults.submissions.set(options.submissionFaults ?? {});
+
   return {
     ...operations,
     synchronizerId,
@@ -181,6 +236,11 @@ export function createNetwork(options: NetworkOptions): Network {
     party,
     parties: () => parties,
     allocateParty,
+    registerKey: (nameOrId, publicKey) => keys.register(party(nameOrId), publicKey),
+    revokeKey: (nameOrId, fingerprint) => keys.revoke(party(nameOrId), fingerprint),
+    setDelays: sequencing.setDelays,
+    upgradeSynchronizer: synchronizer.upgrade,
+    close: sequencing.close,
     instrument: (name) => token(name).instrumentId,
     balance: ({ instrument, owner }) => {
       const holdings = holdingsOf(ledger.contracts, party(owner), token(instrument).instrumentId);

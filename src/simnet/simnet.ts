@@ -64,6 +64,7 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
   const network = createNetwork(options);
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
+    network.close();
     await Promise.all(stops.splice(0).map((stopOne) => stopOne()));
   };
   try {

@@ -69,7 +69,7 @@ test.each([
   },
 );
 
-test("a direct transfer of a utility token reaches the receiver as the rule's choice, below a choice of no standard", async () => {
+test("a direct transfer of a utility token reaches the receiver as the rule's choice, below the preapproval, which is a factory itself", async () => {
   const { network } = startNetwork();
   network.tap({ instrument: 'usd', owner: 'alice', amount: '100' });
 
@@ -78,7 +78,7 @@ test("a direct transfer of a utility token reaches the receiver as the rule's ch
   );
 
   expect(sketch(received, network)).toEqual([
-    '1-6 E TransferPreapproval_Transfer TransferPreapproval',
+    '1-6 E TransferFactory_Transfer TransferPreapproval',
     '2-6 E TransferRule_DirectTransfer TransferRule',
     '4-4 E* Archive Holding',
     '5 C Holding treasury',

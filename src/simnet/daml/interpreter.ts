@@ -185,8 +185,16 @@ class Interpreter {
 
   #scope(authority: ReadonlySet<string>, children: TreeNode[]): Scope {
     const { ledgerTimeMicros, template } = this.#request;
+    const readTime = (): bigint => {
+      this.#ledgerTimeMin = ledgerTimeMicros;
+      this.#ledgerTimeMax = ledgerTimeMicros;
+      return ledgerTimeMicros;
+    };
     return {
-      ledgerTimeMicros,
+      // Whoever reads the clock as a value fixes the ledger time.
+      get ledgerTimeMicros() {
+        return readTime();
+      },
       template,
       create: (of, createArguments) => this.#create(of, createArguments, authority, children),
       exercise: (id, choice, argument) => this.#exercise(id, choice, argument, authority, children),

@@ -6,7 +6,7 @@ import type { Contract } from './contract.ts';
 import type { DamlRecord, Identifier, Value } from './value.ts';
 
 export type Scope = {
-  /** Ledger effective time, microseconds. Checking a deadline narrows the time at which the transaction may be recorded. */
+  /** Ledger effective time, microseconds. Reading it fixes the time of the transaction; checking a deadline only narrows it. */
   readonly ledgerTimeMicros: bigint;
   create(template: Template, createArguments: DamlRecord): string;
   exercise(contractId: string, choice: string, argument: DamlRecord): Value;
@@ -51,6 +51,8 @@ export type Template = {
 export type Package = {
   readonly packageId: string;
   readonly packageName: string;
+  /** `1.0.0` when left out. */
+  readonly packageVersion?: string;
   /** `module:entity` of interfaces that it defines. */
   readonly interfaces: readonly string[];
   readonly templates: readonly Template[];

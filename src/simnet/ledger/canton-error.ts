@@ -36,6 +36,7 @@ export const CATEGORY = {
   transientServerFailure: { number: 1, grpcCode: GRPC_CODE.unavailable, retryAfterMs: 1_000 },
   contention: { number: 2, grpcCode: GRPC_CODE.aborted, retryAfterMs: 1_000 },
   deadlineExceeded: { number: 3, grpcCode: GRPC_CODE.deadlineExceeded },
+  securityAlert: { number: 5, grpcCode: GRPC_CODE.invalidArgument },
   internal: { number: 4, grpcCode: GRPC_CODE.internal, redacted: true },
   unauthenticated: { number: 6, grpcCode: GRPC_CODE.unauthenticated, redacted: true },
   permissionDenied: { number: 7, grpcCode: GRPC_CODE.permissionDenied, redacted: true },

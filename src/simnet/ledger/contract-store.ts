@@ -3,16 +3,28 @@ import { type Contract, stakeholdersOf } from '../daml/contract.ts';
 import type { ContractLookup } from '../daml/interpreter.ts';
 import { cantonError } from './canton-error.ts';
 
+export type ContractChange = {
+  readonly inputs: readonly string[];
+  readonly consumed: readonly string[];
+  readonly created: readonly Contract[];
+};
+
+/** Holds what a transaction consumes from its sequencing until its verdict. */
+export type ContractLock = { release(): void };
+
 export type ContractStore = ContractLookup & {
   /**
    * Archives and creates at once.
-   * @throws CantonError LOCAL_VERDICT_INACTIVE_CONTRACTS when an input was archived since it was read; nothing is changed.
+   * @param lock the transaction's own, if it took one; the caller releases it.
+   * @throws CantonError as {@link lock}; nothing is changed.
    */
-  apply(change: {
-    readonly inputs: readonly string[];
-    readonly consumed: readonly string[];
-    readonly created: readonly Contract[];
-  }): void;
+  apply(change: ContractChange, lock?: ContractLock): void;
+  /**
+   * Keeps others from using what the transaction consumes.
+   * @throws CantonError LOCAL_VERDICT_INACTIVE_CONTRACTS when an input was archived since it was read, LOCAL_VERDICT_LOCKED_CONTRACTS
+   * when one is being spent by a transaction without verdict; nothing is locked.
+   */
+  lock(change: ContractChange): ContractLock;
   /** In order of creation. */
   active(): IterableIterator<Contract>;
   /** Those that the party is a stakeholder of, in order of creation. */
@@ -26,6 +38,18 @@ export function createContractStore(): ContractStore {
   const active = new Map<string, Contract>();
   const archived = new Map<string, Contract>();
   const byStakeholder = new Map<string, Map<string, Contract>>();
+  const locks = new Map<string, ContractLock>();
+
+  const requireUsable = (inputs: readonly string[], own: ContractLock | undefined): void => {
+    const inactive = inputs.filter((contractId) => !active.has(contractId));
+    if (inactive.length > 0) throw unusable('LOCAL_VERDICT_INACTIVE_CONTRACTS', 'inactive', inactive);
+    const locked = inputs.filter((contractId) => {
+      const lock = locks.get(contractId);
+      return lock !== undefined && lock !== own;
+    });
+    if (locked.length > 0) throw unusable('LOCAL_VERDICT_LOCKED_CONTRACTS', 'locked', locked);
+  };
+
   return {
     find: (contractId) => {
       const live = active.get(contractId);
@@ -33,17 +57,19 @@ export function createContractStore(): ContractStore {
       const gone = archived.get(contractId);
       return gone && { contract: gone, isActive: false };
     },
-    apply: ({ inputs, consumed, created }) => {
-      const inactive = inputs.filter((contractId) => !active.has(contractId));
-      if (inactive.length > 0) {
-        throw cantonError({
-          code: 'LOCAL_VERDICT_INACTIVE_CONTRACTS',
-          category: 'resourceMissing',
-          text: `Rejected transaction is referring to inactive contracts ${inactive.join(', ')}`,
-          resources: inactive.map((name) => ({ type: 'CONTRACT_ID', name })),
-          definiteAnswer: true,
-        });
-      }
+    lock: ({ inputs, consumed }) => {
+      requireUsable(inputs, undefined);
+      const taken = consumed.filter((contractId) => active.has(contractId));
+      const lock: ContractLock = {
+        release: () => {
+          for (const contractId of taken) if (locks.get(contractId) === lock) locks.delete(contractId);
+        },
+      };
+      for (const contractId of taken) locks.set(contractId, lock);
+      return lock;
+    },
+    apply: ({ inputs, consumed, created }, lock) => {
+      requireUsable(inputs, lock);
       for (const contract of created) {
         active.set(contract.contractId, contract);
         for (const party of stakeholdersOf(contract)) {
@@ -66,4 +92,14 @@ export function createContractStore(): ContractStore {
     active: () => active.values(),
     activeOf: (stakeholder) => byStakeholder.get(stakeholder)?.values() ?? [],
   };
+}
+
+function unusable(code: string, what: 'inactive' | 'locked', contractIds: readonly string[]): Error {
+  return cantonError({
+    code,
+    category: what === 'locked' ? 'contention' : 'resourceMissing',
+    text: `Rejected transaction is referring to ${what} contracts ${contractIds.join(', ')}`,
+    resources: contractIds.map((name) => ({ type: 'CONTRACT_ID', name })),
+    definiteAnswer: true,
+  });
 }

@@ -3,6 +3,7 @@
  * Every stream registers here for its life, so tests can also see that none is left behind.
  */
 import type { Clock } from '../../env/clock.ts';
+import type { SubmissionFaultControls, SubmissionFaults } from '../submission/submission-faults.ts';
 import { cantonError, type Refusal } from './canton-error.ts';
 
 export type FaultControls = {
@@ -18,6 +19,8 @@ export type FaultControls = {
   stall(): void;
   resume(): void;
   openStreams(): number;
+  /** What goes wrong with prepare, execute and completions. */
+  readonly submissions: SubmissionFaultControls;
 };
 
 export type StreamHandle = {
@@ -36,7 +39,7 @@ export type Faults = FaultControls & {
   deliveries(signal: AbortSignal): Promise<number>;
 };
 
-export function createFaults({ clock }: { clock: Clock }): Faults {
+export function createFaults({ clock, submissions }: { clock: Clock; submissions: SubmissionFaults }): Faults {
   const streams = new Set<{ readonly controller: AbortController; failure: Error | undefined }>();
   const resumed = new Set<() => void>();
   let isStalled = false;
@@ -69,6 +72,7 @@ export function createFaults({ clock }: { clock: Clock }): Faults {
       for (const wake of [...resumed]) wake();
     },
     openStreams: () => streams.size,
+    submissions,
     open: (client) => {
       const controller = new AbortController();
       const stream = { controller, failure: undefined };

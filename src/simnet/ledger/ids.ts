@@ -27,6 +27,12 @@ export function contractId(transactionSeed: string, nodeId: number): string {
   return `00${sha256Hex(transactionSeed, 'contract', node)}${CONTRACT_ID_SUFFIX_PREFIX}${MULTIHASH}${sha256Hex(transactionSeed, 'suffix', node)}`;
 }
 
+/** @param transactionSeed 64 hex digits: the seed of the root. @returns 32 bytes that a prepared transaction shows of the node. */
+export function nodeSeed(transactionSeed: string, nodeId: number): Uint8Array {
+  const hex = nodeId === 0 ? transactionSeed : sha256Hex(transactionSeed, 'seed', String(nodeId));
+  return Uint8Array.from(Buffer.from(hex, 'hex'));
+}
+
 export function packageId(nameAndVersion: string): string {
   return sha256Hex('package', nameAndVersion);
 }

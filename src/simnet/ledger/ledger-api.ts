@@ -10,6 +10,12 @@ import type {
   ListKnownPartiesResponse,
 } from '../../gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
 import type {
+  CompletionStreamRequest,
+  CompletionStreamResponse,
+  GetCompletionsRequest,
+} from '../../gen/com/daml/ledger/api/v2/command_completion_service.ts';
+import type { Completion } from '../../gen/com/daml/ledger/api/v2/completion.ts';
+import type {
   GetEventsByContractIdRequest,
   GetEventsByContractIdResponse,
 } from '../../gen/com/daml/ledger/api/v2/event_query_service.ts';
@@ -38,6 +44,8 @@ import type {
 } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
 import { GetLedgerApiVersionResponse } from '../../gen/com/daml/ledger/api/v2/version_service.ts';
 import { stakeholdersOf } from '../daml/contract.ts';
+import type { CompletionLog } from '../submission/completions.ts';
+import { completionFilter, type SubmissionApi } from '../submission/submission-api.ts';
 import { cantonError, isCantonError } from './canton-error.ts';
 import { missingField, resolveEventFormat } from './event-filter.ts';
 import type { Faults } from './faults.ts';
@@ -54,12 +62,15 @@ import type { ParticipantHistory, StoredContract } from './participant-history.t
 import { createdEvent, projectTransaction, type Shape } from './projection.ts';
 import type { Synchronizer } from './synchronizer.ts';
 import type { ParticipantUpdate } from './update.ts';
-import { type CheckpointCadence, streamUpdates } from './update-stream.ts';
+import { type CheckpointCadence, streamOffsets, streamUpdates } from './update-stream.ts';
 
 export type CallOptions = { readonly signal?: AbortSignal };
 
 /** Unary calls reject, streams throw from their iterator, both with a CantonError. */
-export type LedgerApi = {
+export type LedgerApi = SubmissionApi & {
+  completionStream(request: CompletionStreamRequest, options?: CallOptions): AsyncIterable<CompletionStreamResponse>;
+  /** Completions of all users. */
+  getCompletions(request: GetCompletionsRequest, options?: CallOptions): AsyncIterable<CompletionStreamResponse>;
   getUpdates(request: GetUpdatesRequest, options?: CallOptions): AsyncIterable<GetUpdatesResponse>;
   getUpdateByOffset(request: GetUpdateByOffsetRequest, options?: CallOptions): Promise<GetUpdateResponse>;
   getUpdateById(request: GetUpdateByIdRequest, options?: CallOptions): Promise<GetUpdateResponse>;
@@ -95,12 +106,15 @@ export type LedgerApiOptions = {
   readonly cadence: CheckpointCadence;
   /** Every party of the network, hosted here or not. */
   readonly knownParties: () => readonly string[];
+  readonly submissions: SubmissionApi;
+  readonly completions: CompletionLog;
 };
 
 const LEDGER_API_VERSION = '3.5.10';
 
 export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
   const { participantId, history, packages, synchronizer, faults, clock, cadence, knownParties } = context;
+  const { submissions, completions } = context;
   let requests = 0;
 
   /** Errors carry the id under which the node would have logged the request. */
@@ -117,6 +131,16 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
       throw withRequestId(error);
     }
   };
+  const answerWith =
+    <Request, Response>(handler: (request: Request, options?: CallOptions) => Promise<Response>) =>
+    async (request: Request, options?: CallOptions): Promise<Response> => {
+      await faults.answering(options?.signal);
+      try {
+        return await handler(request, options);
+      } catch (error) {
+        throw withRequestId(error);
+      }
+    };
   const answerEach = async function* <T>(start: () => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
     try {
       yield* start();
@@ -153,7 +177,46 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
     });
   };
 
+  const streamCompletions = (
+    beginExclusive: bigint,
+    isWanted: (completion: Completion) => boolean,
+    client: AbortSignal | undefined,
+  ): AsyncIterable<CompletionStreamResponse> => {
+    requireNonNegative(beginExclusive, 'begin_exclusive');
+    requireNotAfterEnd(beginExclusive, 'Begin', history);
+    const checkPruning = (offset: bigint): void =>
+      requireUnpruned(offset, `Command completions request from ${offset}`, history);
+    checkPruning(beginExclusive);
+    return streamOffsets({
+      history,
+      synchronizer,
+      faults,
+      clock,
+      cadence,
+      beginExclusive,
+      endInclusive: undefined,
+      next: (position) => completions.next(position, isWanted),
+      checkpoint: (value) => ({ completionResponse: { $case: 'offsetCheckpoint', value } }),
+      requireUnpruned: checkPruning,
+      client,
+    });
+  };
+
   return {
+    prepareSubmission: answerWith(submissions.prepareSubmission),
+    executeSubmission: answerWith(submissions.executeSubmission),
+    executeSubmissionAndWait: answerWith(submissions.executeSubmissionAndWait),
+    getPreferredPackages: answerWith(submissions.getPreferredPackages),
+    completionStream: (request, options) =>
+      answerEach(() => {
+        if (request.userId === '') throw missingField('user_id');
+        if (request.parties.length === 0) throw missingField('parties');
+        return streamCompletions(request.beginExclusive, completionFilter(request), options?.signal);
+      }),
+    getCompletions: (request, options) =>
+      answerEach(() =>
+        streamCompletions(request.beginExclusive, completionFilter({ parties: request.parties }), options?.signal),
+      ),
     getUpdates: (request, options) =>
       answerEach(() => {
         const { beginExclusive, endInclusive } = request;

@@ -4,14 +4,13 @@
  */
 import type { Clock } from '../../env/clock.ts';
 import type { Random } from '../../env/random.ts';
-import { type Command, interpret as interpretCommands } from '../daml/interpreter.ts';
+import { type Command, type ContractLookup, interpret as interpretCommands } from '../daml/interpreter.ts';
 import type { Template } from '../daml/template.ts';
 import { flatten, type TransactionTree } from '../daml/tree.ts';
 import type { Value } from '../daml/value.ts';
-import { type ContractStore, createContractStore } from './contract-store.ts';
+import { type ContractLock, type ContractStore, createContractStore } from './contract-store.ts';
 import { sha256Hex, updateId } from './ids.ts';
 import type { PackageDirectory } from './package-directory.ts';
-import type { Participant } from './participant.ts';
 import type { Synchronizer } from './synchronizer.ts';
 import type { LedgerUpdate } from './update.ts';
 
@@ -23,6 +22,12 @@ export type InterpretRequest = {
   readonly actAs: readonly string[];
   /** Package ids that are taken where several versions are known. */
   readonly preferredPackages: ReadonlySet<string>;
+  /** Now when left out. */
+  readonly ledgerTimeMicros?: bigint;
+  /** 64 hex digits, from which contract ids follow; drawn when left out. */
+  readonly transactionSeed?: string;
+  /** What the transaction may read; all contracts of the network when left out. */
+  readonly contracts?: ContractLookup;
 };
 
 /** A transaction that has not happened. Its contract ids are final, its record time is not known yet. */
@@ -33,13 +38,25 @@ export type Interpreted = {
   readonly transactionSeed: string;
 };
 
+/** What the ledger knows of a participant: where updates go. */
+export type Receiver = {
+  readonly name: string;
+  readonly participantId: string;
+  /** @returns the offset it got, or undefined when none of its parties sees it. */
+  append(update: LedgerUpdate): bigint | undefined;
+};
+
 export type CommitRequest = {
   /** The participant that submits; only its readers are told command id, workflow id and cost. */
-  readonly via: Participant;
+  readonly via: Pick<Receiver, 'participantId'>;
   readonly commandId?: string;
   readonly workflowId?: string;
   /** The hash that an external party signed. */
   readonly externalTransactionHash?: Uint8Array;
+  /** Taken when it was sequenced. */
+  readonly lock?: ContractLock;
+  /** Looks at the record time it would get. Throws to reject: then it never happens. */
+  readonly confirm?: (recordTimeMicros: bigint) => void;
 };
 
 export type Committed = {
@@ -53,28 +70,33 @@ export type Ledger = {
   readonly contracts: ContractStore;
   /** @throws CantonError as at interpretation. */
   interpret(request: InterpretRequest): Interpreted;
-  /** @throws CantonError LOCAL_VERDICT_INACTIVE_CONTRACTS when an input is gone by now. */
+  /** @throws CantonError LOCAL_VERDICT_INACTIVE_CONTRACTS, LOCAL_VERDICT_LOCKED_CONTRACTS when an input is gone or in use by now. */
   commit(interpreted: Interpreted, request: CommitRequest): Committed;
   /** Puts an update into the history of the participants that host a witness; contracts of the network are not touched. */
-  publish(update: LedgerUpdate, to: readonly Participant[]): Committed;
+  publish(update: LedgerUpdate, to: readonly Receiver[]): Committed;
   template(
     preferredPackages: ReadonlySet<string>,
   ): (packageName: string, moduleName: string, entityName: string) => Template;
 };
+
+/** @returns bytes of traffic that the confirmation request takes. */
+export function trafficCost(tree: TransactionTree): bigint {
+  return TRAFFIC_PER_NODE * BigInt(flatten(tree).length);
+}
 
 export type LedgerOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly synchronizer: Synchronizer;
   readonly packages: PackageDirectory;
-  readonly participants: readonly Participant[];
+  readonly participants: readonly Receiver[];
 };
 
 export function createLedger({ clock, random, synchronizer, packages, participants }: LedgerOptions): Ledger {
   const contracts = createContractStore();
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
-  const publish = (update: LedgerUpdate, to: readonly Participant[]): Committed => {
+  const publish = (update: LedgerUpdate, to: readonly Receiver[]): Committed => {
     const offsets = to.flatMap((participant) => {
       const offset = participant.append(update);
       return offset === undefined ? [] : [[participant.name, offset] as const];
@@ -90,27 +112,30 @@ export function createLedger({ clock, random, synchronizer, packages, participan
     contracts,
     template: packages.template,
     publish,
-    interpret: ({ commands, actAs, preferredPackages }) => {
-      const transactionSeed = hex(random.bytes(32));
+    interpret: ({ commands, actAs, preferredPackages, ...given }) => {
+      const transactionSeed = given.transactionSeed ?? hex(random.bytes(32));
       const { results, ...tree } = interpretCommands({
         commands,
         actAs,
-        ledgerTimeMicros: clock.nowMicros(),
+        ledgerTimeMicros: given.ledgerTimeMicros ?? clock.nowMicros(),
         transactionSeed,
-        contracts,
+        contracts: given.contracts ?? contracts,
         template: packages.template(preferredPackages),
       });
       return { tree, results, transactionSeed };
     },
-    commit: ({ tree, transactionSeed }, { via, commandId, workflowId, externalTransactionHash }) => {
-      contracts.apply(tree);
+    commit: ({ tree, transactionSeed }, request) => {
+      const { via, commandId, workflowId, externalTransactionHash, lock, confirm } = request;
+      const recordTimeMicros = synchronizer.sequence();
+      confirm?.(recordTimeMicros);
+      contracts.apply(tree, lock);
       const nodes = flatten(tree);
       const trace = sha256Hex(transactionSeed, 'trace');
       return publish(
         {
           updateId: updateId(transactionSeed),
           synchronizerId: synchronizer.synchronizerId,
-          recordTimeMicros: synchronizer.sequence(),
+          recordTimeMicros,
           effectiveAtMicros: tree.ledgerTimeMicros,
           nodes,
           traceContext: { traceparent: `00-${trace.slice(0, 32)}-${trace.slice(32, 48)}-01`, tracestate: undefined },
@@ -120,7 +145,7 @@ export function createLedger({ clock, random, synchronizer, packages, participan
             actAs: tree.actAs,
             commandId: commandId ?? sha256Hex(transactionSeed, 'command').slice(0, 32),
             workflowId: workflowId ?? '',
-            trafficCost: TRAFFIC_PER_NODE * BigInt(nodes.length),
+            trafficCost: trafficCost(tree),
           },
           recorded: undefined,
         },

@@ -19,6 +19,8 @@ export type PackageDirectory = {
   addSeen(packageName: string, id: Identifier, kind: 'template' | 'interface'): void;
   packageIds(): readonly string[];
   nameOf(packageId: string): string | undefined;
+  /** The newest version of a package, as `x.y.z`. */
+  newest(packageName: string): { readonly packageId: string; readonly packageVersion: string } | undefined;
   /** @param preferred package ids; without a match the newest version is taken. */
   template(preferred: ReadonlySet<string>): (packageName: string, moduleName: string, entityName: string) => Template;
   /** @throws CantonError PACKAGE_NAMES_NOT_FOUND or TEMPLATES_OR_INTERFACES_NOT_FOUND. */
@@ -27,6 +29,7 @@ export type PackageDirectory = {
 
 type Version = {
   readonly packageId: string;
+  packageVersion: string;
   readonly templates: Map<string, Template | undefined>;
   readonly interfaces: Set<string>;
 };
@@ -48,15 +51,16 @@ export function createPackageDirectory(): PackageDirectory {
     byName.set(packageName, versions);
     const known = versions.find((version) => version.packageId === packageId);
     if (known !== undefined) return known;
-    const version: Version = { packageId, templates: new Map(), interfaces: new Set() };
+    const version: Version = { packageId, packageVersion: '1.0.0', templates: new Map(), interfaces: new Set() };
     versions.push(version);
     return version;
   };
 
   return {
     add: (packages) => {
-      for (const { packageName, packageId, templates, interfaces } of packages) {
+      for (const { packageName, packageId, packageVersion, templates, interfaces } of packages) {
         const version = versionOf(packageName, packageId);
+        if (packageVersion !== undefined) version.packageVersion = packageVersion;
         for (const template of templates) {
           version.templates.set(`${template.templateId.moduleName}:${template.templateId.entityName}`, template);
         }
@@ -71,6 +75,7 @@ export function createPackageDirectory(): PackageDirectory {
     },
     nameOf: (packageId) =>
       [...byName].find(([, versions]) => versions.some((version) => version.packageId === packageId))?.[0],
+    newest: (packageName) => byName.get(packageName)?.at(-1),
     packageIds: () => [...byName.values()].flat().map(({ packageId }) => packageId),
     template: (preferred) => (packageName, moduleName, entityName) => {
       const versions = byName.get(packageName) ?? [];

@@ -25,6 +25,8 @@ export type ParticipantHistory = {
   prunedUpTo(): bigint;
   /** @returns the offset the update got here, or undefined when no hosted party sees any of it. */
   append(update: LedgerUpdate): bigint | undefined;
+  /** Uses up an offset for something that is no update, such as the completion of a rejected command. */
+  takeOffset(): bigint;
   /** @returns the first update after `offset`. */
   next(offset: bigint): ParticipantUpdate | undefined;
   atOffset(offset: bigint): ParticipantUpdate | undefined;
@@ -107,6 +109,15 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
     }
   };
 
+  const advance = (): bigint => {
+    const step = 1n + BigInt(Math.floor(random.next() * offsetStepMax));
+    ledgerEnd = (ledgerEnd === 0n ? firstOffset : ledgerEnd) + step;
+    return ledgerEnd;
+  };
+  const wakeAll = (): void => {
+    for (const wake of [...waiters]) wake();
+  };
+
   return {
     isHosted,
     hostedParties: () => [...parties].sort(),
@@ -117,18 +128,21 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
     prunedUpTo: () => prunedUpTo,
     append: (update) => {
       if (!update.nodes.some(({ witnesses }) => witnesses.some(isHosted))) return undefined;
-      const step = 1n + BigInt(Math.floor(random.next() * offsetStepMax));
-      const offset = (ledgerEnd === 0n ? firstOffset : ledgerEnd) + step;
+      const offset = advance();
       const stored: ParticipantUpdate = { offset, update, places: placeNodes(update, isHosted, nodeIdGap) };
       updates.push(stored);
       byUpdateId.set(update.updateId, stored);
       store(stored);
-      ledgerEnd = offset;
       if (updatesMax !== undefined && updates.length > updatesMax * (1 + PRUNE_SHARE)) {
         const oldest = updates[updates.length - updatesMax - 1];
         if (oldest !== undefined) prune(oldest.offset);
       }
-      for (const wake of [...waiters]) wake();
+      wakeAll();
+      return offset;
+    },
+    takeOffset: () => {
+      const offset = advance();
+      wakeAll();
       return offset;
     },
     next: (offset) => updates[indexAfter(offset)],

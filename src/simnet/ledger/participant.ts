@@ -4,7 +4,14 @@ import type { Random } from '../../env/random.ts';
 import type { Transaction } from '../../gen/com/daml/ledger/api/v2/transaction.ts';
 import { sortedUnion, stakeholdersOf } from '../daml/contract.ts';
 import { addSeenPackages, recordedUpdate } from '../recorded/recorded-update.ts';
+import { createCompletionLog } from '../submission/completions.ts';
+import type { PartyKeys } from '../submission/party-keys.ts';
+import type { Replan } from '../submission/prepare-lies.ts';
+import type { Sequencing } from '../submission/sequencing.ts';
+import { createSubmissionApi } from '../submission/submission-api.ts';
+import { createSubmissionFaults } from '../submission/submission-faults.ts';
 import { createFaults, type FaultControls } from './faults.ts';
+import type { Ledger } from './ledger.ts';
 import { createLedgerApi, type LedgerApi } from './ledger-api.ts';
 import type { PackageDirectory } from './package-directory.ts';
 import { createParticipantHistory } from './participant-history.ts';
@@ -26,6 +33,14 @@ export type ParticipantOptions = {
   readonly offsetStepMax: number;
   readonly nodeIdGap: number;
   readonly updatesMax: number | undefined;
+  /** The network's, which is built after its participants. */
+  readonly ledger: () => Ledger;
+  readonly keys: PartyKeys;
+  readonly sequencing: Sequencing;
+  readonly replan: Replan;
+  /** Draws faults and transaction uuids: apart from offsets, which stay the same whatever is submitted. */
+  readonly submissionRandom: Random;
+  readonly deduplicationMs: number | undefined;
 };
 
 export type Participant = {
@@ -55,7 +70,27 @@ export type Participant = {
 export function createParticipant(options: ParticipantOptions): Participant {
   const { name, participantId, clock, packages, synchronizer, cadence, knownParties } = options;
   const history = createParticipantHistory(options);
-  const faults = createFaults({ clock });
+  const submissionFaults = createSubmissionFaults({ random: options.submissionRandom, clock });
+  const faults = createFaults({ clock, submissions: submissionFaults });
+  const completions = createCompletionLog(synchronizer.synchronizerId);
+  const allParties = (): readonly string[] => sortedUnion(knownParties(), history.hostedParties());
+  const submissions = createSubmissionApi({
+    participantId,
+    participantName: name,
+    clock,
+    random: options.submissionRandom,
+    synchronizer,
+    packages,
+    history,
+    knownParties: allParties,
+    ledger: options.ledger,
+    keys: options.keys,
+    sequencing: options.sequencing,
+    replan: options.replan,
+    faults: submissionFaults,
+    completions,
+    deduplicationMs: options.deduplicationMs,
+  });
   const api = createLedgerApi({
     participantId,
     history,
@@ -64,7 +99,9 @@ export function createParticipant(options: ParticipantOptions): Participant {
     faults,
     clock,
     cadence,
-    knownParties: () => sortedUnion(knownParties(), history.hostedParties()),
+    knownParties: allParties,
+    submissions,
+    completions,
   });
   return {
     name,

@@ -7,14 +7,21 @@ import type { Clock } from '../../env/clock.ts';
 export type Synchronizer = {
   /** Logical id, `name::fingerprint`. */
   readonly synchronizerId: string;
+  /** `name::fingerprint::protocol-serial`: what prepared transactions name from protocol version 35 on. */
+  physicalId(): string;
+  /** A logical upgrade: the next serial. Transactions prepared before it are refused. */
+  upgrade(): void;
   /** @returns a record time that no other update has, microseconds. */
   sequence(): bigint;
   /** @returns a record time that every later update will be past: what checkpoints may promise. */
   observe(): bigint;
 };
 
+const PROTOCOL_VERSION = 35;
+
 export function createSynchronizer({ synchronizerId, clock }: { synchronizerId: string; clock: Clock }): Synchronizer {
   let lastMicros = 0n;
+  let serial = 0;
   const advance = (leastMicros: bigint): bigint => {
     const now = clock.nowMicros();
     lastMicros = now > leastMicros ? now : leastMicros;
@@ -22,6 +29,10 @@ export function createSynchronizer({ synchronizerId, clock }: { synchronizerId: 
   };
   return {
     synchronizerId,
+    physicalId: () => `${synchronizerId}::${PROTOCOL_VERSION}-${serial}`,
+    upgrade: () => {
+      serial += 1;
+    },
     sequence: () => advance(lastMicros + 1n),
     observe: () => advance(lastMicros),
   };

@@ -1,6 +1,6 @@
 /**
- * GetUpdates: the updates of a range, projected for the reader, then (without an end) whatever comes, with offset checkpoints between.
- * It is a generator: nothing is computed ahead of what the reader takes, so a slow reader costs no memory.
+ * Streams by offset (GetUpdates, completions): what a range holds for the reader, then (without an end) whatever comes, with offset
+ * checkpoints between. A generator: nothing is computed ahead of what the reader takes, so a slow reader costs no memory.
  */
 import { type Clock, microsToMillis, microsToTimestamp, millisToMicros } from '../../env/clock.ts';
 import type { OffsetCheckpoint } from '../../gen/com/daml/ledger/api/v2/offset_checkpoint.ts';
@@ -19,8 +19,16 @@ export type CheckpointCadence = {
   readonly idleMs: number;
 };
 
-export type UpdateStream = {
-  readonly history: ParticipantHistory;
+/** One place of a history, and what the reader is shown of it: nothing where `message` is undefined. */
+export type OffsetEntry<Message> = {
+  readonly offset: bigint;
+  readonly synchronizerId: string;
+  readonly recordTimeMicros: bigint;
+  readonly message: Message | undefined;
+};
+
+export type OffsetStream<Message> = {
+  readonly history: Pick<ParticipantHistory, 'changed'>;
   readonly synchronizer: Synchronizer;
   readonly faults: Faults;
   readonly clock: Clock;
@@ -28,15 +36,47 @@ export type UpdateStream = {
   readonly beginExclusive: bigint;
   /** Undefined: never ends by itself. */
   readonly endInclusive: bigint | undefined;
-  readonly project: (update: ParticipantUpdate) => Transaction | undefined;
+  /** The first entry past `position`; undefined when there is none yet. */
+  readonly next: (position: bigint) => OffsetEntry<Message> | undefined;
+  readonly checkpoint: (value: OffsetCheckpoint) => Message;
   /** @throws when `offset` can no longer be read on from. */
   readonly requireUnpruned: (offset: bigint) => void;
   readonly client: AbortSignal | undefined;
 };
 
+type UpdateStream = Omit<OffsetStream<GetUpdatesResponse>, 'history' | 'next' | 'checkpoint'> & {
+  readonly history: ParticipantHistory;
+  readonly project: (update: ParticipantUpdate) => Transaction | undefined;
+};
+
 /** Ends quietly when the client leaves. @throws CantonError as the call fails on the wire. */
-export async function* streamUpdates(stream: UpdateStream): AsyncGenerator<GetUpdatesResponse, void, undefined> {
-  const { history, faults, clock, cadence } = stream;
+export function streamUpdates({
+  project,
+  history,
+  ...stream
+}: UpdateStream): AsyncGenerator<GetUpdatesResponse, void, undefined> {
+  return streamOffsets<GetUpdatesResponse>({
+    ...stream,
+    history,
+    next: (position) => {
+      const found = history.next(position);
+      const transaction = found && project(found);
+      return (
+        found && {
+          offset: found.offset,
+          synchronizerId: found.update.synchronizerId,
+          recordTimeMicros: found.update.recordTimeMicros,
+          message: transaction && { update: { $case: 'transaction', value: transaction } },
+        }
+      );
+    },
+    checkpoint: (value) => ({ update: { $case: 'offsetCheckpoint', value } }),
+  });
+}
+
+/** Ends quietly when the client leaves. @throws CantonError as the call fails on the wire. */
+export async function* streamOffsets<Message>(stream: OffsetStream<Message>): AsyncGenerator<Message, void, undefined> {
+  const { faults, clock, cadence } = stream;
   const handle = faults.open(stream.client);
   const recordTimes = new Map<string, bigint>();
   let position = stream.beginExclusive;
@@ -47,18 +87,17 @@ export async function* streamUpdates(stream: UpdateStream): AsyncGenerator<GetUp
       await faults.answering(handle.signal);
       if (handle.signal.aborted) break;
       stream.requireUnpruned(position);
-      const next = history.next(position);
+      const next = stream.next(position);
       const isCaughtUp = next === undefined;
       if (next !== undefined) {
         if (stream.endInclusive !== undefined && next.offset > stream.endInclusive) return;
         position = next.offset;
-        recordTimes.set(next.update.synchronizerId, next.update.recordTimeMicros);
-        const transaction = stream.project(next);
-        if (transaction !== undefined) {
+        recordTimes.set(next.synchronizerId, next.recordTimeMicros);
+        if (next.message !== undefined) {
           const deliveries = await faults.deliveries(handle.signal);
           for (let delivery = 0; delivery < deliveries; delivery += 1) {
             if (handle.signal.aborted) break;
-            yield { update: { $case: 'transaction', value: transaction } };
+            yield next.message;
           }
         }
         checkpointDue = lastCheckpoint + millisToMicros(cadence.busyMs);
@@ -66,7 +105,7 @@ export async function* streamUpdates(stream: UpdateStream): AsyncGenerator<GetUp
         return;
       }
       if (clock.nowMicros() >= checkpointDue) {
-        yield { update: { $case: 'offsetCheckpoint', value: checkpoint(stream, position, recordTimes, isCaughtUp) } };
+        yield stream.checkpoint(checkpoint(stream.synchronizer, position, recordTimes, isCaughtUp));
         lastCheckpoint = clock.nowMicros();
         checkpointDue = lastCheckpoint + millisToMicros(cadence.idleMs);
         continue;
@@ -82,7 +121,7 @@ export async function* streamUpdates(stream: UpdateStream): AsyncGenerator<GetUp
 
 /** A checkpoint promises record times, so only a reader that has everything is told the present one. */
 function checkpoint(
-  { synchronizer }: UpdateStream,
+  synchronizer: Synchronizer,
   offset: bigint,
   recordTimes: ReadonlyMap<string, bigint>,
   isCaughtUp: boolean,
@@ -95,7 +134,11 @@ function checkpoint(
   return { offset, synchronizerTimes };
 }
 
-async function waitForMore({ history, clock }: UpdateStream, signal: AbortSignal, untilMicros: bigint): Promise<void> {
+async function waitForMore(
+  { history, clock }: Pick<OffsetStream<unknown>, 'history' | 'clock'>,
+  signal: AbortSignal,
+  untilMicros: bigint,
+): Promise<void> {
   const wait = new AbortController();
   const leave = (): void => wait.abort();
   signal.addEventListener('abort', leave);

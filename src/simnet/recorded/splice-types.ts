@@ -241,6 +241,25 @@ const STANDARD_CHOICES: Readonly<Record<string, readonly [LfType, LfType]>> = Ob
   ]),
 );
 
+/** Argument types of the standard's choices, which commands and registry requests are read with. */
+export const COMMAND_ARGUMENTS: Readonly<Record<string, LfType>> = {
+  TransferFactory_Transfer: recordOf(transferModule('TransferFactory_Transfer'), {
+    expectedAdmin: PARTY,
+    transfer: TRANSFER,
+    extraArgs: EXTRA_ARGS,
+  }),
+  ...Object.fromEntries(
+    ['Accept', 'Reject', 'Withdraw'].map((name) => [
+      `TransferInstruction_${name}`,
+      recordOf(transferModule(`TransferInstruction_${name}`), { extraArgs: EXTRA_ARGS }),
+    ]),
+  ),
+  TransferInstruction_Update: recordOf(transferModule('TransferInstruction_Update'), {
+    extraActors: listOf(PARTY),
+    extraArgs: EXTRA_ARGS,
+  }),
+};
+
 const nameOf = ({ moduleName, entityName }: Identifier): string => `${moduleName}:${entityName}`;
 
 export function createType(templateId: Identifier): LfType {

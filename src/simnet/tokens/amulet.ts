@@ -43,6 +43,7 @@ function amuletPackage(generation: Generation): Package {
   return {
     packageId: AMULET_PACKAGE_ID[generation],
     packageName: AMULET_PACKAGE_NAME,
+    packageVersion: generation === 'old' ? '0.1.14' : '0.1.21',
     interfaces: [],
     templates: [
       ...amuletContracts(generation),

@@ -6,7 +6,6 @@ import type { Contract } from '../daml/contract.ts';
 import type { Package, Scope, Template } from '../daml/template.ts';
 import {
   contractId,
-  contractIdField,
   contractIdOf,
   type DamlRecord,
   decimal,
@@ -73,23 +72,19 @@ export type UtilityRegistryOptions = {
   readonly operator: string;
 };
 
-/** Says yes beforehand: gives the receiver's authority to a direct transfer. */
+/** Says yes beforehand: a factory of its own, which gives the receiver's authority to a direct transfer. */
 const preapprovalTemplate: Template = {
   templateId: appType(PREAPPROVAL_MODULE, 'TransferPreapproval'),
   packageName: APP_NAME,
   signatories: (args) => [...adminsOf(args), partyField(args, 'receiver')],
   observers: () => [],
-  interfaces: [],
+  interfaces: [factoryInterface((args) => factoryView(partyField(args, 'registrar')))],
   choices: {
-    TransferPreapproval_Transfer: {
+    TransferFactory_Transfer: {
+      interfaceId: TRANSFER_FACTORY,
       consuming: false,
       controllers: (_contract, argument) => [partyField(recordField(argument, 'transfer'), 'sender')],
-      run: (scope, _contract, argument) =>
-        scope.exercise(
-          contractIdField(argument, 'transferRuleCid'),
-          'TransferRule_DirectTransfer',
-          ruleArgument('TransferRule_DirectTransfer', transferOf(recordField(argument, 'transfer'))),
-        ),
+      run: (scope, _contract, argument) => directTransfer(scope, argument),
     },
   },
 };
@@ -110,6 +105,14 @@ const factoryTemplate: Template = {
   },
 };
 
+function directTransfer(scope: Scope, argument: DamlRecord): Value {
+  const rule = contextContractId(contextOf(argument), 'utility.digitalasset.com/transfer-rule') ?? '';
+  const transfer = transferOf(recordField(argument, 'transfer'));
+  const choice = 'TransferRule_DirectTransfer';
+  const { outputCid, changeCids } = ruleOutcome(scope.exercise(rule, choice, ruleArgument(choice, transfer)));
+  return transferResult({ kind: 'completed', receiverHoldingCids: [outputCid] }, changeCids, new Map());
+}
+
 function startTransfer(scope: Scope, { createArguments }: Contract, argument: DamlRecord): Value {
   const transfer = transferOf(recordField(argument, 'transfer'));
   const operator = partyField(createArguments, 'operator');
@@ -122,21 +125,9 @@ function startTransfer(scope: Scope, { createArguments }: Contract, argument: Da
   requireThat(transfer.inputHoldingCids.length > 0, 'at least one input holding is provided');
   scope.requireAtOrAfter(transfer.requestedAtMicros, 'transfer.requestedAt');
   scope.requireBefore(transfer.executeBeforeMicros, 'transfer.executeBefore');
-  const context = contextOf(argument);
-  const rule = contextContractId(context, 'utility.digitalasset.com/transfer-rule') ?? '';
-  const preapproval = contextContractId(context, 'utility.digitalasset.com/transfer-preapproval');
-  if (transfer.sender === transfer.receiver || preapproval !== undefined) {
-    const direct = record(appType(PREAPPROVAL_MODULE, 'TransferPreapproval_Transfer'), {
-      transferRuleCid: contractId(rule),
-      transfer: transferRecord(transfer),
-    });
-    const result =
-      preapproval === undefined || transfer.sender === transfer.receiver
-        ? scope.exercise(rule, 'TransferRule_DirectTransfer', ruleArgument('TransferRule_DirectTransfer', transfer))
-        : scope.exercise(preapproval, 'TransferPreapproval_Transfer', direct);
-    const { outputCid, changeCids } = ruleOutcome(result);
-    return transferResult({ kind: 'completed', receiverHoldingCids: [outputCid] }, changeCids, new Map());
-  }
+  const preapproval = contextContractId(contextOf(argument), 'utility.digitalasset.com/transfer-preapproval');
+  if (transfer.sender === transfer.receiver) return directTransfer(scope, argument);
+  if (preapproval !== undefined) return scope.exercise(preapproval, 'TransferFactory_Transfer', argument);
   const { sender, receiver } = transfer;
   const lock = { context: `transfer to ${receiver}`, observers: [receiver] };
   const { outputCid, changeCid } = move(scope, transfer, operator, { owner: sender, lock });

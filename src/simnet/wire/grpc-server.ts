@@ -16,7 +16,9 @@ import type { Clock } from '../../env/clock.ts';
 import { messageOf } from '../../env/errors.ts';
 import type { Logger } from '../../env/logger.ts';
 import { PartyManagementServiceService } from '../../gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
+import { CommandCompletionServiceService } from '../../gen/com/daml/ledger/api/v2/command_completion_service.ts';
 import { EventQueryServiceService } from '../../gen/com/daml/ledger/api/v2/event_query_service.ts';
+import { InteractiveSubmissionServiceService } from '../../gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import { PackageServiceService } from '../../gen/com/daml/ledger/api/v2/package_service.ts';
 import { StateServiceService } from '../../gen/com/daml/ledger/api/v2/state_service.ts';
 import { UpdateServiceService } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
@@ -112,6 +114,16 @@ export async function startGrpcServer({
     getConnectedSynchronizers: unary(api.getConnectedSynchronizers),
     getLedgerEnd: unary((_request, options) => api.getLedgerEnd(options)),
     getLatestPrunedOffsets: unary((_request, options) => api.getLatestPrunedOffsets(options)),
+  });
+  add(InteractiveSubmissionServiceService, {
+    prepareSubmission: unary(api.prepareSubmission),
+    executeSubmission: unary(api.executeSubmission),
+    executeSubmissionAndWait: unary(api.executeSubmissionAndWait),
+    getPreferredPackages: unary(api.getPreferredPackages),
+  });
+  add(CommandCompletionServiceService, {
+    completionStream: streaming(api.completionStream),
+    getCompletions: streaming(api.getCompletions),
   });
   add(EventQueryServiceService, { getEventsByContractId: unary(api.getEventsByContractId) });
   add(VersionServiceService, { getLedgerApiVersion: unary((_request, options) => api.getLedgerApiVersion(options)) });

@@ -1,0 +1,244 @@
+/** The submission side of one participant's Ledger API: prepare, execute, what became of it, and which packages to use. */
+import { millisToMicros, timestampToMicros } from '../../env/clock.ts';
+import { Completion } from '../../gen/com/daml/ledger/api/v2/completion.ts';
+import type {
+  ExecuteSubmissionAndWaitRequest,
+  ExecuteSubmissionAndWaitResponse,
+  ExecuteSubmissionRequest,
+  ExecuteSubmissionResponse,
+  GetPreferredPackagesRequest,
+  GetPreferredPackagesResponse,
+  PrepareSubmissionRequest,
+  PrepareSubmissionResponse,
+} from '../../gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
+import { cantonError, isCantonError, statusOf } from '../ledger/canton-error.ts';
+import type { ContractLock } from '../ledger/contract-store.ts';
+import { updateId } from '../ledger/ids.ts';
+import { trafficCost } from '../ledger/ledger.ts';
+import { type Accepted, accept, confirmTimes, reinterpret } from './execute.ts';
+import { prepare } from './prepare.ts';
+import type { SubmissionContext } from './submission-context.ts';
+
+type Options = { readonly signal?: AbortSignal };
+
+export type SubmissionApi = {
+  prepareSubmission(request: PrepareSubmissionRequest, options?: Options): Promise<PrepareSubmissionResponse>;
+  /** Answers when the submission is on its way. */
+  executeSubmission(request: ExecuteSubmissionRequest, options?: Options): Promise<ExecuteSubmissionResponse>;
+  /** Answers when it has a verdict. */
+  executeSubmissionAndWait(
+    request: ExecuteSubmissionAndWaitRequest,
+    options?: Options,
+  ): Promise<ExecuteSubmissionAndWaitResponse>;
+  getPreferredPackages(request: GetPreferredPackagesRequest, options?: Options): Promise<GetPreferredPackagesResponse>;
+};
+
+type Verdict =
+  | { readonly kind: 'committed'; readonly updateId: string; readonly offset: bigint }
+  | { readonly kind: 'rejected'; readonly error: Error };
+
+export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
+  const { clock, synchronizer, history, sequencing, faults, packages } = context;
+  const inFlight = new Set<string>();
+  const acceptedBefore = new Map<
+    string,
+    { readonly atMicros: bigint; readonly offset: bigint; readonly submissionId: string }
+  >();
+
+  const complete = (
+    accepted: Accepted,
+    verdict: Verdict,
+    offset: bigint,
+    recordTimeMicros: bigint,
+    cost: bigint,
+  ): void => {
+    const { request, actAs, commandId } = accepted;
+    const isCommitted = verdict.kind === 'committed';
+    const status = isCommitted ? { code: 0, message: '', details: [] } : statusOfError(verdict.error);
+    const truth = Completion.fromPartial({
+      commandId,
+      status,
+      updateId: isCommitted ? verdict.updateId : '',
+      userId: request.userId,
+      actAs: [...actAs],
+      submissionId: request.submissionId,
+      offset,
+      paidTrafficCost: cost,
+    });
+    truth.deduplicationPeriod = request.deduplicationPeriod;
+    switch (faults.completionLie()) {
+      case 'missing':
+        return;
+      case 'otherCommand':
+        context.completions.add({ ...truth, commandId: `${commandId}-other` }, recordTimeMicros);
+        return;
+      case 'inverted': {
+        const opposite = isCommitted
+          ? { status: statusOfError(inactiveVerdict()), updateId: '' }
+          : {
+              status: { code: 0, message: '', details: [] },
+              updateId: updateId(Buffer.from(accepted.hash).toString('hex')),
+            };
+        context.completions.add({ ...truth, ...opposite }, recordTimeMicros);
+        return;
+      }
+      case undefined:
+        context.completions.add(truth, recordTimeMicros);
+    }
+  };
+
+  /** From the participant to the verdict. Never throws: whatever goes wrong is the verdict. */
+  const sequence = async (accepted: Accepted, extraDelayMs: number): Promise<Verdict | undefined> => {
+    if (!(await sequencing.travel(extraDelayMs))) return undefined;
+    const ledger = context.ledger();
+    let lock: ContractLock | undefined;
+    try {
+      const duplicate = duplicateOf(accepted);
+      if (duplicate !== undefined) throw duplicate;
+      sequencing.admit(accepted.metadata.transactionUuid, clock.nowMicros());
+      const interpreted = reinterpret(context, accepted);
+      lock = ledger.contracts.lock(interpreted.tree);
+      if (!(await sequencing.confirm())) return undefined;
+      const committed = ledger.commit(interpreted, {
+        via: context,
+        commandId: accepted.commandId,
+        externalTransactionHash: accepted.hash,
+        lock,
+        confirm: (recordTimeMicros) => confirmTimes(accepted, recordTimeMicros),
+      });
+      const offset = committed.offsets[context.participantName] ?? history.takeOffset();
+      const verdict: Verdict = { kind: 'committed', updateId: committed.updateId, offset };
+      acceptedBefore.set(changeIdOf(accepted), {
+        atMicros: clock.nowMicros(),
+        offset,
+        submissionId: accepted.request.submissionId,
+      });
+      complete(accepted, verdict, offset, committed.recordTimeMicros, trafficCost(interpreted.tree));
+      return verdict;
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new TypeError(String(thrown));
+      const verdict: Verdict = { kind: 'rejected', error };
+      complete(accepted, verdict, history.takeOffset(), synchronizer.observe(), 0n);
+      return verdict;
+    } finally {
+      lock?.release();
+    }
+  };
+
+  const duplicateOf = (accepted: Accepted): Error | undefined => {
+    const earlier = acceptedBefore.get(changeIdOf(accepted));
+    if (earlier === undefined || context.deduplicationMs === undefined) return undefined;
+    const period = accepted.request.deduplicationPeriod;
+    const blocks =
+      period?.$case === 'deduplicationOffset'
+        ? earlier.offset > period.value
+        : clock.nowMicros() - earlier.atMicros <=
+          (period === undefined ? millisToMicros(context.deduplicationMs) : timestampToMicros(period.value));
+    if (!blocks) return undefined;
+    return cantonError({
+      code: 'DUPLICATE_COMMAND',
+      category: 'resourceExists',
+      text: 'A command with the given command id has already been successfully processed',
+      metadata: { existing_submission_id: earlier.submissionId, completion_offset: String(earlier.offset) },
+      definiteAnswer: false,
+    });
+  };
+
+  const start = (request: ExecuteSubmissionRequest): Promise<Verdict | undefined> => {
+    const accepted = accept(context, request);
+    const changeId = changeIdOf(accepted);
+    if (inFlight.has(changeId)) {
+      throw cantonError({
+        code: 'SUBMISSION_ALREADY_IN_FLIGHT',
+        category: 'contention',
+        text: 'The submission is already in-flight',
+        metadata: { changeId },
+      });
+    }
+    if (faults.isDropped()) return Promise.resolve(undefined);
+    inFlight.add(changeId);
+    const isDuplicated = faults.isDuplicated();
+    const outcome = (async () => {
+      const verdict = await sequence(accepted, faults.delayMs());
+      inFlight.delete(changeId);
+      if (isDuplicated) await sequence(accepted, 0);
+      return verdict;
+    })();
+    return outcome;
+  };
+
+  return {
+    prepareSubmission: async (request, options) => {
+      const response = prepare(context, request, faults.prepareLie());
+      await faults.answer('prepare', options?.signal);
+      return response;
+    },
+    executeSubmission: async (request, options) => {
+      void start(request);
+      await faults.answer('execute', options?.signal);
+      return {};
+    },
+    executeSubmissionAndWait: async (request, options) => {
+      const verdict = await start(request);
+      await faults.answer('execute', options?.signal);
+      switch (verdict?.kind) {
+        case 'committed':
+          return { updateId: verdict.updateId, completionOffset: verdict.offset };
+        case 'rejected':
+          throw verdict.error;
+        case undefined:
+          throw cantonError({
+            code: 'REQUEST_TIME_OUT',
+            category: 'deadlineExceeded',
+            text: 'Timed out while awaiting for a completion corresponding to a command submission',
+            definiteAnswer: false,
+          });
+      }
+    },
+    getPreferredPackages: async ({ packageVettingRequirements, synchronizerId }) => ({
+      packageReferences: packageVettingRequirements.map(({ packageName }) => {
+        const newest = packages.newest(packageName);
+        if (newest === undefined) {
+          throw cantonError({
+            code: 'PACKAGE_SELECTION_FAILED',
+            category: 'invalidState',
+            text: `No vetted package of the name ${packageName}`,
+          });
+        }
+        return { packageId: newest.packageId, packageName, packageVersion: newest.packageVersion };
+      }),
+      synchronizerId: synchronizerId === '' ? synchronizer.synchronizerId : synchronizerId,
+    }),
+  };
+}
+
+function changeIdOf({ request, actAs, commandId }: Accepted): string {
+  return JSON.stringify([request.userId, [...actAs].sort(), commandId]);
+}
+
+function statusOfError(error: Error): ReturnType<typeof statusOf> {
+  if (isCantonError(error)) return statusOf(error.refusal);
+  return statusOf({ code: 'INTERNAL', category: 'internal', text: error.message });
+}
+
+function inactiveVerdict(): Error {
+  return cantonError({
+    code: 'LOCAL_VERDICT_INACTIVE_CONTRACTS',
+    category: 'resourceMissing',
+    text: 'Rejected transaction is referring to inactive contracts',
+    definiteAnswer: true,
+  });
+}
+
+/** @returns whether a completion is the reader's. @param parties none: everybody's. */
+export function completionFilter({
+  userId,
+  parties,
+}: {
+  readonly userId?: string;
+  readonly parties: readonly string[];
+}): (completion: Completion) => boolean {
+  return (completion) =>
+    (userId === undefined || completion.userId === userId) &&
+    (parties.length === 0 || completion.actAs.some((party) => parties.includes(party)));
+}
