@@ -118,7 +118,7 @@ const CreateDepositAccountPayloadRef = builder
     fields: (t) => ({
       depositAccount: t.field({
         type: DepositAccountRef,
-        description: 'As it is registered. Scope: `deposits`. Since 0.1.',
+        description: 'As it is registered. Scopes: `deposits` and `read`. Since 0.1.',
         resolve: ({ depositAccount }) => depositAccount,
       }),
       replayed: t.exposeBoolean('isReplayed', {
@@ -172,8 +172,9 @@ builder.mutationField('createDepositAccount', (t) =>
   t.field({
     type: CreateDepositAccountPayloadRef,
     description:
-      'Makes a memo stand for a customer’s account. The same memo and account again replays; a deposit that came before its memo was registered stays unattributed. Scope: `deposits`. Since 0.1.',
-    authScopes: { deposits: true },
+      'Makes a memo stand for a customer’s account. The same memo and account again replays; a deposit that came before its memo was registered stays unattributed. Scopes: `deposits` and `read`. Since 0.1.',
+    // Both: whoever may not read the answer would have registered a memo and been told that it was forbidden.
+    authScopes: { $all: { deposits: true, read: true } },
     args: {
       input: t.arg({
         type: CreateDepositAccountInput,

@@ -29,6 +29,7 @@ beforeAll(async () => {
       key('ledger', 'read+subscribe'),
       key('desk', 'read+deposits'),
       key('ops', 'read+operate'),
+      key('blind', 'deposits'),
     ],
     allowedHosts: ['127.0.0.1', 'api.example'],
     allowedOrigins: ['https://console.example'],
@@ -88,6 +89,16 @@ describe('scopes', () => {
     }
     await socket.close();
   });
+});
+
+test('a key that may register and not read is refused before anything is registered', async () => {
+  const query =
+    'mutation { createDepositAccount(input: { account: "b", memo: "blind" }) { ... on CreateDepositAccountPayload { depositAccount { memo } } } }';
+  const { errors, data } = await post(production.url, { query }, bearer('secret-of-blind'));
+
+  expect(errors?.[0]?.extensions?.code).toBe('FORBIDDEN');
+  expect(data).toBeNull();
+  expect(await database.db.selectFrom('deposit_account').where('memo', '=', 'blind').selectAll().execute()).toEqual([]);
 });
 
 describe('a subscription without the scope', () => {
