@@ -42,7 +42,7 @@ export const DEFAULT_LIMITS: AttemptLimits = {
 const POLL_MS = 500;
 const TRIES_AT_ONCE_MAX = 8;
 const HOLD_MS = 20_000; // Longer than the deadlines of one try together; a crashed one's attempt is tried again after it.
-const RETRY_MS_MIN = 500;
+const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
 const RETRY_MS_MAX = 15_000;
 
 /** Runs until `signal` aborts. @throws as {@link runPollingLoop} does. */

@@ -1,0 +1,60 @@
+/** The withdrawal automation wired as the command line wires it, against a simulated network. */
+
+import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
+import type { Signer } from '../../src/custody/signer.ts';
+import type { Database } from '../../src/db/connection.ts';
+import { createWakeUp } from '../../src/db/polling-loop.ts';
+import type { Clock } from '../../src/env/clock.ts';
+import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
+import type { Logger } from '../../src/env/logger.ts';
+import { systemClock, systemRandom } from '../../src/env/system.ts';
+import type { Treasury } from '../../src/ingestion/effect-sink.ts';
+import { createSubmitter, type Submitter } from '../../src/ledger/submission-client.ts';
+import type { Registry } from '../../src/withdrawals/attempt-try.ts';
+import type { AttemptLimits } from '../../src/withdrawals/attempts.ts';
+import { runAutomation } from '../../src/withdrawals/automation.ts';
+
+export const SIGNER_SEED = new Uint8Array(32).fill(7);
+
+export type PayoutOptions = {
+  readonly db: Database;
+  readonly treasury: Treasury;
+  readonly ledgerUrl: string;
+  readonly registry: Registry;
+  readonly logger: Logger;
+  readonly limits: AttemptLimits;
+  readonly clock?: Clock;
+  readonly failpoint?: Failpoint;
+  readonly signer?: Signer;
+  readonly wrapSubmitter?: (submitter: Submitter) => Submitter;
+};
+
+export function startPayouts(options: PayoutOptions): { stop(): Promise<void>; throwIfFailed(): void } {
+  const { clock = systemClock, failpoint = noFailpoints } = options;
+  const client = createSubmitter({ url: options.ledgerUrl });
+  const ending = new AbortController();
+  const failures: unknown[] = [];
+  const running = runAutomation({
+    ...options,
+    submitter: options.wrapSubmitter?.(client) ?? client,
+    signer: options.signer ?? createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) }),
+    implementationOf: ({ id }) => (id === 'Amulet' ? 'SPLICE_AMULET' : 'OTHER'),
+    userId: 'sluice',
+    clock,
+    random: systemRandom,
+    failpoint,
+    wakeUp: createWakeUp(clock),
+    signal: ending.signal,
+  });
+  running.catch((error: unknown) => failures.push(error));
+  return {
+    throwIfFailed: () => {
+      if (failures.length > 0) throw failures[0];
+    },
+    stop: async () => {
+      ending.abort();
+      await Promise.allSettled([running]);
+      client.close();
+    },
+  };
+}

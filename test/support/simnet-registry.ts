@@ -1,0 +1,56 @@
+/** The registry of a simulated token, asked in process: the same answers that it gives over HTTP. */
+
+import type { DisclosedContract } from '../../src/gen/com/daml/ledger/api/v2/commands.ts';
+import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
+import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import type { Registry } from '../../src/withdrawals/attempt-try.ts';
+import type { TestNetwork } from './network.ts';
+
+function contractIdsIn(value: Value): string[] {
+  const { sum } = value;
+  if (sum?.$case === 'contractId') return [sum.value];
+  return sum?.$case === 'variant' && sum.value.value !== undefined ? contractIdsIn(sum.value.value) : [];
+}
+
+function disclose(network: TestNetwork['network'], contractIds: readonly string[]): DisclosedContract[] {
+  return [...network.ledger.contracts.active()]
+    .filter(({ contractId }) => contractIds.includes(contractId))
+    .map((contract) => ({
+      templateId: contract.templateId,
+      contractId: contract.contractId,
+      createdEventBlob: createdEventBlob(contract),
+      synchronizerId: network.synchronizerId,
+    }));
+}
+
+export function registryOf({ network }: TestNetwork): Registry {
+  return {
+    transferFactory: async (instrument, transfer) => {
+      const token = network.tokens.find(
+        ({ instrumentId }) => instrumentId.admin === instrument.admin && instrumentId.id === instrument.id,
+      );
+      if (token === undefined) throw new Error('No such token.');
+      const plan = token.planTransfer(
+        {
+          sender: transfer.sender,
+          receiver: transfer.receiver,
+          amountUnits: parseAmount(transfer.amount),
+          instrumentId: transfer.instrumentId,
+          requestedAtMicros: BigInt(transfer.requestedAt),
+          executeBeforeMicros: BigInt(transfer.executeBefore),
+          inputHoldingCids: [...transfer.inputHoldingCids],
+          meta: new Map(Object.entries(transfer.meta.values)),
+        },
+        { generation: 'new', asOffer: false },
+      );
+      const named = [...plan.context.values()].flatMap(contractIdsIn);
+      return {
+        factoryId: plan.factoryCid,
+        transferKind: plan.kind,
+        choiceContext: plan.context,
+        disclosedContracts: disclose(network, [plan.factoryCid, ...named]),
+      };
+    },
+  };
+}
