@@ -8,7 +8,7 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
-import { assert } from '../env/errors.ts';
+import { assert, PermanentError } from '../env/errors.ts';
 import { type Amount, amountOf, formatAmount, parseAmount, ZERO } from '../tokens/amount.ts';
 import type { KnownHolding } from '../tokens/holding-changes.ts';
 import { META_REASON } from '../tokens/standard.ts';
@@ -37,7 +37,7 @@ type TransferState = Omit<
 };
 
 export type DerivedBatch = {
-  /** Reads one update and remembers its effects. @throws DecodeError; nothing is remembered then. */
+  /** Reads one update and remembers its effects. @throws DecodeError, PermanentError REASSIGNMENT_NOT_READ; nothing is remembered then. */
   read(update: ReceivedUpdate): UpdateEffects;
   /** Writes all remembered effects. @returns per update, in order, what it did to transfers. */
   write(tx: Transaction, instruments: InstrumentBook): Promise<readonly (readonly TransferChange[])[]>;
@@ -65,6 +65,13 @@ export async function openDerivedBatch(
 
   return {
     read: (update) => {
+      // A contract that moved to or from another synchronizer: rather an alarm than balances that no longer say where the money is.
+      if (update.kind === 'REASSIGNMENT') {
+        throw new PermanentError(
+          'REASSIGNMENT_NOT_READ',
+          'Contracts moved between synchronizers; this version cannot follow them.',
+        );
+      }
       const effects = update.transaction === null ? NO_EFFECTS : effectsOf(update.transaction, treasury.party, known);
       for (const holding of effects.holdingsCreated) holdings.set(holding.contractId, holding);
       for (const { contractId, transferId, transfer } of effects.instructionsOpened) {
@@ -206,6 +213,9 @@ async function loadTransfers(tx: Transaction, transferIds: readonly string[]): P
   );
 }
 
+/** They stand in an index, whose entries are limited; that there is a lock matters, and one has a holder or two. */
+const LOCK_HOLDERS_MAX = 8;
+
 async function writeHoldings(
   tx: Transaction,
   treasury: Treasury,
@@ -219,7 +229,7 @@ async function writeHoldings(
       instrument_id: instrumentOf(instrument).key,
       amount: formatAmount(amount),
       template,
-      lock_holders: lock?.holders ?? null,
+      lock_holders: lock?.holders.slice(0, LOCK_HOLDERS_MAX) ?? null,
       lock_expires_at: text(lock?.expiresAt),
       lock_expires_after: text(lock?.expiresAfter),
       lock_context: lock?.context ?? null,

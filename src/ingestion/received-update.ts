@@ -8,6 +8,7 @@ import { PermanentError } from '../env/errors.ts';
 import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
 import { GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
 import type { StreamMessage } from '../ledger/ledger-client.ts';
+import { storableText } from '../tokens/value.ts';
 
 export type ReceivedUpdate = {
   readonly kind: 'TRANSACTION' | 'REASSIGNMENT' | 'TOPOLOGY';
@@ -76,7 +77,8 @@ function common(kind: ReceivedUpdate['kind'], fields: CommonFields, bytes: Uint8
     recordTime: requiredMicros(fields.recordTime),
     synchronizerId: fields.synchronizerId,
     effectiveAt: null,
-    traceParent: fields.traceContext?.traceparent ?? null,
+    // Whoever submitted the transaction wrote it.
+    traceParent: fields.traceContext?.traceparent === undefined ? null : storableText(fields.traceContext.traceparent),
     transaction: null,
     bytes,
   };

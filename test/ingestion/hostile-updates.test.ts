@@ -59,13 +59,20 @@ afterEach(async () => {
   await database.close();
 });
 
-function updateOf(offset: bigint, events: Event[]): ReceivedUpdate {
+function updateOf(offset: bigint, events: Event[], traceparent?: string): ReceivedUpdate {
   const recordTime = microsToTimestamp(START + offset);
   const bytes = GetUpdatesResponse.encode(
     GetUpdatesResponse.fromPartial({
       update: {
         $case: 'transaction',
-        value: { updateId: `1220${offset}`, offset, recordTime, synchronizerId: 'sync::1220', events },
+        value: {
+          updateId: `1220${offset}`,
+          offset,
+          recordTime,
+          synchronizerId: 'sync::1220',
+          events,
+          traceContext: { traceparent },
+        },
       },
     }),
   ).finish();
@@ -84,6 +91,12 @@ function deposit(cid: string, node = 0): Event[] {
 
 /** Writes updates as one batch of the stream does. @returns how many were quarantined. */
 async function write(updates: Event[][]): Promise<number> {
+  return await writeBatch((after) =>
+    updates.map((events, index) => updateOf(after + BigInt(index) + 1n, events, 'trace\0parent')),
+  );
+}
+
+async function writeBatch(batchAfter: (offset: bigint) => ReturnType<typeof receive>[]): Promise<number> {
   const { db, logger } = database;
   const lease = await createLeases({ db, clock: systemClock }).acquire({ name: 'test', holder: 'test', ttlMs: 60_000 });
   if (lease === null) throw new Error('No lease.');
@@ -96,10 +109,7 @@ async function write(updates: Event[][]): Promise<number> {
     logger: { ...logger, warn: () => undefined, error: () => undefined },
     failpoint: noFailpoints,
   });
-  await writer.write(
-    updates.map((events, index) => updateOf(position.offset + BigInt(index) + 1n, events)),
-    position,
-  );
+  await writer.write(batchAfter(position.offset), position);
   return (await db.selectFrom('quarantine').select('update_id').execute()).length;
 }
 
@@ -158,6 +168,14 @@ test.each([
   ],
   ['an instrument whose id is too long for an index', [fakeHolding(8, '1', { instrument: longId })]],
   ['an offer of an instrument whose id is too long', [fakeOffer(8, '1', { instrument: longId })]],
+  [
+    'a lock with more holders than an index can take',
+    [
+      fakeHolding(8, '1', {
+        lockHolders: Array.from({ length: 100 }, () => `h::1220${randomBytes(32).toString('hex')}`),
+      }),
+    ],
+  ],
   [
     'holdings that add up to more than an amount can be',
     [fakeHolding(8, '9999999999999999999999999999'), fakeHolding(9, '9999999999999999999999999999')],
@@ -235,5 +253,23 @@ test('an offer that gathers more than an amount can be over several updates is q
 
   expect(quarantined).toBe(1);
   expect(await coins()).toEqual({ held: '2.0000000000', credited: '2.0000000000' });
+  await expectConsistent();
+});
+
+test('a reassignment is kept and quarantined: what it moved is not followed, and somebody must know', async () => {
+  const bytes = GetUpdatesResponse.encode(
+    GetUpdatesResponse.fromPartial({
+      update: {
+        $case: 'reassignment',
+        value: { updateId: '1220ff', offset: 1n, recordTime: microsToTimestamp(START), synchronizerId: 'sync::1220' },
+      },
+    }),
+  ).finish();
+  const update = receive({ bytes, message: GetUpdatesResponse.decode(bytes) });
+
+  expect(await writeBatch(() => [update])).toBe(1);
+  expect(await database.db.selectFrom('quarantine').select(['update_id', 'reason']).execute()).toEqual([
+    { update_id: '1220ff', reason: 'REASSIGNMENT_NOT_READ' },
+  ]);
   await expectConsistent();
 });

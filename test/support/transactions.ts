@@ -82,6 +82,7 @@ export function createHolding(
     instrument?: Instrument;
     view?: Partial<StandardInterface>;
     status?: number;
+    lockHolders?: string[];
   },
 ): Event {
   const instrument = options.instrument ?? COIN;
@@ -94,7 +95,7 @@ export function createHolding(
     owner: party(owner),
     instrumentId: instrumentValue(instrument),
     amount: numeric(options.amount),
-    lock: some(),
+    lock: some(options.lockHolders && record({ holders: list(options.lockHolders.map(party)) })),
     meta: metadata({}),
   });
   return created(
