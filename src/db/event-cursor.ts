@@ -1,6 +1,7 @@
 /**
  * The cursor clients resume with: opaque, versioned, and free of participant offsets, so that it survives failover and validator restore.
- * It names the log it belongs to, so one from another database, or from before a restore, is refused with the way on and never misread.
+ * It names the log it belongs to, so one from another database is refused with the way on and never misread; from before a restore too, where the
+ * restored log was given a new epoch (docs/decisions/0002-event-log.md).
  */
 import { type ErrorFacts, PermanentError } from '../env/errors.ts';
 

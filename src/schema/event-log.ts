@@ -9,7 +9,7 @@ const EventLogRef = builder.objectRef<EventTail>('EventLog').implement({
   fields: (t) => ({
     epoch: t.string({
       description:
-        'Changes when the database was restored or replaced; part of every cursor. Scope: `read`. Since 0.1.',
+        'Names the log and is part of every cursor. Another one after the database was replaced, or restored and given a new one. Scope: `read`. Since 0.1.',
       resolve: (tail) => tail.head().epoch,
     }),
     startCursor: t.field({
