@@ -131,9 +131,13 @@ describe('what is within the limits', () => {
     ];
     for (const query of documents) {
       const document = parse(query);
-      const startedAt = performance.now();
-      validate(schema, document, [queryLimitsRule]);
-      expect(performance.now() - startedAt).toBeLessThan(50);
+      // The best of five: on a busy machine any single one may be kept waiting. What is not linear takes longer than a lifetime.
+      const tries = Array.from({ length: 5 }, () => {
+        const startedAt = performance.now();
+        validate(schema, document, [queryLimitsRule]);
+        return performance.now() - startedAt;
+      });
+      expect(Math.min(...tries)).toBeLessThan(50);
     }
   });
 });
