@@ -123,7 +123,6 @@ function demandOwnKind({ create, at }: CreateNode, facts: HoldingFacts, { instru
     isSameInstrument(facts.instrument, instrument) && create.signatories.includes(instrument.admin);
   demand(isOfInstrument, 'INTENT_HOLDINGS', 'A holding of another instrument.', at);
   demand(create.signatories.includes(facts.owner), 'INTENT_HOLDINGS', 'A holding its owner did not sign.', at);
-  demand(facts.amount > 0n, 'INTENT_HOLDINGS', 'A holding of nothing.', at);
 }
 
 /** @returns the holding with the amount: the receiver's, or the locked one. */

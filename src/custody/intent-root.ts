@@ -19,7 +19,7 @@ export type TransferResult = {
 };
 
 /**
- * The root must be the intended choice of the intended factory with exactly the intended argument, and its result of the demanded kind.
+ * That the sender alone acts in it follows from `intent-authority.ts`. The root must be the intended choice of the intended factory with exactly the intended argument, and its result of the demanded kind.
  * @throws CustodyRefusal INTENT_ROOT, INTENT_ARGUMENT, INTENT_RESULT.
  */
 export function demandRoot({ exercise, at }: ExerciseNode, intent: TransferIntent): TransferResult {
@@ -30,7 +30,6 @@ export function demandRoot({ exercise, at }: ExerciseNode, intent: TransferInten
     !exercise.consuming;
   check(isTransfer, 'Not a transfer through the token standard.');
   check(exercise.contractId === intent.factory, 'Another factory.');
-  check(exercise.actingParties.length === 1 && exercise.actingParties[0] === intent.sender, 'Another actor.');
   const roots = IMPLEMENTATIONS[intent.implementation]?.roots;
   check(roots === undefined || roots.has(templateName(exercise)), 'A factory of another implementation.');
 

@@ -1,18 +1,17 @@
 /** Attacks one at a time, each by a node that lies consistently (it claims the right hash of what it sends), and the wall that stops it. */
 import { describe, expect, it } from 'vitest';
-import { checkTransfer } from '../../src/custody/intent-check.ts';
 import { PREPARATION_TOLERANCE_MICROS } from '../../src/custody/intent-metadata.ts';
-import { type HashScheme, preparedTransactionHash } from '../../src/custody/transaction-hash.ts';
+import { preparedTransactionHash } from '../../src/custody/transaction-hash.ts';
 import { transferArgument } from '../../src/custody/transfer-argument.ts';
 import type { TransferIntent } from '../../src/custody/transfer-intent.ts';
-import { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
+import type { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type {
   Create,
   Exercise,
 } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
 import { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
-import { refusalOf } from './refusal-of.ts';
+import { check, create, exercise, fieldOf, type Lie, nodesOf, outcome, set } from './attack.ts';
 import { directSample, SAMPLES, type Sample } from './sample-transfers.ts';
 import { CUSTOMER, cid, old, STRANGER } from './sample-values.ts';
 
@@ -23,44 +22,6 @@ const utility = sampleOf('utility registry, direct');
 const preapproved = sampleOf('utility registry, direct by preapproval');
 const other = sampleOf('unknown registry, direct');
 
-type Lie = {
-  readonly change?: (prepared: PreparedTransaction) => void;
-  readonly intent?: Partial<TransferIntent>;
-  readonly scheme?: HashScheme;
-  readonly recordTime?: bigint;
-};
-
-function check(sample: Sample, { change, intent, scheme = sample.scheme, recordTime = sample.recordTime }: Lie = {}) {
-  const prepared = sample.prepared();
-  change?.(prepared);
-  const preparedTransaction = PreparedTransaction.encode(prepared).finish();
-  const nodeHash = preparedTransactionHash(prepared, scheme);
-  const window = { recordTime, toleranceMicros: PREPARATION_TOLERANCE_MICROS };
-  return checkTransfer({ ...sample.intent, ...intent }, { preparedTransaction, scheme, nodeHash }, window);
-}
-const outcome = (sample: Sample, lie: Lie): string => refusalOf(() => check(sample, lie));
-
-function nodesOf(prepared: PreparedTransaction) {
-  return prepared.transaction!.nodes.map(({ versionedNode }) => versionedNode!.value.nodeType!);
-}
-function exercise(prepared: PreparedTransaction, choice: string): Exercise {
-  const node = nodesOf(prepared).find((type) => type.$case === 'exercise' && type.value.choiceId === choice);
-  return node!.value as Exercise;
-}
-function create(prepared: PreparedTransaction, contract: string): Create {
-  const node = nodesOf(prepared).find((type) => type.$case === 'create' && type.value.contractId === contract);
-  return node!.value as Create;
-}
-function fieldOf(value: Value | undefined, ...path: string[]): Value {
-  let found = value;
-  for (const label of path) {
-    const sum = found?.sum;
-    const fields = sum?.$case === 'record' ? sum.value.fields : [];
-    found = fields.find((field) => field.label === label)?.value;
-  }
-  return found!;
-}
-const set = (target: Value, to: Value['sum']): void => void Object.assign(target, { sum: to });
 const partyTo = (target: Value, value: string): void => set(target, { $case: 'party', value });
 const numericTo = (target: Value, value: string): void => set(target, { $case: 'numeric', value });
 

@@ -1,0 +1,272 @@
+/** Consistent attacks on what a transfer does: a whole story each, changed everywhere it must be so that only one wall can see it. */
+import { describe, expect, it } from 'vitest';
+import type { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
+import type {
+  Create,
+  Exercise,
+  Node,
+} from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
+import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
+import { create, exercise, fieldOf, insert, outcome, remove, set } from './attack.ts';
+import { contractId, id, list, party, record } from './prepared-builder.ts';
+import { SAMPLES } from './sample-transfers.ts';
+import { CUSTOMER, cid, DSO, PROVIDER, TREASURY } from './sample-values.ts';
+
+const sampleOf = (name: string) => SAMPLES.find((sample) => sample.name === name)!;
+const direct = sampleOf('Canton Coin, direct');
+const offer = sampleOf('Canton Coin, offer');
+const utility = sampleOf('utility registry, direct');
+const other = sampleOf('unknown registry, direct');
+
+type Change = (prepared: PreparedTransaction) => void;
+const SEND = 'TransferPreapproval_SendV2';
+const ROOT = 'TransferFactory_Transfer';
+
+const resultOf = (prepared: PreparedTransaction, label: string): Value =>
+  fieldOf(exercise(prepared, ROOT).exerciseResult, label);
+/** Signed and seen by exactly these. */
+const between = (contract: Create, ...parties: string[]): void => {
+  contract.signatories = parties.toSorted();
+  contract.stakeholders = parties.toSorted();
+};
+const created = (value: Create): Node['nodeType'] => ({ $case: 'create', value });
+const copyOf = (prepared: PreparedTransaction, from: string, to: string): Create => ({
+  ...structuredClone(create(prepared, cid(from))),
+  contractId: cid(to),
+});
+const archiveOf = (prepared: PreparedTransaction, contract: Create): Node['nodeType'] => ({
+  $case: 'exercise',
+  value: {
+    ...structuredClone(exercise(prepared, 'Archive')),
+    contractId: contract.contractId,
+    packageName: contract.packageName,
+    templateId: contract.templateId,
+    signatories: contract.signatories,
+    stakeholders: contract.stakeholders,
+    actingParties: contract.signatories,
+  },
+});
+
+const ATTACKS: [what: string, sample: typeof direct, code: string, change: Change][] = [
+  [
+    'burns the change',
+    direct,
+    'INTENT_HOLDINGS',
+    (prepared) => {
+      remove(prepared, (type) => type.$case === 'create' && type.value.contractId === cid('change'));
+      set(resultOf(prepared, 'senderChangeCids'), list().sum);
+    },
+  ],
+  [
+    'names another holding in the result',
+    direct,
+    'INTENT_HOLDINGS',
+    (prepared) => {
+      const output = resultOf(prepared, 'output').sum;
+      if (output?.$case !== 'variant') throw new Error('The output is a variant.');
+      set(fieldOf(output.value.value, 'receiverHoldingCids'), list(contractId(cid('elsewhere'))).sum);
+    },
+  ],
+  [
+    'keeps the amount with us',
+    direct,
+    'INTENT_HOLDINGS',
+    (prepared) => {
+      const output = create(prepared, cid('output'));
+      set(fieldOf(output.argument, 'owner'), party(TREASURY).sum);
+      between(output, DSO, TREASURY);
+    },
+  ],
+  [
+    'makes a holding that its owner did not sign',
+    direct,
+    'INTENT_HOLDINGS',
+    (prepared) => {
+      create(prepared, cid('output')).signatories = [DSO];
+    },
+  ],
+  [
+    'pays in another instrument',
+    utility,
+    'INTENT_HOLDINGS',
+    (prepared) =>
+      set(fieldOf(create(prepared, cid('output')).argument, 'instrument', 'id'), { $case: 'text', value: 'Other' }),
+  ],
+  [
+    'passes a holding of the receiver through',
+    direct,
+    'INTENT_HOLDINGS',
+    (prepared) => {
+      const passing = copyOf(prepared, 'output', 'passing');
+      insert(prepared, SEND, created(passing));
+      insert(prepared, SEND, archiveOf(prepared, passing));
+    },
+  ],
+  [
+    'makes a contract that we sign',
+    direct,
+    'INTENT_CREATE_NOT_ALLOWED',
+    (prepared) => {
+      const marker = copyOf(prepared, 'marker', 'signed');
+      between(marker, DSO, TREASURY);
+      insert(prepared, SEND, created(marker));
+    },
+  ],
+  [
+    'makes a contract that no transfer makes',
+    direct,
+    'INTENT_CREATE_NOT_ALLOWED',
+    (prepared) => {
+      const unknown = copyOf(prepared, 'marker', 'unknown');
+      unknown.templateId = { ...unknown.templateId!, entityName: 'SvRewardCoupon' };
+      insert(prepared, SEND, created(unknown));
+    },
+  ],
+  [
+    'leaves an input unspent',
+    offer,
+    'INTENT_INPUTS',
+    (prepared) => {
+      const { contractId: unspent } = offer.intent.inputs[1]!;
+      remove(prepared, (type) => type.$case === 'exercise' && type.value.contractId === unspent);
+    },
+  ],
+  [
+    'makes an offer beside the transfer',
+    direct,
+    'INTENT_OFFER',
+    (prepared) => insert(prepared, SEND, created({ ...structuredClone(create(offer.prepared(), cid('offer'))) })),
+  ],
+  [
+    'names another offer in the result',
+    offer,
+    'INTENT_OFFER',
+    (prepared) => {
+      const output = resultOf(prepared, 'output').sum;
+      if (output?.$case !== 'variant') throw new Error('The output is a variant.');
+      set(fieldOf(output.value.value, 'transferInstructionCid'), contractId(cid('elsewhere')).sum);
+    },
+  ],
+  [
+    'makes an offer that is not ours',
+    offer,
+    'INTENT_OFFER',
+    (prepared) => {
+      create(prepared, cid('offer')).signatories = [DSO];
+    },
+  ],
+  [
+    'makes an offer that its receiver cannot see',
+    offer,
+    'INTENT_OFFER',
+    (prepared) => between(create(prepared, cid('offer')), DSO, TREASURY),
+  ],
+  [
+    'offers what it did not lock',
+    offer,
+    'INTENT_OFFER',
+    (prepared) => set(fieldOf(create(prepared, cid('offer')).argument, 'lockedAmulet'), contractId(cid('change')).sum),
+  ],
+  [
+    'offers the change as well',
+    offer,
+    'INTENT_OFFER',
+    (prepared) =>
+      set(
+        fieldOf(create(prepared, cid('offer')).argument, 'transfer', 'inputHoldingCids'),
+        list(contractId(cid('locked')), contractId(cid('change'))).sum,
+      ),
+  ],
+  [
+    'makes an offer without a lock',
+    offer,
+    'INTENT_HOLDINGS',
+    (prepared) => {
+      const locked = create(prepared, cid('locked'));
+      locked.templateId = { ...locked.templateId!, entityName: 'Amulet' };
+      locked.argument = fieldOf(locked.argument, 'amulet');
+    },
+  ],
+  [
+    'names two changes',
+    direct,
+    'INTENT_RESULT',
+    (prepared) =>
+      set(resultOf(prepared, 'senderChangeCids'), list(contractId(cid('change')), contractId(cid('output'))).sum),
+  ],
+  [
+    'lets us act in an event log',
+    direct,
+    'INTENT_AUTHORITY',
+    (prepared) => {
+      const copied = structuredClone(exercise(prepared, 'EventLog_HoldingsChange'));
+      insert(prepared, SEND, { $case: 'exercise', value: { ...copied, actingParties: [DSO, TREASURY].toSorted() } });
+    },
+  ],
+  [
+    'takes the receiver’s preapproval through another interface',
+    utility,
+    'INTENT_CHOICE_NOT_ALLOWED',
+    (prepared) => {
+      const nested = prepared
+        .transaction!.nodes.map(({ versionedNode }) => versionedNode!.value.nodeType!)
+        .filter((type) => type.$case === 'exercise' && type.value.choiceId === ROOT);
+      (nested[1]!.value as Exercise).interfaceId = undefined;
+    },
+  ],
+  [
+    'makes a contract that nobody here may sign',
+    direct,
+    'INTENT_AUTHORITY',
+    (prepared) => {
+      const marker = copyOf(prepared, 'marker', 'unauthorized');
+      between(marker, PROVIDER);
+      insert(prepared, ROOT, created(marker));
+    },
+  ],
+  [
+    'lets us sign what the admin does not',
+    other,
+    'INTENT_AUTHORITY',
+    (prepared) => {
+      const promise = copyOf(prepared, 'change', 'promise');
+      between(promise, TREASURY);
+      insert(prepared, ROOT, created(promise));
+      insert(prepared, ROOT, archiveOf(prepared, promise));
+    },
+  ],
+  [
+    'fetches in the name of somebody who is not here',
+    direct,
+    'INTENT_AUTHORITY',
+    (prepared) => {
+      const preapproval = exercise(prepared, SEND);
+      insert(prepared, ROOT, {
+        $case: 'fetch',
+        value: { ...preapproval, actingParties: [CUSTOMER], interfaceId: undefined },
+      });
+    },
+  ],
+  [
+    'acts in the name of somebody who is not here',
+    other,
+    'INTENT_AUTHORITY',
+    (prepared) => {
+      const value: Exercise = {
+        ...structuredClone(exercise(prepared, ROOT)),
+        choiceId: 'Agree',
+        chosenValue: record(id('', 'Some.Registry', 'Agree'), {}),
+        interfaceId: undefined,
+        actingParties: [CUSTOMER],
+        children: [],
+      };
+      insert(prepared, ROOT, { $case: 'exercise', value });
+    },
+  ],
+];
+
+describe('a node that tells a consistent story', () => {
+  it.each(ATTACKS)('and %s, is refused', (_what, sample, code, change) => {
+    expect(outcome(sample, { change })).toBe(code);
+  });
+});
