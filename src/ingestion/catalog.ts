@@ -14,6 +14,9 @@ export type CatalogConfig = {
 /**
  * Writes the catalog and returns the treasuries in the order given. Idempotent. A party keeps its row for ever; names follow the configuration.
  * An instrument that is no longer configured stops being accepted, its past stays.
+ *
+ * Changes and locks only what differs (`ON CONFLICT DO UPDATE` locks even what its WHERE leaves alone): another process may be ingesting, and its transactions hold
+ * the treasury's row by their foreign keys while they may wait for an instrument. Rewriting both here would deadlock with them.
  */
 export async function registerCatalog(db: Database, config: CatalogConfig): Promise<readonly Treasury[]> {
   return db.transaction().execute(async (tx) => {
@@ -28,25 +31,43 @@ export async function registerCatalog(db: Database, config: CatalogConfig): Prom
       .where('name', '=', config.network)
       .executeTakeFirstOrThrow();
 
-    await tx.updateTable('instrument').set({ is_accepted: false }).where('network_id', '=', networkId).execute();
+    const admins = config.instruments.map(({ admin }) => admin);
+    const ids = config.instruments.map(({ id }) => id);
+    await sql`
+      UPDATE instrument SET is_accepted = false
+      WHERE network_id = ${networkId} AND is_accepted
+        AND (admin, instrument_id) NOT IN (SELECT * FROM unnest(${admins}::text[], ${ids}::text[]))`.execute(tx);
     for (const { admin, id, name } of config.instruments) {
       await tx
         .insertInto('instrument')
         .values({ network_id: networkId, admin, instrument_id: id, name, is_accepted: true })
-        .onConflict((conflict) =>
-          conflict.columns(['network_id', 'admin', 'instrument_id']).doUpdateSet({ name, is_accepted: true }),
-        )
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+      await tx
+        .updateTable('instrument')
+        .set({ name, is_accepted: true })
+        .where('network_id', '=', networkId)
+        .where('admin', '=', admin)
+        .where('instrument_id', '=', id)
+        .where(({ eb, or }) => or([eb('name', '!=', name), eb('is_accepted', '=', false)]))
         .execute();
     }
 
     const treasuries: Treasury[] = [];
     for (const { name, party } of config.treasuries) {
-      const { id } = await tx
+      await tx
         .insertInto('treasury_party')
         .values({ network_id: networkId, party, name })
-        .onConflict((conflict) => conflict.columns(['network_id', 'party']).doUpdateSet({ name }))
-        .returning('id')
+        .onConflict((conflict) => conflict.columns(['network_id', 'party']).doNothing())
+        .execute();
+      const known = await tx
+        .selectFrom('treasury_party')
+        .select(['id', 'name'])
+        .where('network_id', '=', networkId)
+        .where('party', '=', party)
         .executeTakeFirstOrThrow();
+      const { id } = known;
+      if (known.name !== name) await tx.updateTable('treasury_party').set({ name }).where('id', '=', id).execute();
       await tx
         .insertInto('ingestion_stream')
         .values({ treasury_id: id })
