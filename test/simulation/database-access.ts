@@ -1,0 +1,455 @@
+/**
+ * The database as a simulated process reaches it: the project's own connection layer over connections whose statements the scheduler releases one at a time.
+ * Between a statement and its answer anything may happen that happens to real connections; what the server does about it, the real server does.
+ */
+import pg from 'pg';
+import { createDatabase, type Database } from '../../src/db/connection.ts';
+import { LOG_CHANNEL, OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
+import type { Notifications } from '../../src/db/notifications.ts';
+import type { Logger } from '../../src/env/logger.ts';
+import type { Dice } from './dice.ts';
+import type { FaultPlan } from './fault-plan.ts';
+import type { Marks } from './marks.ts';
+import type { Actor, Scheduler } from './scheduler.ts';
+import type { Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
+import { Violation } from './violation.ts';
+
+export type DatabaseAccess = {
+  /** A pool of a process; its timeouts are virtual. */
+  open(actor: Actor, options: { readonly poolSize: number; readonly logger: Logger }): Database;
+  /** Hints of committed transactions, for the processes' loops. */
+  notificationsOf(actor: Actor): Notifications;
+  /** The process is gone: its connections break. */
+  cut(actor: Actor): void;
+  /** At the end of a schedule: gives all sessions back, whatever runs on them. */
+  release(): Promise<void>;
+};
+
+export type DatabaseAccessOptions = {
+  readonly connectionString: string;
+  readonly scheduler: Scheduler;
+  readonly server: ServerSessions;
+  readonly faults: FaultPlan;
+  readonly dice: Dice;
+  readonly marks: Marks;
+  /** The process dies here. */
+  readonly onCrash: (actor: Actor) => void;
+  /** After every transaction that the server committed. */
+  readonly onCommitted: () => Promise<void>;
+  readonly onViolation: (violation: Violation) => void;
+};
+
+/** One connection as its process sees it. */
+type Connection = {
+  readonly actor: Actor;
+  readonly physical: ServerSession;
+  isBroken: boolean;
+  isInTransaction: boolean;
+  /** Nothing of the process waits for the statement any more; the server has yet to find out. */
+  isAbandoned: boolean;
+  /** A statement that waits for a lock, and what to do with its outcome. */
+  waiting: { readonly statement: string; readonly deliver: (outcome: Outcome) => string; isCancelled: boolean } | null;
+  lastStatementMicros: bigint;
+  channels: Set<string>;
+};
+
+const CHANNELS = [OUTBOX_CHANNEL, LOG_CHANNEL];
+const LOCK_TIMEOUT_MS = 5_000; // As src/db/connection.ts sets it.
+const IDLE_IN_TRANSACTION_MS = 30_000; // Likewise.
+const CONNECT_TIMEOUT_MS = 5_000; // Likewise.
+const SLOW_MS_MAX = 3_000;
+const NOTICE_MS_MAX = 20_000; // Until a server learns that its client is gone.
+const HINT_MS_MAX = 50;
+/** What a server may answer to any statement: serialization failure, deadlock, cancelled, no memory, shutting down. */
+const SERVER_ERRORS = ['40001', '40P01', '57014', '53200'];
+
+export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAccess {
+  const { scheduler, server, faults, dice, marks, onCrash, onCommitted, onViolation, connectionString } = options;
+  const connections = new Set<Connection>();
+  const listeners = new Map<string, Set<{ readonly actor: Actor; readonly wake: () => void }>>();
+  const postgres = scheduler.createActor('postgres');
+  let isCommitted = false;
+
+  /** Lets the statements go on that wait for locks, as far as they come. In the order they began to wait. */
+  async function settleWaiting(): Promise<void> {
+    for (let isProgress = true; isProgress; ) {
+      isProgress = false;
+      for (const connection of [...connections]) {
+        const { waiting } = connection;
+        if (waiting === null) continue;
+        const outcome = await connection.physical.look();
+        if (outcome === null) continue;
+        isProgress = true;
+        connection.waiting = null;
+        noteCommitted(connection, waiting.statement, outcome);
+        if (connection.isAbandoned) {
+          await rollBack(connection);
+          continue;
+        }
+        const told = waiting.isCancelled && outcome.kind === 'failed' ? lockTimeout(outcome) : outcome;
+        scheduler.enqueue({ actor: connection.actor, label: 'answer', run: () => waiting.deliver(told) });
+      }
+    }
+    if (isCommitted) {
+      isCommitted = false;
+      await onCommitted();
+    }
+  }
+
+  const noteCommitted = (connection: Connection, statement: string, outcome: Outcome): void => {
+    if (outcome.kind === 'done' && !connection.isInTransaction && mayChange(statement)) isCommitted = true;
+  };
+
+  async function rollBack(connection: Connection): Promise<void> {
+    connections.delete(connection);
+    await server.reclaim(connection.physical);
+  }
+
+  /** The client's end is gone. The server notices now or later, and until then locks stay. */
+  function abandon(connection: Connection): void {
+    if (connection.isAbandoned) return;
+    connection.isBroken = true;
+    connection.isAbandoned = true;
+    if (connection.waiting !== null) return;
+    const delayMs = connection.isInTransaction && dice.chance(0.3) ? dice.integer(1, NOTICE_MS_MAX) : 0;
+    if (delayMs > 0) marks.add('server noticed a lost client late');
+    scheduler.enqueue({
+      actor: postgres,
+      label: 'session ends',
+      delayMs,
+      run: async () => {
+        await rollBack(connection);
+        await settleWaiting();
+        return connection.actor.name;
+      },
+    });
+  }
+
+  /** Carries the statement out and keeps the books on the transaction. @returns null while it waits for a lock. */
+  async function execute(
+    connection: Connection,
+    statement: string,
+    parameters: readonly unknown[],
+  ): Promise<Outcome | null> {
+    const verb = verbOf(statement);
+    connection.lastStatementMicros = scheduler.clock.nowMicros();
+    const outcome = await connection.physical.run(statement, parameters);
+    if (verb === 'begin' && outcome?.kind === 'done') {
+      connection.isInTransaction = true;
+      watchIdle(connection);
+    }
+    if (verb === 'commit' || verb === 'rollback') connection.isInTransaction = false;
+    if (statement.includes('pg_notify')) {
+      for (const channel of CHANNELS) if (parameters.includes(channel)) connection.channels.add(channel);
+    }
+    if (outcome !== null) noteCommitted(connection, statement, outcome);
+    if (outcome?.kind === 'done' && !connection.isInTransaction) {
+      if (verb !== 'rollback') for (const channel of connection.channels) hint(channel);
+      connection.channels.clear();
+    }
+    if (!connection.isInTransaction || isCommitted || statement.startsWith('ROLLBACK TO')) await settleWaiting();
+    return outcome;
+  }
+
+  function hint(channel: string): void {
+    for (const { actor, wake } of listeners.get(channel) ?? []) {
+      if (faults.strikes('hintLost')) continue;
+      scheduler.enqueue({
+        actor,
+        label: `hint ${channel}`,
+        delayMs: dice.integer(0, HINT_MS_MAX),
+        run: () => {
+          wake();
+          return '';
+        },
+      });
+    }
+  }
+
+  function watchIdle(connection: Connection): void {
+    const idleMs = Number((scheduler.clock.nowMicros() - connection.lastStatementMicros) / 1_000n);
+    scheduler.enqueue({
+      actor: postgres,
+      label: 'idle transaction ends',
+      delayMs: Math.max(IDLE_IN_TRANSACTION_MS - idleMs, 1),
+      run: async () => {
+        if (connection.isAbandoned || !connection.isInTransaction) return null;
+        const isIdle =
+          scheduler.clock.nowMicros() - connection.lastStatementMicros >= BigInt(IDLE_IN_TRANSACTION_MS) * 1_000n;
+        if (!isIdle || connection.waiting !== null) {
+          watchIdle(connection);
+          return null;
+        }
+        marks.add('idle transaction ended by the server');
+        connection.isBroken = true;
+        connection.isAbandoned = true;
+        await rollBack(connection);
+        await settleWaiting();
+        return connection.actor.name;
+      },
+    });
+  }
+
+  function watchLock(connection: Connection): void {
+    const { waiting } = connection;
+    scheduler.enqueue({
+      actor: postgres,
+      label: 'lock timeout',
+      delayMs: LOCK_TIMEOUT_MS,
+      run: async () => {
+        if (waiting === null || connection.waiting !== waiting) return null;
+        marks.add('lock timeout');
+        waiting.isCancelled = true;
+        await connection.physical.cancel();
+        await settleWaiting();
+        return connection.actor.name;
+      },
+    });
+  }
+
+  /** One statement of a process, from its release to its answer. */
+  async function release(
+    connection: Connection,
+    statement: string,
+    parameters: readonly unknown[],
+    answer: { readonly resolve: (result: pg.QueryResult) => void; readonly reject: (error: unknown) => void },
+  ): Promise<string> {
+    const { actor } = connection;
+    const deliver = (outcome: Outcome): string => {
+      if (outcome.kind === 'done') {
+        answer.resolve(outcome.result);
+        return `ok ${outcome.result.rowCount ?? '-'}`;
+      }
+      answer.reject(outcome.error);
+      return `failed ${outcome.error instanceof pg.DatabaseError ? outcome.error.code : String(outcome.error)}`;
+    };
+    const lose = (): void => {
+      abandon(connection);
+      answer.reject(new Error('Connection terminated unexpectedly'));
+    };
+
+    if (connection.isBroken) {
+      answer.reject(new Error('Client has encountered a connection error and is not queryable'));
+      return 'broken';
+    }
+    if (faults.strikes('crashAtStatement')) {
+      marks.add('crash before a statement');
+      onCrash(actor);
+      return 'crash before';
+    }
+    if (faults.strikes('connectionCut')) {
+      marks.add('connection cut');
+      lose();
+      return 'cut';
+    }
+    if (faults.strikes('lateStatement')) {
+      marks.add(`late ${verbOf(statement)}`);
+      connection.isBroken = true;
+      connection.isAbandoned = true;
+      answer.reject(new Error('Query read timeout'));
+      scheduler.enqueue({
+        actor: postgres,
+        label: `late ${labelOf(statement)}`,
+        delayMs: dice.integer(1, NOTICE_MS_MAX),
+        run: async () => {
+          const outcome = await execute(connection, statement, parameters);
+          if (outcome === null) {
+            connection.waiting = { statement, deliver, isCancelled: false };
+            watchLock(connection);
+            return 'waits';
+          }
+          await rollBack(connection);
+          await settleWaiting();
+          return outcome.kind;
+        },
+      });
+      return 'late';
+    }
+    const isRefused = verbOf(statement) !== 'rollback' && faults.strikes('statementError');
+    const outcome = isRefused
+      ? await execute(connection, refusal(dice.pick(SERVER_ERRORS)), [])
+      : await execute(connection, statement, parameters);
+    if (isRefused) {
+      marks.add('statement refused');
+      // A COMMIT that fails ends its transaction.
+      if (verbOf(statement) === 'commit') await execute(connection, 'rollback', []);
+    }
+    if (outcome === null) {
+      marks.add('statement waited for a lock');
+      connection.waiting = { statement, deliver, isCancelled: false };
+      watchLock(connection);
+      return 'waits';
+    }
+    if (faults.strikes('crashAtStatement')) {
+      marks.add(`crash after a ${verbOf(statement)}`);
+      onCrash(actor);
+      return 'crash after';
+    }
+    if (faults.strikes('answerLost')) {
+      marks.add(`answer of a ${verbOf(statement)} lost`);
+      lose();
+      return 'answer lost';
+    }
+    return deliver(outcome);
+  }
+
+  return {
+    open: (actor, { poolSize, logger }) => {
+      const { db, pool } = createDatabase({
+        connectionString,
+        applicationName: `simulation-${actor.name}`,
+        poolSizeMax: poolSize,
+        logger,
+      });
+      const idle: Connection[] = [];
+      const queue: { readonly grant: () => void; readonly forget: () => void }[] = [];
+      let opened = 0;
+
+      const serve = (connection: Connection) => ({
+        query: (statement: string, parameters: readonly unknown[]) =>
+          new Promise<pg.QueryResult>((resolve, reject) => {
+            scheduler.enqueue({
+              actor,
+              label: labelOf(statement),
+              ...(faults.strikes('slowStatement') ? { delayMs: dice.integer(1, SLOW_MS_MAX) } : {}),
+              run: async () => await release(connection, statement, parameters, { resolve, reject }),
+            });
+          }),
+        release: (destroy?: boolean) => {
+          if (!connection.isBroken && destroy !== true && connection.isInTransaction) {
+            onViolation(new Violation('connection returned inside a transaction', { actor: actor.name }));
+          }
+          if (connection.isBroken || destroy === true) {
+            opened -= 1;
+            abandon(connection);
+          } else {
+            idle.push(connection);
+          }
+          wakeNext();
+        },
+      });
+      const wakeNext = (): void => {
+        const next = queue.shift();
+        next?.forget();
+        next?.grant();
+      };
+      const connectNew = async (): Promise<ReturnType<typeof serve>> => {
+        opened += 1;
+        await scheduler.reach(actor, 'connect', faults.strikes('slowStatement') ? dice.integer(1, SLOW_MS_MAX) : 0);
+        if (faults.strikes('connectRefused')) {
+          marks.add('connection refused');
+          opened -= 1;
+          wakeNext();
+          throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' });
+        }
+        const physical = await connecting(actor, opened);
+        const connection: Connection = {
+          actor,
+          physical,
+          isBroken: false,
+          isInTransaction: false,
+          isAbandoned: false,
+          waiting: null,
+          lastStatementMicros: 0n,
+          channels: new Set(),
+        };
+        connections.add(connection);
+        return serve(connection);
+      };
+      const take = async (): Promise<ReturnType<typeof serve>> => {
+        const free = idle.pop();
+        if (free !== undefined) return serve(free);
+        if (opened < poolSize) return await connectNew();
+        await new Promise<void>((resolve, reject) => {
+          const forget = scheduler.enqueue({
+            actor,
+            label: 'pool timeout',
+            delayMs: CONNECT_TIMEOUT_MS,
+            run: () => {
+              queue.splice(queue.indexOf(entry), 1);
+              marks.add('pool timeout');
+              reject(new Error('timeout exceeded when trying to connect'));
+              return '';
+            },
+          });
+          const entry = { grant: resolve, forget };
+          queue.push(entry);
+        });
+        return await take();
+      };
+      // The pool's own connections are never made: these stand in their place, below the project's connection layer.
+      Object.assign(pool, { connect: take });
+      return db;
+    },
+    notificationsOf: (actor) => ({
+      listen: (channel, wake) => {
+        const known = listeners.get(channel) ?? new Set();
+        const listener = { actor, wake };
+        listeners.set(channel, known.add(listener));
+        return () => void known.delete(listener);
+      },
+      close: async () => undefined,
+    }),
+    cut: (actor) => {
+      for (const connection of [...connections]) if (connection.actor === actor) abandon(connection);
+      for (const known of listeners.values()) {
+        for (const listener of known) if (listener.actor === actor) known.delete(listener);
+      }
+    },
+    release: async () => {
+      for (const connection of [...connections]) {
+        await connection.physical.abandon();
+      }
+      for (const connection of [...connections]) await rollBack(connection);
+    },
+  };
+
+  /** Connecting takes the server's time, and nothing else happens meanwhile. */
+  async function connecting(actor: Actor, number: number): Promise<ServerSession> {
+    const { promise, resolve, reject } = Promise.withResolvers<ServerSession>();
+    scheduler.enqueue({
+      actor,
+      label: `session ${number}`,
+      run: async () => {
+        try {
+          resolve(await server.open());
+        } catch (error) {
+          reject(error);
+        }
+        return '';
+      },
+    });
+    return await promise;
+  }
+}
+
+type Verb = 'begin' | 'commit' | 'rollback' | 'statement';
+
+function verbOf(statement: string): Verb {
+  if (statement === 'begin' || statement.startsWith('start transaction')) return 'begin';
+  if (statement === 'commit' || statement === 'rollback') return statement;
+  return 'statement';
+}
+
+/** Whether what it commits can concern an invariant: not reading, giving up, or who holds a lease. */
+function mayChange(statement: string): boolean {
+  return !/^\s*(select|rollback)|"lease"/i.test(statement);
+}
+
+const LABEL_LENGTH = 70;
+
+function labelOf(statement: string): string {
+  return statement.replaceAll(/\s+/g, ' ').trim().slice(0, LABEL_LENGTH);
+}
+
+/** A statement that fails on the server with that code, so that what follows from it (an aborted transaction) is real. */
+function refusal(sqlState: string): string {
+  return `DO $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '${sqlState}'; END $$`;
+}
+
+/** A cancelled wait as the server reports it when `lock_timeout` ends it. */
+function lockTimeout(outcome: Outcome): Outcome {
+  const error = new pg.DatabaseError('canceling statement due to lock timeout', 0, 'error');
+  error.code = '55P03';
+  return outcome.kind === 'failed' ? { kind: 'failed', error } : outcome;
+}

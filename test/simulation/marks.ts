@@ -1,0 +1,19 @@
+/** What a run has met, counted: a harness that no longer provokes what it was built to provoke must not pass. */
+export type Marks = {
+  add(mark: string): void;
+  /** Adds all of `other`. */
+  merge(other: Marks): void;
+  counts(): ReadonlyMap<string, number>;
+};
+
+export function createMarks(): Marks {
+  const counts = new Map<string, number>();
+  const add = (mark: string, times = 1): void => void counts.set(mark, (counts.get(mark) ?? 0) + times);
+  return {
+    add: (mark) => add(mark),
+    merge: (other) => {
+      for (const [mark, times] of other.counts()) add(mark, times);
+    },
+    counts: () => counts,
+  };
+}

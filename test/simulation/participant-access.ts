@@ -1,0 +1,134 @@
+/**
+ * A participant of the simulated network as a process reaches it, without sockets. Requests, answers and every message of the stream are operations of the
+ * scheduler. Refusals take the form they have on the wire, so that the project's own reading of them is at work.
+ */
+import { Metadata } from '@grpc/grpc-js';
+import { GetUpdatesResponse } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
+import { Status } from '../../src/gen/google/rpc/status.ts';
+import type { Ledger, StreamMessage } from '../../src/ledger/ledger-client.ts';
+import { ledgerErrorOf } from '../../src/ledger/ledger-error.ts';
+import { GRPC_CODE, isCantonError, statusOf } from '../../src/simnet/ledger/canton-error.ts';
+import type { Participant } from '../../src/simnet/ledger/participant.ts';
+import type { Dice } from './dice.ts';
+import type { FaultPlan } from './fault-plan.ts';
+import type { Marks } from './marks.ts';
+import type { Actor, Scheduler } from './scheduler.ts';
+
+export type ParticipantAccessOptions = {
+  readonly participant: Participant;
+  readonly actor: Actor;
+  readonly scheduler: Scheduler;
+  readonly faults: FaultPlan;
+  readonly dice: Dice;
+  readonly marks: Marks;
+  /** Aborts when the process dies: its sockets close. */
+  readonly died: AbortSignal;
+  /** The participant is silent until then. */
+  readonly stall: { untilMicros: bigint };
+};
+
+const LATE_MS_MAX = 4_000;
+
+export function createParticipantAccess(options: ParticipantAccessOptions): Ledger {
+  const { participant, actor, scheduler, faults, dice, marks, died, stall } = options;
+  const { api } = participant;
+
+  const answering = async (label: string): Promise<void> => {
+    for (let now = scheduler.clock.nowMicros(); now < stall.untilMicros; now = scheduler.clock.nowMicros()) {
+      marks.add('participant silent');
+      await scheduler.reach(actor, `${label} waits`, Number(stall.untilMicros - now) / 1_000);
+    }
+  };
+
+  async function call<T>(name: string, answer: () => Promise<T>): Promise<T> {
+    await scheduler.reach(actor, `call ${name}`);
+    await answering(name);
+    const isLost = faults.strikes('callFailed');
+    if (isLost && dice.chance(0.5)) throw unavailable(name);
+    try {
+      const answered = await answer();
+      await scheduler.reach(actor, `answer ${name}`);
+      if (isLost) {
+        marks.add('answer of a ledger call lost');
+        throw unavailable(name);
+      }
+      return answered;
+    } catch (error) {
+      throw ledgerErrorOf(isCantonError(error) ? onTheWire(error) : error, name);
+    }
+  }
+
+  return {
+    participantId: async () =>
+      (await call('GetParticipantId', async () => await api.getParticipantId({ signal: died }))).participantId,
+    ledgerEnd: async () => (await call('GetLedgerEnd', async () => await api.getLedgerEnd({ signal: died }))).offset,
+    updateById: async (updateId, format) => {
+      try {
+        return await call(
+          'GetUpdateById',
+          async () => await api.getUpdateById({ updateId, updateFormat: format }, { signal: died }),
+        );
+      } catch (error) {
+        const known = ledgerErrorOf(error, 'GetUpdateById');
+        if (known.code === 'UPDATE_NOT_FOUND') return null;
+        throw known;
+      }
+    },
+    updates: ({ beginExclusive, format, signal }) => deliver(beginExclusive, format, signal),
+    close: () => undefined,
+  };
+
+  async function* deliver(
+    beginExclusive: bigint,
+    format: Parameters<Ledger['updates']>[0]['format'],
+    signal: AbortSignal,
+  ): AsyncGenerator<StreamMessage, void, undefined> {
+    const torn = new AbortController();
+    await scheduler.reach(actor, 'open stream');
+    if (signal.aborted) return;
+    const messages = api.getUpdates(
+      { beginExclusive, endInclusive: undefined, updateFormat: format, descendingOrder: false },
+      { signal: AbortSignal.any([signal, died, torn.signal]) },
+    );
+    try {
+      for await (const message of messages) {
+        // Also where the process has died meanwhile: then this never returns.
+        const delayMs = faults.strikes('messageLate') ? dice.integer(1, LATE_MS_MAX) : 0;
+        await scheduler.reach(actor, `message ${message.update?.$case}`, delayMs);
+        await answering('message');
+        if (signal.aborted) return;
+        if (faults.strikes('streamTorn')) {
+          marks.add('stream torn');
+          if (dice.chance(0.3)) return;
+          throw unavailable('GetUpdates');
+        }
+        // As it came over the wire: nothing of the network's own objects reaches the process.
+        const bytes = GetUpdatesResponse.encode(message).finish();
+        yield { bytes, message: GetUpdatesResponse.decode(bytes) };
+        if (faults.strikes('messageTwice')) {
+          marks.add('message delivered twice');
+          yield { bytes, message: GetUpdatesResponse.decode(bytes) };
+        }
+      }
+    } catch (error) {
+      throw ledgerErrorOf(isCantonError(error) ? onTheWire(error) : error, 'GetUpdates');
+    } finally {
+      torn.abort();
+    }
+  }
+}
+
+function onTheWire(
+  error: Parameters<typeof statusOf>[0] extends infer Refusal ? { readonly refusal: Refusal } : never,
+): Error {
+  const status = statusOf(error.refusal);
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', Buffer.from(Status.encode(status).finish()));
+  return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata });
+}
+
+function unavailable(method: string): Error {
+  const details = 'No connection established.';
+  const error = Object.assign(new Error(details), { code: GRPC_CODE.unavailable, details, metadata: new Metadata() });
+  return ledgerErrorOf(error, method);
+}

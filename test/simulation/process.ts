@@ -1,0 +1,190 @@
+/**
+ * A simulated process of ours: the loops that `serve` runs, wired as the command line wires them, on a clock, a database and a participant that the scheduler
+ * owns. It can die at any point and come back with nothing but what the database kept.
+ */
+import type { Database } from '../../src/db/connection.ts';
+import type { Notifications } from '../../src/db/notifications.ts';
+import type { Clock } from '../../src/env/clock.ts';
+import { messageOf, RetryableError } from '../../src/env/errors.ts';
+import type { Failpoint } from '../../src/env/failpoint.ts';
+import type { LogFields, Logger } from '../../src/env/logger.ts';
+import type { Random } from '../../src/env/random.ts';
+import type { Ledger } from '../../src/ledger/ledger-client.ts';
+import type { Participant } from '../../src/simnet/ledger/participant.ts';
+import type { DatabaseAccess } from './database-access.ts';
+import { createDice, type Dice } from './dice.ts';
+import type { FaultPlan } from './fault-plan.ts';
+import type { Marks } from './marks.ts';
+import { createParticipantAccess } from './participant-access.ts';
+import type { Actor, Scheduler } from './scheduler.ts';
+import { Violation } from './violation.ts';
+
+/** What one life of a process has to work with. Gone with it. */
+export type Life = {
+  readonly db: Database;
+  readonly notifications: Notifications;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  /** For loops that poll: a poll may come much later than asked for. */
+  readonly lazyClock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly failpoint: Failpoint;
+  readonly signal: AbortSignal;
+};
+
+/** What a process runs; resolves when the signal aborts. The seam for everything that is to be simulated. */
+export type ProcessLoop = (life: Life) => Promise<void>;
+
+export type Process = {
+  readonly name: string;
+  start(): void;
+  /** Ends it on the spot, and starts it anew after a while. */
+  crash(why: string): void;
+  pause(durationMs: number): void;
+  wake(): void;
+  /** Asks it to end, as SIGTERM does, and never restarts it. */
+  stop(): void;
+  hasEnded(): boolean;
+  owns(actor: Actor): boolean;
+};
+
+export type ProcessOptions = {
+  readonly name: string;
+  readonly seed: number;
+  readonly scheduler: Scheduler;
+  readonly database: DatabaseAccess;
+  readonly participant: Participant;
+  readonly faults: FaultPlan;
+  readonly dice: Dice;
+  readonly marks: Marks;
+  readonly stall: { untilMicros: bigint };
+  readonly skewMicros: bigint;
+  readonly lazyStretch: number;
+  readonly poolSize: number;
+  readonly loop: ProcessLoop;
+  readonly onViolation: (violation: Violation) => void;
+};
+
+const RESTART_MS_MAX = 3_000;
+
+export function createProcess(options: ProcessOptions): Process {
+  const { name, seed, scheduler, database, participant, faults, dice, marks, skewMicros, stall, onViolation } = options;
+  const supervisor = scheduler.createActor(`${name}/supervisor`);
+  let lives = 0;
+  let current: { readonly actor: Actor; readonly ending: AbortController; readonly died: AbortController } | null =
+    null;
+  let isStopping = false;
+  let isOver = false;
+
+  const loggerOf = (fields: LogFields): Logger => {
+    const heed = (message: string, more: LogFields = {}): void => {
+      const code = more['code'];
+      if (code !== undefined) marks.add(`${message} ${String(code)}`);
+    };
+    return {
+      debug: () => undefined,
+      info: () => undefined,
+      warn: heed,
+      error: heed,
+      child: (more) => loggerOf({ ...fields, ...more }),
+    };
+  };
+
+  const die = (): void => {
+    if (current === null) return;
+    current.actor.isDead = true;
+    database.cut(current.actor);
+    current.died.abort();
+    current = null;
+  };
+  const restart = (): void => {
+    if (isStopping) {
+      isOver = true;
+      return;
+    }
+    scheduler.enqueue({
+      actor: supervisor,
+      label: 'restart',
+      delayMs: dice.integer(1, RESTART_MS_MAX),
+      run: () => {
+        if (!isStopping) start();
+        return '';
+      },
+    });
+  };
+
+  const start = (): void => {
+    lives += 1;
+    const actor = scheduler.createActor(`${name}.${lives}`);
+    const ending = new AbortController();
+    const died = new AbortController();
+    current = { actor, ending, died };
+    const logger = loggerOf({});
+    const random = createDice(seed, name, lives);
+    const life: Life = {
+      db: database.open(actor, { poolSize: options.poolSize, logger }),
+      notifications: database.notificationsOf(actor),
+      ledger: createParticipantAccess({ participant, actor, scheduler, faults, dice, marks, died: died.signal, stall }),
+      clock: scheduler.clockOf(actor, { skewMicros, stretch: 1 }),
+      lazyClock: scheduler.clockOf(actor, { skewMicros, stretch: options.lazyStretch }),
+      random,
+      logger,
+      failpoint: async (point) => {
+        if (faults.strikes('crashAtFailpoint')) {
+          marks.add(`crash at ${point}`);
+          scheduler.note(actor, `failpoint ${point}`, 'crash');
+          crash('failpoint');
+        }
+        await scheduler.reach(actor, `failpoint ${point}`);
+      },
+      signal: ending.signal,
+    };
+    options.loop(life).then(
+      () => {
+        if (!ending.signal.aborted) onViolation(new Violation('process ended without being asked', { name }));
+        die();
+        isOver = true;
+      },
+      (error: unknown) => {
+        if (!(error instanceof RetryableError)) {
+          onViolation(
+            new Violation('process failed for good', {
+              name,
+              error: messageOf(error),
+              stack: error instanceof Error ? error.stack : '',
+            }),
+          );
+        }
+        marks.add('process gave up and was restarted');
+        crash('gave up');
+      },
+    );
+  };
+
+  const crash = (why: string): void => {
+    if (current === null) return;
+    scheduler.note(current.actor, 'crash', why);
+    die();
+    restart();
+  };
+
+  return {
+    name,
+    start,
+    crash,
+    pause: (durationMs) => {
+      if (current !== null) current.actor.pausedUntil = scheduler.clock.nowMicros() + BigInt(durationMs) * 1_000n;
+    },
+    wake: () => {
+      if (current !== null) current.actor.pausedUntil = 0n;
+    },
+    stop: () => {
+      isStopping = true;
+      if (current === null) isOver = true;
+      current?.ending.abort();
+    },
+    hasEnded: () => isOver,
+    owns: (actor) => current?.actor === actor,
+  };
+}

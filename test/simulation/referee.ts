@@ -1,0 +1,318 @@
+/**
+ * The invariants. Some are looked at after every transaction that commits, on a connection that no simulated process has; all of them once everything has come to
+ * rest. They compare the database with the network's own truth, never with what the code under test says of itself.
+ */
+import type pg from 'pg';
+import { checkBooks } from '../../src/books/check-books.ts';
+import type { Database } from '../../src/db/connection.ts';
+import type { Treasury } from '../../src/ingestion/effect-sink.ts';
+import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
+import { transferId } from '../../src/tokens/ids.ts';
+import type { Traffic } from './traffic.ts';
+import type { Truth } from './truth.ts';
+import { must } from './violation.ts';
+
+export type Referee = {
+  /** @throws Violation. What must hold after every commit. */
+  afterCommit(): Promise<void>;
+  /** Whether everything has arrived: the stream at the ledger's end, every event numbered, every one of them received. */
+  isAtRest(): Promise<boolean>;
+  /** @throws Violation. Everything, when nobody works any more. @returns a hash of what the database ended with. */
+  atRest(): Promise<string>;
+  /** For the report of a schedule that does not come to rest. */
+  describe(): Promise<unknown>;
+};
+
+export type RefereeOptions = {
+  readonly observer: pg.Client;
+  readonly db: Database;
+  readonly truth: Truth;
+  readonly traffic: Traffic;
+  readonly received: () => readonly string[];
+};
+
+type Snapshot = {
+  readonly treasuryId: number;
+  readonly epoch: number;
+  readonly offset: string;
+  readonly fencingToken: string;
+  readonly status: string;
+  readonly statusReason: string | null;
+  readonly updatesCount: string;
+  readonly updates: string;
+  readonly newestUpdateId: string | null;
+  readonly verifiedUpdateId: string | null;
+  readonly quarantined: string;
+  readonly lastPosition: string;
+  readonly events: string;
+  readonly headPosition: string;
+  readonly outbox: string;
+  readonly recordTime: string | null;
+  readonly held: Readonly<Record<string, string>>;
+  readonly booked: Readonly<Record<string, string>>;
+};
+
+const SNAPSHOT = `
+  SELECT s.treasury_id AS "treasuryId", s.epoch, s.ledger_offset::text AS offset, s.fencing_token::text AS "fencingToken", s.status,
+         s.status_reason AS "statusReason", s.updates_count::text AS "updatesCount", s.verified_update_id AS "verifiedUpdateId",
+         (SELECT count(*)::text FROM ledger_update) AS updates,
+         (SELECT update_id FROM ledger_update ORDER BY ledger_offset DESC LIMIT 1) AS "newestUpdateId",
+         (SELECT count(*)::text FROM quarantine) AS quarantined,
+         l.last_position::text AS "lastPosition",
+         (SELECT count(*)::text FROM event) AS events,
+         (SELECT coalesce(max(position), 0)::text FROM event) AS "headPosition",
+         (SELECT count(*)::text FROM event_outbox) AS outbox,
+         (SELECT max(record_time)::text FROM synchronizer_time) AS "recordTime",
+         (SELECT coalesce(json_object_agg(i.instrument_id, h.total), '{}') FROM (
+            SELECT instrument_id, sum(amount::numeric)::text AS total FROM holding WHERE archived_update_id IS NULL GROUP BY 1
+          ) h JOIN instrument i ON i.id = h.instrument_id) AS held,
+         (SELECT coalesce(json_object_agg(i.instrument_id, b.total), '{}') FROM (
+            SELECT b.instrument_id, (-sum(b.balance))::text AS total FROM account_balance b JOIN account a ON a.id = b.account_id
+            WHERE a.kind = 'TREASURY' GROUP BY 1 HAVING sum(b.balance) <> 0
+          ) b JOIN instrument i ON i.id = b.instrument_id) AS booked
+  FROM ingestion_stream s CROSS JOIN event_log l`;
+
+export function createReferee({ observer, db, truth, traffic, received }: RefereeOptions): Referee {
+  let before: Snapshot | null = null;
+
+  const snapshot = async (): Promise<Snapshot | null> =>
+    (await observer.query<Snapshot>({ name: 'snapshot', text: SNAPSHOT })).rows[0] ?? null;
+
+  return {
+    afterCommit: async () => {
+      const now = await snapshot();
+      if (now === null) return;
+      const offset = BigInt(now.offset);
+      must(now.status !== 'HALTED', 'a healthy participant halts nobody', { reason: now.statusReason });
+      must(now.quarantined === '0', 'nothing is quarantined', {});
+      if (before !== null && before.epoch === now.epoch) {
+        must(offset >= BigInt(before.offset), 'the position never goes back', {
+          before: before.offset,
+          now: now.offset,
+        });
+      }
+      if (before !== null) {
+        must(BigInt(now.fencingToken) >= BigInt(before.fencingToken), 'the fencing token never goes back', {});
+        must(BigInt(now.lastPosition) >= BigInt(before.lastPosition), 'the log never gets shorter', {});
+        must(BigInt(now.recordTime ?? 0) >= BigInt(before.recordTime ?? 0), 'record time never goes back', {});
+        const moved = before.offset !== now.offset || before.updates !== now.updates;
+        must(!moved || before.fencingToken === now.fencingToken, 'a claim writes no effects', {});
+      }
+      const passed = truth.updates().filter((update) => update.offset <= offset);
+      must(
+        BigInt(now.updates) === BigInt(passed.length),
+        'an update is stored if and only if the position has passed it',
+        {
+          offset,
+          stored: now.updates,
+          passed: passed.length,
+        },
+      );
+      must(now.updatesCount === now.updates, 'updates are counted once', {
+        counted: now.updatesCount,
+        stored: now.updates,
+      });
+      const newest = passed.at(-1);
+      must(now.newestUpdateId === (newest?.updateId ?? null), 'the newest stored update is the newest passed', {});
+      must(now.verifiedUpdateId === now.newestUpdateId, 'the stream resumes from the newest stored update', {});
+      const next = truth.updates()[passed.length];
+      must(
+        now.recordTime === null || next === undefined || next.recordTime > BigInt(now.recordTime),
+        'a record time that has passed is past',
+        {
+          recordTime: now.recordTime,
+          next: next?.recordTime,
+        },
+      );
+      const trueHeld = Object.fromEntries([...(newest?.held ?? [])].map(([id, units]) => [id, formatAmount(units)]));
+      must(isEqual(canonical(now.held), trueHeld), 'holdings are those of the ledger at the position', {
+        offset,
+        held: now.held,
+        trueHeld,
+      });
+      must(isEqual(canonical(now.booked), trueHeld), 'the books are those of the ledger at the position', {
+        offset,
+        booked: now.booked,
+        trueHeld,
+      });
+      must(now.events === now.lastPosition && now.events === now.headPosition, 'positions are dense', {
+        events: now.events,
+        lastPosition: now.lastPosition,
+        headPosition: now.headPosition,
+      });
+      before = now;
+    },
+
+    isAtRest: async () => {
+      const now = await snapshot();
+      if (now === null) return false;
+      const end = truth.updates().at(-1)?.offset ?? 0n;
+      return BigInt(now.offset) >= end && now.outbox === '0' && BigInt(now.events) === BigInt(received().length);
+    },
+
+    describe: async () => ({ ...(await snapshot()), end: truth.updates().at(-1)?.offset, received: received().length }),
+
+    atRest: async () => {
+      const treasury = await readTreasury(db);
+      must((await checkBooks(db)).length === 0, 'the books are in order', { faults: await checkBooks(db) });
+      const { differences } = await compareWithRebuild(db, treasury);
+      must(differences.length === 0, 'derived tables equal a rebuild', differences);
+      await checkUpdates(observer, truth);
+      await checkHoldings(observer, truth);
+      await checkRanks(observer, treasury.party);
+      await checkDeposits(observer, traffic);
+      return await checkEvents(observer, received());
+    },
+  };
+}
+
+async function readTreasury(db: Database): Promise<Treasury> {
+  return await db
+    .selectFrom('treasury_party')
+    .innerJoin('network', 'network.id', 'treasury_party.network_id')
+    .select([
+      'treasury_party.id',
+      'treasury_party.party',
+      'treasury_party.name',
+      'treasury_party.network_id as networkId',
+      'network.name as network',
+    ])
+    .executeTakeFirstOrThrow();
+}
+
+async function checkUpdates(observer: pg.Client, truth: Truth): Promise<void> {
+  const { rows } = await observer.query<{ offset: string; updateId: string; recordTime: string }>(
+    'SELECT ledger_offset::text AS offset, update_id AS "updateId", record_time::text AS "recordTime" FROM ledger_update ORDER BY ledger_offset',
+  );
+  const expected = truth
+    .updates()
+    .map(({ offset, updateId, recordTime }) => ({ offset: String(offset), updateId, recordTime: String(recordTime) }));
+  must(isEqual(rows, expected), 'every update is stored once, in its place', {
+    stored: rows.length,
+    expected: expected.length,
+  });
+}
+
+async function checkHoldings(observer: pg.Client, truth: Truth): Promise<void> {
+  const { rows } = await observer.query<{ contractId: string; amount: string }>(
+    'SELECT contract_id AS "contractId", amount::text FROM holding WHERE archived_update_id IS NULL',
+  );
+  const held = new Map(rows.map(({ contractId, amount }) => [contractId, parseAmount(amount)]));
+  const active = truth.holdings();
+  must(
+    held.size === active.size && [...active].every(([contractId, units]) => held.get(contractId) === units),
+    "holdings are the network's active contracts",
+    { held: held.size, active: active.size },
+  );
+}
+
+/** Ids follow from (party, update id, rank) and ranks count from zero: what another participant's node ids cannot change. */
+async function checkRanks(observer: pg.Client, party: string): Promise<void> {
+  const { rows } = await observer.query<{ updateId: string; rank: number; id: string; expected: number }>(
+    `SELECT update_id AS "updateId", rank, id, (row_number() OVER (PARTITION BY update_id ORDER BY rank) - 1)::int AS expected FROM transfer`,
+  );
+  for (const { updateId, rank, id, expected } of rows) {
+    must(rank === expected && id === transferId(party, updateId, rank), 'transfer ids follow from update id and rank', {
+      updateId,
+      rank,
+      expected,
+    });
+  }
+}
+
+async function checkDeposits(observer: pg.Client, traffic: Traffic): Promise<void> {
+  const { rows } = await observer.query<{ owner: string | null; instrument: string; times: number; total: string }>(
+    `SELECT a.owner, i.instrument_id AS instrument, count(*)::int AS times, sum(t.holdings_delta::numeric)::text AS total
+     FROM transfer t JOIN instrument i ON i.id = t.instrument_id
+     LEFT JOIN attribution b ON b.transfer_id = t.id LEFT JOIN account a ON a.id = b.account_id
+     WHERE t.direction = 'IN' AND t.kind IN ('DIRECT', 'OFFER') AND t.status = 'COMPLETED'
+     GROUP BY 1, 2`,
+  );
+  const found = Object.fromEntries(
+    rows.map(({ owner, instrument, times, total }) => [`${owner ?? ''}/${instrument}`, `${times} ${total}`]),
+  );
+  const sums = new Map<string, { times: number; units: bigint }>();
+  for (const { customer, instrumentId, units } of traffic.deposits()) {
+    const key = `${customer ?? ''}/${instrumentId}`;
+    const sum = sums.get(key) ?? { times: 0, units: 0n };
+    sums.set(key, { times: sum.times + 1, units: sum.units + units });
+  }
+  const expected = Object.fromEntries(
+    [...sums].map(([key, { times, units }]) => [key, `${times} ${formatAmount(units)}`]),
+  );
+  must(isEqual(found, expected), 'every deposit is credited once, to whom its memo names', { found, expected });
+
+  const balances = await observer.query<{ key: string; total: string }>(
+    `SELECT a.owner || '/' || i.instrument_id AS key, sum(b.balance)::text AS total
+     FROM account_balance b JOIN account a ON a.id = b.account_id JOIN instrument i ON i.id = b.instrument_id
+     WHERE a.kind IN ('CUSTOMER', 'UNATTRIBUTED') GROUP BY 1`,
+  );
+  const booked = Object.fromEntries(balances.rows.map(({ key, total }) => [key, total]));
+  const owed = Object.fromEntries([...sums].map(([key, { units }]) => [key, formatAmount(units)]));
+  must(isEqual(booked, owed), 'customers have on their accounts what they deposited', { booked, owed });
+}
+
+/** @returns a hash of the log: types and payloads in order. */
+async function checkEvents(observer: pg.Client, received: readonly string[]): Promise<string> {
+  const { rows } = await observer.query<{ eventId: string; position: string }>(
+    'SELECT event_id AS "eventId", position::text FROM event ORDER BY event.position',
+  );
+  must(
+    isEqual(
+      rows.map(({ eventId }) => eventId),
+      [...received],
+    ),
+    'what was received is the log',
+    {
+      events: rows.length,
+      received: received.length,
+      first: rows.findIndex(({ eventId }, index) => eventId !== received[index]),
+    },
+  );
+  must(
+    rows.every(({ position }, index) => position === String(index + 1)),
+    'positions are dense',
+    {},
+  );
+
+  const disordered = await observer.query(
+    `SELECT a.subject FROM event a JOIN event b ON a.subject = b.subject AND a.position < b.position
+     WHERE (a.payload->>'recordTime')::bigint > (b.payload->>'recordTime')::bigint`,
+  );
+  must(disordered.rows.length === 0, 'events of one subject are in ledger order', disordered.rows[0]);
+
+  // One announcement per transfer and state, no more and no less.
+  const missing = await observer.query(
+    `SELECT t.id, t.status, expected.type FROM transfer t CROSS JOIN LATERAL (
+       SELECT CASE WHEN t.status = 'COMPLETED' THEN CASE WHEN EXISTS (SELECT FROM attribution b WHERE b.transfer_id = t.id) THEN 'deposit.credited' ELSE 'deposit.unattributed' END
+                   WHEN t.status = 'PENDING' THEN NULL ELSE 'offer.ended' END AS type
+       UNION ALL SELECT 'offer.received' WHERE t.kind = 'OFFER'
+     ) AS expected
+     WHERE t.direction = 'IN' AND t.kind IN ('DIRECT', 'OFFER') AND expected.type IS NOT NULL
+       AND (SELECT count(*) FROM event e WHERE e.subject = t.id AND e.type = expected.type) <> 1`,
+  );
+  must(missing.rows.length === 0, 'every deposit and offer is announced once', missing.rows[0]);
+  const extra = await observer.query(
+    `SELECT e.event_id, e.type FROM event e WHERE NOT EXISTS (SELECT FROM transfer t WHERE t.id = e.subject)`,
+  );
+  must(extra.rows.length === 0, 'every event is about something', extra.rows[0]);
+
+  const { rows: hashes } = await observer.query<{ hash: string }>(
+    `SELECT encode(sha256(convert_to(coalesce(string_agg(position || type || subject || payload::text, '|' ORDER BY position), ''), 'UTF8')), 'hex') AS hash FROM event`,
+  );
+  return hashes[0]?.hash ?? '';
+}
+
+function canonical(amounts: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(amounts).map(([id, amount]) => [id, formatAmount(parseAmount(amount))]));
+}
+
+function isEqual(left: unknown, right: unknown): boolean {
+  return JSON.stringify(sorted(left)) === JSON.stringify(sorted(right));
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1)));
+}

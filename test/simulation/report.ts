@@ -1,0 +1,25 @@
+/** What a person is told of a schedule. */
+import type { Report } from './schedule.ts';
+
+const TAIL_LINES = 60;
+
+/** A failure: what was violated, where, what came before, and how to see it again. */
+export function explain(report: Report): string {
+  const { seed, violation, steps, virtualMs, description, trace } = report;
+  return [
+    `Seed ${seed}, step ${steps}, ${virtualMs} ms: ${violation?.message ?? 'no violation'}`,
+    `  drawn: ${description}`,
+    ...trace.slice(-TAIL_LINES).map((line) => `  ${line}`),
+    `  again: node test/simulation/run.ts --seed ${seed} --trace`,
+  ].join('\n');
+}
+
+/** All that is kept of a schedule that went well. */
+export function replayed(report: Report): string {
+  const { seed, steps, virtualMs, updates, traceHash, logHash, description, trace } = report;
+  return [
+    ...trace,
+    `Seed ${seed}: ${steps} steps, ${virtualMs} ms, ${updates} updates; ${description}`,
+    `trace ${traceHash}, log ${logHash}`,
+  ].join('\n');
+}

@@ -1,0 +1,37 @@
+/** An empty database for the next schedule, without the cost of a new one. */
+import type pg from 'pg';
+
+/** Emptying by TRUNCATE makes new files for every table and index (80 ms and more); by DELETE it takes 4 ms, but leaves dead rows behind. */
+const SCHEDULES_PER_TRUNCATE = 20;
+
+/** @returns empties all tables and restarts their numbers. Nobody else may be at work. */
+export async function prepareReset(client: pg.Client): Promise<() => Promise<void>> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT tablename AS name FROM pg_tables
+     WHERE schemaname = 'public' AND tablename <> 'migration_hash' AND tablename NOT LIKE 'kysely%' ORDER BY 1`,
+  );
+  const names = rows.map(({ name }) => `"${name}"`);
+  // Statistics that change in the middle of a run would change plans, and with them the order of rows that nobody ordered.
+  for (const name of names) await client.query(`ALTER TABLE ${name} SET (autovacuum_enabled = off)`);
+  const { rows: roles } = await client.query<{ isSuper: boolean }>(
+    'SELECT rolsuper AS "isSuper" FROM pg_roles WHERE rolname = current_user',
+  );
+  const canDelete = roles[0]?.isSuper === true; // Past the foreign keys, that is.
+  let schedules = 0;
+  return async () => {
+    if (canDelete && schedules % SCHEDULES_PER_TRUNCATE !== 0) {
+      await client.query(
+        [
+          'BEGIN; SET LOCAL session_replication_role = replica',
+          ...names.map((name) => `DELETE FROM ${name}`),
+          `SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false) FROM pg_sequences WHERE schemaname = 'public'`,
+          'COMMIT',
+        ].join('; '),
+      );
+    } else {
+      await client.query(`TRUNCATE ${names.join(', ')} RESTART IDENTITY CASCADE`);
+    }
+    schedules += 1;
+    await client.query(`INSERT INTO event_log (epoch, last_position) VALUES ('0123456789abcdef', 0)`);
+  };
+}

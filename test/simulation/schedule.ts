@@ -1,0 +1,319 @@
+/**
+ * One schedule: real ingestion, books, deposits and event log of one to three processes against the real database and the simulated network, everything in an
+ * order that follows from the seed.
+ *
+ * Safety phase: traffic flows and faults strike. Liveness phase: the faults end, and everything must arrive. Then the processes are asked to end, and the
+ * invariants that need rest are looked at.
+ */
+import { createTreasurySink } from '../../src/books/treasury-sink.ts';
+import { createDatabase } from '../../src/db/connection.ts';
+import { createEventSequencer } from '../../src/db/event-sequencer.ts';
+import { createLeases } from '../../src/db/lease.ts';
+import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
+import type { Micros } from '../../src/env/clock.ts';
+import { createSystemLogger } from '../../src/env/system.ts';
+import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
+import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
+import { createNetwork, TREASURY } from '../../src/simnet/network.ts';
+import { registerMemos } from '../support/ingestion.ts';
+import { createDatabaseAccess } from './database-access.ts';
+import { createDice, type Dice } from './dice.ts';
+import { drawFaultPlan } from './fault-plan.ts';
+import { createFeedReader } from './feed-reader.ts';
+import type { Marks } from './marks.ts';
+import { createProcess, type Process, type ProcessLoop } from './process.ts';
+import { createReferee } from './referee.ts';
+import { prepareReset } from './reset.ts';
+import { createScheduler, type Scheduler } from './scheduler.ts';
+import { createServerSessions, type ServerSessions } from './server-sessions.ts';
+import { ACCEPTED, createTraffic, MEMOS } from './traffic.ts';
+import { createTruth } from './truth.ts';
+import { Violation } from './violation.ts';
+
+export type Report = {
+  readonly seed: number;
+  /** Null: all was well. */
+  readonly violation: Violation | null;
+  readonly steps: number;
+  readonly virtualMs: number;
+  readonly updates: number;
+  readonly traceHash: string;
+  /** Of the event log at the end; empty after a violation. */
+  readonly logHash: string;
+  /** What was drawn, in words. */
+  readonly description: string;
+  readonly trace: readonly string[];
+};
+
+export type Simulation = {
+  /** @param off fault classes that stay off whatever the seed says. */
+  run(seed: number, marks: Marks, off?: ReadonlySet<string>): Promise<Report>;
+  close(): Promise<void>;
+};
+
+const NETWORK = 'simulation';
+const START: Micros = 1_767_225_600_000_000n; // 2026-01-01T00:00:00Z
+const STEPS_MAX = 6_000; // A schedule has some 1,500; this only ends one that will never come to rest.
+const CALM_STEPS_MAX = 6_000;
+
+/** Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it. */
+export async function openSimulation(connectionString: string): Promise<Simulation> {
+  const logger = createSystemLogger('silent');
+  const shape = createDatabase({ connectionString, applicationName: 'simulation', poolSizeMax: 1, logger });
+  const server = await createServerSessions(shape.pool.options);
+  const reset = await prepareReset(server.observer);
+  return {
+    run: async (seed, marks, off = new Set()) => {
+      await reset();
+      await registerMemos(shape.db, NETWORK, MEMOS);
+      return await runSchedule({ seed, marks, off, connectionString, server, db: shape.db });
+    },
+    close: async () => {
+      await shape.close();
+      await server.close();
+    },
+  };
+}
+
+type ScheduleOptions = {
+  readonly seed: number;
+  readonly marks: Marks;
+  readonly off: ReadonlySet<string>;
+  readonly connectionString: string;
+  readonly server: ServerSessions;
+  readonly db: ReturnType<typeof createDatabase>['db'];
+};
+
+async function runSchedule({ seed, marks, off, connectionString, server, db }: ScheduleOptions): Promise<Report> {
+  const dice = (purpose: string): Dice => createDice(seed, purpose);
+  const shape = dice('shape');
+  const scheduler = createScheduler({
+    dice: dice('schedule'),
+    startMicros: START,
+    hurry: shape.pick([0, 0.02, 0.1, 0.3]),
+    stickiness: shape.pick([0, 0.5, 0.9]),
+  });
+  const faults = drawFaultPlan(dice, off);
+  let violation: Violation | null = null;
+  const onViolation = (found: Violation): void => {
+    violation ??= found;
+  };
+
+  const network = createNetwork({
+    seed: NETWORK,
+    clock: scheduler.clock,
+    random: dice('network'),
+    participants: [
+      { name: 'participant1', firstOffset: BigInt(shape.integer(0, 50)), offsetStepMax: shape.integer(1, 4) },
+    ],
+    checkpoints: { busyMs: 2_000, idleMs: 5_000 },
+  });
+  const participant = network.participant('participant1');
+  const party = network.party(TREASURY);
+  const truth = createTruth({ network, participant, party });
+  const traffic = createTraffic({ network, dice: dice('traffic') });
+  const catalog: CatalogConfig = {
+    network: NETWORK,
+    treasuries: [{ name: TREASURY, party }],
+    instruments: network.tokens
+      .filter(({ name }) => ACCEPTED.includes(name))
+      .map(({ name, instrumentId }) => ({ name, ...instrumentId })),
+  };
+  await truth.catchUp();
+  // Known before any process starts, as on a running installation; each start registers it once more.
+  await registerCatalog(db, catalog);
+
+  const reader = createFeedReader();
+  const referee = createReferee({ observer: server.observer, db, truth, traffic, received: reader.received });
+  const processes: Process[] = [];
+  const database = createDatabaseAccess({
+    connectionString,
+    scheduler,
+    server,
+    faults,
+    dice: dice('database'),
+    marks,
+    onCrash: (actor) => processes.find((process) => process.owns(actor))?.crash('statement'),
+    onCommitted: referee.afterCommit,
+    onViolation,
+  });
+  const settings: Partial<StreamSettings> = {
+    batchCountMax: shape.pick([1, 3, 8, 500]),
+    leaseTtlMs: shape.pick([1_000, 3_000, 5_000]),
+    silenceMsMax: 12_000,
+  };
+  const instances = shape.integer(1, 3);
+  const poolSize = shape.pick([1, 1, 2, 3]);
+  const isSkewed = shape.chance(0.5);
+  const stall = { untilMicros: 0n };
+  const common = { seed, scheduler, database, participant, faults, marks, stall, onViolation };
+  for (let index = 0; index < instances; index += 1) {
+    const name = `sluice${index + 1}`;
+    processes.push(
+      createProcess({
+        ...common,
+        name,
+        dice: dice(name),
+        skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
+        lazyStretch: shape.integer(4, 20),
+        poolSize,
+        loop: serveLoop(catalog, settings),
+      }),
+    );
+  }
+  processes.push(
+    createProcess({
+      ...common,
+      name: 'reader',
+      dice: dice('reader'),
+      skewMicros: 0n,
+      lazyStretch: 4,
+      poolSize: 1,
+      loop: reader.loop,
+    }),
+  );
+  const description = [
+    `${instances} instances, pool ${poolSize}${isSkewed ? ', skewed clocks' : ''}, batches of ${settings.batchCountMax}, lease ${settings.leaseTtlMs} ms`,
+    faults.describe() || 'no faults',
+  ].join('; ');
+
+  let isCalm = false;
+  let operationsLeft = shape.integer(10, 40);
+  const customers = scheduler.createActor('customers');
+  const meanMs = shape.logUniform(20, 600);
+  const customersAct = (): void => {
+    operationsLeft -= 1;
+    scheduler.enqueue({
+      actor: customers,
+      label: 'act',
+      delayMs: shape.next() * 2 * meanMs,
+      run: async () => {
+        const done = traffic.act();
+        await truth.catchUp();
+        if (operationsLeft > 0) customersAct();
+        return done;
+      },
+    });
+  };
+  const disrupt = (): void => {
+    scheduler.enqueue({
+      actor: scheduler.createActor('fate'),
+      label: 'fate',
+      delayMs: shape.next() * 1_500,
+      run: () => {
+        if (isCalm) return null;
+        disrupt();
+        return strike({ processes, dice: shape, faults, stall, scheduler, marks });
+      },
+    });
+  };
+
+  let logHash = '';
+  try {
+    for (const process of processes) process.start();
+    customersAct();
+    disrupt();
+    const step = async (): Promise<void> => {
+      const isMore = await scheduler.step();
+      if (violation !== null) throw violation;
+      if (!isMore) throw new Violation('somebody always has something to do', {});
+    };
+
+    const lingerSteps = shape.integer(0, 200);
+    for (
+      let lingered = 0;
+      lingered < lingerSteps && scheduler.stepsCount() < STEPS_MAX;
+      lingered += operationsLeft === 0 ? 1 : 0
+    )
+      await step();
+
+    isCalm = true;
+    faults.end();
+    stall.untilMicros = 0n;
+    scheduler.calm();
+    for (const process of processes) process.wake();
+    while (operationsLeft > 0) await step();
+    for (let steps = 0; ; steps += 1) {
+      if (steps % 20 === 0 && (await referee.isAtRest())) break;
+      if (steps > CALM_STEPS_MAX)
+        throw new Violation('everything arrives once faults have ended', await referee.describe());
+      await step();
+    }
+    for (const process of processes) process.stop();
+    for (let steps = 0; processes.some((process) => !process.hasEnded()); steps += 1) {
+      if (steps > CALM_STEPS_MAX) throw new Violation('a process ends when it is asked to', {});
+      await step();
+    }
+    logHash = await referee.atRest();
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    violation = error;
+  }
+  await database.release();
+  return {
+    seed,
+    violation,
+    steps: scheduler.stepsCount(),
+    virtualMs: Number((scheduler.clock.nowMicros() - START) / 1_000n),
+    updates: truth.updates().length,
+    traceHash: scheduler.traceHash(),
+    logHash,
+    description,
+    trace: scheduler.trace(),
+  };
+}
+
+/** What `serve` runs of ingestion in a worker, on the parts of one life. */
+function serveLoop(catalog: CatalogConfig, settings: Partial<StreamSettings>): ProcessLoop {
+  return async (life) => {
+    const { db, clock, random, notifications, lazyClock } = life;
+    const treasuries = await registerCatalog(db, catalog);
+    const sequencer = createEventSequencer({ ...life, notifications, clock: lazyClock });
+    const workers = treasuries.map(
+      async (treasury) =>
+        await runStreamWorker({
+          ...life,
+          leases: createLeases({ db, clock }),
+          treasury,
+          sinks: [createDepositSink({ clock }), createTreasurySink()],
+          holder: random.uuid(),
+          settings,
+        }),
+    );
+    await Promise.all([...workers, sequencer.run()]);
+  };
+}
+
+/** What befalls processes from outside. */
+function strike({
+  processes,
+  dice,
+  faults,
+  stall,
+  scheduler,
+  marks,
+}: {
+  readonly processes: readonly Process[];
+  readonly dice: Dice;
+  readonly faults: ReturnType<typeof drawFaultPlan>;
+  readonly stall: { untilMicros: bigint };
+  readonly scheduler: Scheduler;
+  readonly marks: Marks;
+}): string {
+  const process = dice.pick(processes);
+  if (faults.isOn('pause') && dice.chance(0.15)) {
+    process.pause(Math.round(dice.logUniform(100, 40_000)));
+    marks.add('process paused');
+    return `pause ${process.name}`;
+  }
+  if (faults.isOn('crash') && dice.chance(0.1)) {
+    process.crash('fate');
+    marks.add('process crashed');
+    return `crash ${process.name}`;
+  }
+  if (faults.isOn('participantStall') && dice.chance(0.1)) {
+    stall.untilMicros = scheduler.clock.nowMicros() + BigInt(dice.integer(1, 20_000)) * 1_000n;
+    return 'participant silent';
+  }
+  return '';
+}
