@@ -17,6 +17,11 @@ import { listBalances } from '../read/balances.ts';
 import { type Freshness, freshnessOf } from '../read/freshness.ts';
 import { type IngestionStream, newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
 import { parseAmount } from '../tokens/amount.ts';
+import {
+  WITHDRAWAL_CHANGED,
+  type WithdrawalChanged,
+  withdrawalChangedPayload,
+} from '../withdrawals/withdrawal-events.ts';
 
 export type ShownDeposit = {
   readonly recordTime: Micros;
@@ -46,10 +51,14 @@ export type DevProgress = {
   readonly creditedCount: number;
   readonly unattributedCount: number;
   readonly offersCount: number;
+  readonly withdrawals: WithdrawalCounts;
   readonly instruments: readonly InstrumentTotals[];
   /** The newest first. */
   readonly recent: readonly (Omit<ShownDeposit, 'instrument'> & { readonly instrument: string })[];
 };
+
+/** Since the start: asked for, paid, and ended without payment. */
+export type WithdrawalCounts = { readonly requested: number; readonly completed: number; readonly ended: number };
 
 export type ProgressWatch = {
   /** Follows the event log until its tail ends. @throws what a page of it threw. */
@@ -75,6 +84,7 @@ export function watchProgress(options: {
   let creditedCount = 0;
   let unattributedCount = 0;
   let offersCount = 0;
+  let withdrawals: WithdrawalCounts = { requested: 0, completed: 0, ended: 0 };
 
   function count(deposit: ShownDeposit): void {
     if (deposit.account === null) unattributedCount++;
@@ -98,6 +108,8 @@ export function watchProgress(options: {
         else if (type === DEPOSIT_UNATTRIBUTED)
           count(shownOf({ ...depositUnattributedPayload.parse(payload), account: null }));
         else if (type === OFFER_RECEIVED) offersCount++;
+        else if (type === WITHDRAWAL_CHANGED)
+          withdrawals = counted(withdrawals, withdrawalChangedPayload.parse(payload));
       }
     },
     read: async () => {
@@ -125,6 +137,7 @@ export function watchProgress(options: {
         creditedCount,
         unattributedCount,
         offersCount,
+        withdrawals,
         instruments: [...instruments.values()],
         recent: recent.map((deposit) => ({
           ...deposit,
@@ -133,6 +146,12 @@ export function watchProgress(options: {
       };
     },
   };
+}
+
+function counted(counts: WithdrawalCounts, { state, isFinal }: WithdrawalChanged): WithdrawalCounts {
+  if (state === 'REQUESTED') return { ...counts, requested: counts.requested + 1 };
+  if (state === 'COMPLETED') return { ...counts, completed: counts.completed + 1 };
+  return isFinal ? { ...counts, ended: counts.ended + 1 } : counts;
 }
 
 type Booked = Pick<InstrumentTotals, 'credited' | 'ownerless'>;

@@ -23,6 +23,7 @@ const PROGRESS: DevProgress = {
   creditedCount: 38,
   unattributedCount: 2,
   offersCount: 5,
+  withdrawals: { requested: 4, completed: 3, ended: 0 },
   instruments: [
     { name: 'CC', credited: 12_345_678_900_000_0n, ownerless: 10n, held: 12_345_678_900_001_0n, offered: 0n },
   ],
@@ -69,6 +70,6 @@ test('a stranger’s memo cannot move the cursor', () => {
 
 test('one line says the same to a pipe', () => {
   expect(renderLine(PROGRESS)).toBe(
-    'treasury IDLE updates=40 offset=51 lag=0.4 s; 38 deposits credited, 2 without an owner, 5 offers seen; CC credited=12,345.6789 treasury=12,345.678900001',
+    'treasury IDLE updates=40 offset=51 lag=0.4 s; 38 deposits credited, 2 without an owner, 5 offers seen; 4 withdrawals requested, 3 paid, 0 ended unpaid; CC credited=12,345.6789 treasury=12,345.678900001',
   );
 });

@@ -7,7 +7,13 @@ type Styled = (style: 'bold' | 'dim' | 'green' | 'yellow' | 'red', text: string)
 
 /** The block that is redrawn on a terminal. */
 export function renderBlock(progress: DevProgress, styled: Styled): readonly string[] {
-  const lines = ['', ...progress.streams.map((line) => streamLine(line, styled)), `  ${depositsText(progress)}`, ''];
+  const lines = [
+    '',
+    ...progress.streams.map((line) => streamLine(line, styled)),
+    `  ${depositsText(progress)}`,
+    `  ${withdrawalsText(progress)}`,
+    '',
+  ];
   if (progress.instruments.length > 0) {
     const [head = '', ...rows] = alignColumns([
       ['instrument', 'credited', 'no owner', 'in treasury', 'offered'],
@@ -35,7 +41,7 @@ export function renderLine(progress: DevProgress): string {
   const totals = progress.instruments.map(
     ({ name, credited, held }) => `${name} credited=${readable(credited)} treasury=${readable(held)}`,
   );
-  return [...streams, depositsText(progress), ...totals].join('; ');
+  return [...streams, depositsText(progress), withdrawalsText(progress), ...totals].join('; ');
 }
 
 /** The first column to the left, the others to the right, each as wide as its widest cell and never touching. */
@@ -60,6 +66,10 @@ function streamLine({ stream, freshness }: DevProgress['streams'][number], style
 
 function depositsText({ creditedCount, unattributedCount, offersCount }: DevProgress): string {
   return `${creditedCount} deposits credited, ${unattributedCount} without an owner, ${offersCount} offers seen`;
+}
+
+function withdrawalsText({ withdrawals: { requested, completed, ended } }: DevProgress): string {
+  return `${requested} withdrawals requested, ${completed} paid, ${ended} ended unpaid`;
 }
 
 function memoText(memo: string | null): string {

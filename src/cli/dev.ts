@@ -16,11 +16,12 @@ import type { CommandContext } from './command-context.ts';
 import { headerLines } from './dev-header.ts';
 import { type ProgressWatch, watchProgress } from './dev-progress.ts';
 import { renderBlock, renderLine } from './dev-screen.ts';
+import { runWithdrawers } from './dev-withdrawers.ts';
 import { findFreePort } from './free-port.ts';
 import { type OpenedDatabase, openDatabase } from './open-database.ts';
 import { type Service, startService } from './service.ts';
 import { aborted, type Shutdown, untilStopped } from './shutdown.ts';
-import { environmentFor, SIMNET_NAME } from './simnet-environment.ts';
+import { environmentFor, payoutEnvironmentFor, SIMNET_NAME } from './simnet-environment.ts';
 import { createTerminalLogger } from './terminal.ts';
 
 const CUSTOMERS = { count: 5, intervalMs: 800 }; // Somebody deposits about every second: there is always something to see.
@@ -75,19 +76,20 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
     database.exited.then(() => new RetryableError('EMBEDDED_ENDED', 'The embedded PostgreSQL has ended.')),
     watch.follow(),
     show(watch, context, requested),
+    runWithdrawers({ ...env, service, simnet, signal: requested }),
   ]);
   if (failure !== undefined) throw failure;
 }
 
 /** The configuration that `serve` would have, made from the same variables. */
 async function configOf(
-  { environment, terminal }: CommandContext,
+  { environment, terminal, random }: CommandContext,
   given: Given,
   { simnet, seed, database }: { readonly simnet: Simnet; readonly seed: string; readonly database: OpenedDatabase },
 ): Promise<Config> {
   const [participant] = simnet.participants;
   assert(participant !== undefined, 'The simulated network has a participant.');
-  const pointing = environmentFor(simnet, participant);
+  const pointing = { ...environmentFor(simnet, participant), ...(await payoutEnvironmentFor(simnet, random)) };
   const ignored = Object.keys(pointing).filter((variable) => (environment[variable] ?? '') !== '');
   if (ignored.length > 0) {
     terminal.print(`Not used here, where the network is simulated: ${ignored.join(', ')}. See the command serve.`);

@@ -13,7 +13,7 @@ import { createEventSequencer } from '../db/event-sequencer.ts';
 import { type EventTail, openEventTail } from '../db/event-tail.ts';
 import { createLeases } from '../db/lease.ts';
 import { requireMigrated } from '../db/migrate.ts';
-import { createNotifications } from '../db/notifications.ts';
+import { createNotifications, type Notifications } from '../db/notifications.ts';
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
 import { createDepositSink } from '../deposits/deposit-sink.ts';
 import type { Clock } from '../env/clock.ts';
@@ -27,6 +27,9 @@ import { createLedgerClient, type Ledger } from '../ledger/ledger-client.ts';
 import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import { parseApiKey } from '../server/principals.ts';
+import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
+import { openWithdrawals, preparePayouts } from './payouts.ts';
 import { createServiceLoops, persistently, type ServiceLoops } from './service-loops.ts';
 import { createTeardown, type Teardown } from './teardown.ts';
 import { reportPosition } from './worker-position.ts';
@@ -46,6 +49,8 @@ export type Service = {
   readonly db: Database;
   readonly tail: EventTail;
   readonly depositAccounts: DepositAccounts;
+  /** Null where withdrawals are off. */
+  readonly withdrawals: Withdrawals | null;
   /** Resolves with the error that the process should end with: a worker has used up its retries. Never, while all is well. */
   readonly failed: Promise<unknown>;
   /**
@@ -106,10 +111,11 @@ async function start(
 
   const api = lane('api', API_CONNECTIONS);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
+  const withdrawals = openWithdrawals(config, api, clock);
   const working = createServiceLoops(env);
   const url = config.role === 'worker' ? null : await serveApi();
   if (isWorker) {
-    await prepareStreams({ config, env, lane, working, teardown });
+    await prepareStreams({ config, env, lane, notifications, working, teardown });
     const sequencer = createEventSequencer({ ...env, db: events, notifications, signal: working.signal });
     working.run('event sequencer', sequencer.run);
   }
@@ -118,6 +124,7 @@ async function start(
     db: api,
     tail,
     depositAccounts,
+    withdrawals,
     failed: Promise.race([reading.failed, working.failed]),
     stop: teardown.run,
     stopping: teardown.current,
@@ -136,7 +143,7 @@ async function start(
       allowedOrigins: [],
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: config.apiKeys.length === 0,
-      services: { db: api, depositAccounts, tail, progress, clock },
+      services: { db: api, depositAccounts, withdrawals, tail, progress, clock },
       random,
       logger,
     });
@@ -153,15 +160,17 @@ async function prepareStreams(parts: {
   readonly config: ServiceConfig;
   readonly env: ServiceEnv;
   readonly lane: (name: string, poolSizeMax: number) => Database;
+  readonly notifications: Notifications;
   readonly working: ServiceLoops;
   readonly teardown: Teardown;
 }): Promise<void> {
-  const { config, env, lane, working, teardown } = parts;
+  const { config, env, lane, notifications, working, teardown } = parts;
   const db = lane('ingestion', CONNECTIONS_PER_STREAM * config.treasuryParties.length);
   const catalog = { network: config.network, treasuries: config.treasuryParties, instruments: config.instruments };
   const treasuries = await registerCatalog(db, catalog);
   const ledger = openLedger(config);
   teardown.add('participant connection', ledger.close);
+  const startPayouts = preparePayouts({ config, env, lane, notifications, teardown });
   teardown.add('workers', working.stop);
 
   const common = {
@@ -169,12 +178,13 @@ async function prepareStreams(parts: {
     db,
     ledger,
     leases: createLeases({ db, clock: env.clock }),
-    sinks: [createDepositSink({ clock: env.clock }), createTreasurySink()],
+    sinks: [createDepositSink({ clock: env.clock }), createTreasurySink(), createWithdrawalSink(env)],
     holder: `${hostname()}:${process.pid}:${env.random.uuid()}`,
   };
   for (const treasury of treasuries) {
     working.run(`stream of ${treasury.name}`, async (signal) => await followStream({ ...common, treasury, signal }));
   }
+  startPayouts(treasuries, working);
 }
 
 async function followStream(options: Parameters<typeof runStreamWorker>[0]): Promise<void> {

@@ -1,5 +1,7 @@
 /** The variables that point a Sluice at one participant of a simulated network. */
 
+import { createLocalSigner, ed25519PrivateKey } from '../custody/local-signer.ts';
+import type { Random } from '../env/random.ts';
 import { TREASURY } from '../simnet/network.ts';
 import type { RunningParticipant, Simnet } from '../simnet/simnet.ts';
 
@@ -17,5 +19,25 @@ export function environmentFor(
     SLUICE_NETWORK: SIMNET_NAME,
     SLUICE_TREASURY_PARTIES: network.party(TREASURY),
     SLUICE_INSTRUMENTS: instruments.join(','),
+  };
+}
+
+const KEY_BYTES = 32;
+
+/**
+ * The further variables with which a Sluice pays out on this network. Makes a key, which the network then takes for the treasury's.
+ * @param random decides the key: worth as much as the network.
+ */
+export async function payoutEnvironmentFor(
+  { network, registries }: Simnet,
+  random: Random,
+): Promise<Readonly<Record<'SLUICE_REGISTRIES' | 'SLUICE_WITHDRAWAL_KEY' | 'SLUICE_DEV_SIGNER_SEED', string>>> {
+  const seed = random.bytes(KEY_BYTES);
+  const { publicKey } = await createLocalSigner({ privateKey: ed25519PrivateKey(seed) }).currentKey();
+  network.registerKey(TREASURY, publicKey.export({ type: 'spki', format: 'der' }));
+  return {
+    SLUICE_REGISTRIES: registries.map(({ admin, url }) => `${admin}=${url}`).join(','),
+    SLUICE_WITHDRAWAL_KEY: Buffer.from(random.bytes(KEY_BYTES)).toString('hex'),
+    SLUICE_DEV_SIGNER_SEED: Buffer.from(seed).toString('hex'),
   };
 }

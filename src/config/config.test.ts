@@ -37,6 +37,10 @@ test('the shortest environment, and its defaults', () => {
     network: 'simnet',
     treasuryParties: [{ name: 'treasury', party: PARTY }],
     instruments: [{ name: 'CC', admin: ADMIN, id: 'Amulet' }],
+    registries: [],
+    withdrawalKey: null,
+    signerSeed: null,
+    ledgerUser: 'sluice',
     host: '127.0.0.1',
     port: 4000,
     apiKeys: [],
@@ -44,6 +48,21 @@ test('the shortest environment, and its defaults', () => {
     role: 'all',
     dataDir: null,
   });
+});
+
+test('payouts need their key and their signer together, and registries by admin', () => {
+  const seed = 'ab'.repeat(32);
+  const given = {
+    ...SUFFICIENT,
+    SLUICE_REGISTRIES: `${ADMIN}=http://127.0.0.1:9000/registry`,
+    SLUICE_DEV_SIGNER_SEED: seed,
+  };
+  const config = loadConfig({ ...given, SLUICE_WITHDRAWAL_KEY: seed });
+  expect(config.registries).toEqual([{ admin: ADMIN, url: 'http://127.0.0.1:9000/registry' }]);
+  expect(config.signerSeed?.reveal()).toBe(seed);
+  expect(() => loadConfig(given)).toThrow('expected both');
+  expect(() => loadConfig({ ...SUFFICIENT, SLUICE_WITHDRAWAL_KEY: 'short' })).toThrow('64 lower-case hex digits');
+  expect(() => loadConfig({ ...SUFFICIENT, SLUICE_REGISTRIES: `${ADMIN}=ftp://x` })).toThrow('http or https');
 });
 
 test('everything set', () => {

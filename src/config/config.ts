@@ -93,6 +93,10 @@ function conflicts(config: Partial<Config>): readonly string[] {
       `DATABASE_URL is required with SLUICE_ROLE=${config.role}: an embedded database serves one process only`,
     );
   }
+  const payouts = [config.withdrawalKey, config.signerSeed];
+  if (payouts.some((secret) => secret === null) && payouts.some((secret) => secret !== null && secret !== undefined)) {
+    faults.push('SLUICE_WITHDRAWAL_KEY and SLUICE_DEV_SIGNER_SEED: expected both (withdrawals on) or neither (off)');
+  }
   return faults;
 }
 

@@ -79,6 +79,34 @@ export const CONFIG_KEYS = {
     meaning: 'The instruments whose deposits are credited. Others are recorded and shown, and credit nobody.',
     schema: values.instruments,
   }),
+  registries: withDefault('', {
+    variable: 'SLUICE_REGISTRIES',
+    type: 'comma list of `admin=url`',
+    meaning: 'The token registry of each instrument admin whose instruments are paid out.',
+    schema: values.registries,
+  }),
+  withdrawalKey: optional({
+    variable: 'SLUICE_WITHDRAWAL_KEY',
+    type: '32 bytes in hex',
+    meaning:
+      'Keys the ids of withdrawals. Never change it: a retried request is recognised by its id. Unset: withdrawals are off.',
+    isSecret: true,
+    schema: values.secretBytes32,
+  }),
+  signerSeed: optional({
+    variable: 'SLUICE_DEV_SIGNER_SEED',
+    type: '32 bytes in hex',
+    meaning:
+      'The Ed25519 seed of the treasury parties, for development and tests only: the key lives in this process. Unset: withdrawals are off.',
+    isSecret: true,
+    schema: values.secretBytes32,
+  }),
+  ledgerUser: withDefault('sluice', {
+    variable: 'SLUICE_LEDGER_USER',
+    type: 'name',
+    meaning: 'The Ledger API user in whose name transactions are submitted.',
+    schema: values.name,
+  }),
   host: withDefault('127.0.0.1', {
     variable: 'SLUICE_HOST',
     type: 'host name or IP address',

@@ -8,6 +8,9 @@ export type TreasuryParty = { readonly name: string; readonly party: string };
 export type ConfiguredInstrument = { readonly name: string; readonly admin: string; readonly id: string };
 
 /** `sha256` is the hash, in hex, of the key that a client sends: the key itself is nowhere in the configuration. */
+/** Where the registry of an instrument admin is found. */
+export type ConfiguredRegistry = { readonly admin: string; readonly url: string };
+
 export type ApiKey = { readonly name: string; readonly scopes: readonly string[]; readonly sha256: Secret };
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -100,6 +103,24 @@ export const instruments: z.ZodType<readonly ConfiguredInstrument[], string> = t
     isUnique(instruments, (instrument) => `${instrument.admin}/${instrument.id}`);
   return isValid ? { value: instruments } : { expected };
 });
+
+export const registries: z.ZodType<readonly ConfiguredRegistry[], string> = text((input) => {
+  const expected =
+    'a comma list of `admin=url`, each admin (a party, `hint::fingerprint`) once; the URL is http or https';
+  const registries = entriesOf(input).map((entry): ConfiguredRegistry => {
+    const [, admin = '', url = ''] = /^([^=]*)=(.*)$/.exec(entry) ?? [];
+    return { admin, url };
+  });
+  const isValid =
+    registries.every(({ admin, url }) => PARTY.test(admin) && /^https?:$/.test(URL.parse(url)?.protocol ?? '')) &&
+    isUnique(registries, ({ admin }) => admin);
+  return isValid ? { value: registries } : { expected };
+});
+
+/** 32 bytes, as a key or a seed has. */
+export const secretBytes32: z.ZodType<Secret, string> = text((input) =>
+  SHA256.test(input) ? { value: createSecret(input) } : { expected: '64 lower-case hex digits' },
+);
 
 export const apiKeys: z.ZodType<readonly ApiKey[], string> = text((input) => {
   const expected =

@@ -1,7 +1,7 @@
 /** The standard's `Transfer` record: what an offer, a factory call and a registry's transfer rule carry, and half of a proof of transfer. */
 import type { Micros } from '../env/clock.ts';
 import type { Value } from '../gen/com/daml/ledger/api/v2/value.ts';
-import { type Amount, formatAmount } from './amount.ts';
+import { type Amount, formatAmount, parseAmount } from './amount.ts';
 import {
   DecodeError,
   field,
@@ -88,5 +88,19 @@ export function transferToJson(transfer: TransferRecord): TransferJson {
     executeBefore: transfer.executeBefore.toString(),
     inputHoldingCids: transfer.inputHoldings,
     meta: { values: Object.fromEntries(transfer.meta) },
+  };
+}
+
+/** Inverse of {@link transferToJson}. @throws PermanentError AMOUNT_INVALID or SyntaxError for what transferToJson never made. */
+export function transferOfJson(json: TransferJson): TransferRecord {
+  return {
+    sender: json.sender,
+    receiver: json.receiver,
+    amount: parseAmount(json.amount),
+    instrument: json.instrumentId,
+    requestedAt: BigInt(json.requestedAt),
+    executeBefore: BigInt(json.executeBefore),
+    inputHoldings: json.inputHoldingCids,
+    meta: new Map(Object.entries(json.meta.values)),
   };
 }

@@ -21,7 +21,7 @@ import type { Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import type { Prepared, Submitter } from '../ledger/submission-client.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import { interfaceReference, TRANSFER_FACTORY_V1 } from '../tokens/standard.ts';
-import type { Instrument } from '../tokens/transfer-record.ts';
+import { type Instrument, type TransferRecord, transferOfJson } from '../tokens/transfer-record.ts';
 import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
 
 /** What a token's registry says of a transfer that is about to be made. */
@@ -34,7 +34,7 @@ export type TransferFactory = {
 
 export type Registry = {
   /** @throws RetryableError, PermanentError; the ledger is untouched. */
-  transferFactory(instrument: Instrument, argument: OpenAttempt['transfer']): Promise<TransferFactory>;
+  transferFactory(instrument: Instrument, transfer: TransferRecord): Promise<TransferFactory>;
 };
 
 export type TryOptions = {
@@ -66,7 +66,7 @@ export async function tryAttempt(
   nextTryAt: Micros,
 ): Promise<TryOutcome> {
   const { db, submitter, registry, signer, clock, random, failpoint } = options;
-  const factory = await registry.transferFactory(attempt.instrument, attempt.transfer);
+  const factory = await registry.transferFactory(attempt.instrument, transferOfJson(attempt.transfer));
   if (factory.transferKind !== 'direct') {
     const failure = {
       code: 'RECEIVER_NOT_PREAPPROVED',

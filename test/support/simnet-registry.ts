@@ -3,7 +3,6 @@
 import type { DisclosedContract } from '../../src/gen/com/daml/ledger/api/v2/commands.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
-import { parseAmount } from '../../src/tokens/amount.ts';
 import type { Registry } from '../../src/withdrawals/attempt-try.ts';
 import type { TestNetwork } from './network.ts';
 
@@ -35,12 +34,12 @@ export function registryOf({ network }: TestNetwork): Registry {
         {
           sender: transfer.sender,
           receiver: transfer.receiver,
-          amountUnits: parseAmount(transfer.amount),
-          instrumentId: transfer.instrumentId,
-          requestedAtMicros: BigInt(transfer.requestedAt),
-          executeBeforeMicros: BigInt(transfer.executeBefore),
-          inputHoldingCids: [...transfer.inputHoldingCids],
-          meta: new Map(Object.entries(transfer.meta.values)),
+          amountUnits: transfer.amount,
+          instrumentId: transfer.instrument,
+          requestedAtMicros: transfer.requestedAt,
+          executeBeforeMicros: transfer.executeBefore,
+          inputHoldingCids: [...transfer.inputHoldings],
+          meta: transfer.meta,
         },
         { generation: 'new', asOffer: false },
       );

@@ -1,0 +1,91 @@
+/** The executing side of withdrawals: one automation per treasury party, on connections of its own. */
+import type { Config } from '../config/config.ts';
+import { createLocalSigner, ed25519PrivateKey } from '../custody/local-signer.ts';
+import type { RegistryImplementation } from '../custody/transfer-intent.ts';
+import type { Database } from '../db/connection.ts';
+import { OUTBOX_CHANNEL } from '../db/event-log.ts';
+import type { Notifications } from '../db/notifications.ts';
+import { createWakeUp } from '../db/polling-loop.ts';
+import type { Clock } from '../env/clock.ts';
+import type { Failpoint } from '../env/failpoint.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+import type { Treasury } from '../ingestion/effect-sink.ts';
+import { createSubmitter } from '../ledger/submission-client.ts';
+import { createRegistries } from '../scan/registries.ts';
+import type { Instrument } from '../tokens/transfer-record.ts';
+import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
+import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import type { ServiceLoops } from './service-loops.ts';
+import type { Teardown } from './teardown.ts';
+
+type PayoutEnv = {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly failpoint: Failpoint;
+};
+
+type PayoutConfig = Pick<
+  Config,
+  'ledgerUrl' | 'ledgerToken' | 'ledgerUser' | 'registries' | 'withdrawalKey' | 'signerSeed' | 'network'
+>;
+
+/** What the API offers; null where this installation is not configured to pay out. */
+export function openWithdrawals(config: PayoutConfig, db: Database, clock: Clock): Withdrawals | null {
+  if (config.withdrawalKey === null || config.signerSeed === null) return null;
+  return createWithdrawals({
+    db,
+    clock,
+    network: config.network,
+    idKey: Buffer.from(config.withdrawalKey.reveal(), 'hex'),
+  });
+}
+
+/**
+ * Opens what the automations need. Call it before the workers' own teardown is added, so that they stop before their connections close.
+ * @returns what starts them; it does nothing where there is no key to sign with.
+ */
+export function preparePayouts(parts: {
+  readonly config: PayoutConfig;
+  readonly env: PayoutEnv;
+  readonly lane: (name: string, poolSizeMax: number) => Database;
+  readonly notifications: Notifications;
+  readonly teardown: Teardown;
+}): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
+  const { config, env, lane, notifications, teardown } = parts;
+  const { ledgerToken, signerSeed, withdrawalKey } = config;
+  if (signerSeed === null || withdrawalKey === null) return () => undefined;
+  const db = lane('withdrawals', CONNECTIONS);
+  const submitter = createSubmitter({
+    url: config.ledgerUrl,
+    ...(ledgerToken === null ? {} : { token: () => ledgerToken.reveal() }),
+  });
+  teardown.add('submission connection', async () => submitter.close());
+  const common = {
+    ...env,
+    db,
+    submitter,
+    registry: createRegistries(config.registries, { fetch, clock: env.clock }),
+    signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
+    implementationOf,
+    userId: config.ledgerUser,
+    limits: DEFAULT_LIMITS,
+  };
+  return (treasuries, working) => {
+    for (const treasury of treasuries) {
+      working.run(`withdrawals of ${treasury.name}`, async (signal) => {
+        const wakeUp = createWakeUp(env.clock);
+        const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
+        await runAutomation({ ...common, treasury, wakeUp, signal }).finally(unlisten);
+      });
+    }
+  };
+}
+
+const CONNECTIONS = 4; // Tries spend their time waiting for the participant, not for the database.
+
+/** Canton Coin's own contracts can be read to the last amount; of other registries only what the standard promises is known. */
+function implementationOf({ id }: Instrument): RegistryImplementation {
+  return id === 'Amulet' ? 'SPLICE_AMULET' : 'OTHER';
+}
