@@ -13,7 +13,8 @@ export type ApiErrorCode =
   | 'FORBIDDEN'
   | 'ID_INVALID'
   | 'PAGE_ARGUMENTS_INVALID'
-  | 'PAGE_CURSOR_INVALID';
+  | 'PAGE_CURSOR_INVALID'
+  | 'WITHDRAWAL_UNKNOWN';
 
 export function apiError(
   code: ApiErrorCode,

@@ -43,6 +43,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
       read: principal.scopes.has('read'),
       subscribe: principal.scopes.has('subscribe'),
       deposits: principal.scopes.has('deposits'),
+      withdrawals: principal.scopes.has('withdrawals'),
       operate: principal.scopes.has('operate'),
     }),
     // Without it a subscription would be refused only at its first event.

@@ -4,11 +4,14 @@ import type { EventTail } from '../db/event-tail.ts';
 import type { DepositAccounts } from '../deposits/deposit-accounts.ts';
 import type { Clock } from '../env/clock.ts';
 import type { IngestionProgress } from '../read/ingestion-progress.ts';
+import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import type { Principal } from './principal.ts';
 
 export type ApiServices = {
   readonly db: Database;
   readonly depositAccounts: DepositAccounts;
+  /** Null: this installation does not pay out, and says so to whoever asks. */
+  readonly withdrawals: Withdrawals | null;
   readonly tail: EventTail;
   readonly progress: IngestionProgress;
   readonly clock: Clock;

@@ -14,6 +14,7 @@ export const NODE_TYPES = [
   'Instrument',
   'Transfer',
   'TreasuryParty',
+  'Withdrawal',
 ] as const;
 
 export type NodeType = (typeof NODE_TYPES)[number];

@@ -17,7 +17,7 @@ import type { ApiServices } from '../schema/context.ts';
 import { createSchema, printSchemaSdl } from '../schema/index.ts';
 import type { Principal } from '../schema/principal.ts';
 import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
-import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage } from './graphiql.ts';
+import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage, type SampleWithdrawal } from './graphiql.ts';
 import { createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
 import { type ApiKey, createPrincipals } from './principals.ts';
 import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
@@ -35,6 +35,8 @@ export type ServerOptions = {
   /** Origins of pages that may ask, beside our own. */
   readonly allowedOrigins: readonly string[];
   readonly isGraphiqlEnabled: boolean;
+  /** Fills in GraphiQL's sample mutation. Default: placeholders. */
+  readonly sampleWithdrawal?: SampleWithdrawal;
   readonly services: ApiServices;
   readonly random: Random;
   readonly logger: Logger;
@@ -76,7 +78,12 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const yoga = createGraphQLHandler({ schema: createSchema(), services, masking });
   const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, masking });
   const sdl = printSchemaSdl();
-  const graphiql = isGraphiqlEnabled ? renderGraphiqlPage({ isDevelopment: principals.isDevelopment }) : null;
+  const graphiql = isGraphiqlEnabled
+    ? renderGraphiqlPage({
+        isDevelopment: principals.isDevelopment,
+        sampleWithdrawal: options.sampleWithdrawal ?? null,
+      })
+    : null;
   let stopping: Promise<void> | null = null;
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -24,7 +24,35 @@ export const GRAPHIQL_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-cache',
 };
 
-export const SAMPLE_OPERATIONS: readonly { readonly title: string; readonly query: string }[] = [
+/** What the sample withdrawal asks for. */
+export type SampleWithdrawal = {
+  readonly account: string;
+  readonly instrumentAdmin: string;
+  readonly instrumentId: string;
+  /** A party id. */
+  readonly receiver: string;
+  /** Decimal text. */
+  readonly amount: string;
+};
+
+type SampleOperation = { readonly title: string; readonly query: string; readonly variables?: string };
+
+/** Stands for {@link SampleWithdrawal} where none is known. */
+const PLACEHOLDERS: SampleWithdrawal = {
+  account: 'alice',
+  instrumentAdmin: 'DSO::1220…',
+  instrumentId: 'Amulet',
+  receiver: 'customer::1220…',
+  amount: '1.5',
+};
+
+function withdrawalVariables(sample: SampleWithdrawal): string {
+  return `${JSON.stringify({ input: { idempotencyKey: 'try-1', ...sample } }, null, 2)}\n`;
+}
+
+const NEW_WITHDRAWAL = 'NewWithdrawal';
+
+export const SAMPLE_OPERATIONS: readonly SampleOperation[] = [
   {
     title: 'Deposits',
     query: `# The newest deposits, and whom they belong to.
@@ -109,6 +137,65 @@ mutation NewDepositAccount {
 `,
   },
   {
+    title: NEW_WITHDRAWAL,
+    query: `# Pays a customer. Fill in the variables below: the instrument as \`instruments\` names it, and whom to pay.
+# Run it twice: the same key is the same withdrawal. Then follow it with its id.
+mutation NewWithdrawal($input: CreateWithdrawalInput!) {
+  createWithdrawal(input: $input) {
+    ... on CreateWithdrawalPayload {
+      replayed
+      withdrawal { withdrawalId state amount receiver instrument { name } }
+    }
+    ... on Error { code message why fix }
+  }
+}
+`,
+    variables: withdrawalVariables(PLACEHOLDERS),
+  },
+  {
+    title: 'WithdrawalUpdated',
+    query: `# One withdrawal, from where it stands to its end: put its id below.
+subscription WithdrawalUpdated($withdrawalId: String!) {
+  withdrawalUpdated(withdrawalId: $withdrawalId) {
+    cursor
+    state
+    isFinal
+    updateId
+    failureCode
+    withdrawal {
+      decidableBy
+      definiteFailureProof { explanation }
+      transfer { updateId recordTime status }
+    }
+  }
+}
+`,
+    variables: '{\n  "withdrawalId": "wd_…"\n}\n',
+  },
+  {
+    title: 'Withdrawals',
+    query: `# The newest withdrawals, and what was done to pay them.
+query Withdrawals {
+  withdrawals(first: 20) {
+    nodes {
+      withdrawalId
+      state
+      isFinal
+      account { customer }
+      amount
+      instrument { name }
+      decidableBy
+      attempts { number state tries targetRecordTime isSignatureRequested lastError }
+      transfer { updateId }
+      failure { code detail }
+      definiteFailureProof { explanation }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+`,
+  },
+  {
     title: 'Ingestion',
     query: `# Where ingestion stands, what you may do, and where a feed can start.
 query Ingestion {
@@ -135,14 +222,23 @@ const TABS_STAND_STILL = '<style>.graphiql-tab { transform: none !important; }</
 
 /**
  * @param isDevelopment subscriptions travel over WebSocket; with keys configured over SSE, which alone sends the page's Authorization header.
+ * @param sampleWithdrawal fills in the sample mutation, so that it runs as it is; null: placeholders.
  * @returns the page, 9 MB: made once.
  */
-export function renderGraphiqlPage(options: { readonly isDevelopment: boolean }): string {
+export function renderGraphiqlPage(options: {
+  readonly isDevelopment: boolean;
+  readonly sampleWithdrawal: SampleWithdrawal | null;
+}): string {
+  const { sampleWithdrawal } = options;
   const page = renderGraphiQL({
     title: 'Sluice',
     endpoint: GRAPHQL_PATH,
     subscriptionsProtocol: options.isDevelopment ? 'WS' : 'SSE',
-    defaultTabs: SAMPLE_OPERATIONS.map(({ query }) => ({ query })),
+    defaultTabs: SAMPLE_OPERATIONS.map(({ title, query, variables }) =>
+      title === NEW_WITHDRAWAL && sampleWithdrawal !== null
+        ? { query, variables: withdrawalVariables(sampleWithdrawal) }
+        : { query, ...(variables === undefined ? {} : { variables }) },
+    ),
     ...(options.isDevelopment ? {} : { headers: '{\n  "Authorization": "Bearer "\n}' }),
   });
   return page.replace('</head>', () => `${TABS_STAND_STILL}</head>`);

@@ -25,7 +25,7 @@ const DEVELOPMENT_PRINCIPALS: ReadonlyMap<string, Principal> = new Map(
   [
     principal('developer', SCOPES),
     principal('frontend', ['read']),
-    principal('service', ['read', 'subscribe']),
+    principal('service', ['read', 'subscribe', 'withdrawals']),
     principal('operator', ['read', 'subscribe', 'deposits', 'operate']),
   ].map((known) => [`dev-${known.name}`, known]),
 );

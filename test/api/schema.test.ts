@@ -81,8 +81,11 @@ describe('the schema', () => {
       .filter(([, type]) => /Int|Float/.test(type) && !type.startsWith('BigInt'));
 
     expect(numbers).toEqual([
+      ['DefiniteFailureProof.attempt', 'Int!'],
       ['Freshness.ageMs', 'Float'],
       ['IngestionStream.epoch', 'Int!'],
+      ['WithdrawalAttempt.number', 'Int!'],
+      ['WithdrawalAttempt.tries', 'Int!'],
     ]);
   });
 

@@ -8,6 +8,7 @@ import type { LogFields, Logger } from '../../src/env/logger.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { createIngestionProgress, type IngestionProgress } from '../../src/read/ingestion-progress.ts';
 import { createServer, type RunningServer, type ServerOptions } from '../../src/server/create-server.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import type { TestDatabase } from './database.ts';
 import { type RunningEventLog, startEventLog } from './event-log.ts';
 
@@ -29,6 +30,9 @@ export type Answer = {
   readonly errors: any;
 };
 
+/** Of the ids of withdrawals in tests. */
+export const ID_KEY: Uint8Array = new Uint8Array(32).fill(7);
+
 export async function startApi(
   database: TestDatabase,
   options: Partial<Omit<ServerOptions, 'services'>> & {
@@ -36,9 +40,11 @@ export async function startApi(
     readonly clock?: Clock;
     /** What resolvers read from, where it is to differ from the loops’ database. */
     readonly db?: Database;
+    /** False: an installation that does not pay out. */
+    readonly isPayingOut?: boolean;
   } = {},
 ): Promise<TestApi> {
-  const { ringCountMax, clock = systemClock, db = database.db, ...serverOptions } = options;
+  const { ringCountMax, clock = systemClock, db = database.db, isPayingOut = true, ...serverOptions } = options;
   const lines: { level: string; message: string; fields: LogFields }[] = [];
   const logger = recordingLogger(lines);
   const log = await startEventLog(database, {
@@ -72,6 +78,7 @@ export async function startApi(
       tail: log.tail,
       progress,
       depositAccounts: createDepositAccounts({ db, clock, random: systemRandom }),
+      withdrawals: isPayingOut ? createWithdrawals({ db, clock, network: 'testnet', idKey: ID_KEY }) : null,
     },
   });
   return {

@@ -1,0 +1,193 @@
+/** Customers' withdrawals: what was asked for, where each stands, and by when it is certain. */
+import { type RawBuilder, sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
+import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
+import type { Account } from './accounts.ts';
+import type { Instrument } from './instruments.ts';
+import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
+import type { TreasuryParty } from './treasury-parties.ts';
+
+export type Withdrawal = {
+  readonly id: string;
+  /** The principal that asked; idempotency keys are its own. */
+  readonly client: string;
+  readonly idempotencyKey: string;
+  readonly account: Account;
+  readonly treasury: TreasuryParty;
+  readonly instrument: Instrument;
+  readonly receiver: string;
+  /** Decimal text. */
+  readonly amount: string;
+  readonly memo: string | null;
+  readonly state: WithdrawalState;
+  readonly isCancelRequested: boolean;
+  readonly failure: { readonly code: string; readonly detail: string | null } | null;
+  /** The transfer that ingestion saw, and its update; null: none. */
+  readonly transferId: string | null;
+  readonly updateId: string | null;
+  readonly createdAt: Micros;
+  readonly changedAt: Micros;
+  /** Last record time of the open attempt, inclusive; null: none is open. */
+  readonly decidableBy: Micros | null;
+  /** Of the last attempt that lapsed, once the withdrawal has ended unpaid; null otherwise. */
+  readonly proof: FailureProof | null;
+};
+
+/** That an attempt can never commit: ingestion has all of the synchronizer's history up to a record time past its last one. */
+export type FailureProof = {
+  readonly attempt: number;
+  readonly synchronizerId: string;
+  readonly targetRecordTime: Micros;
+  readonly passedRecordTime: Micros;
+};
+
+export type WithdrawalFilter = {
+  readonly state: WithdrawalState | null;
+  /** The customer's account at the exchange. */
+  readonly account: string | null;
+  readonly treasury: { readonly network: string; readonly party: string } | null;
+};
+
+export const keyOfWithdrawal = (withdrawal: Withdrawal): PageKey => [withdrawal.createdAt, withdrawal.id];
+
+/** Newest first, by the time of the request and id. */
+export async function listWithdrawals(
+  db: Database,
+  filter: WithdrawalFilter,
+  page: PageRequest,
+): Promise<Page<Withdrawal>> {
+  const keyset = keysetOf([sql`withdrawal.created_at`, sql`withdrawal.id`], 'descending', page);
+  const { rows } = await sql<WithdrawalRow>`
+    SELECT ${WITHDRAWAL_COLUMNS}
+    ${WITHDRAWAL_JOINS}
+    WHERE ${keyset.where} AND ${conditionOf(filter)}
+    ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}
+  `.execute(db);
+  return pageOf(rows.map(withdrawalOf), page);
+}
+
+/** One result per id, in the order of `ids`; null where there is none. */
+export async function readWithdrawals(db: Database, ids: readonly string[]): Promise<(Withdrawal | null)[]> {
+  const { rows } = await sql<WithdrawalRow>`
+    SELECT ${WITHDRAWAL_COLUMNS} ${WITHDRAWAL_JOINS} WHERE withdrawal.id = ANY (${[...ids]}::text[])
+  `.execute(db);
+  const byId = new Map(rows.map((row) => [row.id, withdrawalOf(row)]));
+  return ids.map((id) => byId.get(id) ?? null);
+}
+
+/**
+ * Which treasury party pays where a request names none: the one it was stored with before, so that a replay stays one when more parties are
+ * served by then; else the only one there is.
+ * @returns its party id; null: there is none, or several.
+ */
+export async function readDefaultTreasuryParty(
+  db: Database,
+  { client, idempotencyKey }: { readonly client: string; readonly idempotencyKey: string },
+): Promise<string | null> {
+  const { rows } = await sql<{ party: string | null }>`
+    SELECT coalesce(
+      (SELECT treasury_party.party FROM withdrawal JOIN treasury_party ON treasury_party.id = withdrawal.treasury_id
+       WHERE withdrawal.client = ${client} AND withdrawal.idempotency_key = ${idempotencyKey}),
+      (SELECT min(party) FROM treasury_party HAVING count(*) = 1)
+    ) AS party
+  `.execute(db);
+  return rows[0]?.party ?? null;
+}
+
+function conditionOf({ state, account, treasury }: WithdrawalFilter): RawBuilder<boolean> {
+  const conditions = [sql<boolean>`true`];
+  if (state !== null) conditions.push(sql`withdrawal.state = ${state}`);
+  if (treasury !== null) {
+    conditions.push(sql`withdrawal.treasury_id = (
+      SELECT wanted.id FROM treasury_party AS wanted JOIN network AS its ON its.id = wanted.network_id
+      WHERE its.name = ${treasury.network} AND wanted.party = ${treasury.party}
+    )`);
+  }
+  if (account !== null) {
+    // Sub-selects and not the joined names, so that the index by (account, time, id) serves.
+    conditions.push(sql`withdrawal.account_id = ANY (ARRAY(
+      SELECT id FROM account AS wanted WHERE wanted.kind = 'CUSTOMER' AND wanted.owner = ${account}
+    ))`);
+  }
+  return sql<boolean>`(${sql.join(conditions, sql` AND `)})`;
+}
+
+// A withdrawal has one submission at most, and that one open attempt at most; both by a unique index.
+const WITHDRAWAL_JOINS = sql`
+  FROM withdrawal
+  JOIN network ON network.id = withdrawal.network_id
+  JOIN treasury_party ON treasury_party.id = withdrawal.treasury_id
+  JOIN instrument ON instrument.id = withdrawal.instrument_id
+  JOIN account ON account.id = withdrawal.account_id
+  LEFT JOIN submission ON submission.withdrawal_id = withdrawal.id
+  LEFT JOIN attempt AS open_attempt ON open_attempt.submission_id = submission.id AND open_attempt.state = 'OPEN'
+  LEFT JOIN LATERAL (
+    SELECT number, synchronizer_id, target_record_time, lapsed_by FROM attempt
+    WHERE attempt.submission_id = submission.id AND attempt.state = 'LAPSED'
+    ORDER BY number DESC LIMIT 1
+  ) AS lapsed ON withdrawal.state IN ('FAILED', 'CANCELLED')
+`;
+
+const WITHDRAWAL_COLUMNS = sql`
+  withdrawal.id, withdrawal.client, withdrawal.idempotency_key AS "idempotencyKey", withdrawal.receiver, withdrawal.amount,
+  withdrawal.memo, withdrawal.state, withdrawal.is_cancel_requested AS "isCancelRequested",
+  withdrawal.failure_code AS "failureCode", withdrawal.failure_detail AS "failureDetail",
+  withdrawal.transfer_id AS "transferId", withdrawal.update_id AS "updateId",
+  withdrawal.created_at AS "createdAt", withdrawal.changed_at AS "changedAt",
+  network.name AS network, treasury_party.party, treasury_party.name AS "treasuryName", account.owner AS "accountOwner",
+  instrument.admin, instrument.instrument_id AS "instrumentId", instrument.name AS "instrumentName",
+  instrument.is_accepted AS "isAccepted", open_attempt.target_record_time AS "decidableBy",
+  lapsed.number::int AS "lapsedAttempt", lapsed.synchronizer_id AS "lapsedSynchronizerId",
+  lapsed.target_record_time AS "lapsedTarget", lapsed.lapsed_by AS "lapsedBy"
+`;
+
+type WithdrawalRow = Omit<Withdrawal, 'account' | 'treasury' | 'instrument' | 'failure' | 'proof'> & {
+  readonly network: string;
+  readonly party: string;
+  readonly treasuryName: string;
+  readonly accountOwner: string;
+  readonly admin: string;
+  readonly instrumentId: string;
+  readonly instrumentName: string;
+  readonly isAccepted: boolean;
+  readonly failureCode: string | null;
+  readonly failureDetail: string | null;
+  readonly lapsedAttempt: number | null;
+  readonly lapsedSynchronizerId: string | null;
+  readonly lapsedTarget: Micros | null;
+  readonly lapsedBy: Micros | null;
+};
+
+function withdrawalOf(row: WithdrawalRow): Withdrawal {
+  const { network, party, treasuryName, accountOwner, admin, instrumentId, instrumentName, isAccepted } = row;
+  const { failureCode, failureDetail, lapsedAttempt, lapsedSynchronizerId, lapsedTarget, lapsedBy } = row;
+  return {
+    id: row.id,
+    client: row.client,
+    idempotencyKey: row.idempotencyKey,
+    account: { network, owner: accountOwner },
+    treasury: { network, party, name: treasuryName },
+    instrument: { network, admin, instrumentId, name: instrumentName, isAccepted },
+    receiver: row.receiver,
+    amount: row.amount,
+    memo: row.memo,
+    state: row.state,
+    isCancelRequested: row.isCancelRequested,
+    failure: failureCode === null ? null : { code: failureCode, detail: failureDetail },
+    transferId: row.transferId,
+    updateId: row.updateId,
+    createdAt: row.createdAt,
+    changedAt: row.changedAt,
+    decidableBy: row.decidableBy,
+    proof:
+      lapsedAttempt === null || lapsedSynchronizerId === null || lapsedTarget === null || lapsedBy === null
+        ? null
+        : {
+            attempt: lapsedAttempt,
+            synchronizerId: lapsedSynchronizerId,
+            targetRecordTime: lapsedTarget,
+            passedRecordTime: lapsedBy,
+          },
+  };
+}

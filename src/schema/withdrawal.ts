@@ -1,0 +1,185 @@
+/** `Withdrawal` and its queries. */
+import { isStorableText } from '../read/ledger-keys.ts';
+import { NO_ROWS } from '../read/page.ts';
+import { readTransfers } from '../read/transfers.ts';
+import { readAttemptsOf } from '../read/withdrawal-attempts.ts';
+import { keyOfWithdrawal, listWithdrawals, readWithdrawals, type Withdrawal } from '../read/withdrawals.ts';
+import { isFinal } from '../withdrawals/withdrawal-state.ts';
+import { AccountRef } from './account.ts';
+import { builder } from './builder.ts';
+import { connectionOf } from './connection.ts';
+import { InstrumentRef } from './instrument.ts';
+import { TransferRef } from './transfer-ref.ts';
+import { TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
+import { DefiniteFailureProofRef, WithdrawalAttemptRef } from './withdrawal-attempt.ts';
+
+export const WithdrawalStateEnum = builder.enumType('WithdrawalState', {
+  description:
+    'Where a withdrawal stands. `COMPLETED`, `FAILED`, `CANCELLED`, `REJECTED` and `RETURNED` are final and never left. Since 0.1.',
+  values: {
+    REQUESTED: { description: 'Stored and debited; not judged yet.' },
+    AWAITING_APPROVAL: { description: 'People have to approve it.' },
+    QUEUED: { description: 'Waits for funds; nothing that could pay is alive.' },
+    IN_FLIGHT: { description: 'An attempt is open and may pay; `decidableBy` says until when this can be unknown.' },
+    OFFERED: { description: 'The money is in an offer that the receiver has yet to accept.' },
+    UNRESOLVED: { description: 'Its offer ended in a way that could not be read; a person decides with evidence.' },
+    REJECTED: { description: 'Refused by policy or people; final, booked back.' },
+    CANCELLED: { description: 'Ended on request; final, certainly unpaid, booked back.' },
+    FAILED: { description: 'Certainly unpaid; final, booked back. `definiteFailureProof` and `failure` say why.' },
+    RETURNED: { description: 'Offered, not taken, and back with us; final, booked back.' },
+    COMPLETED: { description: 'Paid: its transfer was seen on the ledger; final.' },
+  } as const,
+});
+
+const WithdrawalFailureRef = builder.objectRef<NonNullable<Withdrawal['failure']>>('WithdrawalFailure').implement({
+  description: 'Why a withdrawal was not paid. Scope: `read`. Since 0.1.',
+  authScopes: { read: true },
+  fields: (t) => ({
+    code: t.exposeString('code', {
+      description: 'Stable, for programs, e.g. `NOT_COMMITTED`. Scope: `read`. Since 0.1.',
+    }),
+    detail: t.exposeString('detail', {
+      nullable: true,
+      description: 'For people; may change. Scope: `read`. Since 0.1.',
+    }),
+  }),
+});
+
+export const WithdrawalRef = builder.objectRef<Withdrawal>('Withdrawal');
+
+builder.node(WithdrawalRef, {
+  description:
+    'A customer’s request to be paid, from the request to the one final state that only the ledger can prove. Scope: `read`. Since 0.1.',
+  authScopes: { read: true },
+  id: { resolve: ({ id }) => id },
+  loadManyWithoutCache: async (ids, { db }) => await readWithdrawals(db, ids),
+  fields: (t) => ({
+    withdrawalId: t.exposeString('id', {
+      description:
+        'Its id, `wd_…`: a keyed function of principal and idempotency key; the transfer carries it. Scope: `read`. Since 0.1.',
+    }),
+    state: t.expose('state', { type: WithdrawalStateEnum, description: 'Where it stands. Scope: `read`. Since 0.1.' }),
+    isFinal: t.boolean({
+      description: 'True: `state` never changes again. Scope: `read`. Since 0.1.',
+      resolve: ({ state }) => isFinal(state),
+    }),
+    isCancelRequested: t.exposeBoolean('isCancelRequested', {
+      description:
+        'True: it was to be cancelled while an attempt was open. It is cancelled when that one is certainly dead, and completed where it was faster. Scope: `read`. Since 0.1.',
+    }),
+    account: t.field({
+      type: AccountRef,
+      description: 'The customer’s account it is debited from. Scope: `read`. Since 0.1.',
+      resolve: ({ account }) => account,
+    }),
+    treasury: t.field({
+      type: TreasuryPartyRef,
+      description: 'Who pays. Scope: `read`. Since 0.1.',
+      resolve: ({ treasury }) => treasury,
+    }),
+    instrument: t.field({
+      type: InstrumentRef,
+      description: 'What is paid. Scope: `read`. Since 0.1.',
+      resolve: ({ instrument }) => instrument,
+    }),
+    receiver: t.exposeString('receiver', { description: 'Party id of who is paid. Scope: `read`. Since 0.1.' }),
+    amount: t.expose('amount', {
+      type: 'Decimal',
+      description: 'In units of the instrument, above 0. Scope: `read`. Since 0.1.',
+    }),
+    memo: t.exposeString('memo', {
+      nullable: true,
+      description:
+        'What the receiver asked for as reason. Null: nothing; then `withdrawalId` stands there. Scope: `read`. Since 0.1.',
+    }),
+    createdBy: t.exposeString('client', {
+      description: 'Name of the principal who asked. Scope: `read`. Since 0.1.',
+    }),
+    idempotencyKey: t.exposeString('idempotencyKey', {
+      description: 'That principal’s own key of the request. Scope: `read`. Since 0.1.',
+    }),
+    createdAt: t.expose('createdAt', {
+      type: 'RecordTime',
+      description: 'When it was requested, by our clock. Scope: `read`. Since 0.1.',
+    }),
+    changedAt: t.expose('changedAt', {
+      type: 'RecordTime',
+      description: 'When it last changed, by our clock. Scope: `read`. Since 0.1.',
+    }),
+    failure: t.field({
+      type: WithdrawalFailureRef,
+      nullable: true,
+      description: 'Why it was not paid; null: it was not refused. Scope: `read`. Since 0.1.',
+      resolve: ({ failure }) => failure,
+    }),
+    transfer: t.loadable({
+      type: TransferRef,
+      nullable: true,
+      description:
+        'The evidence: its transfer as it was seen on the ledger. Null: none was seen, or derived tables are being rebuilt. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db }) => await readTransfers(db, ids),
+      loaderOptions: { cache: false },
+      resolve: ({ transferId }) => transferId,
+    }),
+    updateId: t.exposeString('updateId', {
+      nullable: true,
+      description: 'Id of the ledger’s update that showed it; null: none did. Scope: `read`. Since 0.1.',
+    }),
+    attempts: t.loadableGroup({
+      type: WithdrawalAttemptRef,
+      description: 'Its attempts, by number. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db }) => await readAttemptsOf(db, ids),
+      group: ({ withdrawalId }) => withdrawalId,
+      loaderOptions: { cache: false },
+      resolve: ({ id }) => id,
+    }),
+    decidableBy: t.expose('decidableBy', {
+      type: 'RecordTime',
+      nullable: true,
+      description:
+        'The record time strictly after which the open attempt is decided: it was seen by then, or it is proven dead. Null: no attempt is open. Scope: `read`. Since 0.1.',
+    }),
+    definiteFailureProof: t.field({
+      type: DefiniteFailureProofRef,
+      nullable: true,
+      description:
+        'That its last attempt never paid and never will, and with it none before. Null: it has not failed or been cancelled, or no attempt had to lapse for it. Scope: `read`. Since 0.1.',
+      resolve: ({ proof }) => proof,
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  withdrawals: t.connection(
+    {
+      type: WithdrawalRef,
+      description: 'Withdrawals, newest first by the time of the request. Scope: `read`. Since 0.1.',
+      authScopes: { read: true },
+      args: {
+        state: t.arg({ type: WithdrawalStateEnum, description: 'Only in this state.' }),
+        account: t.arg.string({ description: 'Only from this customer’s account.' }),
+        treasury: t.arg.id({ description: 'Only of this `TreasuryParty`, by its global id.' }),
+      },
+      resolve: async (_root, { state, account, treasury, ...page }, { db }) => {
+        const filter = { state: state ?? null, account: account ?? null, treasury: treasuryOfId(treasury) };
+        return await connectionOf(
+          { name: 'withdrawals', key: 'it' },
+          page,
+          async (request) => (isStorableText(account ?? '') ? await listWithdrawals(db, filter, request) : NO_ROWS),
+          keyOfWithdrawal,
+        );
+      },
+    },
+    { name: 'WithdrawalConnection' },
+    { name: 'WithdrawalEdge' },
+  ),
+  withdrawal: t.field({
+    type: WithdrawalRef,
+    nullable: true,
+    description: 'The withdrawal with this id; null where there is none. Scope: `read`. Since 0.1.',
+    authScopes: { read: true },
+    args: { withdrawalId: t.arg.string({ required: true, description: '`wd_…`, as in answers and events.' }) },
+    resolve: async (_root, { withdrawalId }, { db }) =>
+      isStorableText(withdrawalId) ? ((await readWithdrawals(db, [withdrawalId]))[0] ?? null) : null,
+  }),
+}));
