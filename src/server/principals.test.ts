@@ -11,7 +11,9 @@ describe('development principals', () => {
     expect(isDevelopment).toBe(true);
     expect(authenticate(undefined)).toMatchObject({ name: 'developer' });
     expect(authenticate('Bearer dev-frontend')).toEqual({ name: 'frontend', scopes: new Set(['read']) });
-    expect(authenticate('bearer dev-service')).toMatchObject({ scopes: new Set(['read', 'subscribe']) });
+    expect(authenticate('bearer dev-service')).toMatchObject({
+      scopes: new Set(['read', 'subscribe', 'withdrawals']),
+    });
     expect(authenticate('Bearer dev-operator')).toMatchObject({ name: 'operator' });
   });
 

@@ -47,6 +47,24 @@ test('its tabs hold the sample operations and it subscribes over WebSocket', () 
   expect(html).toContain('"subscriptionsProtocol":"WS"');
 });
 
+test('its sample withdrawal runs as it is where the process says whom to pay', async () => {
+  const sampleWithdrawal = {
+    account: 'alice',
+    instrumentAdmin: 'DSO::1220aa',
+    instrumentId: 'Amulet',
+    receiver: 'bob::1220bb',
+    amount: '2.5',
+  };
+  const filled = await startApi(database, { isGraphiqlEnabled: true, sampleWithdrawal });
+
+  const text = await (await fetch(`${filled.url}/graphiql`)).text();
+
+  expect(html).toContain('customer::1220…');
+  expect(text).toContain('bob::1220bb');
+  expect(text).not.toContain('customer::1220…');
+  await filled.stop();
+});
+
 test('switched off, nothing is there', async () => {
   const without = await startApi(database);
 
