@@ -8,6 +8,8 @@ import type { Random } from '../env/random.ts';
 import { createSeededRandom } from '../env/random.ts';
 import { type Customer, type CustomerActivity, createCustomers } from './customers.ts';
 import { createNetwork, type Network, type NetworkOptions } from './network.ts';
+import { createRegistryFaults, type RegistryFaultControls } from './registry/registry-faults.ts';
+import { startRegistryServer } from './registry/registry-server.ts';
 import { startControlServer } from './wire/control-server.ts';
 import { startGrpcServer } from './wire/grpc-server.ts';
 
@@ -23,6 +25,8 @@ export type SimnetOptions = Omit<NetworkOptions, 'seed' | 'clock' | 'random'> & 
   readonly grpcPorts?: readonly number[];
   /** 0 or left out: any free port. */
   readonly controlPort?: number;
+  /** One per instrument admin, in order of the instruments; 0 or left out: any free port. */
+  readonly registryPorts?: readonly number[];
   /** Left out: nobody deposits. */
   readonly customers?: CustomersSpec;
 };
@@ -44,9 +48,19 @@ export type RunningParticipant = {
   readonly grpcAddress: string;
 };
 
+export type RunningRegistry = {
+  /** Party id of the instrument admin. */
+  readonly admin: string;
+  /** `http://host:port`; paths begin with `/registry`. */
+  readonly url: string;
+  readonly faults: RegistryFaultControls;
+};
+
 export type Simnet = {
   readonly network: Network;
   readonly participants: readonly RunningParticipant[];
+  /** One per instrument admin. */
+  readonly registries: readonly RunningRegistry[];
   /** `http://host:port` of the control endpoint. */
   readonly controlUrl: string;
   readonly customers: readonly Customer[];
@@ -78,6 +92,24 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
         grpcAddress: server.address,
       });
     }
+    const registries: RunningRegistry[] = [];
+    const admins = [...new Set(network.tokens.map(({ instrumentId }) => instrumentId.admin))];
+    for (const [index, admin] of admins.entries()) {
+      const faults = createRegistryFaults(createSeededRandom(index + 1));
+      const server = await startRegistryServer({
+        admin,
+        tokens: network.tokens.filter(({ instrumentId }) => instrumentId.admin === admin),
+        contracts: network.ledger.contracts,
+        synchronizerId: network.synchronizerId,
+        faults,
+        host,
+        port: options.registryPorts?.[index] ?? 0,
+        clock,
+        logger,
+      });
+      stops.push(server.stop);
+      registries.push({ admin, url: server.url, faults });
+    }
     const spec = options.customers;
     const traffic =
       spec &&
@@ -94,6 +126,7 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
       network,
       customers,
       grpcAddresses,
+      registries,
       host,
       port: options.controlPort ?? 0,
       logger,
@@ -115,7 +148,7 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
         await run;
       });
     };
-    return { network, participants, controlUrl: control.url, customers, startCustomers, stop };
+    return { network, participants, registries, controlUrl: control.url, customers, startCustomers, stop };
   } catch (error) {
     await stop();
     throw error;

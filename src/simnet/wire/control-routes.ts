@@ -6,12 +6,18 @@ import type { Participant } from '../ledger/participant.ts';
 import type { Network } from '../network.ts';
 import { TREASURY } from '../network.ts';
 import { transactionOfJson } from '../recorded/json-transaction.ts';
+import type { RegistryFaultControls } from '../registry/registry-faults.ts';
 
 export type ControlContext = {
   readonly network: Network;
   readonly customers: readonly Customer[];
   /** Name → `host:port` of the Ledger API. */
   readonly grpcAddresses: ReadonlyMap<string, string>;
+  readonly registries: readonly {
+    readonly admin: string;
+    readonly url: string;
+    readonly faults: RegistryFaultControls;
+  }[];
 };
 
 const decimal = z.string().regex(/^\d{1,28}(\.\d{1,10})?$/, 'a decimal with at most ten digits after the point');
@@ -64,7 +70,58 @@ const preapproveRequest = z.strictObject({
   receiver: z.string(),
   generation: submission.generation,
 });
-const partyRequest = z.strictObject({ hint: z.string().regex(/^[\w-]{1,100}$/), on: z.array(z.string()).min(1) });
+const publicKey = z.base64().transform((text) => Uint8Array.from(Buffer.from(text, 'base64')));
+const partyRequest = z.strictObject({
+  hint: z.string().regex(/^[\w-]{1,100}$/),
+  on: z.array(z.string()).min(1),
+  publicKey: publicKey.exactOptional(),
+});
+const keyRequest = z.strictObject({ party: z.string(), publicKey });
+const delaysRequest = z.strictObject({
+  sequencingMs: z.int().min(0).exactOptional(),
+  verdictMs: z.int().min(0).exactOptional(),
+});
+const howOften = z.union([
+  z.strictObject({ next: z.int().min(0) }),
+  z.strictObject({ share: z.number().min(0).max(1) }),
+]);
+const alsoHowOften = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  z.union([
+    z.strictObject({ ...shape, next: z.int().min(0) }),
+    z.strictObject({ ...shape, share: z.number().min(0).max(1) }),
+  ]);
+const submissionFaults = z.strictObject({
+  losePrepareAnswers: howOften.exactOptional(),
+  loseExecuteAnswers: howOften.exactOptional(),
+  lostAnswerIs: z.enum(['unavailable', 'silence']).exactOptional(),
+  dropExecutes: howOften.exactOptional(),
+  duplicateExecutes: howOften.exactOptional(),
+  delaySequencingMs: z.int().min(0).exactOptional(),
+  lieInPrepare: alsoHowOften({
+    lie: z.discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('receiver'), receiver: z.string() }),
+      z.strictObject({ kind: z.literal('amount'), amount: decimal }),
+      z.strictObject({ kind: z.literal('hash') }),
+      z.strictObject({
+        kind: z.literal('maxRecordTime'),
+        micros: z.union([micros, z.null().transform(() => undefined)]),
+      }),
+      z.strictObject({ kind: z.literal('extraNode') }),
+    ]),
+  }).exactOptional(),
+  lieInCompletions: alsoHowOften({ lie: z.enum(['inverted', 'missing', 'otherCommand']) }).exactOptional(),
+});
+const registryFault = alsoHowOften({
+  fault: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('hang') }),
+    z.strictObject({ kind: z.literal('status'), status: z.int().min(300).max(599) }),
+    z.strictObject({ kind: z.literal('trickle') }),
+    z.strictObject({ kind: z.literal('huge'), bytes: z.int().min(1) }),
+    z.strictObject({ kind: z.literal('notJson') }),
+    z.strictObject({ kind: z.literal('redirect'), location: z.string() }),
+    z.strictObject({ kind: z.literal('mutate'), fields: z.record(z.string(), z.unknown()) }),
+  ]),
+});
 
 type Route = (context: ControlContext, body: unknown) => unknown;
 
@@ -84,6 +141,31 @@ const ROUTES: Readonly<Record<string, Route>> = {
     return {};
   },
   party: ({ network }, body) => ({ party: network.allocateParty(partyRequest.parse(body)) }),
+  'register-key': ({ network }, body) => {
+    const { party, publicKey: key } = keyRequest.parse(body);
+    return { fingerprint: network.registerKey(party, key) };
+  },
+  'revoke-key': ({ network }, body) => {
+    const { party, fingerprint } = z.strictObject({ party: z.string(), fingerprint: z.string() }).parse(body);
+    network.revokeKey(party, fingerprint);
+    return {};
+  },
+  delays: ({ network }, body) => {
+    network.setDelays(delaysRequest.parse(body));
+    return {};
+  },
+  'upgrade-synchronizer': ({ network }) => {
+    network.upgradeSynchronizer();
+    return {};
+  },
+  'registry-fault': ({ registries }, body) => {
+    const { admin, fault } = z.strictObject({ admin: z.string(), fault: registryFault.nullable() }).parse(body);
+    const registry = registries.find((candidate) => candidate.admin === admin);
+    if (registry === undefined) throw new PermanentError('SIMNET_NOT_FOUND', 'No registry of that admin.', { admin });
+    if (fault === null) registry.faults.clear();
+    else registry.faults.set(fault);
+    return {};
+  },
   balance: ({ network }, body) => ({
     balance: network.balance(z.strictObject({ instrument: z.string(), owner: z.string() }).parse(body)),
   }),
@@ -122,6 +204,13 @@ const PARTICIPANT_ROUTES: Readonly<Record<string, (participant: Participant, bod
     faults.resume();
     return {};
   },
+  /** Changes what is named; an empty body ends all of it. */
+  'submission-faults': ({ faults }, body) => {
+    const settings = submissionFaults.parse(body);
+    if (Object.keys(settings).length === 0) faults.submissions.clear();
+    else faults.submissions.set(settings);
+    return {};
+  },
   prune: (participant, body) => {
     participant.prune(z.strictObject({ offset: micros }).parse(body).offset);
     return { prunedUpTo: participant.prunedUpTo() };
@@ -154,7 +243,7 @@ function own<T>(routes: Readonly<Record<string, T>>, name: string): T | undefine
   return Object.hasOwn(routes, name) ? routes[name] : undefined;
 }
 
-function describe({ network, customers, grpcAddresses }: ControlContext): unknown {
+function describe({ network, customers, grpcAddresses, registries }: ControlContext): unknown {
   return {
     synchronizerId: network.synchronizerId,
     participants: network.participants.map((participant) => ({
@@ -168,6 +257,7 @@ function describe({ network, customers, grpcAddresses }: ControlContext): unknow
     })),
     parties: Object.fromEntries(network.parties()),
     treasuries: [network.party(TREASURY)],
+    registries: registries.map(({ admin, url }) => ({ admin, url })),
     instruments: network.tokens.map(({ name, instrumentId }) => ({ name, ...instrumentId })),
     customers,
   };
