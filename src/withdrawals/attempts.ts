@@ -25,6 +25,8 @@ export type AttemptLimits = {
   readonly attemptsMax: number;
   /** Tries (prepare to execute) per attempt; then it waits for its end. */
   readonly triesMax: number;
+  /** How long a try keeps others from trying the same attempt. A crashed one's attempt is tried again after it. */
+  readonly tryHoldMs: number;
 };
 
 export type OpenAttempt = {
@@ -230,12 +232,12 @@ async function insertAttempt(tx: Transaction, fresh: NewAttempt): Promise<void> 
     .execute();
 }
 
-/** Takes attempts that are due for a try and puts their next turn off by `holdMs`, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. */
+/** Takes attempts that are due for a try and puts their next turn off, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. */
 export async function takeDueAttempts(
   db: Database,
   treasuryId: number,
   limits: AttemptLimits,
-  { nowMicros, holdMs, countMax }: { readonly nowMicros: Micros; readonly holdMs: number; readonly countMax: number },
+  { nowMicros, countMax }: { readonly nowMicros: Micros; readonly countMax: number },
 ): Promise<readonly OpenAttempt[]> {
   const { rows } = await sql<
     Omit<OpenAttempt, 'inputs' | 'instrument'> & {
@@ -249,7 +251,7 @@ export async function takeDueAttempts(
       WHERE a.state = 'OPEN' AND a.next_try_at <= ${nowMicros} AND a.tries < ${limits.triesMax} AND s.treasury_id = ${treasuryId}
       ORDER BY a.next_try_at LIMIT ${countMax} FOR UPDATE OF a SKIP LOCKED
     ), taken AS (
-      UPDATE attempt a SET next_try_at = ${nowMicros + millisToMicros(holdMs)} FROM due
+      UPDATE attempt a SET next_try_at = ${nowMicros + millisToMicros(limits.tryHoldMs)} FROM due
       WHERE a.submission_id = due.submission_id AND a.number = due.number
       RETURNING a.*
     )

@@ -37,11 +37,11 @@ export const DEFAULT_LIMITS: AttemptLimits = {
   recordTimeAgeMsMax: 35 * 60_000, // Record time of a quiet ledger moves at least every half hour.
   attemptsMax: 3,
   triesMax: 8,
+  tryHoldMs: 20_000, // Longer than the deadlines of one try together.
 };
 
 const POLL_MS = 500;
 const TRIES_AT_ONCE_MAX = 8;
-const HOLD_MS = 20_000; // Longer than the deadlines of one try together; a crashed one's attempt is tried again after it.
 const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
 const RETRY_MS_MAX = 15_000;
 
@@ -69,7 +69,6 @@ export async function passOver(options: AutomationOptions): Promise<boolean> {
   if (opened > 0) await failpoint('withdrawals.afterFunding');
   const due = await takeDueAttempts(db, treasury.id, limits, {
     nowMicros: clock.nowMicros(),
-    holdMs: HOLD_MS,
     countMax: TRIES_AT_ONCE_MAX,
   });
   await Promise.all(due.map((attempt) => tryOnce(options, attempt)));

@@ -26,7 +26,7 @@ import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
-const LIMITS: AttemptLimits = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 5 };
+const LIMITS: AttemptLimits = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 5, tryHoldMs: 0 };
 
 let database: TestDatabase;
 let simnet: TestNetwork;
@@ -82,7 +82,7 @@ function request(overrides: Partial<WithdrawalRequest> = {}): WithdrawalRequest 
 const open = (limits = LIMITS) => openAttempts(database.db, treasuryId, limits, systemClock.nowMicros());
 const lapse = (limits = LIMITS) => lapseAttempts(database.db, treasuryId, limits, systemClock.nowMicros());
 const due = () =>
-  takeDueAttempts(database.db, treasuryId, LIMITS, { nowMicros: systemClock.nowMicros(), holdMs: 0, countMax: 100 });
+  takeDueAttempts(database.db, treasuryId, LIMITS, { nowMicros: systemClock.nowMicros(), countMax: 100 });
 const stateOf = async (id: string) =>
   (await database.db.selectFrom('withdrawal').select('state').where('id', '=', id).executeTakeFirstOrThrow()).state;
 

@@ -19,7 +19,13 @@ import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.
 import { SIGNER_SEED, startPayouts } from '../support/payouts.ts';
 import { registryOf } from '../support/simnet-registry.ts';
 
-const LIMITS: AttemptLimits = { ttlMs: 4_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 6 };
+const LIMITS: AttemptLimits = {
+  ttlMs: 4_000,
+  recordTimeAgeMsMax: 600_000,
+  attemptsMax: 2,
+  triesMax: 6,
+  tryHoldMs: 1_000,
+};
 
 let database: TestDatabase;
 let simnet: TestNetwork;
