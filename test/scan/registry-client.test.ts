@@ -1,10 +1,17 @@
 /** The registry client against the simulated registries, over real sockets: what they answer, and what happens when they misbehave. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { credentials } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { transferArgument } from '../../src/custody/transfer-argument.ts';
 import { PermanentError, RetryableError } from '../../src/env/errors.ts';
 import { createSeededRandom } from '../../src/env/random.ts';
 import { systemClock } from '../../src/env/system.ts';
+import {
+  InteractiveSubmissionServiceClient,
+  PrepareSubmissionRequest,
+  type PrepareSubmissionResponse,
+} from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import { choiceContextValue } from '../../src/scan/choice-context.ts';
 import { createRegistryClient, type RegistryClient } from '../../src/scan/registry-client.ts';
 import type { RegistryHttpOptions } from '../../src/scan/registry-http.ts';
@@ -15,6 +22,8 @@ import { type Simnet, startSimnet } from '../../src/simnet/simnet.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import type { TransferRecord } from '../../src/tokens/transfer-record.ts';
 import { silentLogger } from '../simnet/harness.ts';
+import { unary } from '../simnet/ledger-client.ts';
+import { openWallet, signed } from '../simnet/wallet.ts';
 
 let simnet: Simnet;
 
@@ -119,6 +128,68 @@ describe('a transfer factory', () => {
 
     expect(error).toMatchObject({ code: 'REGISTRY_STATUS', facts: { status: 400 } });
   });
+});
+
+describe('the answers of a registry', () => {
+  it.each(['amulet', 'usd', 'note'])(
+    'are what a transfer of %s needs to be prepared and executed',
+    async (instrument) => {
+      const { network, participants } = simnet;
+      const wallet = openWallet(network, 'treasury', []);
+      const record = transfer(instrument, 'bob');
+      const { factoryId, choiceContext, disclosedContracts } = await client(instrument).transferFactory(record);
+      const submissions = new InteractiveSubmissionServiceClient(
+        participants[0]!.grpcAddress,
+        credentials.createInsecure(),
+      );
+      const choiceArgument = transferArgument({
+        kind: 'DIRECT',
+        implementation: 'OTHER',
+        ...record,
+        inputs: record.inputHoldings.map((contractId) => ({ contractId, amount: record.amount })),
+        factory: factoryId,
+        choiceContext,
+        commandId: instrument,
+        synchronizerId: network.synchronizerId,
+        physicalSynchronizerId: null,
+        maxRecordTime: record.executeBefore,
+      });
+      const request = PrepareSubmissionRequest.fromPartial({
+        userId: 'exchange',
+        commandId: instrument,
+        actAs: [wallet.party],
+        disclosedContracts: disclosedContracts.slice(),
+        commands: [
+          {
+            command: {
+              $case: 'exercise',
+              value: {
+                templateId: {
+                  packageId: '#splice-api-token-transfer-instruction-v1',
+                  moduleName: 'Splice.Api.Token.TransferInstructionV1',
+                  entityName: 'TransferFactory',
+                },
+                contractId: factoryId,
+                choice: 'TransferFactory_Transfer',
+                choiceArgument,
+              },
+            },
+          },
+        ],
+      });
+
+      try {
+        const prepared = await unary<PrepareSubmissionResponse>((callback) =>
+          submissions.prepareSubmission(request, callback),
+        );
+        await unary((callback) => submissions.executeSubmissionAndWait(signed(wallet, prepared), callback));
+      } finally {
+        submissions.close();
+      }
+
+      expect(network.balance({ instrument, owner: 'bob' })).toBe('2.5000000000');
+    },
+  );
 });
 
 describe('the context of an offer', () => {

@@ -200,3 +200,42 @@ test('each participant answers with its own id', async () => {
   expect(ids).toEqual(participants.map(({ participantId }) => participantId));
   expect(new Set(ids).size).toBe(2);
 });
+
+test('keys, delays and faults of submissions and registries are set over HTTP', async () => {
+  const { network, controlUrl, registries } = await start();
+  const described = await (await fetch(`${controlUrl}/simnet`)).json();
+  const publicKey = Buffer.from(Array.from({ length: 32 }, (_, index) => index)).toString('base64');
+
+  const party = await (await post('/party', { hint: 'external', on: ['participant1'], publicKey })).json();
+  const registered = await (await post('/register-key', { party: 'treasury', publicKey })).json();
+  const accepted = [
+    await post('/revoke-key', { party: 'treasury', fingerprint: registered.fingerprint }),
+    await post('/delays', { sequencingMs: 100, verdictMs: 100 }),
+    await post('/participants/participant1/submission-faults', {
+      loseExecuteAnswers: { share: 0.5 },
+      lieInPrepare: { next: 1, lie: { kind: 'maxRecordTime', micros: null } },
+      lieInCompletions: { share: 0, lie: 'missing' },
+    }),
+    await post('/participants/participant1/submission-faults', {}),
+    await post('/upgrade-synchronizer', {}),
+    await post('/registry-fault', {
+      admin: registries[0]?.admin,
+      fault: { next: 1, fault: { kind: 'status', status: 503 } },
+    }),
+  ];
+  const refused = [
+    await post('/participants/participant1/submission-faults', { loseExecuteAnswers: { share: 2 } }),
+    await post('/register-key', { party: 'treasury', publicKey: 'AAAA' }),
+    await post('/registry-fault', { admin: 'nobody', fault: null }),
+  ];
+
+  expect(described.registries).toEqual(registries.map(({ admin, url }) => ({ admin, url })));
+  expect(registries.map(({ admin }) => admin)).toEqual(
+    ['DSO', 'usd-registrar', 'note-issuer'].map((hint) => network.party(hint)),
+  );
+  expect(party).toEqual({ party: `external::${registered.fingerprint}` });
+  expect(accepted.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200]);
+  expect(refused.map(({ status }) => status)).toEqual([400, 400, 404]);
+  const info = `${registries[0]?.url}/registry/metadata/v1/info`;
+  expect([(await fetch(info)).status, (await fetch(info)).status]).toEqual([503, 200]);
+});

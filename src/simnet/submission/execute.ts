@@ -13,7 +13,7 @@ import {
 } from '../../gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type { Command, ContractLookup } from '../daml/interpreter.ts';
 import { recordOf } from '../daml/value.ts';
-import { cantonError, isCantonError } from '../ledger/canton-error.ts';
+import { cantonError } from '../ledger/canton-error.ts';
 import { missingField } from '../ledger/event-filter.ts';
 import type { Interpreted, Ledger } from '../ledger/ledger.ts';
 import { failedToExecute } from './party-keys.ts';
@@ -91,8 +91,8 @@ export function reinterpret(context: SubmissionContext, accepted: Accepted): Int
       contracts,
     });
   } catch (error) {
-    if (!isCantonError(error)) throw error;
-    throw notConformant(error.message);
+    // Whatever is wrong with it, a command that prepare would have refused is no transaction of the model.
+    throw notConformant(messageOf(error));
   }
   const again = prepareTransaction({
     tree: interpreted.tree,

@@ -33,9 +33,16 @@ export type SubmissionApi = {
   getPreferredPackages(request: GetPreferredPackagesRequest, options?: Options): Promise<GetPreferredPackagesResponse>;
 };
 
+/** A refusal of Canton's. */
+type Refused = ReturnType<typeof cantonError>;
+
+/** Accepted commands to remember: many times what 30 s of any load bring. */
+const ACCEPTED_MAX = 20_000;
+const OK = { code: 0, message: '', details: [] };
+
 type Verdict =
   | { readonly kind: 'committed'; readonly updateId: string; readonly offset: bigint }
-  | { readonly kind: 'rejected'; readonly error: Error };
+  | { readonly kind: 'rejected'; readonly error: Refused };
 
 export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
   const { clock, synchronizer, history, sequencing, faults, packages } = context;
@@ -54,7 +61,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
   ): void => {
     const { request, actAs, commandId } = accepted;
     const isCommitted = verdict.kind === 'committed';
-    const status = isCommitted ? { code: 0, message: '', details: [] } : statusOfError(verdict.error);
+    const status = isCommitted ? OK : statusOf(verdict.error.refusal);
     const truth = Completion.fromPartial({
       commandId,
       status,
@@ -74,9 +81,9 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
         return;
       case 'inverted': {
         const opposite = isCommitted
-          ? { status: statusOfError(inactiveVerdict()), updateId: '' }
+          ? { status: statusOf(inactiveVerdict().refusal), updateId: '' }
           : {
-              status: { code: 0, message: '', details: [] },
+              status: OK,
               updateId: updateId(Buffer.from(accepted.hash).toString('hex')),
             };
         context.completions.add({ ...truth, ...opposite }, recordTimeMicros);
@@ -87,7 +94,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
     }
   };
 
-  /** From the participant to the verdict. Never throws: whatever goes wrong is the verdict. */
+  /** From the participant to the verdict. A refusal is a verdict; anything else that is thrown is a bug of ours and ends the process. */
   const sequence = async (accepted: Accepted, extraDelayMs: number): Promise<Verdict | undefined> => {
     if (!(await sequencing.travel(extraDelayMs))) return undefined;
     const ledger = context.ledger();
@@ -113,10 +120,14 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
         offset,
         submissionId: accepted.request.submissionId,
       });
+      for (const oldest of acceptedBefore.keys()) {
+        if (acceptedBefore.size <= ACCEPTED_MAX) break;
+        acceptedBefore.delete(oldest);
+      }
       complete(accepted, verdict, offset, committed.recordTimeMicros, trafficCost(interpreted.tree));
       return verdict;
-    } catch (thrown) {
-      const error = thrown instanceof Error ? thrown : new TypeError(String(thrown));
+    } catch (error) {
+      if (!isCantonError(error)) throw error;
       const verdict: Verdict = { kind: 'rejected', error };
       complete(accepted, verdict, history.takeOffset(), synchronizer.observe(), 0n);
       return verdict;
@@ -125,7 +136,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
     }
   };
 
-  const duplicateOf = (accepted: Accepted): Error | undefined => {
+  const duplicateOf = (accepted: Accepted): Refused | undefined => {
     const earlier = acceptedBefore.get(changeIdOf(accepted));
     if (earlier === undefined || context.deduplicationMs === undefined) return undefined;
     const period = accepted.request.deduplicationPeriod;
@@ -216,12 +227,7 @@ function changeIdOf({ request, actAs, commandId }: Accepted): string {
   return JSON.stringify([request.userId, [...actAs].sort(), commandId]);
 }
 
-function statusOfError(error: Error): ReturnType<typeof statusOf> {
-  if (isCantonError(error)) return statusOf(error.refusal);
-  return statusOf({ code: 'INTERNAL', category: 'internal', text: error.message });
-}
-
-function inactiveVerdict(): Error {
+function inactiveVerdict(): Refused {
   return cantonError({
     code: 'LOCAL_VERDICT_INACTIVE_CONTRACTS',
     category: 'resourceMissing',
