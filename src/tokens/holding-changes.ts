@@ -1,6 +1,7 @@
 /** Which holdings of a party a transaction created and consumed: the part of a transaction that no claim can bend. */
 import type { CreatedEvent, Event } from '../gen/com/daml/ledger/api/v2/event.ts';
 import { type Amount, amountOf, fitsAmount, sumAmounts, ZERO } from './amount.ts';
+import { createOpenChanges } from './open-changes.ts';
 import type { Instrument } from './transfer-record.ts';
 import { DecodeError, qualifiedName } from './value.ts';
 import { type HoldingView, holdingView, isSignedByAdmin } from './views.ts';
@@ -14,10 +15,9 @@ export type Anomaly = {
   readonly contractId: string;
 };
 
-/** One holding gained or lost. `delta` is positive for a created one, negative for a consumed one. */
+/** One holding gained or lost. `delta` is positive for a created one, negative for a consumed one. Equal instruments are the same object. */
 type HoldingChange = {
   readonly nodeId: number;
-  readonly contractId: string;
   readonly instrument: Instrument;
   readonly delta: bigint;
 };
@@ -28,6 +28,8 @@ export type HoldingChanges = {
   readonly archived: readonly string[];
   /** The instruments of the changes between two node ids, both inclusive, that nobody has taken yet; in order of appearance. */
   instrumentsIn(from: number, to: number): readonly Instrument[];
+  /** Whether `test` holds for all of those instruments. */
+  isEveryIn(from: number, to: number, test: (instrument: Instrument) => boolean): boolean;
   /**
    * Takes the changes of one instrument in that range and returns their sum. A change can be taken once: that is why nothing counts twice. Where the
    * sum is more than an amount can be (only a made-up instrument has so many), nothing is taken and zero returned.
@@ -50,36 +52,48 @@ export function holdingChanges(
 ): HoldingChanges {
   const created = new Map<string, HoldingCreated>();
   const archived: string[] = [];
-  let open: HoldingChange[] = [];
+  const all: HoldingChange[] = [];
+  const interned = new Map<string, Instrument>();
+  const intern = (instrument: Instrument): Instrument => {
+    const key = keyOf(instrument);
+    const known = interned.get(key) ?? instrument;
+    interned.set(key, known);
+    return known;
+  };
 
   for (const { event } of events) {
     if (event?.$case === 'created') {
       const holding = ownHolding(event.value, party, report);
       if (holding === undefined) continue;
       created.set(holding.contractId, holding);
-      open.push({ ...changeOf(event.value.nodeId, holding.contractId, holding), delta: holding.amount });
+      all.push({ nodeId: event.value.nodeId, instrument: intern(holding.instrument), delta: holding.amount });
     } else if (event?.$case === 'exercised' && event.value.consuming) {
       const { contractId, nodeId } = event.value;
       const holding = created.get(contractId) ?? knownHolding(contractId);
       if (holding === undefined) continue;
       archived.push(contractId);
-      open.push({ ...changeOf(nodeId, contractId, holding), delta: -holding.amount });
+      all.push({ nodeId, instrument: intern(holding.instrument), delta: -holding.amount });
     }
   }
 
-  const within = (from: number, to: number) => open.filter(({ nodeId }) => from <= nodeId && nodeId <= to);
+  const open = createOpenChanges(all);
   return {
     created: [...created.values()],
     archived,
-    instrumentsIn: (from, to) => distinctInstruments(within(from, to)),
+    instrumentsIn: (from, to) => [...new Set(open.within(from, to).map((index) => open.at(index).instrument))],
+    isEveryIn: (from, to, test) => open.every(from, to, ({ instrument }) => test(instrument)),
     take: (from, to, instrument) => {
-      const taken = new Set(within(from, to).filter((change) => isSameInstrument(change.instrument, instrument)));
-      const sum = sumAmounts([...taken].map(({ delta }) => delta));
+      const known = interned.get(keyOf(instrument));
+      const found = open.within(from, to).filter((index) => open.at(index).instrument === known);
+      const sum = sumAmounts(found.map((index) => open.at(index).delta));
       if (!fitsAmount(sum)) return ZERO;
-      open = open.filter((change) => !taken.has(change));
+      open.take(found);
       return sum;
     },
-    untaken: () => [...byInstrument(open).values()].flatMap(sumsThatFit),
+    untaken: () => {
+      const left = open.within(0, Number.MAX_SAFE_INTEGER).map(open.at);
+      return [...Map.groupBy(left, ({ instrument }) => instrument).values()].flatMap(sumsThatFit);
+    },
   };
 }
 
@@ -126,12 +140,8 @@ export function isSameInstrument(left: Instrument, right: Instrument): boolean {
   return left.admin === right.admin && left.id === right.id;
 }
 
-function changeOf(
-  nodeId: number,
-  contractId: string,
-  holding: { readonly instrument: Instrument },
-): Omit<HoldingChange, 'delta'> {
-  return { nodeId, contractId, instrument: holding.instrument };
+function keyOf({ admin, id }: Instrument): string {
+  return JSON.stringify([admin, id]);
 }
 
 function sumsThatFit(
@@ -145,12 +155,4 @@ function sumsThatFit(
     else sums.push({ nodeId, instrument, delta: amountOf(delta) });
   }
   return sums.filter(({ delta }) => delta !== 0n);
-}
-
-function byInstrument(changes: readonly HoldingChange[]): ReadonlyMap<string, HoldingChange[]> {
-  return Map.groupBy(changes, ({ instrument: { admin, id } }) => JSON.stringify([admin, id]));
-}
-
-function distinctInstruments(changes: readonly HoldingChange[]): readonly Instrument[] {
-  return [...byInstrument(changes).values()].flatMap(([first]) => first?.instrument ?? []);
 }

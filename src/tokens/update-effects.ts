@@ -189,8 +189,7 @@ function explain(
 ): DraftMovement[] {
   if (claim === undefined) return [];
   const { nodeId, lastDescendantNodeId } = exercise;
-  const touched = changes.instrumentsIn(nodeId, lastDescendantNodeId);
-  const believable = touched.filter((instrument) => isBelieved(exercise, instrument, party));
+  const isBelieved = beliefIn(exercise, party);
   const take = (instrument: Instrument) => changes.take(nodeId, lastDescendantNodeId, instrument);
 
   switch (claim.kind) {
@@ -198,7 +197,8 @@ function explain(
     case 'RULE': {
       const { transfer } = claim;
       if (transfer.sender !== party && transfer.receiver !== party) return []; // Others' transfer: it explains nothing of ours.
-      if (!believable.some((instrument) => isSameInstrument(instrument, transfer.instrument))) return [];
+      const isOther = (instrument: Instrument) => !isSameInstrument(instrument, transfer.instrument);
+      if (!isBelieved(transfer.instrument) || changes.isEveryIn(nodeId, lastDescendantNodeId, isOther)) return [];
       if (claim.kind === 'FACTORY' && claim.output.kind === 'PENDING') {
         const { instruction } = claim.output;
         const offer = instruction === undefined ? undefined : offers.get(instruction);
@@ -214,14 +214,17 @@ function explain(
     }
     case 'INSTRUCTION':
       // An offer from before the history we have: what it moved is known, its terms are not.
-      if (believable.length === 0) return [];
-      return believable.map((instrument) => ({
-        ...labelledMovement('OFFER', instrument, take(instrument)),
-        nodeId,
-      }));
-    case 'LABELLED':
-      if (touched.length === 0 || believable.length < touched.length) return [];
-      return labelled(claim, party, believable, take)?.map((movement) => ({ ...movement, nodeId })) ?? [];
+      return changes
+        .instrumentsIn(nodeId, lastDescendantNodeId)
+        .filter(isBelieved)
+        .map((instrument) => ({ ...labelledMovement('OFFER', instrument, take(instrument)), nodeId }));
+    case 'LABELLED': {
+      const movementOf = labelReader(claim, party);
+      if (movementOf === null || !changes.isEveryIn(nodeId, lastDescendantNodeId, isBelieved)) return [];
+      return changes
+        .instrumentsIn(nodeId, lastDescendantNodeId)
+        .map((instrument) => ({ ...movementOf(instrument, take(instrument)), nodeId }));
+    }
   }
 }
 
@@ -229,33 +232,31 @@ function explain(
  * Whether an exercise may say what the party's own holdings of `instrument` were moved for: when the party or the instrument's admin acted in
  * it, or when the contract is one of a package whose code is known to tell the truth. The memo of a wrapper by anybody else is not believed.
  */
-function isBelieved(exercise: ExercisedEvent, instrument: Instrument, party: string): boolean {
-  return (
-    exercise.actingParties.includes(party) || exercise.actingParties.includes(instrument.admin) || isPinned(exercise)
-  );
+function beliefIn(exercise: ExercisedEvent, party: string): (instrument: Instrument) => boolean {
+  const isTrusted = exercise.actingParties.includes(party) || isPinned(exercise);
+  return (instrument) => isTrusted || exercise.actingParties.includes(instrument.admin);
 }
 
-function labelled(
+/** How a label turns the change of an instrument's holdings into a movement; `null` for labels that say nothing of money. */
+function labelReader(
   claim: Extract<Claim, { kind: 'LABELLED' }>,
   party: string,
-  instruments: readonly Instrument[],
-  take: (instrument: Instrument) => Amount,
-): Omit<DraftMovement, 'nodeId'>[] | null {
+): ((instrument: Instrument, holdingsDelta: Amount) => Omit<DraftMovement, 'nodeId'>) | null {
   switch (claim.txKind) {
     case 'transfer':
-      return instruments.map((instrument) => {
-        const movement = labelledMovement('DIRECT', instrument, take(instrument));
+      return (instrument, holdingsDelta) => {
+        const movement = labelledMovement('DIRECT', instrument, holdingsDelta);
         // The label names the sender alone: of what we sent, the receiver stays unknown.
         const counterparty = movement.direction === 'IN' && claim.sender !== party ? claim.sender : null;
         return { ...movement, memo: claim.memo, counterparty };
-      });
+      };
     case 'mint':
-      return instruments.map((instrument) => labelledMovement('MINT', instrument, take(instrument)));
+      return (instrument, holdingsDelta) => labelledMovement('MINT', instrument, holdingsDelta);
     case 'burn':
     case 'expire-dust':
-      return instruments.map((instrument) => labelledMovement('BURN', instrument, take(instrument)));
+      return (instrument, holdingsDelta) => labelledMovement('BURN', instrument, holdingsDelta);
     case 'merge-split':
-      return instruments.map((instrument) => labelledMovement('MERGE', instrument, take(instrument)));
+      return (instrument, holdingsDelta) => labelledMovement('MERGE', instrument, holdingsDelta);
     default:
       // 'unlock' moves nothing; a kind that a later standard adds must not stop the stream.
       return null;

@@ -558,3 +558,21 @@ test('whatever the tree, movements and progress add up to the change of the hold
   expect(sumAmounts([...odd.movements, ...odd.progress].map(({ holdingsDelta }) => holdingsDelta))).toBe(change);
   expect(odd.movements.every(({ instrument }) => instrument.admin === COIN.admin)).toBe(true);
 });
+
+test('ten thousand exercises around ten thousand instruments are read in seconds: what is read blocks everything else', () => {
+  const count = 10_000;
+  const events = Array.from({ length: count }, (_, index) => [
+    exercise({ node: 2 * index, last: 2 * count, acting: [MALLORY], result: labelledResult('transfer', 'x') }),
+    createHolding({
+      node: 2 * index + 1,
+      cid: `00${index}`,
+      amount: '1',
+      instrument: { admin: ADMIN, id: `t${index}` },
+    }),
+  ]).flat();
+
+  const startedAt = performance.now();
+  const found = effects(events);
+  expect(found.movements).toHaveLength(count);
+  expect(performance.now() - startedAt).toBeLessThan(10_000); // Quadratic in the instruments, it took a minute.
+});
