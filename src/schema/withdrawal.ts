@@ -143,7 +143,7 @@ builder.node(WithdrawalRef, {
       type: DefiniteFailureProofRef,
       nullable: true,
       description:
-        'That its last attempt never paid and never will, and with it none before. Null: it has not failed or been cancelled, or no attempt had to lapse for it. Scope: `read`. Since 0.1.',
+        'Once it is failed or cancelled: that its last attempt which could have paid never did and never will; each one before opened only after the same proof, see `attempts`. Null: it is neither, or no attempt had to lapse. Scope: `read`. Since 0.1.',
       resolve: ({ proof }) => proof,
     }),
   }),

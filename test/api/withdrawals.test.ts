@@ -559,7 +559,7 @@ test('shows by when it is decided, and then the proof that it failed', async () 
   const decision = async () => (await api.query(DECISION, { id })).data.withdrawal;
 
   expect(await openAttempts(db, treasury, limits, DAY)).toBe(1);
-  const [attempt] = await takeDueAttempts(db, treasury, limits, { nowMicros: DAY, holdMs: 1_000, countMax: 10 });
+  const [attempt] = await takeDueAttempts(db, treasury, limits, { nowMicros: DAY, countMax: 10 });
   if (attempt === undefined) throw new Error('No attempt is due.');
   await recordSignatureRequest(db, attempt, { hash: Buffer.from('ab', 'hex'), scheme: 'V3', nowMicros: DAY });
   await recordTry(db, attempt, DAY + SECOND);
