@@ -41,12 +41,19 @@ const RETRYABLE_STATUS: ReadonlySet<number> = new Set([
  */
 const POSITION_IN_DOUBT: ReadonlySet<string> = new Set(['OFFSET_AFTER_LEDGER_END', 'PARTICIPANT_PRUNED_DATA_ACCESSED']);
 
+/** How grpc-js begins to say that a message is beyond our own limit; the participant's limits read otherwise. */
+const TOO_LARGE = 'Received message larger than max';
+
 /** @param method the short name of the call, for the log. @returns a RetryableError or a PermanentError with Canton's code. */
 export function ledgerErrorOf(error: unknown, method: string): RetryableError | PermanentError {
   if (error instanceof RetryableError || error instanceof PermanentError) return error;
   if (!isServiceError(error)) {
     // Whatever the network does, grpc-js reports it as a status. This is a mistake of ours, or a message that is no protobuf: no retry mends it.
     return new PermanentError('LEDGER_CLIENT_FAILED', `${method}: ${messageOf(error)}`, { method }, { cause: error });
+  }
+  if (error.code === grpcStatus.RESOURCE_EXHAUSTED && error.details.startsWith(TOO_LARGE)) {
+    // The same message comes at every try.
+    return new PermanentError('MESSAGE_TOO_LARGE', `${method}: ${error.details}`, { method }, { cause: error });
   }
   const info = errorInfoOf(error);
   const statusName = grpcStatus[error.code] ?? String(error.code);

@@ -1,4 +1,5 @@
 /** How a stream behaves when the participant, a rival worker or a sink does not. Row ids of the failure catalogue stand in the names. */
+import { Metadata, status } from '@grpc/grpc-js';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
@@ -8,6 +9,7 @@ import type { EffectSink } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import type { Ledger } from '../../src/ledger/ledger-client.ts';
+import { ledgerErrorOf } from '../../src/ledger/ledger-error.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type IngestionOptions, type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
@@ -157,6 +159,26 @@ test('A1, D5: a participant that stays away ends the worker with an error after 
 
   await expect(ingestion.ended).rejects.toMatchObject({ retryable: true });
   expect(await stream()).toMatchObject({ status: 'STARTING' });
+});
+
+test('a message beyond our limit halts the stream: it would come again at every try', async () => {
+  const tooLarge = Object.assign(new Error('8 RESOURCE_EXHAUSTED'), {
+    code: status.RESOURCE_EXHAUSTED,
+    details: 'Received message larger than max (134217729 vs 134217728)',
+    metadata: new Metadata(),
+  });
+  const ingestion = await start({
+    wrapLedger: (ledger) => ({
+      ...ledger,
+      updates: () => {
+        throw ledgerErrorOf(tooLarge, 'GetUpdates');
+      },
+    }),
+  });
+  await ingestion.ended;
+
+  expect(await stream()).toMatchObject({ status: 'HALTED' });
+  expect((await stream()).status_reason).toContain('MESSAGE_TOO_LARGE');
 });
 
 test('a participant that never answers does not hold up the end of the process', async () => {
