@@ -35,7 +35,7 @@ export type ServerOptions = {
   /** Origins of pages that may ask, beside our own. */
   readonly allowedOrigins: readonly string[];
   readonly isGraphiqlEnabled: boolean;
-  /** Fills in GraphiQL's sample mutation. Default: placeholders. */
+  /** Fills in GraphiQL's samples of withdrawals. Default: placeholders. */
   readonly sampleWithdrawal?: SampleWithdrawal;
   readonly services: ApiServices;
   readonly random: Random;

@@ -24,8 +24,10 @@ export const GRAPHIQL_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-cache',
 };
 
-/** What the sample withdrawal asks for. */
+/** What the sample withdrawal asks for, and the id it will have: that of the page's principal and this key. */
 export type SampleWithdrawal = {
+  readonly withdrawalId: string;
+  readonly idempotencyKey: string;
   readonly account: string;
   readonly instrumentAdmin: string;
   readonly instrumentId: string;
@@ -35,10 +37,10 @@ export type SampleWithdrawal = {
   readonly amount: string;
 };
 
-type SampleOperation = { readonly title: string; readonly query: string; readonly variables?: string };
-
 /** Stands for {@link SampleWithdrawal} where none is known. */
 const PLACEHOLDERS: SampleWithdrawal = {
+  withdrawalId: 'wd_…',
+  idempotencyKey: 'try-1',
   account: 'alice',
   instrumentAdmin: 'DSO::1220…',
   instrumentId: 'Amulet',
@@ -46,11 +48,11 @@ const PLACEHOLDERS: SampleWithdrawal = {
   amount: '1.5',
 };
 
-function withdrawalVariables(sample: SampleWithdrawal): string {
-  return `${JSON.stringify({ input: { idempotencyKey: 'try-1', ...sample } }, null, 2)}\n`;
-}
-
-const NEW_WITHDRAWAL = 'NewWithdrawal';
+type SampleOperation = {
+  readonly title: string;
+  readonly query: string;
+  readonly variablesOf?: (sample: SampleWithdrawal) => Readonly<Record<string, unknown>>;
+};
 
 export const SAMPLE_OPERATIONS: readonly SampleOperation[] = [
   {
@@ -137,9 +139,9 @@ mutation NewDepositAccount {
 `,
   },
   {
-    title: NEW_WITHDRAWAL,
-    query: `# Pays a customer. Fill in the variables below: the instrument as \`instruments\` names it, and whom to pay.
-# Run it twice: the same key is the same withdrawal. Then follow it with its id.
+    title: 'NewWithdrawal',
+    query: `# Pays a customer, as the variables below say: the instrument as \`instruments\` names it, and whom to pay.
+# Run it twice: the same key is the same withdrawal. Then follow it in the next tab.
 mutation NewWithdrawal($input: CreateWithdrawalInput!) {
   createWithdrawal(input: $input) {
     ... on CreateWithdrawalPayload {
@@ -150,11 +152,11 @@ mutation NewWithdrawal($input: CreateWithdrawalInput!) {
   }
 }
 `,
-    variables: withdrawalVariables(PLACEHOLDERS),
+    variablesOf: ({ withdrawalId: _id, ...input }) => ({ input }),
   },
   {
     title: 'WithdrawalUpdated',
-    query: `# One withdrawal, from where it stands to its end: put its id below.
+    query: `# One withdrawal, from where it stands to its end, by the id that the mutation gave it.
 subscription WithdrawalUpdated($withdrawalId: String!) {
   withdrawalUpdated(withdrawalId: $withdrawalId) {
     cursor
@@ -170,7 +172,7 @@ subscription WithdrawalUpdated($withdrawalId: String!) {
   }
 }
 `,
-    variables: '{\n  "withdrawalId": "wd_…"\n}\n',
+    variablesOf: ({ withdrawalId }) => ({ withdrawalId }),
   },
   {
     title: 'Withdrawals',
@@ -222,23 +224,22 @@ const TABS_STAND_STILL = '<style>.graphiql-tab { transform: none !important; }</
 
 /**
  * @param isDevelopment subscriptions travel over WebSocket; with keys configured over SSE, which alone sends the page's Authorization header.
- * @param sampleWithdrawal fills in the sample mutation, so that it runs as it is; null: placeholders.
+ * @param sampleWithdrawal fills in the samples of withdrawals, so that they run as they are; null: placeholders.
  * @returns the page, 9 MB: made once.
  */
 export function renderGraphiqlPage(options: {
   readonly isDevelopment: boolean;
   readonly sampleWithdrawal: SampleWithdrawal | null;
 }): string {
-  const { sampleWithdrawal } = options;
+  const sample = options.sampleWithdrawal ?? PLACEHOLDERS;
   const page = renderGraphiQL({
     title: 'Sluice',
     endpoint: GRAPHQL_PATH,
     subscriptionsProtocol: options.isDevelopment ? 'WS' : 'SSE',
-    defaultTabs: SAMPLE_OPERATIONS.map(({ title, query, variables }) =>
-      title === NEW_WITHDRAWAL && sampleWithdrawal !== null
-        ? { query, variables: withdrawalVariables(sampleWithdrawal) }
-        : { query, ...(variables === undefined ? {} : { variables }) },
-    ),
+    defaultTabs: SAMPLE_OPERATIONS.map(({ query, variablesOf }) => ({
+      query,
+      ...(variablesOf === undefined ? {} : { variables: JSON.stringify(variablesOf(sample), null, 2) }),
+    })),
     ...(options.isDevelopment ? {} : { headers: '{\n  "Authorization": "Bearer "\n}' }),
   });
   return page.replace('</head>', () => `${TABS_STAND_STILL}</head>`);

@@ -49,6 +49,8 @@ test('its tabs hold the sample operations and it subscribes over WebSocket', () 
 
 test('its sample withdrawal runs as it is where the process says whom to pay', async () => {
   const sampleWithdrawal = {
+    withdrawalId: 'wd_0123',
+    idempotencyKey: 'try-1',
     account: 'alice',
     instrumentAdmin: 'DSO::1220aa',
     instrumentId: 'Amulet',
@@ -60,7 +62,7 @@ test('its sample withdrawal runs as it is where the process says whom to pay', a
   const text = await (await fetch(`${filled.url}/graphiql`)).text();
 
   expect(html).toContain('customer::1220…');
-  expect(text).toContain('bob::1220bb');
+  for (const value of ['bob::1220bb', 'wd_0123']) expect(text).toContain(value);
   expect(text).not.toContain('customer::1220…');
   await filled.stop();
 });
