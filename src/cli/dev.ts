@@ -97,6 +97,9 @@ async function configOf(
   const port = await findFreePort(given.host, given.port);
   if (port !== given.port) terminal.print(`Port ${given.port} is taken by another program: using ${port} instead.`);
   return loadConfig({
+    // Half a minute to certainty: somebody is watching.
+    SLUICE_WITHDRAWAL_TTL_SECONDS: '15',
+    SLUICE_WITHDRAWAL_ATTEMPTS: '2',
     ...environment,
     ...pointing,
     // A database that outlives the network must not take the next one for its continuation.

@@ -28,7 +28,15 @@ type PayoutEnv = {
 
 type PayoutConfig = Pick<
   Config,
-  'ledgerUrl' | 'ledgerToken' | 'ledgerUser' | 'registries' | 'withdrawalKey' | 'signerSeed' | 'network'
+  | 'ledgerUrl'
+  | 'ledgerToken'
+  | 'ledgerUser'
+  | 'registries'
+  | 'withdrawalKey'
+  | 'withdrawalTtlSeconds'
+  | 'withdrawalAttempts'
+  | 'signerSeed'
+  | 'network'
 >;
 
 /** What the API offers; null where this installation is not configured to pay out. */
@@ -70,7 +78,11 @@ export function preparePayouts(parts: {
     signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
     implementationOf,
     userId: config.ledgerUser,
-    limits: DEFAULT_LIMITS,
+    limits: {
+      ...DEFAULT_LIMITS,
+      ttlMs: config.withdrawalTtlSeconds * 1_000,
+      attemptsMax: config.withdrawalAttempts,
+    },
   };
   return (treasuries, working) => {
     for (const treasury of treasuries) {

@@ -40,6 +40,8 @@ test('the shortest environment, and its defaults', () => {
     registries: [],
     withdrawalKey: null,
     signerSeed: null,
+    withdrawalTtlSeconds: 60,
+    withdrawalAttempts: 3,
     ledgerUser: 'sluice',
     host: '127.0.0.1',
     port: 4000,

@@ -101,6 +101,20 @@ export const CONFIG_KEYS = {
     isSecret: true,
     schema: values.secretBytes32,
   }),
+  withdrawalTtlSeconds: withDefault('60', {
+    variable: 'SLUICE_WITHDRAWAL_TTL_SECONDS',
+    type: '5–86400',
+    unit: 'seconds',
+    meaning:
+      'How long, by the time of the ledger, an attempt to pay may still commit. Its failure is certain soon after.',
+    schema: values.wholeNumber(5, 86_400),
+  }),
+  withdrawalAttempts: withDefault('3', {
+    variable: 'SLUICE_WITHDRAWAL_ATTEMPTS',
+    type: '1–100',
+    meaning: 'Attempts per withdrawal. When the last one is proven dead, the withdrawal fails.',
+    schema: values.wholeNumber(1, 100),
+  }),
   ledgerUser: withDefault('sluice', {
     variable: 'SLUICE_LEDGER_USER',
     type: 'name',

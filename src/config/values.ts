@@ -47,6 +47,13 @@ export const port: z.ZodType<number, string> = text((input) =>
   /^\d{1,5}$/.test(input) && Number(input) <= 65_535 ? { value: Number(input) } : { expected: 'a port, 0–65535' },
 );
 
+export function wholeNumber(min: number, max: number): z.ZodType<number, string> {
+  return text((input) => {
+    const value = /^\d{1,9}$/.test(input) ? Number(input) : Number.NaN;
+    return value >= min && value <= max ? { value } : { expected: `a whole number from ${min} to ${max}` };
+  });
+}
+
 export const path: z.ZodType<string, string> = text((input) =>
   input.includes('\0') ? { expected: 'a path' } : { value: input },
 );

@@ -31,11 +31,9 @@ export type AutomationOptions = TryOptions & {
   readonly signal: AbortSignal;
 };
 
-/** A minute from request to certainty, three attempts: a customer who cannot be paid knows within minutes. */
-export const DEFAULT_LIMITS: AttemptLimits = {
-  ttlMs: 60_000,
+/** What is not configured. */
+export const DEFAULT_LIMITS: Omit<AttemptLimits, 'ttlMs' | 'attemptsMax'> = {
   recordTimeAgeMsMax: 35 * 60_000, // Record time of a quiet ledger moves at least every half hour.
-  attemptsMax: 3,
   triesMax: 8,
   tryHoldMs: 20_000, // Longer than the deadlines of one try together.
 };
