@@ -11,10 +11,16 @@ import type {
 } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import { refusalOf } from './refusal-of.ts';
-import type { Sample } from './sample-transfers.ts';
+import { SAMPLES, type Sample } from './sample-transfers.ts';
+import { cid } from './sample-values.ts';
+
+export const sampleOf = (name: string): Sample => SAMPLES.find((sample) => sample.name === name)!;
+
+export type Change = (prepared: PreparedTransaction) => void;
+export type Attack = [what: string, sample: Sample, code: string, change: Change];
 
 export type Lie = {
-  readonly change?: (prepared: PreparedTransaction) => void;
+  readonly change?: Change;
   readonly intent?: Partial<TransferIntent>;
   readonly scheme?: HashScheme;
   readonly recordTime?: bigint;
@@ -70,7 +76,8 @@ export function insert(prepared: PreparedTransaction, below: string, nodeType: N
   const { nodes, nodeSeeds } = prepared.transaction!;
   const nodeId = nodes.length;
   nodes.push({ nodeId: String(nodeId), versionedNode: { $case: 'v1', value: { nodeType } } });
-  if (nodeType?.$case !== 'fetch') nodeSeeds.push({ nodeId, seed: new Uint8Array(32).fill(nodeId) });
+  const isSeeded = nodeType?.$case === 'create' || nodeType?.$case === 'exercise';
+  if (isSeeded) nodeSeeds.push({ nodeId, seed: new Uint8Array(32).fill(nodeId) });
   exercise(prepared, below).children.push(String(nodeId));
 }
 
@@ -88,3 +95,32 @@ export function remove(prepared: PreparedTransaction, matches: (type: NodeType) 
     if (type.$case === 'exercise') type.value.children = type.value.children.filter((child) => !gone.has(child));
   }
 }
+
+/** The choice at the root of every transfer. */
+export const ROOT = 'TransferFactory_Transfer';
+
+/** One of the fields of the transfer's result. */
+export const resultOf = (prepared: PreparedTransaction, label: string): Value =>
+  fieldOf(exercise(prepared, ROOT).exerciseResult, label);
+/** Signed and seen by exactly these. */
+export const between = (contract: Create, ...parties: string[]): void => {
+  contract.signatories = parties.toSorted();
+  contract.stakeholders = parties.toSorted();
+};
+export const created = (value: Create): Node['nodeType'] => ({ $case: 'create', value });
+export const copyOf = (prepared: PreparedTransaction, from: string, to: string): Create => ({
+  ...structuredClone(create(prepared, cid(from))),
+  contractId: cid(to),
+});
+export const archiveOf = (prepared: PreparedTransaction, contract: Create): Node['nodeType'] => ({
+  $case: 'exercise',
+  value: {
+    ...structuredClone(exercise(prepared, 'Archive')),
+    contractId: contract.contractId,
+    packageName: contract.packageName,
+    templateId: contract.templateId,
+    signatories: contract.signatories,
+    stakeholders: contract.stakeholders,
+    actingParties: contract.signatories,
+  },
+});

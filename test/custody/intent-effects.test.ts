@@ -1,53 +1,33 @@
 /** Consistent attacks on what a transfer does: a whole story each, changed everywhere it must be so that only one wall can see it. */
 import { describe, expect, it } from 'vitest';
-import type { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
-import type {
-  Create,
-  Exercise,
-  Node,
-} from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
-import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
-import { create, exercise, fieldOf, insert, outcome, remove, set } from './attack.ts';
+import type { Exercise } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
+import {
+  type Attack,
+  archiveOf,
+  between,
+  copyOf,
+  create,
+  created,
+  exercise,
+  fieldOf,
+  insert,
+  outcome,
+  ROOT,
+  remove,
+  resultOf,
+  sampleOf,
+  set,
+} from './attack.ts';
 import { contractId, id, list, party, record } from './prepared-builder.ts';
-import { SAMPLES } from './sample-transfers.ts';
 import { CUSTOMER, cid, DSO, PROVIDER, TREASURY } from './sample-values.ts';
 
-const sampleOf = (name: string) => SAMPLES.find((sample) => sample.name === name)!;
 const direct = sampleOf('Canton Coin, direct');
 const offer = sampleOf('Canton Coin, offer');
 const utility = sampleOf('utility registry, direct');
 const other = sampleOf('unknown registry, direct');
-
-type Change = (prepared: PreparedTransaction) => void;
 const SEND = 'TransferPreapproval_SendV2';
-const ROOT = 'TransferFactory_Transfer';
 
-const resultOf = (prepared: PreparedTransaction, label: string): Value =>
-  fieldOf(exercise(prepared, ROOT).exerciseResult, label);
-/** Signed and seen by exactly these. */
-const between = (contract: Create, ...parties: string[]): void => {
-  contract.signatories = parties.toSorted();
-  contract.stakeholders = parties.toSorted();
-};
-const created = (value: Create): Node['nodeType'] => ({ $case: 'create', value });
-const copyOf = (prepared: PreparedTransaction, from: string, to: string): Create => ({
-  ...structuredClone(create(prepared, cid(from))),
-  contractId: cid(to),
-});
-const archiveOf = (prepared: PreparedTransaction, contract: Create): Node['nodeType'] => ({
-  $case: 'exercise',
-  value: {
-    ...structuredClone(exercise(prepared, 'Archive')),
-    contractId: contract.contractId,
-    packageName: contract.packageName,
-    templateId: contract.templateId,
-    signatories: contract.signatories,
-    stakeholders: contract.stakeholders,
-    actingParties: contract.signatories,
-  },
-});
-
-const ATTACKS: [what: string, sample: typeof direct, code: string, change: Change][] = [
+const ATTACKS: Attack[] = [
   [
     'burns the change',
     direct,

@@ -9,7 +9,7 @@ import { parseAmount } from '../../src/tokens/amount.ts';
 import { META_REASON } from '../../src/tokens/standard.ts';
 import { amuletDirect, amuletIntent, amuletOffer } from './sample-amulet.ts';
 import {
-  otherDirect,
+  otherTransfer,
   utilityDirect,
   utilityIntent,
   utilityOffer,
@@ -110,6 +110,7 @@ export const SAMPLES: readonly Sample[] = [
   ),
   sample('utility registry, offer', utilityIntent('OFFER'), utilityOffer),
   sample('utility registry, merge', utilityIntent('DIRECT', { receiver: TREASURY }), utilityDirect),
-  sample('unknown registry, direct', utilityIntent('DIRECT', { implementation: 'OTHER' }), otherDirect),
+  sample('unknown registry, direct', utilityIntent('DIRECT', { implementation: 'OTHER' }), otherTransfer),
+  sample('unknown registry, offer', utilityIntent('OFFER', { implementation: 'OTHER' }), otherTransfer),
   recorded(),
 ];

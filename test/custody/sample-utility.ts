@@ -210,33 +210,49 @@ export function utilityOffer(intent: TransferIntent): PreparedTransaction {
   });
 }
 
-/** A registry nobody told us of: its own template names, its own fields. */
-export function otherDirect(intent: TransferIntent): PreparedTransaction {
-  const type = (entity: string) =>
-    id('c0ffee0000000000000000000000000000000000000000000000000000000000', 'Some.Registry', entity);
-  const token = (contract: string, owner: string, amount: bigint): Contract => ({
+const otherType = (entity: string) =>
+  id('c0ffee0000000000000000000000000000000000000000000000000000000000', 'Some.Registry', entity);
+
+function otherContract(
+  contract: string,
+  entity: string,
+  argument: Readonly<Record<string, Value>>,
+  observers: string[],
+): Contract {
+  return {
     contractId: contract,
     packageName: 'some-registry',
-    templateId: type('Token'),
-    argument: record(type('Token'), { holder: party(owner), quantity: numeric(formatAmount(amount)) }),
+    templateId: otherType(entity),
+    argument: record(otherType(entity), argument),
     signatories: [REGISTRAR],
-    observers: [owner],
-  });
-  const factory: Contract = {
-    contractId: intent.factory,
-    packageName: 'some-registry',
-    templateId: type('Factory'),
-    argument: record(type('Factory'), { admin: party(REGISTRAR) }),
-    signatories: [REGISTRAR],
+    observers,
   };
+}
+
+const token = (contract: string, owner: string, amount: bigint): Contract =>
+  otherContract(contract, 'Token', { holder: party(owner), quantity: numeric(formatAmount(amount)) }, [owner]);
+
+/** A registry nobody told us of, with its own template names and fields; an offer there locks a token of its own. */
+export function otherTransfer(intent: TransferIntent): PreparedTransaction {
+  const factory = otherContract(intent.factory, 'Factory', { admin: party(REGISTRAR) }, []);
   const inputs = intent.inputs.map((input) => token(input.contractId, TREASURY, input.amount));
-  const output = token(cid('output'), CUSTOMER, intent.amount);
   const change = token(cid('change'), TREASURY, restOf(intent));
+  const output = token(cid('output'), intent.kind === 'DIRECT' ? CUSTOMER : TREASURY, intent.amount);
+  const fields = { locked: contractId(output.contractId), transfer: transferValue(intent) };
+  const offer = otherContract(cid('offer'), 'Offer', fields, [CUSTOMER, TREASURY]);
+  const value =
+    intent.kind === 'DIRECT'
+      ? completed(output.contractId, change.contractId)
+      : pending(offer.contractId, change.contractId);
   const tree = createTreeBuilder([...inputs, factory]);
-  tree.exercise(factoryChoice(intent, factory, completed(output.contractId, change.contractId)), () => {
-    for (const input of inputs) tree.archive(input, [REGISTRAR]);
+  tree.exercise(factoryChoice(intent, factory, value), () => {
+    for (const input of inputs) {
+      tree.fetch(input, [REGISTRAR]);
+      tree.archive(input, [REGISTRAR]);
+    }
     tree.create(output);
     tree.create(change);
+    if (intent.kind === 'OFFER') tree.create(offer);
   });
   return tree.prepared(preparedMetadata(intent));
 }
