@@ -11,7 +11,8 @@ import type { Service } from './service.ts';
 
 const INTERVAL_MS = 4_000; // Rarer than deposits, so that the treasury never runs dry.
 const FIRST_AFTER_MS = 6_000; // By then there is something to take out.
-const INSTRUMENT = 'amulet';
+/** What is paid out here. */
+export const WITHDRAWN_INSTRUMENT = 'amulet';
 
 /** Runs until `signal` aborts. A request that fails is logged; the next one goes on. */
 export async function runWithdrawers(options: {
@@ -24,12 +25,12 @@ export async function runWithdrawers(options: {
 }): Promise<void> {
   const { service, simnet, clock, random, logger, signal } = options;
   const { network, customers } = simnet;
-  for (const { party } of customers) network.preapprove({ instrument: INSTRUMENT, receiver: party });
+  for (const { party } of customers) network.preapprove({ instrument: WITHDRAWN_INSTRUMENT, receiver: party });
   await clock.sleep(FIRST_AFTER_MS, signal);
   while (!signal.aborted) {
     const customer = customers[Math.floor(random.next() * customers.length)];
     const balance =
-      customer === undefined ? 0n : await balanceOf(service, customer.name, network.instrument(INSTRUMENT));
+      customer === undefined ? 0n : await balanceOf(service, customer.name, network.instrument(WITHDRAWN_INSTRUMENT));
     // Half of what he has: an exchange that keeps its own books would refuse him more, and the demonstration should not look odd.
     const amount = (balance * BigInt(1 + Math.floor(random.next() * 50))) / 100n;
     if (customer !== undefined && amount > 0n && service.withdrawals !== null) {
@@ -38,7 +39,7 @@ export async function runWithdrawers(options: {
         idempotencyKey: random.uuid(),
         account: customer.name,
         treasuryParty: network.party(TREASURY),
-        instrument: network.instrument(INSTRUMENT),
+        instrument: network.instrument(WITHDRAWN_INSTRUMENT),
         receiver: customer.party,
         amount: amountOf(amount),
         memo: null,

@@ -11,12 +11,14 @@ import { migrate } from '../db/migrate.ts';
 import { assert, RetryableError } from '../env/errors.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { type Simnet, startSimnet } from '../simnet/simnet.ts';
+import { withdrawalId } from '../tokens/ids.ts';
 import type { CommandContext } from './command-context.ts';
 import { headerLines } from './dev-header.ts';
 import { type ProgressWatch, watchProgress } from './dev-progress.ts';
 import { renderBlock, renderLine } from './dev-screen.ts';
-import { runWithdrawers } from './dev-withdrawers.ts';
+import { runWithdrawers, WITHDRAWN_INSTRUMENT } from './dev-withdrawers.ts';
 import { findFreePort } from './free-port.ts';
 import { type OpenedDatabase, openDatabase } from './open-database.ts';
 import { type Service, startService } from './service.ts';
@@ -62,7 +64,8 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   if (requested.aborted) return;
 
   const config = await configOf(context, given, { simnet, seed, database });
-  const service = await startService({ config, connectionString: database.connectionString, env });
+  const sampleWithdrawal = sampleFor(simnet, config);
+  const service = await startService({ config, connectionString: database.connectionString, env, sampleWithdrawal });
   teardown.add('service', service.stop, service.stopping);
   const { position: after } = service.tail.head();
   await openAccounts(service, simnet, config.network);
@@ -107,6 +110,23 @@ async function configOf(
     SLUICE_PORT: String(port),
     SLUICE_ROLE: 'all',
   });
+}
+
+/** A withdrawal that GraphiQL can ask for as it stands: its id is known beforehand, being a function of who asks and of the key. */
+function sampleFor({ network, customers }: Simnet, { withdrawalKey }: Config): SampleWithdrawal {
+  const [customer] = customers;
+  assert(customer !== undefined && withdrawalKey !== null, 'There is a customer, and a key for withdrawals.');
+  const { admin, id } = network.instrument(WITHDRAWN_INSTRUMENT);
+  const idempotencyKey = 'my-first-withdrawal';
+  return {
+    withdrawalId: withdrawalId(Buffer.from(withdrawalKey.reveal(), 'hex'), 'developer', idempotencyKey),
+    idempotencyKey,
+    account: customer.name,
+    instrumentAdmin: admin,
+    instrumentId: id,
+    receiver: customer.party,
+    amount: '1.5',
+  };
 }
 
 /** As the mutation createDepositAccount does it. Some deposits come with a memo that nobody has, or none: those stay without an owner. */

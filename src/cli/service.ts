@@ -26,6 +26,7 @@ import { runStreamWorker } from '../ingestion/stream-worker.ts';
 import { createLedgerClient, type Ledger } from '../ledger/ledger-client.ts';
 import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
+import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
@@ -74,6 +75,8 @@ export async function startService(options: {
   readonly config: ServiceConfig;
   readonly connectionString: string;
   readonly env: ServiceEnv;
+  /** Fills in the samples of GraphiQL. */
+  readonly sampleWithdrawal?: SampleWithdrawal;
 }): Promise<Service> {
   const teardown = createTeardown(options.env.logger);
   try {
@@ -85,7 +88,7 @@ export async function startService(options: {
 }
 
 async function start(
-  { config, connectionString, env }: Parameters<typeof startService>[0],
+  { config, connectionString, env, sampleWithdrawal }: Parameters<typeof startService>[0],
   teardown: Teardown,
 ): Promise<Service> {
   const { clock, random, logger } = env;
@@ -144,6 +147,7 @@ async function start(
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: config.apiKeys.length === 0,
       services: { db: api, depositAccounts, withdrawals, tail, progress, clock },
+      ...(sampleWithdrawal && { sampleWithdrawal }),
       random,
       logger,
     });

@@ -7,7 +7,7 @@ import { houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import { appendEvents } from '../db/event-log.ts';
 import type { Clock } from '../env/clock.ts';
-import { PermanentError } from '../env/errors.ts';
+import { assert, PermanentError } from '../env/errors.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
 import { eventId, withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
@@ -78,6 +78,9 @@ export function createWithdrawals({
       demandWellFormed(request);
       const id = withdrawalId(idKey, request.client, request.idempotencyKey);
       return db.transaction().execute(async (tx) => {
+        // A retry must meet its withdrawal whatever has changed since: refusing it would tell the client to pay by another way.
+        const earlier = await replay(tx, id, request);
+        if (earlier !== null) return earlier;
         const target = await findTarget(tx, network, request);
         const nowMicros = clock.nowMicros();
         const accounts = await openAccounts(tx, target.networkId, [customerOf(request)]);
@@ -102,7 +105,11 @@ export function createWithdrawals({
           .onConflict((conflict) => conflict.doNothing())
           .executeTakeFirst();
         // A rival with the same key waits for the first to commit at the unique index, and then finds its row.
-        if (inserted.numInsertedOrUpdatedRows !== 1n) return replay(tx, id, request);
+        if (inserted.numInsertedOrUpdatedRows !== 1n) {
+          const rival = await replay(tx, id, request);
+          assert(rival !== null, 'A withdrawal was in the way and is not there.', { id });
+          return rival;
+        }
 
         await postEntries(tx, target.networkId, [
           {
@@ -140,7 +147,8 @@ export function createWithdrawals({
 }
 
 function demandWellFormed({ idempotencyKey, account, receiver, amount, memo }: WithdrawalRequest): void {
-  const isText = (text: string) => text !== '' && Buffer.byteLength(text) <= TEXT_BYTES_MAX && !UNPRINTABLE.test(text);
+  const isText = (text: string) =>
+    text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= TEXT_BYTES_MAX && !UNPRINTABLE.test(text);
   if (!isText(idempotencyKey))
     throw new WithdrawalRefusal('IDEMPOTENCY_KEY_INVALID', 'An idempotency key has 1 to 255 bytes of printable text.');
   if (!isText(account))
@@ -184,9 +192,11 @@ async function findTarget(
   return { networkId: treasury.network_id, treasuryId: treasury.id, instrumentKey: accepted.id };
 }
 
-async function replay(tx: Transaction, id: string, request: WithdrawalRequest): Promise<CreatedWithdrawal> {
+/** The withdrawal that this key made before; null: none. @throws WithdrawalRefusal when the key stands for another request. */
+async function replay(tx: Transaction, id: string, request: WithdrawalRequest): Promise<CreatedWithdrawal | null> {
   const stored = await tx.selectFrom('withdrawal').select('request_hash').where('id', '=', id).executeTakeFirst();
-  if (stored === undefined || !hashOf(request).equals(stored.request_hash)) {
+  if (stored === undefined) return null;
+  if (!hashOf(request).equals(stored.request_hash)) {
     throw new WithdrawalRefusal('IDEMPOTENCY_KEY_REUSED', 'This idempotency key stands for another request.');
   }
   return { id, isReplayed: true };

@@ -42,6 +42,7 @@ export async function applyWithdrawalEvent(
       .set({ is_cancel_requested: true, changed_at: facts.nowMicros })
       .where('id', '=', withdrawalId)
       .execute();
+    await announce(tx, row, row.state, 'cancel requested', facts);
     return transition;
   }
 
@@ -64,25 +65,37 @@ export async function applyWithdrawalEvent(
     .select((row) => row.fn.countAll<bigint>().as('count'))
     .where('submission.withdrawal_id', '=', withdrawalId)
     .executeTakeFirstOrThrow();
+  // A withdrawal passes through QUEUED and IN_FLIGHT once per attempt.
+  await announce(tx, row, state, String(count), facts);
+  return transition;
+}
+
+/** @param occasion tells this event from others of the same withdrawal in the same state. */
+async function announce(
+  tx: Transaction,
+  row: WithdrawalRow,
+  state: WithdrawalState,
+  occasion: string,
+  facts: ChangeFacts,
+): Promise<void> {
+  const payload: WithdrawalChanged = {
+    withdrawalId: row.id,
+    state,
+    isFinal: isFinal(state),
+    changedAt: facts.nowMicros.toString(),
+    failureCode: facts.failure?.code ?? row.failure_code,
+    transferId: facts.evidence?.transferId ?? row.transfer_id,
+    updateId: facts.evidence?.updateId ?? row.update_id,
+  };
   await appendEvents(tx, [
     {
-      // A withdrawal passes through QUEUED and IN_FLIGHT once per attempt.
-      eventId: eventId(WITHDRAWAL_CHANGED, withdrawalId, `${state}/${count}`),
+      eventId: eventId(WITHDRAWAL_CHANGED, row.id, `${state}/${occasion}`),
       type: WITHDRAWAL_CHANGED,
-      subject: withdrawalId,
+      subject: row.id,
       recordedAt: facts.nowMicros,
-      payload: {
-        withdrawalId,
-        state,
-        isFinal: isFinal(state),
-        changedAt: facts.nowMicros.toString(),
-        failureCode: facts.failure?.code ?? row.failure_code,
-        transferId: facts.evidence?.transferId ?? row.transfer_id,
-        updateId: facts.evidence?.updateId ?? row.update_id,
-      } satisfies WithdrawalChanged,
+      payload,
     },
   ]);
-  return transition;
 }
 
 type WithdrawalRow = {
@@ -92,6 +105,9 @@ type WithdrawalRow = {
   readonly instrument_id: number;
   readonly amount: string;
   readonly created_at: bigint;
+  readonly failure_code: string | null;
+  readonly transfer_id: string | null;
+  readonly update_id: string | null;
 };
 
 /** What the customer was debited at the request and is not paid. The unique cause makes it happen once. */

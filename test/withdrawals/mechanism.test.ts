@@ -146,6 +146,16 @@ describe('a request', () => {
     expect(await balances()).toEqual({ CUSTOMER: '-10.0000000000', WITHDRAWALS: '10.0000000000' });
   });
 
+  test('is replayed also when it would be refused today', async () => {
+    const first = await withdrawals.create(request());
+    await sql`UPDATE instrument SET is_accepted = false`.execute(database.db);
+
+    expect(await withdrawals.create(request())).toEqual({ id: first.id, isReplayed: true });
+    await expect(withdrawals.create(request({ idempotencyKey: 'key-2' }))).rejects.toMatchObject({
+      code: 'INSTRUMENT_NOT_ACCEPTED',
+    });
+  });
+
   test('a hundred parallel retries make one withdrawal', async () => {
     const created = await Promise.all(Array.from({ length: 100 }, () => withdrawals.create(request())));
 
@@ -162,6 +172,7 @@ describe('a request', () => {
     ['MEMO_INVALID', { memo: 'with\0nul' }],
     ['MEMO_INVALID', { memo: 'x'.repeat(256) }],
     ['IDEMPOTENCY_KEY_INVALID', { idempotencyKey: '' }],
+    ['IDEMPOTENCY_KEY_INVALID', { idempotencyKey: 'half\ud800' }],
     ['IDEMPOTENCY_KEY_INVALID', { idempotencyKey: 'x'.repeat(256) }],
     ['ACCOUNT_INVALID', { account: '' }],
     ['INSTRUMENT_NOT_ACCEPTED', { instrument: { admin: 'somebody', id: 'Amulet' } }],
