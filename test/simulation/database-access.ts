@@ -34,6 +34,8 @@ export type DatabaseAccessOptions = {
   readonly marks: Marks;
   /** The process dies here. */
   readonly onCrash: (actor: Actor) => void;
+  /** The process stops here for a while. */
+  readonly onPause: (actor: Actor) => void;
   /** After every transaction that the server committed. */
   readonly onCommitted: () => Promise<void>;
   readonly onViolation: (violation: Violation) => void;
@@ -64,7 +66,8 @@ const HINT_MS_MAX = 50;
 const SERVER_ERRORS = ['40001', '40P01', '57014', '53200'];
 
 export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAccess {
-  const { scheduler, server, faults, dice, marks, onCrash, onCommitted, onViolation, connectionString } = options;
+  const { scheduler, server, faults, dice, marks, onCrash, onPause, onCommitted, onViolation, connectionString } =
+    options;
   const connections = new Set<Connection>();
   const listeners = new Map<string, Set<{ readonly actor: Actor; readonly wake: () => void }>>();
   const postgres = scheduler.createActor('postgres');
@@ -223,6 +226,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       answer.reject(outcome.error);
       return `failed ${outcome.error instanceof pg.DatabaseError ? outcome.error.code : String(outcome.error)}`;
     };
+    const isCommit = verbOf(statement) === 'commit';
     const lose = (): void => {
       abandon(connection);
       answer.reject(new Error('Connection terminated unexpectedly'));
@@ -242,7 +246,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       lose();
       return 'cut';
     }
-    if (faults.strikes('lateStatement')) {
+    if (faults.strikes('lateStatement') || (isCommit && faults.strikes('lateCommit'))) {
       marks.add(`late ${verbOf(statement)}`);
       connection.isBroken = true;
       connection.isAbandoned = true;
@@ -285,7 +289,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       onCrash(actor);
       return 'crash after';
     }
-    if (faults.strikes('answerLost')) {
+    if (faults.strikes('answerLost') || (isCommit && faults.strikes('commitAnswerLost'))) {
       marks.add(`answer of a ${verbOf(statement)} lost`);
       lose();
       return 'answer lost';
@@ -308,12 +312,18 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       const serve = (connection: Connection) => ({
         query: (statement: string, parameters: readonly unknown[]) =>
           new Promise<pg.QueryResult>((resolve, reject) => {
-            scheduler.enqueue({
-              actor,
-              label: labelOf(statement),
-              ...(faults.strikes('slowStatement') ? { delayMs: dice.integer(1, SLOW_MS_MAX) } : {}),
-              run: async () => await release(connection, statement, parameters, { resolve, reject }),
-            });
+            const label = labelOf(statement);
+            const send = async (): Promise<string> => {
+              if (faults.strikes('pauseAtStatement')) {
+                marks.add('paused before a statement');
+                onPause(actor);
+                scheduler.enqueue({ actor, label, run: send });
+                return 'paused';
+              }
+              return await release(connection, statement, parameters, { resolve, reject });
+            };
+            const delayMs = faults.strikes('slowStatement') ? dice.integer(1, SLOW_MS_MAX) : 0;
+            scheduler.enqueue({ actor, label, delayMs, run: send });
           }),
         release: (destroy?: boolean) => {
           if (!connection.isBroken && destroy !== true && connection.isInTransaction) {

@@ -1,42 +1,52 @@
 /**
- * Which faults a schedule knows and how often they strike. Each class is on in half of the seeds, its rate spread over orders of magnitude ("swarm"): a schedule
+ * Which faults a schedule knows and how often they strike. Each class is on in four of ten seeds, its rate spread over orders of magnitude ("swarm"): a schedule
  * with one fault gets further than one with all, and different bugs need different company.
  */
 import type { Dice } from './dice.ts';
 
-export const FAULT_CLASSES = [
-  /** A process dies at a named failpoint. */
-  'crashAtFailpoint',
-  /** A process dies before or after a statement. */
-  'crashAtStatement',
-  /** A process dies at any time. */
-  'crash',
-  /** A process stops for a while and goes on as if nothing had happened. */
-  'pause',
-  /** The statement is carried out, its answer never arrives. */
-  'answerLost',
-  /** The connection breaks before the statement is carried out. */
-  'connectionCut',
-  /** The caller is told of a broken connection, and the server carries the statement out later all the same. */
-  'lateStatement',
-  /** The server refuses a statement for a reason of its own. */
-  'statementError',
-  /** Statements take their time. */
-  'slowStatement',
-  /** A new connection is refused. */
-  'connectRefused',
-  /** The update stream ends or fails between two messages. */
-  'streamTorn',
-  'messageTwice',
-  'messageLate',
-  /** Unary calls fail, before or after the participant answered. */
-  'callFailed',
-  /** The participant falls silent. */
-  'participantStall',
-  'hintLost',
-] as const;
+/** Smallest and largest rate per opportunity. Of a statement there are hundreds in a schedule, of a message or a failpoint dozens. */
+const OFTEN = [0.001, 0.03] as const;
+const SELDOM = [0.02, 0.4] as const;
 
-export type FaultClass = (typeof FAULT_CLASSES)[number];
+const FAULTS = {
+  /** A process dies at a named failpoint. */
+  crashAtFailpoint: SELDOM,
+  /** A process stops at a named failpoint and goes on later, when others have taken over. */
+  pauseAtFailpoint: SELDOM,
+  /** A process dies before or after a statement. */
+  crashAtStatement: OFTEN,
+  pauseAtStatement: OFTEN,
+  /** A process dies at any time. */
+  crash: SELDOM,
+  /** A process stops for a while and goes on as if nothing had happened. */
+  pause: SELDOM,
+  /** The statement is carried out, its answer never arrives. */
+  answerLost: OFTEN,
+  /** Likewise of a COMMIT, which is what everything hangs on. */
+  commitAnswerLost: SELDOM,
+  /** The connection breaks before the statement is carried out. */
+  connectionCut: OFTEN,
+  /** The caller is told of a broken connection, and the server carries the statement out later all the same. */
+  lateStatement: OFTEN,
+  lateCommit: SELDOM,
+  /** The server refuses a statement for a reason of its own. */
+  statementError: OFTEN,
+  /** Statements take their time. */
+  slowStatement: OFTEN,
+  /** A new connection is refused. */
+  connectRefused: SELDOM,
+  /** The update stream ends or fails between two messages. */
+  streamTorn: SELDOM,
+  messageTwice: SELDOM,
+  messageLate: SELDOM,
+  /** Unary calls fail, before or after the participant answered. */
+  callFailed: SELDOM,
+  /** The participant falls silent. */
+  participantStall: SELDOM,
+  hintLost: SELDOM,
+} as const;
+
+export type FaultClass = keyof typeof FAULTS;
 
 export type FaultPlan = {
   /** Whether the fault strikes now. */
@@ -48,19 +58,16 @@ export type FaultPlan = {
   end(): void;
 };
 
-/** Rate per opportunity: of a statement there are hundreds in a schedule, of a failpoint dozens. */
-const RATE_MIN = 0.002;
-const RATE_MAX = 0.1;
-const ON = 0.5;
+const ON = 0.4;
 
 /** @param off classes that stay off whatever the seed says: how a failure is narrowed down. */
 export function drawFaultPlan(dice: (purpose: string) => Dice, off: ReadonlySet<string>): FaultPlan {
-  const drawn = FAULT_CLASSES.map((name) => {
+  const drawn = Object.entries(FAULTS).map(([name, [least, most]]) => {
     const own = dice(`fault/${name}`);
     const isOn = own.chance(ON) && !off.has(name);
-    return { name, dice: own, rate: isOn ? own.logUniform(RATE_MIN, RATE_MAX) : 0 };
+    return { name, dice: own, rate: isOn ? own.logUniform(least, most) : 0 };
   });
-  const byName = new Map(drawn.map((fault) => [fault.name, fault]));
+  const byName = new Map<string, (typeof drawn)[number]>(drawn.map((fault) => [fault.name, fault]));
   let isOver = false;
   return {
     strikes: (name) => {

@@ -107,6 +107,8 @@ export function createParticipantAccess(options: ParticipantAccessOptions): Ledg
         yield { bytes, message: GetUpdatesResponse.decode(bytes) };
         if (faults.strikes('messageTwice')) {
           marks.add('message delivered twice');
+          await scheduler.reach(actor, 'message again', dice.integer(0, LATE_MS_MAX) * dice.integer(0, 1));
+          if (signal.aborted) return;
           yield { bytes, message: GetUpdatesResponse.decode(bytes) };
         }
       }

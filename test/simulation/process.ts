@@ -41,7 +41,8 @@ export type Process = {
   start(): void;
   /** Ends it on the spot, and starts it anew after a while. */
   crash(why: string): void;
-  pause(durationMs: number): void;
+  /** Stops it for a while: nothing of it happens, and whatever it holds it keeps holding. */
+  pause(): void;
   wake(): void;
   /** Asks it to end, as SIGTERM does, and never restarts it. */
   stop(): void;
@@ -67,6 +68,9 @@ export type ProcessOptions = {
 };
 
 const RESTART_MS_MAX = 3_000;
+/** From a long garbage collection to well past every lease, lock and idle-transaction limit. */
+const PAUSE_MS_MIN = 100;
+const PAUSE_MS_MAX = 40_000;
 
 export function createProcess(options: ProcessOptions): Process {
   const { name, seed, scheduler, database, participant, faults, dice, marks, skewMicros, stall, onViolation } = options;
@@ -136,6 +140,11 @@ export function createProcess(options: ProcessOptions): Process {
           scheduler.note(actor, `failpoint ${point}`, 'crash');
           crash('failpoint');
         }
+        if (faults.strikes('pauseAtFailpoint')) {
+          marks.add(`paused at ${point}`);
+          scheduler.note(actor, `failpoint ${point}`, 'paused');
+          pause();
+        }
         await scheduler.reach(actor, `failpoint ${point}`);
       },
       signal: ending.signal,
@@ -162,6 +171,12 @@ export function createProcess(options: ProcessOptions): Process {
     );
   };
 
+  const pause = (): void => {
+    if (current === null) return;
+    const durationMs = Math.round(dice.logUniform(PAUSE_MS_MIN, PAUSE_MS_MAX));
+    current.actor.pausedUntil = scheduler.clock.nowMicros() + BigInt(durationMs) * 1_000n;
+  };
+
   const crash = (why: string): void => {
     if (current === null) return;
     scheduler.note(current.actor, 'crash', why);
@@ -173,9 +188,7 @@ export function createProcess(options: ProcessOptions): Process {
     name,
     start,
     crash,
-    pause: (durationMs) => {
-      if (current !== null) current.actor.pausedUntil = scheduler.clock.nowMicros() + BigInt(durationMs) * 1_000n;
-    },
+    pause,
     wake: () => {
       if (current !== null) current.actor.pausedUntil = 0n;
     },

@@ -35,6 +35,8 @@ export type Report = {
   /** Null: all was well. */
   readonly violation: Violation | null;
   readonly steps: number;
+  /** The step at which the faults ended. */
+  readonly calmAt: number;
   readonly virtualMs: number;
   readonly updates: number;
   readonly traceHash: string;
@@ -53,8 +55,10 @@ export type Simulation = {
 
 const NETWORK = 'simulation';
 const START: Micros = 1_767_225_600_000_000n; // 2026-01-01T00:00:00Z
-const STEPS_MAX = 6_000; // A schedule has some 1,500; this only ends one that will never come to rest.
-const CALM_STEPS_MAX = 6_000;
+/** Enough for most of the traffic to be ingested while faults strike. */
+const SAFETY_STEPS_MIN = 300;
+const SAFETY_STEPS_MAX = 1_000;
+const CALM_STEPS_MAX = 6_000; // Rest comes within some 500; a schedule that needs more will never come to rest.
 
 /** Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it. */
 export async function openSimulation(connectionString: string): Promise<Simulation> {
@@ -134,6 +138,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     dice: dice('database'),
     marks,
     onCrash: (actor) => processes.find((process) => process.owns(actor))?.crash('statement'),
+    onPause: (actor) => processes.find((process) => process.owns(actor))?.pause(),
     onCommitted: referee.afterCommit,
     onViolation,
   });
@@ -142,7 +147,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     leaseTtlMs: shape.pick([1_000, 3_000, 5_000]),
     silenceMsMax: 12_000,
   };
-  const instances = shape.integer(1, 3);
+  const instances = shape.pick([1, 2, 2, 3, 3]);
   const poolSize = shape.pick([1, 1, 2, 3]);
   const isSkewed = shape.chance(0.5);
   const stall = { untilMicros: 0n };
@@ -180,7 +185,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
   let isCalm = false;
   let operationsLeft = shape.integer(10, 40);
   const customers = scheduler.createActor('customers');
-  const meanMs = shape.logUniform(20, 600);
+  const meanMs = shape.logUniform(2, 500);
   const customersAct = (): void => {
     operationsLeft -= 1;
     scheduler.enqueue({
@@ -209,6 +214,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
   };
 
   let logHash = '';
+  let calmAt = 0;
   try {
     for (const process of processes) process.start();
     customersAct();
@@ -219,15 +225,11 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
       if (!isMore) throw new Violation('somebody always has something to do', {});
     };
 
-    const lingerSteps = shape.integer(0, 200);
-    for (
-      let lingered = 0;
-      lingered < lingerSteps && scheduler.stepsCount() < STEPS_MAX;
-      lingered += operationsLeft === 0 ? 1 : 0
-    )
-      await step();
+    const safetySteps = shape.integer(SAFETY_STEPS_MIN, SAFETY_STEPS_MAX);
+    while (scheduler.stepsCount() < safetySteps) await step();
 
     isCalm = true;
+    calmAt = scheduler.stepsCount();
     faults.end();
     stall.untilMicros = 0n;
     scheduler.calm();
@@ -254,6 +256,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     seed,
     violation,
     steps: scheduler.stepsCount(),
+    calmAt,
     virtualMs: Number((scheduler.clock.nowMicros() - START) / 1_000n),
     updates: truth.updates().length,
     traceHash: scheduler.traceHash(),
@@ -302,7 +305,7 @@ function strike({
 }): string {
   const process = dice.pick(processes);
   if (faults.isOn('pause') && dice.chance(0.15)) {
-    process.pause(Math.round(dice.logUniform(100, 40_000)));
+    process.pause();
     marks.add('process paused');
     return `pause ${process.name}`;
   }

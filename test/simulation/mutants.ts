@@ -1,0 +1,196 @@
+/**
+ * Mistakes that the simulation must find: each changes a line or two of the product as it is loaded, never on disk. A harness that lets one live is blind there.
+ */
+export type Mutant = {
+  readonly name: string;
+  /** What somebody might have thought. */
+  readonly mistake: string;
+  /** The first seed that finds it, when it was last looked for. */
+  readonly killedBy: number;
+  readonly changes: readonly {
+    /** Below `src/`. */
+    readonly file: string;
+    /** Exists once in the file. */
+    readonly find: string;
+    readonly replace: string;
+  }[];
+};
+
+const WRITER = 'ingestion/batch-writer.ts';
+const MOVE = 'await movePosition(tx, treasury, next, { updatesCount: fresh.length, observedAt: clock.nowMicros() });';
+const TRANSACTION =
+  'const { next, quarantined } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));';
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'effects-then-position',
+    mistake: 'The position is moved in a transaction of its own, after the one that writes the effects.',
+    killedBy: 1,
+    changes: [
+      { file: WRITER, find: MOVE, replace: '' },
+      { file: WRITER, find: 'return { next, quarantined };', replace: 'return { next, quarantined, fresh };' },
+      {
+        file: WRITER,
+        find: TRANSACTION,
+        replace: `const { next, quarantined, fresh } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));
+          await db.transaction().execute((tx) => movePosition(tx, treasury, next, { updatesCount: fresh.length, observedAt: clock.nowMicros() }));`,
+      },
+    ],
+  },
+  {
+    name: 'position-then-effects',
+    mistake: 'The position is moved first, in a transaction of its own.',
+    killedBy: 1,
+    changes: [
+      { file: WRITER, find: MOVE, replace: '' },
+      { file: WRITER, find: 'await lockPosition(tx, treasury, position);', replace: '' },
+      {
+        file: WRITER,
+        find: TRANSACTION,
+        replace: `const ahead = positionAfter(batch, batch.filter((item) => item.kind !== 'CHECKPOINT'), position);
+          await db.transaction().execute(async (tx) => {
+            await lockPosition(tx, treasury, position);
+            await movePosition(tx, treasury, ahead, { updatesCount: batch.length, observedAt: clock.nowMicros() });
+          });
+          ${TRANSACTION}`,
+      },
+    ],
+  },
+  {
+    name: 'no-fencing',
+    mistake: 'Holding the lease is believed to be enough: the position is locked, not compared.',
+    killedBy: 27,
+    changes: [
+      {
+        file: 'ingestion/position.ts',
+        find: `    .where('fencing_token', '=', expected.fencingToken)
+    .where('epoch', '=', expected.epoch)
+    .where('ledger_offset', '=', expected.offset)
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'no-replay-guard',
+    mistake: 'What was delivered before is taken for new.',
+    killedBy: 13,
+    changes: [
+      {
+        file: WRITER,
+        find: 'return once.filter((update) => fresh.has(update.updateId));',
+        replace: 'return fresh.size === -1 ? [] : once;',
+      },
+    ],
+  },
+  {
+    name: 'sink-twice',
+    mistake: 'A sink is called again after it has succeeded.',
+    killedBy: 1,
+    changes: [
+      {
+        file: WRITER,
+        find: 'for (const sink of sinks) await sink.apply(tx, treasury, some);',
+        replace: 'for (const sink of [...sinks, ...sinks]) await sink.apply(tx, treasury, some);',
+      },
+    ],
+  },
+  {
+    name: 'batch-dropped-on-error',
+    mistake: 'A batch that failed for a passing reason is left behind, and the next one is written.',
+    killedBy: 3,
+    changes: [
+      {
+        file: 'ingestion/stream-worker.ts',
+        find: 'position = await writer.write(batch, position);',
+        replace: 'position = await writer.write(batch, position).catch(() => position);',
+      },
+    ],
+  },
+  {
+    name: 'record-time-ahead',
+    mistake: 'Record time is taken to have passed a little further than the ledger said.',
+    killedBy: 1,
+    changes: [
+      {
+        file: WRITER,
+        find: 'recordTimes.set(synchronizerId, recordTime);',
+        replace: 'recordTimes.set(synchronizerId, recordTime + 100_000n);',
+      },
+    ],
+  },
+  {
+    name: 'events-numbered-by-sequence',
+    mistake: 'Events keep the number that the outbox gave them before commit.',
+    killedBy: 3,
+    changes: [
+      {
+        file: 'db/event-sequencer.ts',
+        find: 'SELECT last_position + line, event_id,',
+        replace: 'SELECT seq, event_id,',
+      },
+      {
+        file: 'db/event-sequencer.ts',
+        find: 'SELECT *, row_number() OVER (ORDER BY seq) AS line',
+        replace: 'SELECT *',
+      },
+    ],
+  },
+  {
+    name: 'sequencer-unlocked',
+    mistake: 'Nothing keeps two sequencers apart.',
+    killedBy: 4,
+    changes: [
+      {
+        file: 'db/event-sequencer.ts',
+        find: 'if (lock.rows[0]?.isMine !== true) return { taken: 0, numbered: 0 };',
+        replace: '',
+      },
+      {
+        file: 'db/event-sequencer.ts',
+        find: 'await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);',
+        replace: '',
+      },
+      {
+        file: 'db/event-sequencer.ts',
+        find: `      DELETE FROM event_outbox
+      WHERE seq = ANY (ARRAY(SELECT seq FROM event_outbox ORDER BY seq LIMIT \${BATCH_SIZE_MAX}::int))
+      RETURNING`,
+        replace: `      DELETE FROM event_outbox
+      WHERE seq = ANY (ARRAY(SELECT seq FROM event_outbox ORDER BY seq LIMIT \${BATCH_SIZE_MAX}::int FOR UPDATE SKIP LOCKED))
+      RETURNING`,
+      },
+    ],
+  },
+  {
+    name: 'hints-believed',
+    mistake: 'A notification is believed never to get lost.',
+    killedBy: 4,
+    changes: [{ file: 'db/event-sequencer.ts', find: 'const POLL_MS = 250;', replace: 'const POLL_MS = 3_600_000;' }],
+  },
+  {
+    name: 'rank-from-node-id',
+    mistake: 'A transfer is told by its node id, which every participant numbers its own way.',
+    killedBy: 1,
+    changes: [
+      {
+        file: 'tokens/update-effects.ts',
+        find: '.map((draft, rank) => ({ ...draft, rank, id: transferId(party, transaction.updateId, rank) }));',
+        replace:
+          '.map((draft) => ({ ...draft, rank: draft.nodeId, id: transferId(party, transaction.updateId, draft.nodeId) }));',
+      },
+    ],
+  },
+  {
+    name: 'offset-taken-as-inclusive',
+    mistake: 'The stream is asked for from the offset after the newest one, which the exclusive begin then skips.',
+    killedBy: 2,
+    changes: [
+      {
+        file: 'ingestion/stream-worker.ts',
+        find: 'beginExclusive: position.verified?.offset ?? 0n,',
+        replace: 'beginExclusive: (position.verified?.offset ?? 0n) + 1n,',
+      },
+    ],
+  },
+];
