@@ -83,7 +83,7 @@ async function tryOnce(options: AutomationOptions, attempt: OpenAttempt): Promis
     logger.info('Tried to execute a withdrawal.', { ...facts, outcome });
   } catch (error) {
     // Whatever it was: a hint for people. What became of the transaction, the ledger will tell.
-    logger.warn('A try at a withdrawal came to nothing that we know of.', { ...facts, why: messageOf(error) });
+    logger.info('A try at a withdrawal came to nothing that we know of.', { ...facts, why: messageOf(error) });
     await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });
   }
 }

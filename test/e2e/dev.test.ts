@@ -111,6 +111,40 @@ test.skipIf(executablePath === null)(
   60_000,
 );
 
+test.skipIf(executablePath === null)(
+  'GraphiQL’s sample withdrawal is paid, and its subscription says so with the update that proves it',
+  async () => {
+    const { page, complaints, close } = await openLocalBrowser(executablePath ?? '');
+    const answer = async (): Promise<string> =>
+      ((await page.locator('.graphiql-response').textContent()) ?? '').replaceAll(/\s+/g, ' ');
+    const openTab = async (title: string): Promise<void> => {
+      const tab = page.getByRole('tab').filter({ hasText: title });
+      await eventually(async () => {
+        await tab.getByTitle(title).click();
+        expect(await tab.getAttribute('aria-selected')).toBe('true');
+      });
+      await systemClock.sleep(1_000); // As above: nobody presses faster.
+    };
+    try {
+      await page.goto(`${url}/graphiql`);
+      await openTab('NewWithdrawal');
+      await page.locator('.graphiql-execute-button').click();
+      await eventually(async () => expect(await answer()).toMatch(/"withdrawalId": "wd_[0-9a-f]{40}"/));
+      await openTab('WithdrawalUpdated');
+      await page.locator('.graphiql-execute-button').click();
+      await eventually(async () => expect(await answer()).toMatch(/"state": "COMPLETED"/), { deadlineMs: 40_000 });
+      await page.screenshot({ path: join(ARTIFACTS, 'graphiql-withdrawal.png') });
+      expect(await answer()).toMatch(/"isFinal": true/);
+      expect(await answer()).toMatch(/"updateId": ?"1220[0-9a-f]{20}/); // The rest stands on the next line of the editor.
+      expect(complaints).toEqual([]);
+    } finally {
+      await page.screenshot({ path: join(ARTIFACTS, 'graphiql-withdrawal-last.png') });
+      await close();
+    }
+  },
+  90_000,
+);
+
 test('Ctrl-C leaves no process and no port behind', async () => {
   const [, database = ''] = /PostgreSQL +(postgresql:\S+)/.exec(visit.stdout()) ?? [];
   const postmaster = await readPostmasterPid(database);
