@@ -2,16 +2,14 @@
  * A participant of the simulated network as a process reaches it, without sockets. Requests, answers and every message of the stream are operations of the
  * scheduler. Refusals take the form they have on the wire, so that the project's own reading of them is at work.
  */
-import { Metadata } from '@grpc/grpc-js';
 import { GetUpdatesResponse } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
-import { Status } from '../../src/gen/google/rpc/status.ts';
 import type { Ledger, StreamMessage } from '../../src/ledger/ledger-client.ts';
 import { ledgerErrorOf } from '../../src/ledger/ledger-error.ts';
-import { GRPC_CODE, isCantonError, statusOf } from '../../src/simnet/ledger/canton-error.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
+import { type OutsideCalls, unavailable, wireErrorOf } from './outside-calls.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 
 export type ParticipantAccessOptions = {
@@ -23,40 +21,15 @@ export type ParticipantAccessOptions = {
   readonly marks: Marks;
   /** Aborts when the process dies: its sockets close. */
   readonly died: AbortSignal;
-  /** The participant is silent until then. */
-  readonly stall: { untilMicros: bigint };
+  readonly calls: OutsideCalls;
 };
 
 const LATE_MS_MAX = 4_000;
 
 export function createParticipantAccess(options: ParticipantAccessOptions): Ledger {
-  const { participant, actor, scheduler, faults, dice, marks, died, stall } = options;
+  const { participant, actor, scheduler, faults, dice, marks, died } = options;
+  const { call, answering } = options.calls;
   const { api } = participant;
-
-  const answering = async (label: string): Promise<void> => {
-    for (let now = scheduler.clock.nowMicros(); now < stall.untilMicros; now = scheduler.clock.nowMicros()) {
-      marks.add('participant silent');
-      await scheduler.reach(actor, `${label} waits`, Number(stall.untilMicros - now) / 1_000);
-    }
-  };
-
-  async function call<T>(name: string, answer: () => Promise<T>): Promise<T> {
-    await scheduler.reach(actor, `call ${name}`);
-    await answering(name);
-    const isLost = faults.strikes('callFailed');
-    if (isLost && dice.chance(0.5)) throw unavailable(name);
-    try {
-      const answered = await answer();
-      await scheduler.reach(actor, `answer ${name}`);
-      if (isLost) {
-        marks.add('answer of a ledger call lost');
-        throw unavailable(name);
-      }
-      return answered;
-    } catch (error) {
-      throw ledgerErrorOf(isCantonError(error) ? onTheWire(error) : error, name);
-    }
-  }
 
   return {
     participantId: async () =>
@@ -113,24 +86,9 @@ export function createParticipantAccess(options: ParticipantAccessOptions): Ledg
         }
       }
     } catch (error) {
-      throw ledgerErrorOf(isCantonError(error) ? onTheWire(error) : error, 'GetUpdates');
+      throw wireErrorOf(error, 'GetUpdates');
     } finally {
       torn.abort();
     }
   }
-}
-
-function onTheWire(
-  error: Parameters<typeof statusOf>[0] extends infer Refusal ? { readonly refusal: Refusal } : never,
-): Error {
-  const status = statusOf(error.refusal);
-  const metadata = new Metadata();
-  metadata.set('grpc-status-details-bin', Buffer.from(Status.encode(status).finish()));
-  return Object.assign(new Error(status.message), { code: status.code, details: status.message, metadata });
-}
-
-function unavailable(method: string): Error {
-  const details = 'No connection established.';
-  const error = Object.assign(new Error(details), { code: GRPC_CODE.unavailable, details, metadata: new Metadata() });
-  return ledgerErrorOf(error, method);
 }

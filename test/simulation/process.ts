@@ -15,6 +15,7 @@ import type { DatabaseAccess } from './database-access.ts';
 import { createDice, type Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
+import { createOutsideCalls, type OutsideCalls, type Stall } from './outside-calls.ts';
 import { createParticipantAccess } from './participant-access.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 import { Violation } from './violation.ts';
@@ -24,6 +25,8 @@ export type Life = {
   readonly db: Database;
   readonly notifications: Notifications;
   readonly ledger: Ledger;
+  /** For calls to whatever else is outside: a registry, a signer, another service of the participant. */
+  readonly calls: OutsideCalls;
   readonly clock: Clock;
   /** For loops that poll: a poll may come much later than asked for. */
   readonly lazyClock: Clock;
@@ -59,7 +62,7 @@ export type ProcessOptions = {
   readonly faults: FaultPlan;
   readonly dice: Dice;
   readonly marks: Marks;
-  readonly stall: { untilMicros: bigint };
+  readonly stall: Stall;
   readonly skewMicros: bigint;
   readonly lazyStretch: number;
   readonly poolSize: number;
@@ -126,10 +129,12 @@ export function createProcess(options: ProcessOptions): Process {
     current = { actor, ending, died };
     const logger = loggerOf({});
     const random = createDice(seed, name, lives);
+    const calls = createOutsideCalls({ actor, scheduler, faults, dice, marks, stall });
     const life: Life = {
       db: database.open(actor, { poolSize: options.poolSize, logger }),
       notifications: database.notificationsOf(actor),
-      ledger: createParticipantAccess({ participant, actor, scheduler, faults, dice, marks, died: died.signal, stall }),
+      ledger: createParticipantAccess({ participant, actor, scheduler, faults, dice, marks, died: died.signal, calls }),
+      calls,
       clock: scheduler.clockOf(actor, { skewMicros, stretch: 1 }),
       lazyClock: scheduler.clockOf(actor, { skewMicros, stretch: options.lazyStretch }),
       random,

@@ -5,15 +5,11 @@
  * Safety phase: traffic flows and faults strike. Liveness phase: the faults end, and everything must arrive. Then the processes are asked to end, and the
  * invariants that need rest are looked at.
  */
-import { createTreasurySink } from '../../src/books/treasury-sink.ts';
 import { createDatabase } from '../../src/db/connection.ts';
-import { createEventSequencer } from '../../src/db/event-sequencer.ts';
-import { createLeases } from '../../src/db/lease.ts';
-import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
 import type { Micros } from '../../src/env/clock.ts';
 import { createSystemLogger } from '../../src/env/system.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
-import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
+import type { StreamSettings } from '../../src/ingestion/stream-worker.ts';
 import { createNetwork, TREASURY } from '../../src/simnet/network.ts';
 import { registerMemos } from '../support/ingestion.ts';
 import { createDatabaseAccess } from './database-access.ts';
@@ -21,10 +17,12 @@ import { createDice, type Dice } from './dice.ts';
 import { drawFaultPlan } from './fault-plan.ts';
 import { createFeedReader } from './feed-reader.ts';
 import type { Marks } from './marks.ts';
-import { createProcess, type Process, type ProcessLoop } from './process.ts';
+import type { Stall } from './outside-calls.ts';
+import { createProcess, type Process } from './process.ts';
 import { createReferee } from './referee.ts';
 import { prepareReset } from './reset.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
+import { serveLoop } from './serve-loop.ts';
 import { createServerSessions, type ServerSessions } from './server-sessions.ts';
 import { ACCEPTED, createTraffic, MEMOS } from './traffic.ts';
 import { createTruth } from './truth.ts';
@@ -150,7 +148,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
   const instances = shape.pick([1, 2, 2, 3, 3]);
   const poolSize = shape.pick([1, 1, 2, 3]);
   const isSkewed = shape.chance(0.5);
-  const stall = { untilMicros: 0n };
+  const stall: Stall = { untilMicros: 0n };
   const common = { seed, scheduler, database, participant, faults, marks, stall, onViolation };
   for (let index = 0; index < instances; index += 1) {
     const name = `sluice${index + 1}`;
@@ -162,7 +160,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
         poolSize,
-        loop: serveLoop(catalog, settings),
+        loop: serveLoop(catalog, settings, []),
       }),
     );
   }
@@ -266,27 +264,6 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
   };
 }
 
-/** What `serve` runs of ingestion in a worker, on the parts of one life. */
-function serveLoop(catalog: CatalogConfig, settings: Partial<StreamSettings>): ProcessLoop {
-  return async (life) => {
-    const { db, clock, random, notifications, lazyClock } = life;
-    const treasuries = await registerCatalog(db, catalog);
-    const sequencer = createEventSequencer({ ...life, notifications, clock: lazyClock });
-    const workers = treasuries.map(
-      async (treasury) =>
-        await runStreamWorker({
-          ...life,
-          leases: createLeases({ db, clock }),
-          treasury,
-          sinks: [createDepositSink({ clock }), createTreasurySink()],
-          holder: random.uuid(),
-          settings,
-        }),
-    );
-    await Promise.all([...workers, sequencer.run()]);
-  };
-}
-
 /** What befalls processes from outside. */
 function strike({
   processes,
@@ -299,7 +276,7 @@ function strike({
   readonly processes: readonly Process[];
   readonly dice: Dice;
   readonly faults: ReturnType<typeof drawFaultPlan>;
-  readonly stall: { untilMicros: bigint };
+  readonly stall: Stall;
   readonly scheduler: Scheduler;
   readonly marks: Marks;
 }): string {
