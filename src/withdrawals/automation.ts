@@ -12,16 +12,10 @@ import { millisToMicros } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
+import { openAttempts } from './attempt-funding.ts';
 import { type TryOptions, tryAttempt } from './attempt-try.ts';
 import { viewOf } from './attempt-view.ts';
-import {
-  type AttemptLimits,
-  lapseAttempts,
-  type OpenAttempt,
-  openAttempts,
-  recordTrouble,
-  takeDueAttempts,
-} from './attempts.ts';
+import { type AttemptLimits, lapseAttempts, type OpenAttempt, recordTrouble, takeDueAttempts } from './attempts.ts';
 
 export type AutomationOptions = TryOptions & {
   readonly treasury: Treasury;

@@ -7,9 +7,9 @@ import { formatEventCursor } from '../../src/db/event-cursor.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { parseApiKey } from '../../src/server/principals.ts';
 import { withdrawalId } from '../../src/tokens/ids.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import {
   lapseAttempts,
-  openAttempts,
   recordSignatureRequest,
   recordTrouble,
   recordTry,

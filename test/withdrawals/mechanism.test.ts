@@ -7,11 +7,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import {
   type AttemptLimits,
   giveUpUnsigned,
   lapseAttempts,
-  openAttempts,
   recordSignatureRequest,
   takeDueAttempts,
 } from '../../src/withdrawals/attempts.ts';

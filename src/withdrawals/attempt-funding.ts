@@ -1,0 +1,201 @@
+/**
+ * Opening attempts: queued withdrawals get inputs, reserved for them alone, and a target record time. From here on both are fixed.
+ */
+import { sql } from 'kysely';
+import type { Database, Transaction } from '../db/connection.ts';
+import { type Micros, millisToMicros } from '../env/clock.ts';
+import { formatAmount, parseAmount } from '../tokens/amount.ts';
+import { META_REASON } from '../tokens/standard.ts';
+import type { TransferJson } from '../tokens/transfer-record.ts';
+import type { AttemptLimits } from './attempts.ts';
+import { type SpendableHolding, selectInputs } from './input-selection.ts';
+import { applyWithdrawalEvent } from './withdrawal-store.ts';
+
+/** Our own metadata key: the withdrawal's id travels with the transfer. */
+export const META_WITHDRAWAL = 'sluice.dev/withdrawal-id';
+
+const FUND_BATCH_MAX = 20;
+const CANDIDATES_MAX = 1_000; // Holdings looked at per withdrawal; ten times what one transaction takes.
+const REQUESTED_BEFORE_MS = 60_000; // A transfer must have been requested in the past, by the ledger's clock, not ours.
+
+/**
+ * Opens attempts for queued withdrawals, oldest first, as far as funds go.
+ * @returns how many were opened. One runner per treasury at a time (row lock), any number of processes.
+ */
+export async function openAttempts(
+  db: Database,
+  treasuryId: number,
+  limits: AttemptLimits,
+  nowMicros: Micros,
+): Promise<number> {
+  return db.transaction().execute(async (tx) => {
+    const treasury = await tx
+      .selectFrom('treasury_party')
+      .selectAll()
+      .where('id', '=', treasuryId)
+      .forNoKeyUpdate()
+      .executeTakeFirstOrThrow();
+    const clock = await ledgerClock(tx, treasuryId, limits, nowMicros);
+    if (clock === null) return 0;
+    const queued = await tx
+      .selectFrom('withdrawal as w')
+      .innerJoin('instrument as i', 'i.id', 'w.instrument_id')
+      .select([
+        'w.id',
+        'w.receiver',
+        'w.amount',
+        'w.memo',
+        'w.instrument_id',
+        'i.admin',
+        'i.instrument_id as instrumentName',
+      ])
+      .where('w.treasury_id', '=', treasuryId)
+      .where('w.state', '=', 'QUEUED')
+      .orderBy('w.created_at')
+      .orderBy('w.id')
+      .limit(FUND_BATCH_MAX)
+      .forUpdate('w')
+      .skipLocked()
+      .execute();
+
+    let opened = 0;
+    for (const withdrawal of queued) {
+      const submissionId = `sb_${withdrawal.id.slice(3)}`;
+      const selection = selectInputs(
+        parseAmount(withdrawal.amount),
+        await spendable(tx, treasuryId, withdrawal.instrument_id),
+        await earlierInputs(tx, submissionId),
+      );
+      if (selection.kind === 'INSUFFICIENT') continue;
+      const target = clock.recordTime + millisToMicros(limits.ttlMs);
+      const meta = { [META_REASON]: withdrawal.memo ?? withdrawal.id, [META_WITHDRAWAL]: withdrawal.id };
+      const transfer: TransferJson = {
+        sender: treasury.party,
+        receiver: withdrawal.receiver,
+        amount: formatAmount(parseAmount(withdrawal.amount)),
+        instrumentId: { admin: withdrawal.admin, id: withdrawal.instrumentName },
+        requestedAt: (clock.recordTime - millisToMicros(REQUESTED_BEFORE_MS)).toString(),
+        executeBefore: (target + millisToMicros(limits.ttlMs)).toString(),
+        inputHoldingCids: selection.inputs.map(({ contractId }) => contractId),
+        meta: { values: meta },
+      };
+      await insertAttempt(tx, {
+        withdrawalId: withdrawal.id,
+        submissionId,
+        treasuryId,
+        instrumentKey: withdrawal.instrument_id,
+        clock,
+        target,
+        transfer,
+        nowMicros,
+      });
+      await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
+      opened += 1;
+    }
+    return opened;
+  });
+}
+
+type LedgerClock = { readonly synchronizerId: string; readonly recordTime: Micros };
+
+/** What time the ledger had when we last heard of it; null where that is too long ago, or too far from our clock, to promise an end. */
+async function ledgerClock(
+  tx: Transaction,
+  treasuryId: number,
+  limits: AttemptLimits,
+  nowMicros: Micros,
+): Promise<LedgerClock | null> {
+  const times = await tx
+    .selectFrom('synchronizer_time')
+    .selectAll()
+    .where('treasury_id', '=', treasuryId)
+    .orderBy('record_time', 'desc')
+    .execute();
+  const stream = await tx
+    .selectFrom('ingestion_stream')
+    .select('status')
+    .where('treasury_id', '=', treasuryId)
+    .executeTakeFirst();
+  const [newest] = times;
+  if (newest === undefined || stream?.status !== 'RUNNING') return null;
+  const distance = nowMicros - newest.record_time;
+  const limit = millisToMicros(limits.recordTimeAgeMsMax);
+  if (distance > limit || distance < -limit) return null;
+  return { synchronizerId: newest.synchronizer_id, recordTime: newest.record_time };
+}
+
+async function spendable(tx: Transaction, treasuryId: number, instrumentKey: number): Promise<SpendableHolding[]> {
+  const { rows } = await sql<{ contractId: string; amount: string }>`
+    SELECT h.contract_id AS "contractId", h.amount::text AS amount FROM holding h
+    WHERE h.treasury_id = ${treasuryId} AND h.instrument_id = ${instrumentKey}
+      AND h.archived_update_id IS NULL AND h.lock_holders IS NULL
+      AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = h.treasury_id AND r.contract_id = h.contract_id AND r.is_open)
+    ORDER BY h.amount, h.contract_id LIMIT ${CANDIDATES_MAX}`.execute(tx);
+  return rows.map(({ contractId, amount }) => ({ contractId, amount: parseAmount(amount) }));
+}
+
+/** Per earlier attempt for which a signature may exist, its inputs that the ledger has not spent; attempts without such are left out. */
+async function earlierInputs(tx: Transaction, submissionId: string): Promise<string[][]> {
+  const { rows } = await sql<{ inputs: string[] }>`
+    SELECT array_agg(r.contract_id) AS inputs
+    FROM attempt a
+    JOIN reservation r ON r.submission_id = a.submission_id AND r.number = a.number
+    JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id AND h.archived_update_id IS NULL
+    WHERE a.submission_id = ${submissionId} AND a.sign_requested_at IS NOT NULL
+    GROUP BY a.number`.execute(tx);
+  return rows.map(({ inputs }) => inputs);
+}
+
+type NewAttempt = {
+  readonly withdrawalId: string;
+  readonly submissionId: string;
+  readonly treasuryId: number;
+  readonly instrumentKey: number;
+  readonly clock: LedgerClock;
+  readonly target: Micros;
+  readonly transfer: TransferJson;
+  readonly nowMicros: Micros;
+};
+
+async function insertAttempt(tx: Transaction, fresh: NewAttempt): Promise<void> {
+  await tx
+    .insertInto('submission')
+    .values({
+      id: fresh.submissionId,
+      treasury_id: fresh.treasuryId,
+      instrument_id: fresh.instrumentKey,
+      purpose: 'WITHDRAWAL',
+      withdrawal_id: fresh.withdrawalId,
+      created_at: fresh.nowMicros,
+    })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute();
+  const { number } = await tx
+    .insertInto('attempt')
+    .values(({ selectFrom }) => ({
+      submission_id: fresh.submissionId,
+      number: selectFrom('attempt')
+        .where('submission_id', '=', fresh.submissionId)
+        .select(sql<number>`coalesce(max(number), 0) + 1`.as('number')),
+      state: 'OPEN' as const,
+      synchronizer_id: fresh.clock.synchronizerId,
+      target_record_time: fresh.target,
+      transfer_object: JSON.stringify(fresh.transfer),
+      next_try_at: fresh.nowMicros,
+      opened_at: fresh.nowMicros,
+    }))
+    .returning('number')
+    .executeTakeFirstOrThrow();
+  await tx
+    .insertInto('reservation')
+    .values(
+      fresh.transfer.inputHoldingCids.map((contractId) => ({
+        submission_id: fresh.submissionId,
+        number,
+        treasury_id: fresh.treasuryId,
+        contract_id: contractId,
+        is_open: true,
+      })),
+    )
+    .execute();
+}
