@@ -82,6 +82,19 @@ describe('another intent than the one prepared for', () => {
   it.each([
     ['no inputs', { inputs: [] }],
     ['an input twice', { inputs: [intent.inputs[0]!, intent.inputs[0]!] }],
+    [
+      'more inputs than a registry takes',
+      {
+        inputs: Array.from({ length: 101 }, (_, index) => ({
+          contractId: old(`n${index}`),
+          amount: parseAmount('100'),
+        })),
+      },
+    ],
+    ['an input of nothing', { inputs: [...intent.inputs, { contractId: old('nothing'), amount: parseAmount('0') }] }],
+    ['nobody as receiver', { receiver: '' }],
+    ['an offer to oneself', { kind: 'OFFER', receiver: intent.sender }],
+    ['no command id', { commandId: '' }],
     ['inputs that do not suffice', { amount: parseAmount('1000') }],
     ['nothing', { amount: parseAmount('0') }],
     ['the admin itself as sender', { instrument: { admin: intent.sender, id: 'x' } }],
@@ -297,6 +310,10 @@ describe('times and schemes', () => {
     ['no last record time', metadata({ maxRecordTime: undefined })],
     ['prepared long ago', metadata({ preparationTime: recordTime - PREPARATION_TOLERANCE_MICROS - 1n })],
     ['prepared after the target', metadata({ preparationTime: intent.maxRecordTime + 1n })],
+    [
+      'a ledger time from the deadline on',
+      metadata({ minLedgerEffectiveTime: intent.maxRecordTime + 60_000_001n, maxLedgerEffectiveTime: undefined }),
+    ],
     ['a ledger time beyond the deadline', metadata({ maxLedgerEffectiveTime: intent.executeBefore })],
     ['a ledger time that has passed', metadata({ maxLedgerEffectiveTime: recordTime - 3_600_000_000n })],
     ['a ledger time that never comes', metadata({ minLedgerEffectiveTime: intent.maxRecordTime + 3_600_000_000n })],
@@ -314,6 +331,22 @@ describe('times and schemes', () => {
     expect(outcome(direct, metadata({ minLedgerEffectiveTime: undefined, maxLedgerEffectiveTime: undefined }))).toBe(
       'signed',
     );
+  });
+
+  it.each([
+    ['another', 'other::1220aa'],
+    ['one that begins the same', `${intent.synchronizerId}0::35-5`],
+    ['one with more behind it', `${intent.synchronizerId}::35-5::x`],
+    ['none', ''],
+  ])('refuse %s synchronizer, also where any serial would do', (_what, synchronizerId) => {
+    for (const scheme of ['V2', 'V3'] as const) {
+      const lie = { ...metadata({ synchronizerId }), intent: { physicalSynchronizerId: null }, scheme };
+      expect(outcome(direct, lie)).toBe('INTENT_SYNCHRONIZER');
+    }
+  });
+
+  it('refuse a transaction that the mediator could not tell from its replay', () => {
+    expect(outcome(direct, metadata({ transactionUuid: '' }))).toBe('INTENT_METADATA');
   });
 
   it('refuse scheme V3 where the protocol signs the logical synchronizer, and a physical id of an old protocol', () => {

@@ -19,7 +19,7 @@ import {
   set,
 } from './attack.ts';
 import { contractId, id, list, party, record } from './prepared-builder.ts';
-import { CUSTOMER, cid, DSO, PROVIDER, TREASURY } from './sample-values.ts';
+import { BRIDGE, CUSTOMER, cid, DSO, PROVIDER, TREASURY } from './sample-values.ts';
 
 const direct = sampleOf('Canton Coin, direct');
 const offer = sampleOf('Canton Coin, offer');
@@ -212,7 +212,6 @@ const ATTACKS: Attack[] = [
       const promise = copyOf(prepared, 'change', 'promise');
       between(promise, TREASURY);
       insert(prepared, ROOT, created(promise));
-      insert(prepared, ROOT, archiveOf(prepared, promise));
     },
   ],
   [
@@ -241,6 +240,46 @@ const ATTACKS: Attack[] = [
         children: [],
       };
       insert(prepared, ROOT, { $case: 'exercise', value });
+    },
+  ],
+  [
+    'sends twice',
+    direct,
+    'INTENT_AUTHORITY',
+    (prepared) =>
+      insert(prepared, ROOT, {
+        $case: 'exercise',
+        value: { ...structuredClone(exercise(prepared, SEND)), children: [] },
+      }),
+  ],
+  [
+    'makes a second offer',
+    offer,
+    'INTENT_OFFER',
+    (prepared) => insert(prepared, ROOT, created(copyOf(prepared, 'offer', 'second'))),
+  ],
+  [
+    'starts at a look-alike of the standard',
+    direct,
+    'INTENT_ROOT',
+    (prepared) => {
+      const root = exercise(prepared, ROOT);
+      root.interfaceId = { ...root.interfaceId!, packageId: 'f'.repeat(64) };
+    },
+  ],
+  [
+    'makes a holding of another registrar',
+    utility,
+    'INTENT_HOLDINGS',
+    (prepared) => set(fieldOf(create(prepared, cid('output')).argument, 'registrar'), party(BRIDGE).sum),
+  ],
+  [
+    'labels the fields of a holding otherwise',
+    direct,
+    'INTENT_HOLDINGS',
+    (prepared) => {
+      const amount = fieldOf(create(prepared, cid('output')).argument, 'amount').sum;
+      if (amount?.$case === 'record') amount.value.fields.reverse();
     },
   ],
 ];

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import { type Change, exercise, fieldOf, outcome, sampleOf, set } from './attack.ts';
-import { contractId, list, party } from './prepared-builder.ts';
+import { contractId, id, list, party, variant } from './prepared-builder.ts';
 import type { Sample } from './sample-transfers.ts';
 import { CUSTOMER, cid, TREASURY } from './sample-values.ts';
 
@@ -33,6 +33,13 @@ const inRecordedOutput =
     if (outputs?.$case !== 'list') throw new Error('The outputs are a list.');
     set(fieldOf(outputs.value.elements[0], label), to);
   };
+/** An amulet that this transaction does not archive. */
+const unspent = variant(id('', 'Splice.AmuletRules', 'TransferInput'), 'InputAmulet', contractId(cid('change')));
+/** Pays twice what was asked for. */
+const doubled: Change = (prepared) => {
+  const outputs = fieldOf(exercise(prepared, RULES).chosenValue, 'transfer', 'outputs').sum;
+  if (outputs?.$case === 'list') outputs.value.elements.push(structuredClone(outputs.value.elements[0]!));
+};
 const little: Value['sum'] = { $case: 'numeric', value: '1.0000000000' };
 
 const NESTED: [what: string, sample: Sample, change: Change][] = [
@@ -40,7 +47,7 @@ const NESTED: [what: string, sample: Sample, change: Change][] = [
   ['the amount of a send', direct, nested(SEND, ['amount'], little)],
   ['the memo of a send', direct, nested(SEND, ['description'], { $case: 'optional', value: { value: undefined } })],
   ['the inputs of a send', direct, nested(SEND, ['inputs'], list().sum)],
-  ['an input of a send', direct, nested(SEND, ['inputs'], list(contractId(cid('change'))).sum)],
+  ['an input of a send', direct, nested(SEND, ['inputs'], list(unspent).sum)],
   ['the receiver of the preapproval', direct, inPreapproval('receiver', party(TREASURY).sum)],
   ['the admin of the preapproval', direct, inPreapproval('dso', party(TREASURY).sum)],
   [
@@ -49,6 +56,7 @@ const NESTED: [what: string, sample: Sample, change: Change][] = [
     nested(RULES, ['transfer', 'sender'], party(recorded.intent.receiver).sum),
   ],
   ['the outputs of the old movement', recorded, nested(RULES, ['transfer', 'outputs'], list().sum)],
+  ['two outputs of the old movement', recorded, doubled],
   ['the receiver of the old movement', recorded, inRecordedOutput('receiver', party(recorded.intent.sender).sum)],
   ['the amount of the old movement', recorded, inRecordedOutput('amount', little)],
   ['the inputs of the old movement', recorded, nested(RULES, ['transfer', 'inputs'], list().sum)],

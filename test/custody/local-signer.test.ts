@@ -39,7 +39,8 @@ describe('keys and their fingerprints', () => {
 
     expect(refusalOf(() => signingKeyOf(rsa))).toBe('SIGNING_REQUEST_INVALID');
     expect(refusalOf(() => signingKeyOf(k1.publicKey))).toBe('SIGNING_REQUEST_INVALID');
-    expect(refusalOf(() => createLocalSigner({ privateKey: k1.privateKey }))).toBe('SIGNING_REQUEST_INVALID');
+    const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    expect(refusalOf(() => createLocalSigner({ privateKey: p256.privateKey }))).toBe('SIGNING_REQUEST_INVALID');
     expect(refusalOf(() => ed25519KeyOf(new Uint8Array(31)))).toBe('SIGNING_REQUEST_INVALID');
     expect(refusalOf(() => ed25519PrivateKey(new Uint8Array(33)))).toBe('SIGNING_REQUEST_INVALID');
   });

@@ -282,6 +282,13 @@ describe('what cannot be hashed is refused', () => {
     expect(refusalOf(() => preparedTransactionHash(transaction, scheme))).toBe(code);
   });
 
+  it('a contract key whose hash is cut', () => {
+    const transaction = vector('v3-full');
+    exerciseOf(transaction).key!.key!.hash = new Uint8Array(31);
+
+    expect(refusalOf(() => preparedTransactionHash(transaction, 'V3'))).toBe('HASH_FIELD_MISSING');
+  });
+
   it('another scheme', () => {
     expect(refusalOf(() => hashSchemeOf(HashingSchemeVersion.HASHING_SCHEME_VERSION_UNSPECIFIED))).toBe(
       'HASH_SCHEME_UNSUPPORTED',

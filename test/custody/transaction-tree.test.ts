@@ -30,7 +30,11 @@ const CASES: [what: string, code: string, change: Change][] = [
     'a node id that is no number',
     'TREE_MALFORMED',
     (prepared) => {
-      nodeOf(prepared, 3).nodeId = '03';
+      const { nodes, nodeSeeds } = prepared.transaction!;
+      const last = nodes.length - 1;
+      nodes[last]!.nodeId = `0${last}`;
+      exercise(prepared, SEND).children.splice(-1, 1, `0${last}`);
+      prepared.transaction!.nodeSeeds = nodeSeeds.filter(({ nodeId }) => nodeId !== last);
     },
   ],
   ['two nodes of one id', 'TREE_MALFORMED', (prepared) => void prepared.transaction!.nodes.push(nodeOf(prepared, 3))],
