@@ -4,14 +4,16 @@
  */
 import pg from 'pg';
 import { createDatabase, type Database } from '../../src/db/connection.ts';
-import { LOG_CHANNEL, OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
 import type { Notifications } from '../../src/db/notifications.ts';
 import type { Logger } from '../../src/env/logger.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
+import { createHints } from './hints.ts';
 import type { Marks } from './marks.ts';
+import { createProcessPool } from './process-pool.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 import type { Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
+import { labelOf, mayChange, verbOf } from './statement-text.ts';
 import { Violation } from './violation.ts';
 
 export type DatabaseAccess = {
@@ -55,13 +57,10 @@ type Connection = {
   channels: Set<string>;
 };
 
-const CHANNELS = [OUTBOX_CHANNEL, LOG_CHANNEL];
 const LOCK_TIMEOUT_MS = 5_000; // As src/db/connection.ts sets it.
 const IDLE_IN_TRANSACTION_MS = 30_000; // Likewise.
-const CONNECT_TIMEOUT_MS = 5_000; // Likewise.
 const SLOW_MS_MAX = 3_000;
 const NOTICE_MS_MAX = 20_000; // Until a server learns that its client is gone.
-const HINT_MS_MAX = 50;
 /** What a server may answer to any statement: serialization failure, deadlock, cancelled, no memory, shutting down. */
 const SERVER_ERRORS = ['40001', '40P01', '57014', '53200'];
 
@@ -69,7 +68,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
   const { scheduler, server, faults, dice, marks, onCrash, onPause, onCommitted, onViolation, connectionString } =
     options;
   const connections = new Set<Connection>();
-  const listeners = new Map<string, Set<{ readonly actor: Actor; readonly wake: () => void }>>();
+  const hints = createHints({ scheduler, faults, dice });
   const postgres = scheduler.createActor('postgres');
   let isCommitted = false;
 
@@ -143,30 +142,15 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     }
     if (verb === 'commit' || verb === 'rollback') connection.isInTransaction = false;
     if (statement.includes('pg_notify')) {
-      for (const channel of CHANNELS) if (parameters.includes(channel)) connection.channels.add(channel);
+      for (const parameter of parameters) if (typeof parameter === 'string') connection.channels.add(parameter);
     }
     if (outcome !== null) noteCommitted(connection, statement, outcome);
     if (outcome?.kind === 'done' && !connection.isInTransaction) {
-      if (verb !== 'rollback') for (const channel of connection.channels) hint(channel);
+      if (verb !== 'rollback') for (const channel of connection.channels) hints.give(channel);
       connection.channels.clear();
     }
     if (!connection.isInTransaction || isCommitted || statement.startsWith('ROLLBACK TO')) await settleWaiting();
     return outcome;
-  }
-
-  function hint(channel: string): void {
-    for (const { actor, wake } of listeners.get(channel) ?? []) {
-      if (faults.strikes('hintLost')) continue;
-      scheduler.enqueue({
-        actor,
-        label: `hint ${channel}`,
-        delayMs: dice.integer(0, HINT_MS_MAX),
-        run: () => {
-          wake();
-          return '';
-        },
-      });
-    }
   }
 
   function watchIdle(connection: Connection): void {
@@ -305,106 +289,31 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
         poolSizeMax: poolSize,
         logger,
       });
-      const idle: Connection[] = [];
-      const queue: { readonly grant: () => void; readonly forget: () => void }[] = [];
-      let opened = 0;
-
-      const serve = (connection: Connection) => ({
-        query: (statement: string, parameters: readonly unknown[]) =>
-          new Promise<pg.QueryResult>((resolve, reject) => {
-            const label = labelOf(statement);
-            const send = async (): Promise<string> => {
-              if (faults.strikes('pauseAtStatement')) {
-                marks.add('paused before a statement');
-                onPause(actor);
-                scheduler.enqueue({ actor, label, run: send });
-                return 'paused';
-              }
-              return await release(connection, statement, parameters, { resolve, reject });
-            };
-            const delayMs = faults.strikes('slowStatement') ? dice.integer(1, SLOW_MS_MAX) : 0;
-            scheduler.enqueue({ actor, label, delayMs, run: send });
-          }),
-        release: (destroy?: boolean) => {
-          if (!connection.isBroken && destroy !== true && connection.isInTransaction) {
-            onViolation(new Violation('connection returned inside a transaction', { actor: actor.name }));
-          }
-          if (connection.isBroken || destroy === true) {
-            opened -= 1;
-            abandon(connection);
-          } else {
-            idle.push(connection);
-          }
-          wakeNext();
-        },
+      const take = createProcessPool<Connection>({
+        actor,
+        size: poolSize,
+        scheduler,
+        marks,
+        connect: async () => await connect(actor),
+        isSpent: (connection) => connection.isBroken,
+        giveUp: abandon,
+        serve: (connection) => ({
+          query: (statement, parameters) => send(connection, statement, parameters),
+          onRelease: (isDestroyed) => {
+            if (!connection.isBroken && !isDestroyed && connection.isInTransaction) {
+              onViolation(new Violation('connection returned inside a transaction', { actor: actor.name }));
+            }
+          },
+        }),
       });
-      const wakeNext = (): void => {
-        const next = queue.shift();
-        next?.forget();
-        next?.grant();
-      };
-      const connectNew = async (): Promise<ReturnType<typeof serve>> => {
-        opened += 1;
-        await scheduler.reach(actor, 'connect', faults.strikes('slowStatement') ? dice.integer(1, SLOW_MS_MAX) : 0);
-        if (faults.strikes('connectRefused')) {
-          marks.add('connection refused');
-          opened -= 1;
-          wakeNext();
-          throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' });
-        }
-        const physical = await connecting(actor, opened);
-        const connection: Connection = {
-          actor,
-          physical,
-          isBroken: false,
-          isInTransaction: false,
-          isAbandoned: false,
-          waiting: null,
-          lastStatementMicros: 0n,
-          channels: new Set(),
-        };
-        connections.add(connection);
-        return serve(connection);
-      };
-      const take = async (): Promise<ReturnType<typeof serve>> => {
-        const free = idle.pop();
-        if (free !== undefined) return serve(free);
-        if (opened < poolSize) return await connectNew();
-        await new Promise<void>((resolve, reject) => {
-          const forget = scheduler.enqueue({
-            actor,
-            label: 'pool timeout',
-            delayMs: CONNECT_TIMEOUT_MS,
-            run: () => {
-              queue.splice(queue.indexOf(entry), 1);
-              marks.add('pool timeout');
-              reject(new Error('timeout exceeded when trying to connect'));
-              return '';
-            },
-          });
-          const entry = { grant: resolve, forget };
-          queue.push(entry);
-        });
-        return await take();
-      };
       // The pool's own connections are never made: these stand in their place, below the project's connection layer.
       Object.assign(pool, { connect: take });
       return db;
     },
-    notificationsOf: (actor) => ({
-      listen: (channel, wake) => {
-        const known = listeners.get(channel) ?? new Set();
-        const listener = { actor, wake };
-        listeners.set(channel, known.add(listener));
-        return () => void known.delete(listener);
-      },
-      close: async () => undefined,
-    }),
+    notificationsOf: hints.notificationsOf,
     cut: (actor) => {
       for (const connection of [...connections]) if (connection.actor === actor) abandon(connection);
-      for (const known of listeners.values()) {
-        for (const listener of known) if (listener.actor === actor) known.delete(listener);
-      }
+      hints.forget(actor);
     },
     release: async () => {
       for (const connection of [...connections]) {
@@ -414,42 +323,57 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     },
   };
 
-  /** Connecting takes the server's time, and nothing else happens meanwhile. */
-  async function connecting(actor: Actor, number: number): Promise<ServerSession> {
+  /** Makes a statement an operation of the scheduler. */
+  function send(connection: Connection, statement: string, parameters: readonly unknown[]): Promise<pg.QueryResult> {
+    const { actor } = connection;
+    const label = labelOf(statement);
+    return new Promise((resolve, reject) => {
+      const run = async (): Promise<string> => {
+        if (faults.strikes('pauseAtStatement')) {
+          marks.add('paused before a statement');
+          onPause(actor);
+          scheduler.enqueue({ actor, label, run });
+          return 'paused';
+        }
+        return await release(connection, statement, parameters, { resolve, reject });
+      };
+      scheduler.enqueue({ actor, label, delayMs: slowness(), run });
+    });
+  }
+
+  function slowness(): number {
+    return faults.strikes('slowStatement') ? dice.integer(1, SLOW_MS_MAX) : 0;
+  }
+
+  async function connect(actor: Actor): Promise<Connection> {
+    await scheduler.reach(actor, 'connect', slowness());
+    if (faults.strikes('connectRefused')) {
+      marks.add('connection refused');
+      throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' });
+    }
     const { promise, resolve, reject } = Promise.withResolvers<ServerSession>();
+    // Inside an operation, so that nothing else happens while the server takes its time.
     scheduler.enqueue({
       actor,
-      label: `session ${number}`,
+      label: 'session',
       run: async () => {
-        try {
-          resolve(await server.open());
-        } catch (error) {
-          reject(error);
-        }
+        await server.open().then(resolve, reject);
         return '';
       },
     });
-    return await promise;
+    const connection: Connection = {
+      actor,
+      physical: await promise,
+      isBroken: false,
+      isInTransaction: false,
+      isAbandoned: false,
+      waiting: null,
+      lastStatementMicros: 0n,
+      channels: new Set(),
+    };
+    connections.add(connection);
+    return connection;
   }
-}
-
-type Verb = 'begin' | 'commit' | 'rollback' | 'statement';
-
-function verbOf(statement: string): Verb {
-  if (statement === 'begin' || statement.startsWith('start transaction')) return 'begin';
-  if (statement === 'commit' || statement === 'rollback') return statement;
-  return 'statement';
-}
-
-/** Whether what it commits can concern an invariant: not reading, giving up, or who holds a lease. */
-function mayChange(statement: string): boolean {
-  return !/^\s*(select|rollback)|"lease"/i.test(statement);
-}
-
-const LABEL_LENGTH = 70;
-
-function labelOf(statement: string): string {
-  return statement.replaceAll(/\s+/g, ' ').trim().slice(0, LABEL_LENGTH);
 }
 
 /** A statement that fails on the server with that code, so that what follows from it (an aborted transaction) is real. */
