@@ -171,7 +171,8 @@ async function prepareStreams(parts: {
   const { config, env, lane, notifications, working, teardown } = parts;
   const db = lane('ingestion', CONNECTIONS_PER_STREAM * config.treasuryParties.length);
   const catalog = { network: config.network, treasuries: config.treasuryParties, instruments: config.instruments };
-  const treasuries = await registerCatalog(db, catalog);
+  const patience = { clock: env.clock, random: env.random, signal: new AbortController().signal };
+  const treasuries = await retry(async () => await registerCatalog(db, catalog), START, patience);
   const ledger = openLedger(config);
   teardown.add('participant connection', ledger.close);
   const startPayouts = preparePayouts({ config, env, lane, notifications, teardown });
