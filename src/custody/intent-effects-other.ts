@@ -32,7 +32,8 @@ export function demandEffectsOfOther(tree: TransactionTree, result: TransferResu
   } else {
     allowed.add(demandMade(tree, result.output.instruction, { intent, party: receiver, units: amount }));
     const locked = liveOf(tree, sender).filter((node) => !allowed.has(node));
-    demand(locked.length <= 1, 'INTENT_HOLDINGS', 'More of ours than an offer locks.', locked[1]?.at ?? '');
+    // A registry may keep the funds in the offer itself; such a one is refused until it is known here, as nothing would show where they are.
+    demand(locked.length === 1, 'INTENT_HOLDINGS', 'Not one holding that the offer locks.', locked[1]?.at ?? 'result');
     for (const { create } of locked) {
       allowed.add(demandMade(tree, create.contractId, { intent, party: sender, units: amount }));
     }

@@ -63,6 +63,12 @@ const ATTACKS: Attack[] = [
     (prepared) => insert(prepared, ROOT, created(copyOf(prepared, 'output', 'second'))),
   ],
   [
+    'locks nothing for an offer',
+    otherOffer,
+    'INTENT_HOLDINGS',
+    (prepared) => remove(prepared, (type) => type.$case === 'create' && type.value.contractId === cid('output')),
+  ],
+  [
     'locks something else for an offer',
     otherOffer,
     'INTENT_HOLDINGS',
