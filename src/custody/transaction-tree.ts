@@ -15,8 +15,10 @@ import type {
   Fetch,
   Node,
 } from '../gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
+import type { Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { qualifiedName } from '../tokens/value.ts';
 import { CustodyRefusal, demand, present } from './custody-refusal.ts';
+import { nameTwiceIn } from './value-names.ts';
 
 type Placed = {
   /** `node 4`, for refusals. */
@@ -115,6 +117,7 @@ function placeNode({ nodeType }: Node, at: string, parent: ExerciseNode | null):
       const { key } = nodeType.value;
       demand(key === undefined, 'TREE_NODE_NOT_ALLOWED', 'A contract with a key.', at);
       demandContract(nodeType.value, at);
+      demandReadable(nodeType.value.argument, at);
       return { kind: 'create', at, parent, create: nodeType.value };
     }
     case 'fetch': {
@@ -131,6 +134,8 @@ function placeNode({ nodeType }: Node, at: string, parent: ExerciseNode | null):
       demandContract(nodeType.value, at);
       demandParties(actingParties, `${at} actingParties`);
       demandParties(choiceObservers, `${at} choiceObservers`);
+      demandReadable(chosenValue, at);
+      demandReadable(nodeType.value.exerciseResult, at);
       // Daml names the type of a choice's argument after the choice.
       const argument = chosenValue?.sum?.$case === 'record' ? chosenValue.sum.value.recordId?.entityName : undefined;
       demand(argument === choiceId, 'TREE_MALFORMED', 'An argument of another choice.', at, { choiceId, argument });
@@ -158,6 +163,11 @@ function demandContract({ templateId, signatories, stakeholders }: ContractFacts
   demand(areIncluded && signatories.length > 0, 'TREE_MALFORMED', 'Signatories that are no stakeholders.', at);
 }
 
+function demandReadable(value: Value | undefined, at: string): void {
+  const name = nameTwiceIn(value);
+  demand(name === null, 'TREE_MALFORMED', 'A value says two things under one name.', at, { name });
+}
+
 /** Nodes print parties sorted and once; another order would only give a hash that nobody else computes. */
 function demandParties(parties: readonly string[], at: string): void {
   const isSorted = parties.every((party, index) => index === 0 || (parties[index - 1] ?? '') < party);
@@ -170,6 +180,7 @@ function readInputContracts({ inputContracts }: Metadata): ReadonlyMap<string, C
     const create = present(contract?.value, 'TREE_MALFORMED', `metadata.inputContracts[${index}]`);
     const at = `input contract ${create.contractId}`;
     demandContract(create, at);
+    demandReadable(create.argument, at);
     demand(create.key === undefined, 'TREE_NODE_NOT_ALLOWED', 'A contract with a key.', at);
     demand(!contracts.has(create.contractId), 'TREE_MALFORMED', 'Shown twice.', at);
     contracts.set(create.contractId, create);

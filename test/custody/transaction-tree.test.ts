@@ -48,6 +48,15 @@ const CASES: [what: string, code: string, change: Change][] = [
     },
   ],
   ['a node below itself', 'TREE_MALFORMED', (prepared) => void exercise(prepared, SEND).children.push('0')],
+  [
+    'a record with all its fields twice',
+    'TREE_MALFORMED',
+    (prepared) => {
+      const argument = exercise(prepared, ROOT).chosenValue?.sum;
+      if (argument?.$case !== 'record') throw new Error('Not a record.');
+      argument.value.fields.push(...structuredClone(argument.value.fields));
+    },
+  ],
   ['children in another order', 'TREE_MALFORMED', (prepared) => void exercise(prepared, SEND).children.reverse()],
   [
     'a seed for a fetch',
