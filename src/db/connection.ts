@@ -71,6 +71,8 @@ export function createDatabase(options: DatabaseOptions): DatabaseConnection {
     keepAlive: true,
   });
   pool.on('error', (error) => {
+    // Leaving is not waited for by the driver, so a server that stops right after us may still cut a connection that said goodbye.
+    if (pool.ending) return;
     options.logger.warn('An idle database connection was lost.', {
       applicationName: options.applicationName,
       error: error.message,
