@@ -12,6 +12,7 @@ import type { Anomaly } from '../tokens/holding-changes.ts';
 import { createInstrumentBook } from './catalog.ts';
 import { type Derived, deriveUpdates } from './derive-updates.ts';
 import type { EffectSink, TransferChange, Treasury } from './effect-sink.ts';
+import { positionAfter } from './next-position.ts';
 import { isPoison } from './poison.ts';
 import { lockPosition, movePosition, type Position } from './position.ts';
 import { type Checkpoint, compressUpdate, type ReceivedUpdate } from './received-update.ts';
@@ -147,46 +148,6 @@ async function storeUpdates(
     throw error;
   }
 }
-
-/** @throws PermanentError RECORD_TIME_WENT_BACK: within one synchronizer record times never decrease. Imports (year 1) carry none of their own. */
-function positionAfter(
-  batch: readonly (ReceivedUpdate | Checkpoint)[],
-  fresh: readonly ReceivedUpdate[],
-  position: Position,
-): Position {
-  const recordTimes = new Map(position.recordTimes);
-  const isFresh = new Set<ReceivedUpdate | Checkpoint>(fresh);
-  let { offset, verified } = position;
-  const pass = (synchronizerId: string, recordTime: Micros) => {
-    const before = recordTimes.get(synchronizerId);
-    if (before === undefined || recordTime > before) recordTimes.set(synchronizerId, recordTime);
-  };
-  for (const item of batch) {
-    if (item.offset > offset) offset = item.offset;
-    if (item.kind === 'CHECKPOINT') {
-      for (const { synchronizerId, recordTime } of item.synchronizerTimes) pass(synchronizerId, recordTime);
-    } else if (isFresh.has(item)) {
-      const before = recordTimes.get(item.synchronizerId);
-      if (before !== undefined && item.recordTime < before && item.recordTime !== IMPORT_RECORD_TIME) {
-        throw new PermanentError(
-          'RECORD_TIME_WENT_BACK',
-          'A new update is older than what its synchronizer has passed.',
-          {
-            updateId: item.updateId,
-            recordTime: item.recordTime,
-            passed: before,
-          },
-        );
-      }
-      pass(item.synchronizerId, item.recordTime);
-      verified = { updateId: item.updateId, offset: item.offset };
-    }
-  }
-  return { ...position, offset, verified, recordTimes };
-}
-
-/** 0001-01-01T00:00:00Z, the record time of contracts imported from an active contract set. */
-const IMPORT_RECORD_TIME = -62_135_596_800_000_000n;
 
 async function storeQuarantined(
   tx: Transaction,
