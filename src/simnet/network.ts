@@ -240,7 +240,10 @@ export function createNetwork(options: NetworkOptions): Network {
     revokeKey: (nameOrId, fingerprint) => keys.revoke(party(nameOrId), fingerprint),
     setDelays: sequencing.setDelays,
     upgradeSynchronizer: synchronizer.upgrade,
-    close: sequencing.close,
+    close: () => {
+      sequencing.close();
+      for (const { close } of participants) close();
+    },
     instrument: (name) => token(name).instrumentId,
     balance: ({ instrument, owner }) => {
       const holdings = holdingsOf(ledger.contracts, party(owner), token(instrument).instrumentId);

@@ -11,6 +11,7 @@ import { createNetwork, type Network, type NetworkOptions } from './network.ts';
 import { createRegistryFaults, type RegistryFaultControls } from './registry/registry-faults.ts';
 import { startRegistryServer } from './registry/registry-server.ts';
 import { startControlServer } from './wire/control-server.ts';
+import { createEndpoints, type Endpoints } from './wire/endpoints.ts';
 import { startGrpcServer } from './wire/grpc-server.ts';
 
 export type SimnetOptions = Omit<NetworkOptions, 'seed' | 'clock' | 'random'> & {
@@ -44,7 +45,7 @@ export type CustomersSpec = {
 export type RunningParticipant = {
   readonly name: string;
   readonly participantId: string;
-  /** `host:port` of its Ledger API. */
+  /** `host:port` at which it answers, until the endpoint is switched to another one. */
   readonly grpcAddress: string;
 };
 
@@ -59,6 +60,8 @@ export type RunningRegistry = {
 export type Simnet = {
   readonly network: Network;
   readonly participants: readonly RunningParticipant[];
+  /** Which participant answers at which address. */
+  readonly endpoints: Endpoints;
   /** One per instrument admin. */
   readonly registries: readonly RunningRegistry[];
   /** `http://host:port` of the control endpoint. */
@@ -83,14 +86,12 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
   };
   try {
     const participants: RunningParticipant[] = [];
-    for (const [index, participant] of network.participants.entries()) {
-      const server = await startGrpcServer({ participant, host, port: options.grpcPorts?.[index] ?? 0, clock, logger });
+    const endpoints = createEndpoints(network);
+    for (const [index, { name, participantId }] of network.participants.entries()) {
+      const port = options.grpcPorts?.[index] ?? 0;
+      const server = await startGrpcServer({ serving: () => endpoints.serving(name), host, port, clock, logger });
       stops.push(server.stop);
-      participants.push({
-        name: participant.name,
-        participantId: participant.participantId,
-        grpcAddress: server.address,
-      });
+      participants.push({ name, participantId, grpcAddress: server.address });
     }
     const registries: RunningRegistry[] = [];
     const admins = [...new Set(network.tokens.map(({ instrumentId }) => instrumentId.admin))];
@@ -126,6 +127,7 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
       network,
       customers,
       grpcAddresses,
+      endpoints,
       registries,
       host,
       port: options.controlPort ?? 0,
@@ -148,7 +150,7 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
         await run;
       });
     };
-    return { network, participants, registries, controlUrl: control.url, customers, startCustomers, stop };
+    return { network, participants, endpoints, registries, controlUrl: control.url, customers, startCustomers, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -17,13 +17,14 @@ import { Status } from '../../src/gen/google/rpc/status.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import type { Network } from '../../src/simnet/network.ts';
 import type { OperationResult } from '../../src/simnet/network-operations.ts';
-import { startSimnet } from '../../src/simnet/simnet.ts';
+import { type Simnet, type SimnetOptions, startSimnet } from '../../src/simnet/simnet.ts';
 import { formatFor, silentLogger } from './harness.ts';
 
 type UpdatesRequest = Parameters<typeof GetUpdatesRequest.fromPartial>[0];
 
 /** A running network in which alice has 1000 of Canton Coin, and clients of its first participant. */
 export type Served = {
+  readonly simnet: Simnet;
   readonly network: Network;
   readonly node: Participant;
   readonly address: string;
@@ -42,12 +43,13 @@ export type Served = {
   stop(): Promise<void>;
 };
 
-export async function serve(): Promise<Served> {
+export async function serve(options: Partial<SimnetOptions> = {}): Promise<Served> {
   const simnet = await startSimnet({
     seed: 'grpc',
     clock: systemClock,
     random: createSeededRandom(2),
     logger: silentLogger,
+    ...options,
   });
   const { network } = simnet;
   const address = simnet.participants[0]?.grpcAddress ?? '';
@@ -64,6 +66,7 @@ export async function serve(): Promise<Served> {
     clients.updates.getUpdates(GetUpdatesRequest.fromPartial({ updateFormat: treasuryFormat(), ...request }));
   network.tap({ instrument: 'amulet', owner: 'alice', amount: '1000' });
   return {
+    simnet,
     network,
     node: network.participant('participant1'),
     address,

@@ -6,6 +6,13 @@ import type { Clock } from '../../env/clock.ts';
 import type { SubmissionFaultControls, SubmissionFaults } from '../submission/submission-faults.ts';
 import { cantonError, type Refusal } from './canton-error.ts';
 
+/** How streams and calls end when a node goes down. */
+export const SHUTDOWN: Refusal = {
+  code: 'ABORTED_DUE_TO_SHUTDOWN',
+  category: 'transientServerFailure',
+  text: 'request aborted due to shutdown',
+};
+
 export type FaultControls = {
   /** Ends all open streams as if complete. @returns how many. */
   endStreams(): number;

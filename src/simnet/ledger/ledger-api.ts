@@ -101,6 +101,8 @@ export type LedgerApiOptions = {
   readonly history: ParticipantHistory;
   readonly packages: PackageDirectory;
   readonly synchronizer: Synchronizer;
+  /** What the participant has reached, per synchronizer. */
+  readonly recordTimes: () => ReadonlyMap<string, bigint>;
   readonly faults: Faults;
   readonly clock: Clock;
   readonly cadence: CheckpointCadence;
@@ -114,7 +116,7 @@ const LEDGER_API_VERSION = '3.5.10';
 
 export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
   const { participantId, history, packages, synchronizer, faults, clock, cadence, knownParties } = context;
-  const { submissions, completions } = context;
+  const { submissions, completions, recordTimes } = context;
   let requests = 0;
 
   /** Errors carry the id under which the node would have logged the request. */
@@ -189,7 +191,7 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
     checkPruning(beginExclusive);
     return streamOffsets({
       history,
-      synchronizer,
+      recordTimes,
       faults,
       clock,
       cadence,
@@ -233,7 +235,7 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
         checkPruning(beginExclusive);
         return streamUpdates({
           history,
-          synchronizer,
+          recordTimes,
           faults,
           clock,
           cadence,

@@ -2,6 +2,7 @@
  * One participant's copy of the ledger: its own offsets over the updates that concern its parties, its active contracts, its pruning
  * point. Nothing here waits; readers that want to wait for more ask `changed`.
  */
+import { PermanentError } from '../../env/errors.ts';
 import type { Random } from '../../env/random.ts';
 import { type Contract, stakeholdersOf } from '../daml/contract.ts';
 import { type LedgerUpdate, type ParticipantUpdate, placeNodes } from './update.ts';
@@ -23,10 +24,27 @@ export type ParticipantHistory = {
   ledgerEnd(): bigint;
   /** Up to and including; 0 when nothing is pruned. */
   prunedUpTo(): bigint;
-  /** @returns the offset the update got here, or undefined when no hosted party sees any of it. */
-  append(update: LedgerUpdate): bigint | undefined;
+  /**
+   * @param numbering `at`: the offset it should get, if the ledger has not passed it; `not`: an offset that it must not get.
+   * @returns the offset the update got here, or undefined when no hosted party sees any of it.
+   */
+  append(update: LedgerUpdate, numbering?: Numbering): bigint | undefined;
   /** Uses up an offset for something that is no update, such as the completion of a rejected command. */
   takeOffset(): bigint;
+  /** Uses up `count` offsets at once. @returns the ledger end. */
+  skipOffsets(count: bigint): bigint;
+  /**
+   * Forgets everything after `offset`: the ledger ends there, what was archived since is active again.
+   * @returns what was forgotten, in order, with the offsets it had.
+   * @throws PermanentError SIMNET_CANNOT_GO_BACK when `offset` is pruned, negative or past the end; nothing is changed.
+   */
+  rollBack(offset: bigint): readonly ParticipantUpdate[];
+  /** @returns the offset that leaves `count` updates after it: of the update before them, or where history begins. */
+  offsetBefore(count: number): bigint;
+  /** From now on, the smallest and the largest distance between neighbouring offsets. */
+  setSteps(steps: OffsetSteps): void;
+  /** @returns the newest update; undefined when there is none, or all are pruned. */
+  newest(): ParticipantUpdate | undefined;
   /** @returns the first update after `offset`. */
   next(offset: bigint): ParticipantUpdate | undefined;
   atOffset(offset: bigint): ParticipantUpdate | undefined;
@@ -39,6 +57,10 @@ export type ParticipantHistory = {
   /** Resolves at the next append, or when `signal` aborts. */
   changed(signal: AbortSignal): Promise<void>;
 };
+
+export type Numbering = { readonly at: bigint } | { readonly not: bigint };
+
+export type OffsetSteps = { readonly min: number; readonly max: number };
 
 export type HistoryOptions = {
   readonly random: Random;
@@ -64,6 +86,7 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
   let updates: ParticipantUpdate[] = [];
   let ledgerEnd = 0n;
   let prunedUpTo = 0n;
+  let steps: OffsetSteps = { min: 1, max: offsetStepMax };
   const isHosted = (party: string): boolean => parties.has(party);
 
   /** Index of the first update past `offset`. */
@@ -110,7 +133,7 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
   };
 
   const advance = (): bigint => {
-    const step = 1n + BigInt(Math.floor(random.next() * offsetStepMax));
+    const step = BigInt(steps.min + Math.floor(random.next() * (steps.max - steps.min + 1)));
     ledgerEnd = (ledgerEnd === 0n ? firstOffset : ledgerEnd) + step;
     return ledgerEnd;
   };
@@ -126,9 +149,12 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
     },
     ledgerEnd: () => ledgerEnd,
     prunedUpTo: () => prunedUpTo,
-    append: (update) => {
+    append: (update, numbering) => {
       if (!update.nodes.some(({ witnesses }) => witnesses.some(isHosted))) return undefined;
-      const offset = advance();
+      if (numbering !== undefined && 'at' in numbering && numbering.at > ledgerEnd) ledgerEnd = numbering.at;
+      else advance();
+      if (numbering !== undefined && 'not' in numbering && numbering.not === ledgerEnd) ledgerEnd += 1n;
+      const offset = ledgerEnd;
       const stored: ParticipantUpdate = { offset, update, places: placeNodes(update, isHosted, nodeIdGap) };
       updates.push(stored);
       byUpdateId.set(update.updateId, stored);
@@ -145,6 +171,36 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
       wakeAll();
       return offset;
     },
+    skipOffsets: (count) => {
+      ledgerEnd = (ledgerEnd === 0n ? firstOffset : ledgerEnd) + count;
+      wakeAll();
+      return ledgerEnd;
+    },
+    rollBack: (offset) => {
+      if (offset < prunedUpTo || offset < 0n || offset > ledgerEnd) {
+        throw new PermanentError('SIMNET_CANNOT_GO_BACK', 'The participant has no state at that offset.', {
+          offset,
+          prunedUpTo,
+          ledgerEnd,
+        });
+      }
+      const kept = indexAfter(offset);
+      const forgotten = updates.slice(kept);
+      updates = updates.slice(0, kept);
+      for (const { update } of forgotten) byUpdateId.delete(update.updateId);
+      for (const [contractId, stored] of contracts) {
+        if (stored.created.offset > offset) contracts.delete(contractId);
+        else if (stored.archived !== undefined && stored.archived.offset > offset)
+          contracts.set(contractId, { ...stored, archived: undefined });
+      }
+      ledgerEnd = offset;
+      return forgotten;
+    },
+    offsetBefore: (count) => updates[updates.length - count - 1]?.offset ?? prunedUpTo,
+    setSteps: (changed) => {
+      steps = changed;
+    },
+    newest: () => updates.at(-1),
     next: (offset) => updates[indexAfter(offset)],
     atOffset: (offset) => {
       const found = updates[indexAfter(offset - 1n)];

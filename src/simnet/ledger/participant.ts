@@ -10,11 +10,12 @@ import type { Replan } from '../submission/prepare-lies.ts';
 import type { Sequencing } from '../submission/sequencing.ts';
 import { createSubmissionApi } from '../submission/submission-api.ts';
 import { createSubmissionFaults } from '../submission/submission-faults.ts';
-import { createFaults, type FaultControls } from './faults.ts';
+import { createFaults, type FaultControls, SHUTDOWN } from './faults.ts';
+import { createIntake, type IntakeControls, type IntakeItem, type IntakePace } from './intake.ts';
 import type { Ledger } from './ledger.ts';
 import { createLedgerApi, type LedgerApi } from './ledger-api.ts';
 import type { PackageDirectory } from './package-directory.ts';
-import { createParticipantHistory } from './participant-history.ts';
+import { createParticipantHistory, type OffsetSteps } from './participant-history.ts';
 import type { Synchronizer } from './synchronizer.ts';
 import type { LedgerUpdate } from './update.ts';
 import type { CheckpointCadence } from './update-stream.ts';
@@ -65,14 +66,43 @@ export type Participant = {
   prunedUpTo(): bigint;
   /** Forgets history up to and including `offset`. */
   prune(offset: bigint): void;
+  /** Lets the ledger end move on without an update, as commands that fail and topology changes do. @returns the ledger end. */
+  skipOffsets(count: bigint): bigint;
+  /** How it follows the network: hold it, let it go on step by step, release it. */
+  readonly intake: IntakeControls;
+  /**
+   * Goes back to an older state and catches up from the network again, as a validator restored from a backup: same updates, other offsets.
+   * Streams end, completions since then and all memory of submissions are gone; until it has caught up it refuses submissions.
+   * @returns how many updates wait to be replayed.
+   * @throws PermanentError SIMNET_CANNOT_GO_BACK; nothing is changed.
+   */
+  restore(request: RestoreRequest): { readonly ledgerEnd: bigint; readonly behind: number };
+  /** Ends what runs by itself. */
+  close(): void;
+};
+
+/** Where to: the offset at which the backup's ledger ended, or a number of updates before now. */
+export type RestoreRequest = ({ readonly to: bigint } | { readonly updatesBack: number }) & {
+  /** `atOnce` when left out. */
+  readonly catchUp?: IntakePace;
+  /** Whether updates get new offsets, each one another than before (when left out), or the ones they had. */
+  readonly numbering?: 'fresh' | 'same';
+  /** Distances between neighbouring offsets from now on; as before when left out. Small ones put new updates below positions reached earlier. */
+  readonly offsetSteps?: OffsetSteps;
+  /** The network lost it too, as after a fork: what came after the backup never comes again. */
+  readonly losesTail?: boolean;
 };
 
 export function createParticipant(options: ParticipantOptions): Participant {
   const { name, participantId, clock, packages, synchronizer, cadence, knownParties } = options;
   const history = createParticipantHistory(options);
+  const { synchronizerId } = synchronizer;
+  const networkTimes = (): ReadonlyMap<string, bigint> => new Map([[synchronizerId, synchronizer.observe()]]);
+  const intake = createIntake({ clock, observe: networkTimes });
+  const recordTimes = (): ReadonlyMap<string, bigint> => intake.recordTimes() ?? networkTimes();
   const submissionFaults = createSubmissionFaults({ random: options.submissionRandom, clock });
   const faults = createFaults({ clock, submissions: submissionFaults });
-  const completions = createCompletionLog(synchronizer.synchronizerId);
+  const completions = createCompletionLog(synchronizerId);
   const allParties = (): readonly string[] => sortedUnion(knownParties(), history.hostedParties());
   const submissions = createSubmissionApi({
     participantId,
@@ -82,6 +112,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     synchronizer,
     packages,
     history,
+    intake,
     knownParties: allParties,
     ledger: options.ledger,
     keys: options.keys,
@@ -96,6 +127,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     history,
     packages,
     synchronizer,
+    recordTimes,
     faults,
     clock,
     cadence,
@@ -103,6 +135,41 @@ export function createParticipant(options: ParticipantOptions): Participant {
     submissions,
     completions,
   });
+  const itemOf = (update: LedgerUpdate, process: () => void): IntakeItem => ({
+    recordTimeMicros: update.recordTimeMicros,
+    synchronizerId: update.synchronizerId,
+    process,
+  });
+  const receive = (update: LedgerUpdate): bigint | undefined => {
+    let offset: bigint | undefined;
+    intake.take(
+      itemOf(update, () => {
+        offset = history.append(update);
+      }),
+    );
+    return offset;
+  };
+  const restore: Participant['restore'] = (request) => {
+    const to = 'to' in request ? request.to : history.offsetBefore(request.updatesBack);
+    const before = recordTimes();
+    const forgotten = history.rollBack(to);
+    faults.abortStreams(SHUTDOWN);
+    completions.rollBack(to);
+    submissions.forget();
+    if (request.offsetSteps !== undefined) history.setSteps(request.offsetSteps);
+    const waiting = intake.takeBack();
+    const replayed = forgotten.map(({ update, offset }) =>
+      itemOf(update, () => {
+        history.append(update, request.numbering === 'same' ? { at: offset } : { not: offset });
+      }),
+    );
+    const [first] = forgotten;
+    const reached =
+      history.newest()?.update ?? (first && { ...first.update, recordTimeMicros: first.update.recordTimeMicros - 1n });
+    const times = reached === undefined ? before : new Map([[reached.synchronizerId, reached.recordTimeMicros]]);
+    intake.replay(request.losesTail === true ? [] : [...replayed, ...waiting], times, request.catchUp ?? 'atOnce');
+    return { ledgerEnd: history.ledgerEnd(), behind: intake.behind() };
+  };
   return {
     name,
     participantId,
@@ -111,7 +178,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     host: history.host,
     isHosted: history.isHosted,
     hostedParties: history.hostedParties,
-    append: history.append,
+    append: receive,
     appendRecorded: (transaction) => {
       addSeenPackages(transaction.events, packages);
       const { update, witnesses } = recordedUpdate(transaction, (contractId) => {
@@ -119,10 +186,14 @@ export function createParticipant(options: ParticipantOptions): Participant {
         return known === undefined ? [] : stakeholdersOf(known.contract);
       });
       for (const party of witnesses) history.host(party);
-      return history.append(update);
+      return receive(update);
     },
     ledgerEnd: history.ledgerEnd,
     prunedUpTo: history.prunedUpTo,
     prune: history.prune,
+    skipOffsets: history.skipOffsets,
+    intake,
+    restore,
+    close: intake.close,
   };
 }

@@ -8,7 +8,6 @@ import type { Transaction } from '../../gen/com/daml/ledger/api/v2/transaction.t
 import type { GetUpdatesResponse } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
 import type { Faults } from './faults.ts';
 import type { ParticipantHistory } from './participant-history.ts';
-import type { Synchronizer } from './synchronizer.ts';
 import type { ParticipantUpdate } from './update.ts';
 
 /** Canton's defaults are 15 s and 60 s; their sum is the longest silence that a participant promises. */
@@ -28,8 +27,9 @@ export type OffsetEntry<Message> = {
 };
 
 export type OffsetStream<Message> = {
-  readonly history: Pick<ParticipantHistory, 'changed'>;
-  readonly synchronizer: Synchronizer;
+  readonly history: Pick<ParticipantHistory, 'changed' | 'ledgerEnd'>;
+  /** What the participant has reached, per synchronizer. */
+  readonly recordTimes: () => ReadonlyMap<string, bigint>;
   readonly faults: Faults;
   readonly clock: Clock;
   readonly cadence: CheckpointCadence;
@@ -103,9 +103,14 @@ export async function* streamOffsets<Message>(stream: OffsetStream<Message>): As
         checkpointDue = lastCheckpoint + millisToMicros(cadence.busyMs);
       } else if (stream.endInclusive !== undefined) {
         return;
+      } else {
+        position = stream.history.ledgerEnd();
       }
       if (clock.nowMicros() >= checkpointDue) {
-        yield stream.checkpoint(checkpoint(stream.synchronizer, position, recordTimes, isCaughtUp));
+        // A checkpoint promises record times, so only a reader that has everything is told what the participant has reached.
+        yield stream.checkpoint(
+          checkpoint(position, new Map(isCaughtUp ? [...recordTimes, ...stream.recordTimes()] : recordTimes)),
+        );
         lastCheckpoint = clock.nowMicros();
         checkpointDue = lastCheckpoint + millisToMicros(cadence.idleMs);
         continue;
@@ -119,15 +124,7 @@ export async function* streamOffsets<Message>(stream: OffsetStream<Message>): As
   }
 }
 
-/** A checkpoint promises record times, so only a reader that has everything is told the present one. */
-function checkpoint(
-  synchronizer: Synchronizer,
-  offset: bigint,
-  recordTimes: ReadonlyMap<string, bigint>,
-  isCaughtUp: boolean,
-): OffsetCheckpoint {
-  const times = new Map(recordTimes);
-  if (isCaughtUp) times.set(synchronizer.synchronizerId, synchronizer.observe());
+function checkpoint(offset: bigint, times: ReadonlyMap<string, bigint>): OffsetCheckpoint {
   const synchronizerTimes = [...times]
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([synchronizerId, micros]) => ({ synchronizerId, recordTime: microsToTimestamp(micros) }));

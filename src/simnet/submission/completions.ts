@@ -6,6 +6,8 @@ import type { OffsetEntry } from '../ledger/update-stream.ts';
 
 export type CompletionLog = {
   add(completion: Completion, recordTimeMicros: bigint): void;
+  /** Forgets those past `offset`. */
+  rollBack(offset: bigint): void;
   /** @returns the first one past `position`, shown if `isWanted`. */
   next(
     position: bigint,
@@ -22,6 +24,9 @@ export function createCompletionLog(synchronizerId: string): CompletionLog {
       const synchronizerTime = { synchronizerId, recordTime: microsToTimestamp(recordTimeMicros) };
       log.push({ completion: { ...completion, synchronizerTime }, recordTimeMicros });
       if (log.length > COMPLETIONS_MAX * 1.1) log = log.slice(-COMPLETIONS_MAX);
+    },
+    rollBack: (offset) => {
+      log = log.filter(({ completion }) => completion.offset <= offset);
     },
     next: (position, isWanted) => {
       // Offsets only rise: whoever reads on finds the place from the end, where followers are.

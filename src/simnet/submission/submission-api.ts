@@ -44,9 +44,13 @@ type Verdict =
   | { readonly kind: 'committed'; readonly updateId: string; readonly offset: bigint }
   | { readonly kind: 'rejected'; readonly error: Refused };
 
-export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
+export function createSubmissionApi(context: SubmissionContext): SubmissionApi & {
+  /** As after a restore: no submission is under way, none was accepted before. */
+  forget(): void;
+} {
   const { clock, synchronizer, history, sequencing, faults, packages } = context;
   const inFlight = new Set<string>();
+  let lives = {};
   const acceptedBefore = new Map<
     string,
     { readonly atMicros: bigint; readonly offset: bigint; readonly submissionId: string }
@@ -94,9 +98,39 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
     }
   };
 
+  /**
+   * Tells this node of a verdict when it comes to it.
+   * @param life in which it was submitted. @returns undefined when the node forgot the submission before.
+   */
+  const learnt = async (life: object, tell: () => Verdict): Promise<Verdict | undefined> => {
+    if (life !== lives) return undefined;
+    let verdict: Verdict | undefined;
+    let settle: (() => void) | undefined;
+    let isLost = false;
+    context.intake.take({
+      recordTimeMicros: undefined,
+      synchronizerId: synchronizer.synchronizerId,
+      process: () => {
+        verdict = tell();
+        settle?.();
+      },
+      lose: () => {
+        isLost = true;
+        settle?.();
+      },
+    });
+    if (verdict === undefined && !isLost) {
+      await new Promise<void>((resolve) => {
+        settle = resolve;
+      });
+    }
+    return verdict;
+  };
+
   /** From the participant to the verdict. A refusal is a verdict; anything else that is thrown is a bug of ours and ends the process. */
   const sequence = async (accepted: Accepted, extraDelayMs: number): Promise<Verdict | undefined> => {
     if (!(await sequencing.travel(extraDelayMs))) return undefined;
+    const life = lives;
     const ledger = context.ledger();
     let lock: ContractLock | undefined;
     try {
@@ -113,24 +147,29 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
         lock,
         confirm: (recordTimeMicros) => confirmTimes(accepted, recordTimeMicros),
       });
-      const offset = committed.offsets[context.participantName] ?? history.takeOffset();
-      const verdict: Verdict = { kind: 'committed', updateId: committed.updateId, offset };
-      acceptedBefore.set(changeIdOf(accepted), {
-        atMicros: clock.nowMicros(),
-        offset,
-        submissionId: accepted.request.submissionId,
+      return await learnt(life, () => {
+        const offset = history.byUpdateId(committed.updateId)?.offset ?? history.takeOffset();
+        const verdict: Verdict = { kind: 'committed', updateId: committed.updateId, offset };
+        acceptedBefore.set(changeIdOf(accepted), {
+          atMicros: clock.nowMicros(),
+          offset,
+          submissionId: accepted.request.submissionId,
+        });
+        for (const oldest of acceptedBefore.keys()) {
+          if (acceptedBefore.size <= ACCEPTED_MAX) break;
+          acceptedBefore.delete(oldest);
+        }
+        complete(accepted, verdict, offset, committed.recordTimeMicros, trafficCost(interpreted.tree));
+        return verdict;
       });
-      for (const oldest of acceptedBefore.keys()) {
-        if (acceptedBefore.size <= ACCEPTED_MAX) break;
-        acceptedBefore.delete(oldest);
-      }
-      complete(accepted, verdict, offset, committed.recordTimeMicros, trafficCost(interpreted.tree));
-      return verdict;
     } catch (error) {
       if (!isCantonError(error)) throw error;
-      const verdict: Verdict = { kind: 'rejected', error };
-      complete(accepted, verdict, history.takeOffset(), synchronizer.observe(), 0n);
-      return verdict;
+      const recordTimeMicros = synchronizer.observe();
+      return await learnt(life, () => {
+        const verdict: Verdict = { kind: 'rejected', error };
+        complete(accepted, verdict, history.takeOffset(), recordTimeMicros, 0n);
+        return verdict;
+      });
     } finally {
       lock?.release();
     }
@@ -156,6 +195,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
   };
 
   const start = (request: ExecuteSubmissionRequest): Promise<Verdict | undefined> => {
+    requireReady();
     const accepted = accept(context, request);
     const changeId = changeIdOf(accepted);
     if (inFlight.has(changeId)) {
@@ -178,8 +218,25 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi {
     return outcome;
   };
 
+  /** While a node replays what it missed, it takes part in nothing new. */
+  const requireReady = (): void => {
+    if (!context.intake.isReplaying()) return;
+    throw cantonError({
+      code: 'SUBMISSION_SYNCHRONIZER_NOT_READY',
+      category: 'resourceMissing',
+      text: `Not connected to synchronizer ${synchronizer.synchronizerId}: the node is replaying what it missed`,
+      definiteAnswer: true,
+    });
+  };
+
   return {
+    forget: () => {
+      lives = {};
+      inFlight.clear();
+      acceptedBefore.clear();
+    },
     prepareSubmission: async (request, options) => {
+      requireReady();
       const response = prepare(context, request, faults.prepareLie());
       await faults.answer('prepare', options?.signal);
       return response;

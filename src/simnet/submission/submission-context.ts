@@ -1,6 +1,7 @@
 /** What the submission side of one participant works with. */
 import type { Clock } from '../../env/clock.ts';
 import type { Random } from '../../env/random.ts';
+import type { Intake } from '../ledger/intake.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { PackageDirectory } from '../ledger/package-directory.ts';
 import type { ParticipantHistory } from '../ledger/participant-history.ts';
@@ -20,6 +21,7 @@ export type SubmissionContext = {
   readonly synchronizer: Synchronizer;
   readonly packages: PackageDirectory;
   readonly history: ParticipantHistory;
+  readonly intake: Intake;
   readonly knownParties: () => readonly string[];
   /** The network's; asked for late, as the network is built from its participants. */
   readonly ledger: () => Ledger;

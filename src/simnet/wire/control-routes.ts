@@ -7,12 +7,14 @@ import type { Network } from '../network.ts';
 import { TREASURY } from '../network.ts';
 import { transactionOfJson } from '../recorded/json-transaction.ts';
 import type { RegistryFaultControls } from '../registry/registry-faults.ts';
+import type { Endpoints } from './endpoints.ts';
 
 export type ControlContext = {
   readonly network: Network;
   readonly customers: readonly Customer[];
   /** Name → `host:port` of the Ledger API. */
   readonly grpcAddresses: ReadonlyMap<string, string>;
+  readonly endpoints: Endpoints;
   readonly registries: readonly {
     readonly admin: string;
     readonly url: string;
@@ -123,6 +125,19 @@ const registryFault = alsoHowOften({
   ]),
 });
 
+const offset = z.string().regex(/^\d+$/, 'an offset as a text').transform(BigInt);
+const everyMs = z.strictObject({ everyMs: z.int().min(0) });
+const restoreOptions = {
+  catchUp: z.union([z.enum(['held', 'atOnce']), everyMs]).exactOptional(),
+  numbering: z.enum(['fresh', 'same']).exactOptional(),
+  offsetSteps: z.strictObject({ min: z.int().min(1), max: z.int().min(1) }).exactOptional(),
+  losesTail: z.boolean().exactOptional(),
+};
+const restoreRequest = z.union([
+  z.strictObject({ ...restoreOptions, to: offset }),
+  z.strictObject({ ...restoreOptions, updatesBack: z.int().min(0) }),
+]);
+
 type Route = (context: ControlContext, body: unknown) => unknown;
 
 const ROUTES: Readonly<Record<string, Route>> = {
@@ -156,6 +171,11 @@ const ROUTES: Readonly<Record<string, Route>> = {
   },
   'upgrade-synchronizer': ({ network }) => {
     network.upgradeSynchronizer();
+    return {};
+  },
+  'switch-endpoint': ({ endpoints }, body) => {
+    const { endpoint, participant } = z.strictObject({ endpoint: z.string(), participant: z.string() }).parse(body);
+    endpoints.switch(endpoint, participant);
     return {};
   },
   'registry-fault': ({ registries }, body) => {
@@ -212,9 +232,26 @@ const PARTICIPANT_ROUTES: Readonly<Record<string, (participant: Participant, bod
     return {};
   },
   prune: (participant, body) => {
-    participant.prune(z.strictObject({ offset: micros }).parse(body).offset);
+    participant.prune(z.strictObject({ offset }).parse(body).offset);
     return { prunedUpTo: participant.prunedUpTo() };
   },
+  restore: (participant, body) => participant.restore(restoreRequest.parse(body)),
+  hold: ({ intake }) => {
+    intake.hold();
+    return { behind: intake.behind() };
+  },
+  step: ({ intake }, body) => {
+    const processed = intake.step(z.strictObject({ count: z.int().min(1) }).parse(body).count);
+    return { processed, behind: intake.behind() };
+  },
+  release: ({ intake }, body) => {
+    const { everyMs: pace } = z.strictObject({ everyMs: z.int().min(0).exactOptional() }).parse(body);
+    intake.release(pace === undefined ? undefined : { everyMs: pace });
+    return { behind: intake.behind() };
+  },
+  'skip-offsets': (participant, body) => ({
+    ledgerEnd: participant.skipOffsets(z.strictObject({ count: offset }).parse(body).count),
+  }),
   recorded: (participant, body) => ({ offset: participant.appendRecorded(transactionOfJson(body)) }),
 };
 
@@ -243,7 +280,7 @@ function own<T>(routes: Readonly<Record<string, T>>, name: string): T | undefine
   return Object.hasOwn(routes, name) ? routes[name] : undefined;
 }
 
-function describe({ network, customers, grpcAddresses, registries }: ControlContext): unknown {
+function describe({ network, customers, grpcAddresses, endpoints, registries }: ControlContext): unknown {
   return {
     synchronizerId: network.synchronizerId,
     participants: network.participants.map((participant) => ({
@@ -251,7 +288,9 @@ function describe({ network, customers, grpcAddresses, registries }: ControlCont
       participantId: participant.participantId,
       grpcAddress: grpcAddresses.get(participant.name),
       ledgerEnd: participant.ledgerEnd(),
+      servedBy: endpoints.serving(participant.name).name,
       prunedUpTo: participant.prunedUpTo(),
+      behind: participant.intake.behind(),
       openStreams: participant.faults.openStreams(),
       hostedParties: participant.hostedParties(),
     })),

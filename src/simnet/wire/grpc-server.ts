@@ -25,7 +25,8 @@ import { UpdateServiceService } from '../../gen/com/daml/ledger/api/v2/update_se
 import { VersionServiceService } from '../../gen/com/daml/ledger/api/v2/version_service.ts';
 import { Status } from '../../gen/google/rpc/status.ts';
 import { GRPC_CODE, isCantonError, statusOf } from '../ledger/canton-error.ts';
-import type { CallOptions } from '../ledger/ledger-api.ts';
+import { SHUTDOWN } from '../ledger/faults.ts';
+import type { CallOptions, LedgerApi } from '../ledger/ledger-api.ts';
 import type { Participant } from '../ledger/participant.ts';
 
 export type GrpcServer = {
@@ -36,7 +37,8 @@ export type GrpcServer = {
 };
 
 export type GrpcServerOptions = {
-  readonly participant: Participant;
+  /** The participant that answers, asked for at every call: an address may come to lead to another one. */
+  readonly serving: () => Participant;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
@@ -50,14 +52,7 @@ const CLOSE_GRACE_MS = 500; // For clients to read the last trailers; then their
 type ServerError = { code: number; details: string; metadata: Metadata };
 
 /** @throws when the port is taken. */
-export async function startGrpcServer({
-  participant,
-  host,
-  port,
-  clock,
-  logger,
-}: GrpcServerOptions): Promise<GrpcServer> {
-  const { api } = participant;
+export async function startGrpcServer({ serving, host, port, clock, logger }: GrpcServerOptions): Promise<GrpcServer> {
   const server = new Server({ 'grpc.max_receive_message_length': MESSAGE_BYTES_MAX });
 
   const failure = (error: unknown): ServerError => {
@@ -68,18 +63,18 @@ export async function startGrpcServer({
       return { code: status.code, details: status.message, metadata };
     }
     logger.error('A call failed inside the simulated participant.', {
-      participant: participant.name,
+      participant: serving().name,
       error: messageOf(error),
     });
     return { code: GRPC_CODE.internal, details: 'An error occurred.', metadata: new Metadata() };
   };
 
   const unary =
-    <Request, Response>(handler: (request: Request, options: CallOptions) => Promise<Response>) =>
+    <Request, Response>(handler: (api: LedgerApi, request: Request, options: CallOptions) => Promise<Response>) =>
     (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
       const controller = new AbortController();
       call.on('cancelled', () => controller.abort());
-      handler(call.request, { signal: controller.signal }).then(
+      handler(serving().api, call.request, { signal: controller.signal }).then(
         (response) => {
           if (!controller.signal.aborted) callback(null, response);
         },
@@ -88,11 +83,11 @@ export async function startGrpcServer({
     };
 
   const streaming =
-    <Request, Response>(handler: (request: Request, options: CallOptions) => AsyncIterable<Response>) =>
+    <Request, Response>(handler: (api: LedgerApi, request: Request, options: CallOptions) => AsyncIterable<Response>) =>
     (call: ServerWritableStream<Request, Response>): void => {
       const controller = new AbortController();
       call.on('cancelled', () => controller.abort());
-      pump(handler(call.request, { signal: controller.signal }), call, controller.signal).then(
+      pump(handler(serving().api, call.request, { signal: controller.signal }), call, controller.signal).then(
         () => call.end(),
         (error: unknown) => {
           if (!controller.signal.aborted) call.emit('error', failure(error));
@@ -105,36 +100,40 @@ export async function startGrpcServer({
 
   // Methods left out answer UNIMPLEMENTED, as on a node of an older line.
   add(UpdateServiceService, {
-    getUpdates: streaming(api.getUpdates),
-    getUpdateByOffset: unary(api.getUpdateByOffset),
-    getUpdateById: unary(api.getUpdateById),
+    getUpdates: streaming((api, request, options) => api.getUpdates(request, options)),
+    getUpdateByOffset: unary((api, request, options) => api.getUpdateByOffset(request, options)),
+    getUpdateById: unary((api, request, options) => api.getUpdateById(request, options)),
   });
   add(StateServiceService, {
-    getActiveContracts: streaming(api.getActiveContracts),
-    getConnectedSynchronizers: unary(api.getConnectedSynchronizers),
-    getLedgerEnd: unary((_request, options) => api.getLedgerEnd(options)),
-    getLatestPrunedOffsets: unary((_request, options) => api.getLatestPrunedOffsets(options)),
+    getActiveContracts: streaming((api, request, options) => api.getActiveContracts(request, options)),
+    getConnectedSynchronizers: unary((api, request, options) => api.getConnectedSynchronizers(request, options)),
+    getLedgerEnd: unary((api, _request, options) => api.getLedgerEnd(options)),
+    getLatestPrunedOffsets: unary((api, _request, options) => api.getLatestPrunedOffsets(options)),
   });
   add(InteractiveSubmissionServiceService, {
-    prepareSubmission: unary(api.prepareSubmission),
-    executeSubmission: unary(api.executeSubmission),
-    executeSubmissionAndWait: unary(api.executeSubmissionAndWait),
-    getPreferredPackages: unary(api.getPreferredPackages),
+    prepareSubmission: unary((api, request, options) => api.prepareSubmission(request, options)),
+    executeSubmission: unary((api, request, options) => api.executeSubmission(request, options)),
+    executeSubmissionAndWait: unary((api, request, options) => api.executeSubmissionAndWait(request, options)),
+    getPreferredPackages: unary((api, request, options) => api.getPreferredPackages(request, options)),
   });
   add(CommandCompletionServiceService, {
-    completionStream: streaming(api.completionStream),
-    getCompletions: streaming(api.getCompletions),
+    completionStream: streaming((api, request, options) => api.completionStream(request, options)),
+    getCompletions: streaming((api, request, options) => api.getCompletions(request, options)),
   });
-  add(EventQueryServiceService, { getEventsByContractId: unary(api.getEventsByContractId) });
-  add(VersionServiceService, { getLedgerApiVersion: unary((_request, options) => api.getLedgerApiVersion(options)) });
+  add(EventQueryServiceService, {
+    getEventsByContractId: unary((api, request, options) => api.getEventsByContractId(request, options)),
+  });
+  add(VersionServiceService, {
+    getLedgerApiVersion: unary((api, _request, options) => api.getLedgerApiVersion(options)),
+  });
   add(PackageServiceService, {
-    listPackages: unary((_request, options) => api.listPackages(options)),
-    getPackageStatus: unary(api.getPackageStatus),
+    listPackages: unary((api, _request, options) => api.listPackages(options)),
+    getPackageStatus: unary((api, request, options) => api.getPackageStatus(request, options)),
   });
   add(PartyManagementServiceService, {
-    getParticipantId: unary((_request, options) => api.getParticipantId(options)),
-    getParties: unary(api.getParties),
-    listKnownParties: unary((_request, options) => api.listKnownParties(options)),
+    getParticipantId: unary((api, _request, options) => api.getParticipantId(options)),
+    getParties: unary((api, request, options) => api.getParties(request, options)),
+    listKnownParties: unary((api, _request, options) => api.listKnownParties(options)),
   });
 
   const bound = await new Promise<number>((resolve, reject) => {
@@ -146,11 +145,7 @@ export async function startGrpcServer({
   return {
     address: `${host}:${bound}`,
     stop: async () => {
-      participant.faults.abortStreams({
-        code: 'ABORTED_DUE_TO_SHUTDOWN',
-        category: 'transientServerFailure',
-        text: 'request aborted due to shutdown',
-      });
+      serving().faults.abortStreams(SHUTDOWN);
       const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       const grace = new AbortController();
       await Promise.race([closed, clock.sleep(CLOSE_GRACE_MS, grace.signal)]);
