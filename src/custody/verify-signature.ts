@@ -16,11 +16,7 @@ const DIGEST: Readonly<Record<SigningAlgorithm, string | null>> = {
  * @param keys registered for the party; the signature names one of them.
  * @throws CustodyRefusal SIGNATURE_INVALID. Ask for a new signature with a new request id, and alarm.
  */
-export async function verifySignature(
-  hash: Uint8Array,
-  signature: TransferSignature,
-  keys: readonly SigningKey[],
-): Promise<void> {
+export function verifySignature(hash: Uint8Array, signature: TransferSignature, keys: readonly SigningKey[]): void {
   const check = (condition: boolean, message: string, at: string): void =>
     demand(condition, 'SIGNATURE_INVALID', message, `signature.${at}`, { signedBy: signature.signedBy });
   const isSame = signature.hash.length === hash.length && timingSafeEqual(signature.hash, hash);
@@ -31,12 +27,6 @@ export async function verifySignature(
   });
   check(key.algorithm === signature.algorithm, 'Another algorithm than the key’s.', 'algorithm');
   check((key.algorithm === 'ED25519' ? 'CONCAT' : 'DER') === signature.format, 'Another format.', 'format');
-  check(await isValid(hash, signature.signature, key), 'It does not verify.', 'signature');
-}
-
-function isValid(hash: Uint8Array, signature: Uint8Array, { algorithm, publicKey }: SigningKey): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const done = (error: Error | null, result: boolean): void => (error === null ? resolve(result) : reject(error));
-    verify(DIGEST[algorithm], hash, { key: publicKey, dsaEncoding: 'der' }, signature, done);
-  });
+  const isValid = verify(DIGEST[key.algorithm], hash, { key: key.publicKey, dsaEncoding: 'der' }, signature.signature);
+  check(isValid, 'It does not verify.', 'signature');
 }

@@ -11,7 +11,7 @@ import {
   PrepareSubmissionRequest,
 } from '../gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type { Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
-import { type ChannelOptions, openChannel } from './channel.ts';
+import { type Channel, type ChannelOptions, openChannel } from './channel.ts';
 
 export type PrepareRequest = {
   readonly userId: string;
@@ -69,9 +69,14 @@ const ALGORITHMS = {
   EC_DSA_SHA_384: SigningAlgorithmSpec.SIGNING_ALGORITHM_SPEC_EC_DSA_SHA_384,
 } as const;
 
-/** Asks for scheme V3, the only one whose signature covers the last record time. */
+/** @returns a submitter with a channel of its own. */
 export function createSubmitter(options: ChannelOptions): Submitter {
-  const { client, call } = openChannel(options);
+  const { call, close } = openChannel(options);
+  return { ...submitterOver(call), close };
+}
+
+/** Asks for scheme V3, the only one whose signature covers the last record time. */
+export function submitterOver(call: Channel['call']): Omit<Submitter, 'close'> {
   return {
     prepare: async (request) => {
       const prepared = await call(
@@ -130,6 +135,5 @@ export function createSubmitter(options: ChannelOptions): Submitter {
         },
       });
     },
-    close: () => client.close(),
   };
 }

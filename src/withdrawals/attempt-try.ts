@@ -39,7 +39,7 @@ export type Registry = {
 
 export type TryOptions = {
   readonly db: Database;
-  readonly submitter: Submitter;
+  readonly submitter: Pick<Submitter, 'prepare' | 'execute'>;
   readonly registry: Registry;
   readonly signer: Signer;
   readonly implementationOf: (instrument: Instrument) => RegistryImplementation;
@@ -103,7 +103,7 @@ export async function tryAttempt(
     prepared,
     recordTime: view.recordTime,
   });
-  await verifySignature(checked.hash, signature, [await signer.currentKey()]);
+  verifySignature(checked.hash, signature, [await signer.currentKey()]);
   await failpoint('withdrawals.afterSigning');
 
   if (!(await recordTry(db, attempt, nextTryAt))) return 'NO_LONGER_OPEN';

@@ -44,6 +44,15 @@ const FAULTS = {
   /** The participant falls silent. */
   participantStall: SELDOM,
   hintLost: SELDOM,
+  /** The participant accepts a submission and never sends it on. */
+  executeDropped: SELDOM,
+  executeTwice: SELDOM,
+  /** It is sequenced long after it was accepted, perhaps past its last record time. */
+  executeLate: SELDOM,
+  /** What is prepared is not what was asked for. */
+  prepareLies: SELDOM,
+  /** A registry claims that the receiver takes offers only. */
+  registrySaysOffer: SELDOM,
 } as const;
 
 export type FaultClass = keyof typeof FAULTS;

@@ -10,6 +10,7 @@ import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
+import { Violation } from './violation.ts';
 
 /** Until when the other side is silent. */
 export type Stall = { untilMicros: bigint };
@@ -48,6 +49,21 @@ export function createOutsideCalls({
       await scheduler.reach(actor, `${label} waits`, Number(stall.untilMicros - now) / 1_000);
     }
   };
+  /** In one step, whatever the other side waits for meanwhile: nobody else moves. */
+  const carryOut = <T>(label: string, answer: () => Promise<T>): Promise<PromiseSettledResult<T>> =>
+    new Promise((resolve) => {
+      scheduler.enqueue({
+        actor,
+        label,
+        run: async () => {
+          const [outcome] = await Promise.allSettled([answer()]);
+          // What the other side saw is for the referee, not for the caller.
+          if (outcome.status === 'rejected' && outcome.reason instanceof Violation) throw outcome.reason;
+          resolve(outcome);
+          return outcome.status;
+        },
+      });
+    });
   return {
     answering,
     call: async (name, answer) => {
@@ -55,7 +71,7 @@ export function createOutsideCalls({
       await answering(name);
       const isLost = faults.strikes('callFailed');
       if (isLost && dice.chance(0.5)) throw unavailable(name);
-      const [outcome] = await Promise.allSettled([answer()]);
+      const outcome = await carryOut(`do ${name}`, answer);
       // A process that died meanwhile hears neither answer nor refusal: this never returns for it.
       await scheduler.reach(actor, `answer ${name}`);
       if (isLost) {

@@ -9,6 +9,8 @@ import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { transferId } from '../../src/tokens/ids.ts';
+import type { Orders } from './orders.ts';
+import { createPayoutReferee } from './payout-referee.ts';
 import type { Traffic } from './traffic.ts';
 import type { Truth } from './truth.ts';
 import { must } from './violation.ts';
@@ -29,6 +31,7 @@ export type RefereeOptions = {
   readonly db: Database;
   readonly truth: Truth;
   readonly traffic: Traffic;
+  readonly orders: Orders;
   readonly received: () => readonly string[];
 };
 
@@ -73,7 +76,8 @@ const SNAPSHOT = `
           ) b JOIN instrument i ON i.id = b.instrument_id) AS booked
   FROM ingestion_stream s CROSS JOIN event_log l`;
 
-export function createReferee({ observer, db, truth, traffic, received }: RefereeOptions): Referee {
+export function createReferee({ observer, db, truth, traffic, orders, received }: RefereeOptions): Referee {
+  const payouts = createPayoutReferee({ observer, orders });
   let before: Snapshot | null = null;
 
   const snapshot = async (): Promise<Snapshot | null> =>
@@ -142,16 +146,24 @@ export function createReferee({ observer, db, truth, traffic, received }: Refere
         headPosition: now.headPosition,
       });
       before = now;
+      await payouts.afterCommit();
     },
 
     isAtRest: async () => {
       const now = await snapshot();
       if (now === null) return false;
       const end = truth.updates().at(-1)?.offset ?? 0n;
-      return BigInt(now.offset) >= end && now.outbox === '0' && BigInt(now.events) === BigInt(received().length);
+      const isIngested =
+        BigInt(now.offset) >= end && now.outbox === '0' && BigInt(now.events) === BigInt(received().length);
+      return isIngested && (await payouts.isAtRest());
     },
 
-    describe: async () => ({ ...(await snapshot()), end: truth.updates().at(-1)?.offset, received: received().length }),
+    describe: async () => ({
+      ...(await snapshot()),
+      end: truth.updates().at(-1)?.offset,
+      received: received().length,
+      withdrawals: await payouts.describe(),
+    }),
 
     atRest: async () => {
       const treasury = await readTreasury(db);
@@ -162,6 +174,7 @@ export function createReferee({ observer, db, truth, traffic, received }: Refere
       await checkHoldings(observer, truth);
       await checkRanks(observer, treasury.party);
       await checkDeposits(observer, traffic);
+      await payouts.atRest();
       return await checkEvents(observer, received());
     },
   };
@@ -246,7 +259,7 @@ async function checkDeposits(observer: pg.Client, traffic: Traffic): Promise<voi
   const balances = await observer.query<{ key: string; total: string }>(
     `SELECT a.owner || '/' || i.instrument_id AS key, sum(b.balance)::text AS total
      FROM account_balance b JOIN account a ON a.id = b.account_id JOIN instrument i ON i.id = b.instrument_id
-     WHERE a.kind IN ('CUSTOMER', 'UNATTRIBUTED') GROUP BY 1`,
+     WHERE a.kind IN ('CUSTOMER', 'UNATTRIBUTED') AND a.owner NOT LIKE 'withdrawer-%' GROUP BY 1`,
   );
   const booked = Object.fromEntries(balances.rows.map(({ key, total }) => [key, total]));
   const owed = Object.fromEntries([...sums].map(([key, { units }]) => [key, formatAmount(units)]));
@@ -294,7 +307,7 @@ async function checkEvents(observer: pg.Client, received: readonly string[]): Pr
   );
   must(missing.rows.length === 0, 'every deposit and offer is announced once', missing.rows[0]);
   const extra = await observer.query(
-    `SELECT e.event_id, e.type FROM event e WHERE NOT EXISTS (SELECT FROM transfer t WHERE t.id = e.subject)`,
+    `SELECT e.event_id, e.type FROM event e WHERE NOT EXISTS (SELECT FROM transfer t WHERE t.id = e.subject) AND NOT EXISTS (SELECT FROM withdrawal w WHERE w.id = e.subject)`,
   );
   must(extra.rows.length === 0, 'every event is about something', extra.rows[0]);
 

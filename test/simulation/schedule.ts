@@ -17,7 +17,9 @@ import { createDice, type Dice } from './dice.ts';
 import { drawFaultPlan } from './fault-plan.ts';
 import { createFeedReader } from './feed-reader.ts';
 import type { Marks } from './marks.ts';
+import { createOrders, INSTRUMENT } from './orders.ts';
 import type { Stall } from './outside-calls.ts';
+import { createPayouts } from './payouts.ts';
 import { createProcess, type Process } from './process.ts';
 import { createReferee } from './referee.ts';
 import { prepareReset } from './reset.ts';
@@ -121,12 +123,22 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
       .filter(({ name }) => ACCEPTED.includes(name))
       .map(({ name, instrumentId }) => ({ name, ...instrumentId })),
   };
+  const orders = createOrders({ network, networkName: NETWORK, dice: dice('orders'), marks, startMicros: START });
+  const payouts = await createPayouts({
+    network,
+    participant,
+    faults,
+    dice: dice('payouts'),
+    marks,
+    orders,
+    observer: server.observer,
+  });
   await truth.catchUp();
   // Known before any process starts, as on a running installation; each start registers it once more.
   await registerCatalog(db, catalog);
 
   const reader = createFeedReader();
-  const referee = createReferee({ observer: server.observer, db, truth, traffic, received: reader.received });
+  const referee = createReferee({ observer: server.observer, db, truth, traffic, orders, received: reader.received });
   const processes: Process[] = [];
   const database = createDatabaseAccess({
     connectionString,
@@ -160,7 +172,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
         poolSize,
-        loop: serveLoop(catalog, settings, []),
+        loop: serveLoop(catalog, settings, [payouts]),
       }),
     );
   }
@@ -219,6 +231,8 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     disrupt();
     const step = async (): Promise<void> => {
       const isMore = await scheduler.step();
+      // Submissions reach the ledger in steps of their own.
+      await truth.catchUp();
       if (violation !== null) throw violation;
       if (!isMore) throw new Violation('somebody always has something to do', {});
     };
@@ -231,6 +245,9 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     faults.end();
     stall.untilMicros = 0n;
     scheduler.calm();
+    // Whatever is still asked for can be paid.
+    network.tap({ instrument: INSTRUMENT, owner: TREASURY, amount: '400' });
+    await truth.catchUp();
     for (const process of processes) process.wake();
     while (operationsLeft > 0) await step();
     for (let steps = 0; ; steps += 1) {

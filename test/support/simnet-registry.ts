@@ -23,7 +23,7 @@ function disclose(network: TestNetwork['network'], contractIds: readonly string[
     }));
 }
 
-export function registryOf({ network }: TestNetwork): Registry {
+export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry {
   return {
     transferFactory: async (instrument, transfer) => {
       const token = network.tokens.find(

@@ -1,0 +1,124 @@
+/** Clients who ask for withdrawals: through any process, again when they hear nothing, sometimes of two processes at once, sometimes to call it off. */
+import type { Micros } from '../../src/env/clock.ts';
+import { RetryableError } from '../../src/env/errors.ts';
+import { type Network, TREASURY } from '../../src/simnet/network.ts';
+import { holdingsOf } from '../../src/simnet/network-commands.ts';
+import { amountOf } from '../../src/tokens/amount.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import type { Dice } from './dice.ts';
+import type { Marks } from './marks.ts';
+import type { Life } from './process.ts';
+import { must } from './violation.ts';
+
+export const INSTRUMENT = 'amulet';
+/** Gets nothing but withdrawals, and spends nothing: its holdings say what was paid. */
+const PAYEE = 'dave';
+const CLIENT = 'exchange';
+const UNITS = 10_000_000_000n;
+const PAUSE_MS_MAX = 1_500;
+
+export type Order = {
+  readonly key: string;
+  readonly account: string;
+  /** Told apart by the last digits, so that a payment names its order. */
+  readonly units: bigint;
+  readonly atMicros: Micros;
+  readonly isCalledOff: boolean;
+  /** Ids that clients were given for it; one, if all is well. */
+  readonly ids: Set<string>;
+};
+
+export type Orders = {
+  all(): readonly Order[];
+  /** Places what is due, through one life of a process, until it ends. */
+  place(life: Life): Promise<void>;
+  /** Units → how many payments of that size the network has committed. */
+  payments(): ReadonlyMap<bigint, number>;
+  /** Whether every order has been confirmed to some client. */
+  arePlaced(): boolean;
+};
+
+export function createOrders({
+  network,
+  networkName,
+  dice,
+  marks,
+  startMicros,
+}: {
+  readonly network: Network;
+  readonly networkName: string;
+  readonly dice: Dice;
+  readonly marks: Marks;
+  readonly startMicros: Micros;
+}): Orders {
+  network.preapprove({ instrument: INSTRUMENT, receiver: PAYEE });
+  const receiver = network.party(PAYEE);
+  const spreadMs = dice.logUniform(50, 20_000);
+  const orders: readonly Order[] = Array.from({ length: dice.integer(0, 8) }, (_, index) => ({
+    key: `order-${index}`,
+    account: `withdrawer-${index % 3}`,
+    units: BigInt(dice.integer(1, 30)) * UNITS + BigInt(index + 1),
+    atMicros: startMicros + BigInt(Math.round(dice.next() * spreadMs * 1_000)),
+    isCalledOff: dice.chance(0.15),
+    ids: new Set<string>(),
+  }));
+
+  const ask = async (life: Life, order: Order): Promise<void> => {
+    const withdrawals = createWithdrawals({
+      db: life.db,
+      clock: life.clock,
+      network: networkName,
+      idKey: new Uint8Array(32),
+    });
+    const { id, isReplayed } = await withdrawals.create({
+      client: CLIENT,
+      idempotencyKey: order.key,
+      account: order.account,
+      treasuryParty: network.party(TREASURY),
+      instrument: network.instrument(INSTRUMENT),
+      receiver,
+      amount: amountOf(order.units),
+      memo: null,
+    });
+    if (isReplayed) marks.add('withdrawal request replayed');
+    order.ids.add(id);
+    must(order.ids.size === 1, 'one key makes one withdrawal', { key: order.key, ids: [...order.ids] });
+    if (!order.isCalledOff) return;
+    await life.clock.sleep(life.random.next() * PAUSE_MS_MAX);
+    if (await withdrawals.cancel(CLIENT, id)) marks.add('withdrawal called off');
+  };
+
+  return {
+    all: () => orders,
+    arePlaced: () => orders.every(({ ids }) => ids.size > 0),
+    payments: () => {
+      const counts = new Map<bigint, number>();
+      for (const { amountUnits } of holdingsOf(network.ledger.contracts, receiver, network.instrument(INSTRUMENT))) {
+        counts.set(amountUnits, (counts.get(amountUnits) ?? 0) + 1);
+      }
+      return counts;
+    },
+    place: async (life) => {
+      const confirmed = new Set<Order>();
+      while (!life.signal.aborted) {
+        const due = orders.find(
+          (order) =>
+            !confirmed.has(order) &&
+            order.atMicros <= life.clock.nowMicros() &&
+            (order.ids.size === 0 || life.random.next() < 0.2),
+        );
+        if (due === undefined) {
+          await life.clock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
+          continue;
+        }
+        try {
+          await ask(life, due);
+          confirmed.add(due);
+        } catch (error) {
+          if (!(error instanceof RetryableError)) throw error;
+          await life.clock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
+        }
+      }
+    },
+  };
+}
