@@ -13,7 +13,6 @@ import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { type Simnet, startSimnet } from '../simnet/simnet.ts';
-import { withdrawalId } from '../tokens/ids.ts';
 import type { CommandContext } from './command-context.ts';
 import { headerLines } from './dev-header.ts';
 import { type ProgressWatch, watchProgress } from './dev-progress.ts';
@@ -26,6 +25,8 @@ import { aborted, type Shutdown, untilStopped } from './shutdown.ts';
 import { environmentFor, payoutEnvironmentFor, SIMNET_NAME } from './simnet-environment.ts';
 import { createTerminalLogger } from './terminal.ts';
 
+const LOOPBACK = '127.0.0.1';
+const CONTROL_PORT = 6867; // The one that the command simnet has it on, so that the same lines work with both.
 const CUSTOMERS = { count: 5, intervalMs: 800 }; // Somebody deposits about every second: there is always something to see.
 const REDRAW_MS = 1_000;
 const LINE_MS = 5_000; // Without a terminal: a log that is read later.
@@ -59,12 +60,14 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   if (requested.aborted) return;
   await migrate({ connectionString: database.connectionString, logger });
   const seed = random.uuid().slice(0, 8);
-  const simnet = await startSimnet({ seed, clock, random, logger, customers: CUSTOMERS });
+  // As with the other port: 0 takes any.
+  const controlPort = given.port === 0 ? 0 : await findFreePort(LOOPBACK, CONTROL_PORT);
+  const simnet = await startSimnet({ seed, clock, random, logger, customers: CUSTOMERS, controlPort });
   teardown.add('simulated network', simnet.stop);
   if (requested.aborted) return;
 
   const config = await configOf(context, given, { simnet, seed, database });
-  const sampleWithdrawal = sampleFor(simnet, config);
+  const sampleWithdrawal = sampleFor(simnet);
   const service = await startService({ config, connectionString: database.connectionString, env, sampleWithdrawal });
   teardown.add('service', service.stop, service.stopping);
   const { position: after } = service.tail.head();
@@ -112,15 +115,13 @@ async function configOf(
   });
 }
 
-/** A withdrawal that GraphiQL can ask for as it stands: its id is known beforehand, being a function of who asks and of the key. */
-function sampleFor({ network, customers }: Simnet, { withdrawalKey }: Config): SampleWithdrawal {
+/** A withdrawal that GraphiQL can ask for as it stands. */
+function sampleFor({ network, customers }: Simnet): SampleWithdrawal {
   const [customer] = customers;
-  assert(customer !== undefined && withdrawalKey !== null, 'There is a customer, and a key for withdrawals.');
+  assert(customer !== undefined, 'There is a customer.');
   const { admin, id } = network.instrument(WITHDRAWN_INSTRUMENT);
-  const idempotencyKey = 'my-first-withdrawal';
   return {
-    withdrawalId: withdrawalId(Buffer.from(withdrawalKey.reveal(), 'hex'), 'developer', idempotencyKey),
-    idempotencyKey,
+    idempotencyKey: 'my-first-withdrawal',
     account: customer.name,
     instrumentAdmin: admin,
     instrumentId: id,

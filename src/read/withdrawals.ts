@@ -76,6 +76,20 @@ export async function readWithdrawals(db: Database, ids: readonly string[]): Pro
   return ids.map((id) => byId.get(id) ?? null);
 }
 
+/** Id of the withdrawal that the principal asked for under its key; null: it asked for none. */
+export async function findWithdrawalId(
+  db: Database,
+  { client, idempotencyKey }: { readonly client: string; readonly idempotencyKey: string },
+): Promise<string | null> {
+  const row = await db
+    .selectFrom('withdrawal')
+    .select('id')
+    .where('client', '=', client)
+    .where('idempotency_key', '=', idempotencyKey)
+    .executeTakeFirst();
+  return row?.id ?? null;
+}
+
 /**
  * Which treasury party pays where a request names none: the one it was stored with before, so that a replay stays one when more parties are
  * served by then; else the only one there is.

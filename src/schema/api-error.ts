@@ -14,6 +14,7 @@ export type ApiErrorCode =
   | 'ID_INVALID'
   | 'PAGE_ARGUMENTS_INVALID'
   | 'PAGE_CURSOR_INVALID'
+  | 'WITHDRAWAL_NOT_NAMED'
   | 'WITHDRAWAL_UNKNOWN';
 
 export function apiError(

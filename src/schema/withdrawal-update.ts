@@ -1,14 +1,13 @@
 /** Following withdrawals: `withdrawalUpdated` for one, `withdrawals` for all. */
 import type { LogEvent } from '../db/event-page.ts';
 import { AssertionError } from '../env/errors.ts';
-import { isStorableText } from '../read/ledger-keys.ts';
 import { followWithdrawal, type WithdrawalUpdate, withdrawalUpdateOf } from '../read/withdrawal-feed.ts';
 import { readWithdrawals } from '../read/withdrawals.ts';
 import { WITHDRAWAL_CHANGED } from '../withdrawals/withdrawal-events.ts';
 import { apiError, cursorErrorOf } from './api-error.ts';
 import { builder } from './builder.ts';
 import type { ApiContext } from './context.ts';
-import { WithdrawalRef, WithdrawalStateEnum } from './withdrawal.ts';
+import { WithdrawalRef, WithdrawalStateEnum, withdrawalIdOf } from './withdrawal.ts';
 
 const WithdrawalUpdateRef = builder.objectRef<WithdrawalUpdate>('WithdrawalUpdate').implement({
   description:
@@ -65,21 +64,24 @@ builder.subscriptionField('withdrawalUpdated', (t) =>
   t.field({
     type: WithdrawalUpdateRef,
     description:
-      'One withdrawal: its present state at once, then every change, at least once and in order. Completes after a final state, because nothing more will ever come of it; any other end is a cut connection: resume after the last cursor, and it completes at once where that was the end. `WITHDRAWAL_UNKNOWN` means that there is no such withdrawal. Scopes: `subscribe` and `read`. Since 0.1.',
+      'One withdrawal, by its id or by your own key of the request: its present state at once, then every change, at least once and in order. Completes after a final state, because nothing more will ever come of it; any other end is a cut connection: resume after the last cursor, and it completes at once where that was the end. `WITHDRAWAL_UNKNOWN` means that there is no such withdrawal, `WITHDRAWAL_NOT_NAMED` that neither or both were given. Scopes: `subscribe` and `read`. Since 0.1.',
     authScopes: { $all: { subscribe: true, read: true } },
     args: {
-      withdrawalId: t.arg.string({ required: true, description: '`wd_…`, as `createWithdrawal` gave it.' }),
+      withdrawalId: t.arg.string({ description: '`wd_…`, as `createWithdrawal` gave it.' }),
+      idempotencyKey: t.arg.string({ description: 'Instead of the id: your own key of the request.' }),
       after: t.arg({
         type: 'Cursor',
         description: 'The last cursor seen: only changes after it. Null: the present state first.',
       }),
     },
-    subscribe: async (_root, { withdrawalId, after }, services: ApiContext) => {
-      const updates = isStorableText(withdrawalId)
-        ? await followWithdrawal(services, withdrawalId, after ?? null).catch((error: unknown) => {
-            throw cursorErrorOf(error);
-          })
-        : null;
+    subscribe: async (_root, { after, ...name }, services: ApiContext) => {
+      const id = await withdrawalIdOf(services.db, services.principal, name);
+      const updates =
+        id === null
+          ? null
+          : await followWithdrawal(services, id, after ?? null).catch((error: unknown) => {
+              throw cursorErrorOf(error);
+            });
       if (updates === null) throw apiError('WITHDRAWAL_UNKNOWN', 'There is no such withdrawal.');
       return updates;
     },

@@ -1,14 +1,23 @@
 /** `Withdrawal` and its queries. */
+import type { Database } from '../db/connection.ts';
 import { isStorableText } from '../read/ledger-keys.ts';
 import { NO_ROWS } from '../read/page.ts';
 import { readTransfers } from '../read/transfers.ts';
 import { readAttemptsOf } from '../read/withdrawal-attempts.ts';
-import { keyOfWithdrawal, listWithdrawals, readWithdrawals, type Withdrawal } from '../read/withdrawals.ts';
+import {
+  findWithdrawalId,
+  keyOfWithdrawal,
+  listWithdrawals,
+  readWithdrawals,
+  type Withdrawal,
+} from '../read/withdrawals.ts';
 import { isFinal } from '../withdrawals/withdrawal-state.ts';
 import { AccountRef } from './account.ts';
+import { apiError } from './api-error.ts';
 import { builder } from './builder.ts';
 import { connectionOf } from './connection.ts';
 import { InstrumentRef } from './instrument.ts';
+import type { Principal } from './principal.ts';
 import { TransferRef } from './transfer-ref.ts';
 import { TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
 import { DefiniteFailureProofRef, WithdrawalAttemptRef } from './withdrawal-attempt.ts';
@@ -149,6 +158,30 @@ builder.node(WithdrawalRef, {
   }),
 });
 
+type WithdrawalName = {
+  readonly withdrawalId?: string | null | undefined;
+  readonly idempotencyKey?: string | null | undefined;
+};
+
+/**
+ * The id of the withdrawal that `name` names for this principal; keys are its own. One given by id may be of nobody.
+ * @throws GraphQLError WITHDRAWAL_NOT_NAMED when neither or both are given.
+ */
+export async function withdrawalIdOf(
+  db: Database,
+  { name: client }: Principal,
+  { withdrawalId, idempotencyKey }: WithdrawalName,
+): Promise<string | null> {
+  if ((withdrawalId == null) === (idempotencyKey == null)) {
+    throw apiError(
+      'WITHDRAWAL_NOT_NAMED',
+      'Name the withdrawal by `withdrawalId` or by `idempotencyKey`, one of them.',
+    );
+  }
+  if (!isStorableText(withdrawalId ?? idempotencyKey ?? '')) return null;
+  return withdrawalId ?? (await findWithdrawalId(db, { client, idempotencyKey: idempotencyKey ?? '' }));
+}
+
 builder.queryFields((t) => ({
   withdrawals: t.connection(
     {
@@ -176,10 +209,16 @@ builder.queryFields((t) => ({
   withdrawal: t.field({
     type: WithdrawalRef,
     nullable: true,
-    description: 'The withdrawal with this id; null where there is none. Scope: `read`. Since 0.1.',
+    description:
+      'The withdrawal with this id, or that you asked for under this key; null where there is none. `WITHDRAWAL_NOT_NAMED`: neither or both are given. Scope: `read`. Since 0.1.',
     authScopes: { read: true },
-    args: { withdrawalId: t.arg.string({ required: true, description: '`wd_…`, as in answers and events.' }) },
-    resolve: async (_root, { withdrawalId }, { db }) =>
-      isStorableText(withdrawalId) ? ((await readWithdrawals(db, [withdrawalId]))[0] ?? null) : null,
+    args: {
+      withdrawalId: t.arg.string({ description: '`wd_…`, as in answers and events.' }),
+      idempotencyKey: t.arg.string({ description: 'Instead of the id: your own key of the request.' }),
+    },
+    resolve: async (_root, args, { db, principal }) => {
+      const id = await withdrawalIdOf(db, principal, args);
+      return id === null ? null : ((await readWithdrawals(db, [id]))[0] ?? null);
+    },
   }),
 }));

@@ -24,9 +24,8 @@ export const GRAPHIQL_HEADERS: Readonly<Record<string, string>> = {
   'cache-control': 'no-cache',
 };
 
-/** What the sample withdrawal asks for, and the id it will have: that of the page's principal and this key. */
+/** What the sample withdrawal asks for. */
 export type SampleWithdrawal = {
-  readonly withdrawalId: string;
   readonly idempotencyKey: string;
   readonly account: string;
   readonly instrumentAdmin: string;
@@ -39,7 +38,6 @@ export type SampleWithdrawal = {
 
 /** Stands for {@link SampleWithdrawal} where none is known. */
 const PLACEHOLDERS: SampleWithdrawal = {
-  withdrawalId: 'wd_…',
   idempotencyKey: 'try-1',
   account: 'alice',
   instrumentAdmin: 'DSO::1220…',
@@ -140,8 +138,12 @@ mutation NewDepositAccount {
   },
   {
     title: 'NewWithdrawal',
-    query: `# Pays a customer, as the variables below say: the instrument as \`instruments\` names it, and whom to pay.
-# Run it twice: the same key is the same withdrawal. Then follow it in the next tab.
+    query: `# Pays a customer as the variables below say.
+# Run it twice: the same key is the same withdrawal.
+# Then follow it in the next tab. For another one
+# choose another key, here and there. To see one
+# fail, let the simulated network lose it: the
+# terminal of \`npm start\` has the line for that.
 mutation NewWithdrawal($input: CreateWithdrawalInput!) {
   createWithdrawal(input: $input) {
     ... on CreateWithdrawalPayload {
@@ -152,27 +154,36 @@ mutation NewWithdrawal($input: CreateWithdrawalInput!) {
   }
 }
 `,
-    variablesOf: ({ withdrawalId: _id, ...input }) => ({ input }),
+    variablesOf: (input) => ({ input }),
   },
   {
     title: 'WithdrawalUpdated',
-    query: `# One withdrawal, from where it stands to its end, by the id that the mutation gave it.
-subscription WithdrawalUpdated($withdrawalId: String!) {
-  withdrawalUpdated(withdrawalId: $withdrawalId) {
+    query: `# One withdrawal, from where it stands to its end, by
+# its key (or \`withdrawalId\`). In flight: \`decidableBy\`
+# says until when its end can be unknown. Paid:
+# \`transfer\` is the evidence. Failed: the proof that
+# it did not pay and never will.
+subscription WithdrawalUpdated($idempotencyKey: String!) {
+  withdrawalUpdated(idempotencyKey: $idempotencyKey) {
     cursor
     state
     isFinal
-    updateId
-    failureCode
     withdrawal {
+      withdrawalId
       decidableBy
-      definiteFailureProof { explanation }
       transfer { updateId recordTime status }
+      failure { code detail }
+      definiteFailureProof {
+        attempt
+        targetRecordTime
+        passedRecordTime
+        explanation
+      }
     }
   }
 }
 `,
-    variablesOf: ({ withdrawalId }) => ({ withdrawalId }),
+    variablesOf: ({ idempotencyKey }) => ({ idempotencyKey }),
   },
   {
     title: 'Withdrawals',

@@ -49,8 +49,7 @@ test('its tabs hold the sample operations and it subscribes over WebSocket', () 
 
 test('its sample withdrawal runs as it is where the process says whom to pay', async () => {
   const sampleWithdrawal = {
-    withdrawalId: 'wd_0123',
-    idempotencyKey: 'try-1',
+    idempotencyKey: 'payout-77',
     account: 'alice',
     instrumentAdmin: 'DSO::1220aa',
     instrumentId: 'Amulet',
@@ -62,7 +61,7 @@ test('its sample withdrawal runs as it is where the process says whom to pay', a
   const text = await (await fetch(`${filled.url}/graphiql`)).text();
 
   expect(html).toContain('customer::1220…');
-  for (const value of ['bob::1220bb', 'wd_0123']) expect(text).toContain(value);
+  for (const value of ['bob::1220bb', 'payout-77']) expect(text).toContain(value);
   expect(text).not.toContain('customer::1220…');
   await filled.stop();
 });
