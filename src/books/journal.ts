@@ -15,6 +15,7 @@ export type AccountKind =
   | 'UNEXPLAINED' // changes of holdings that no transfer explains, and outgoing transfers that nobody asked for
   | 'IN_TRANSIT' // what left the holdings for an offer that has not ended
   | 'BETWEEN_TREASURIES' // transfers between our own treasuries: zero once both sides are in
+  | 'OPENING' // what a treasury held when we began to follow it
   | 'WITHDRAWALS' // what customers asked for and the ledger has not decided yet
   | 'FEES'
   | 'HOUSE'; // mints and rewards

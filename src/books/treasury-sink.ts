@@ -40,6 +40,8 @@ function counterpartOf(change: TransferChange, own: ReadonlySet<string>): { coun
     case 'MERGE':
       // Merging moves nothing; what is missing afterwards was charged for it.
       return { counter: houseAccount(total < 0n ? 'FEES' : 'UNEXPLAINED') };
+    case 'OPENING':
+      return { counter: houseAccount('OPENING') };
     case 'UNEXPLAINED':
       return { counter: houseAccount('UNEXPLAINED') };
     case 'DIRECT':

@@ -15,7 +15,7 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 export interface AccountTable {
   id: GeneratedAlways<bigint>;
   network_id: number;
-  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES' | 'WITHDRAWALS';
+  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES' | 'WITHDRAWALS' | 'OPENING';
   owner: string;
 }
 
@@ -79,6 +79,20 @@ export interface EventOutboxTable {
   type: string;
   subject: string;
   payload: Json;
+  recorded_at: bigint;
+}
+
+export interface HistoryGapTable {
+  treasury_id: number;
+  epoch: number;
+  after_update_id: string | null;
+  after_record_time: bigint | null;
+  position_offset: bigint;
+  pruned_offset: bigint;
+  resumed_offset: bigint;
+  contracts_vanished: number;
+  contracts_appeared: number;
+  recorded_by: string;
   recorded_at: bigint;
 }
 
@@ -186,6 +200,19 @@ export interface SignedHashTable {
   requested_at: bigint;
 }
 
+export interface StreamEpochTable {
+  treasury_id: number;
+  epoch: number;
+  reason: 'BEGINNING' | 'OPENING' | 'PARTICIPANT_CHANGED' | 'OFFSETS_CHANGED' | 'RECOVERED';
+  participant_id: string;
+  anchor_update_id: string | null;
+  anchor_offset: bigint;
+  previous_participant_id: string | null;
+  previous_offset: bigint | null;
+  detail: string;
+  started_at: bigint;
+}
+
 export interface SubmissionTable {
   id: string;
   treasury_id: number;
@@ -206,7 +233,7 @@ export interface TransferTable {
   update_id: string;
   rank: number;
   id: string;
-  kind: 'DIRECT' | 'OFFER' | 'MERGE' | 'MINT' | 'BURN' | 'UNEXPLAINED';
+  kind: 'DIRECT' | 'OFFER' | 'MERGE' | 'MINT' | 'BURN' | 'UNEXPLAINED' | 'OPENING';
   direction: 'IN' | 'OUT' | 'SELF';
   status: 'PENDING' | 'COMPLETED' | 'REJECTED' | 'WITHDRAWN' | 'EXPIRED' | 'FAILED';
   instrument_id: number;
@@ -278,6 +305,7 @@ export interface DB {
   event: EventTable;
   event_log: EventLogTable;
   event_outbox: EventOutboxTable;
+  history_gap: HistoryGapTable;
   holding: HoldingTable;
   ingestion_stream: IngestionStreamTable;
   instrument: InstrumentTable;
@@ -289,6 +317,7 @@ export interface DB {
   quarantine: QuarantineTable;
   reservation: ReservationTable;
   signed_hash: SignedHashTable;
+  stream_epoch: StreamEpochTable;
   submission: SubmissionTable;
   synchronizer_time: SynchronizerTimeTable;
   transfer: TransferTable;

@@ -20,6 +20,9 @@ const TransferKindEnum = builder.enumType('TransferKind', {
     MINT: { description: 'Created by the instrument’s admin.' },
     BURN: { description: 'Destroyed, e.g. as a fee.' },
     UNEXPLAINED: { description: 'Holdings changed and no known record says why.' },
+    OPENING: {
+      description: 'Held already when this database began to follow the party: an opening balance, nobody’s deposit.',
+    },
   } as const,
 });
 

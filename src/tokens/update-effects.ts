@@ -28,7 +28,7 @@ import { META_REASON } from './standard.ts';
 import type { Instrument, TransferRecord } from './transfer-record.ts';
 
 export type Direction = 'IN' | 'OUT' | 'SELF';
-export type TransferKind = 'DIRECT' | 'OFFER' | 'MERGE' | 'MINT' | 'BURN' | 'UNEXPLAINED';
+export type TransferKind = 'DIRECT' | 'OFFER' | 'MERGE' | 'MINT' | 'BURN' | 'UNEXPLAINED' | 'OPENING';
 export type FinalStatus = 'COMPLETED' | 'REJECTED' | 'WITHDRAWN' | 'EXPIRED' | 'FAILED';
 export type InstructionEnd = 'ACCEPTED' | 'REJECTED' | 'WITHDRAWN' | 'EXPIRED' | 'REPLACED' | 'FAILED';
 
