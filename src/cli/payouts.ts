@@ -12,6 +12,7 @@ import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import { createSubmitter } from '../ledger/submission-client.ts';
+import { createFixedToken } from '../ledger/token-source.ts';
 import { createRegistries } from '../scan/registries.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
@@ -67,7 +68,7 @@ export function preparePayouts(parts: {
   const db = lane('withdrawals', CONNECTIONS);
   const submitter = createSubmitter({
     url: config.ledgerUrl,
-    ...(ledgerToken === null ? {} : { token: () => ledgerToken.reveal() }),
+    ...(ledgerToken === null ? {} : { tokens: createFixedToken(ledgerToken) }),
   });
   teardown.add('submission connection', async () => submitter.close());
   const common = {

@@ -24,6 +24,7 @@ import { type RetryPolicy, retry } from '../env/retry.ts';
 import { registerCatalog } from '../ingestion/catalog.ts';
 import { runStreamWorker } from '../ingestion/stream-worker.ts';
 import { createLedgerClient, type Ledger } from '../ledger/ledger-client.ts';
+import { createFixedToken } from '../ledger/token-source.ts';
 import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
@@ -202,5 +203,5 @@ async function followStream(options: Parameters<typeof runStreamWorker>[0]): Pro
 }
 
 function openLedger({ ledgerUrl: url, ledgerToken }: ServiceConfig): Ledger {
-  return createLedgerClient({ url, ...(ledgerToken === null ? {} : { token: () => ledgerToken.reveal() }) });
+  return createLedgerClient({ url, ...(ledgerToken === null ? {} : { tokens: createFixedToken(ledgerToken) }) });
 }

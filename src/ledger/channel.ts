@@ -1,81 +1,133 @@
-/** One gRPC channel to a participant: deadlines on every unary call, the bearer token on every call, limits and keepalive in one place. */
-import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
-import { PermanentError } from '../env/errors.ts';
-import { ledgerErrorOf } from './ledger-error.ts';
+/** One participant endpoint: deadlines on every unary call, the bearer token on every call, limits and keepalive in one place. */
+import { type Client, type ClientReadableStream, Metadata, status } from '@grpc/grpc-js';
+import type { Secret } from '../config/secret.ts';
+import { RetryableError } from '../env/errors.ts';
+import type { CallLimit } from './call-limit.ts';
+import { createConnection } from './connection.ts';
+import { isServiceError, ledgerErrorOf } from './ledger-error.ts';
+import type { TokenSource } from './token-source.ts';
 
 export type ChannelOptions = {
   /** `http://host:port` for plain text, `https://host:port` for TLS. */
   readonly url: string;
-  /** Bearer token; asked for at every call, so it may be rotated. */
-  readonly token?: () => string | undefined;
+  /** Asked at every call. Left out: no token is sent. */
+  readonly tokens?: TokenSource;
+  /** What may be asked of the endpoint at once. Left out: everything. */
+  readonly limit?: CallLimit;
+  readonly timing?: Partial<ChannelTiming>;
+};
+
+export type ChannelTiming = {
+  readonly callDeadlineMs: number;
+  readonly connectTimeoutMs: number;
+  readonly keepaliveMs: number;
+  readonly keepaliveTimeoutMs: number;
 };
 
 export type Channel = {
-  /** For streams; unary calls go through `call`. */
-  readonly client: Client;
-  headers(): Metadata;
   /** @throws RetryableError or PermanentError with Canton's code. After a RetryableError of a write the outcome is unknown. */
   call<Request, Response>(method: UnaryMethod<Request, Response>, request: Request): Promise<Response>;
+  /**
+   * Opens a stream of messages, as bytes; their errors are grpc-js's ({@link ledgerErrorOf} reads them). A `signal` that aborts with a RetryableError as its
+   * reason says that the connection is not to be used again.
+   * @throws as `call` does, where there is no connection to open it on.
+   */
+  stream<Request>(method: StreamMethod<Request>, request: Request, signal: AbortSignal): Promise<MessageStream>;
+  /** Harmless when repeated. */
+  close(): void;
 };
 
-export type UnaryMethod<Request, Response> = {
+export type MessageStream = ClientReadableStream<Buffer>;
+
+export type StreamMethod<Request> = {
   readonly path: string;
   readonly requestSerialize: (value: Request) => Buffer;
+};
+
+export type UnaryMethod<Request, Response> = StreamMethod<Request> & {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 };
 
-const CALL_DEADLINE_MS = 15_000; // Unary calls answer in milliseconds; a node that needs longer is not healthy.
 const MESSAGE_BYTES_MAX = 128 * 1024 * 1024; // Canton's own client accepts 128 MiB; grpc-js alone would refuse beyond 4.
-const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024; // The 64 KiB default halves the throughput of a backlog.
-const KEEPALIVE_MS = 10_000; // With the timeout below, a half-open connection is noticed within 15 s.
-const KEEPALIVE_TIMEOUT_MS = 5_000;
+
+const TIMING: ChannelTiming = {
+  callDeadlineMs: 15_000, // Unary calls answer in milliseconds; a node that needs longer is not healthy.
+  connectTimeoutMs: 10_000,
+  // With the timeout below, a half-open connection is noticed within 16 s. Canton's Ledger API takes pings of less than 10 s distance for an attack
+  // (`permit-keep-alive-time`), and pings travel with jitter: hence a second more.
+  keepaliveMs: 11_000,
+  keepaliveTimeoutMs: 5_000,
+};
+
+const NO_LIMIT: CallLimit = { pass: (work) => work() };
 
 /** Connects lazily: an unreachable node shows at the first call. @throws PermanentError LEDGER_URL_INVALID. */
-export function openChannel({ url, token }: ChannelOptions): Channel {
-  const { hostname, port, protocol } = parseUrl(url);
-  const isSecure = protocol === 'https:';
-  const credentials = isSecure ? ChannelCredentials.createSsl() : ChannelCredentials.createInsecure();
-  // A URL drops the default port of its scheme; grpc-js would put its own in the place.
-  const client = new Client(`${hostname}:${port || (isSecure ? 443 : 80)}`, credentials, {
-    'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
-    'grpc.keepalive_time_ms': KEEPALIVE_MS,
-    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-    'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
-  });
-  const headers = (): Metadata => {
-    const metadata = new Metadata();
-    const bearer = token?.();
-    if (bearer !== undefined) metadata.set('authorization', `Bearer ${bearer}`);
-    return metadata;
+export function openChannel({ url, tokens, limit = NO_LIMIT, timing: given }: ChannelOptions): Channel {
+  const timing = { ...TIMING, ...given };
+  const connection = createConnection({ url, ...timing, messageBytesMax: MESSAGE_BYTES_MAX });
+
+  const onFailure = (client: Client, token: Secret | undefined, error: unknown): void => {
+    if (!isServiceError(error)) return;
+    if (error.code === status.UNAUTHENTICATED && token !== undefined) tokens?.refused(token);
+    // No answer within the deadline: what else is sent on this connection may be lost as well.
+    if (error.code === status.DEADLINE_EXCEEDED) connection.failed(client, true);
+    else if (error.code === status.UNAVAILABLE) connection.failed(client, false);
   };
+
   return {
-    client,
-    headers,
-    call: ({ path, requestSerialize, responseDeserialize }, request) =>
-      new Promise((resolve, reject) => {
-        const name = path.slice(path.lastIndexOf('/') + 1);
-        const deadline = new Date(Date.now() + CALL_DEADLINE_MS);
-        client.makeUnaryRequest(
+    call: (method, request) => {
+      const name = nameOf(method);
+      return limit.pass(async () => {
+        const token = await tokens?.token();
+        const client = await connection.ready();
+        const { path, requestSerialize, responseDeserialize } = method;
+        const deadline = new Date(Date.now() + timing.callDeadlineMs);
+        return await new Promise((resolve, reject) => {
+          client.makeUnaryRequest(
+            path,
+            requestSerialize,
+            responseDeserialize,
+            request,
+            headersWith(token),
+            { deadline },
+            (error, response) => {
+              if (error !== null) {
+                onFailure(client, token, error);
+                reject(ledgerErrorOf(error, name));
+              } else if (response === undefined) reject(ledgerErrorOf(new Error('An empty answer.'), name));
+              else resolve(response);
+            },
+          );
+        });
+      });
+    },
+    stream: ({ path, requestSerialize }, request, signal) =>
+      limit.pass(async () => {
+        const token = await tokens?.token();
+        const client = await connection.ready(signal);
+        const stream = client.makeServerStreamRequest(
           path,
           requestSerialize,
-          responseDeserialize,
+          (bytes) => bytes,
           request,
-          headers(),
-          { deadline },
-          (error, response) => {
-            if (error !== null) reject(ledgerErrorOf(error, name));
-            else if (response === undefined) reject(ledgerErrorOf(new Error('An empty answer.'), name));
-            else resolve(response);
-          },
+          headersWith(token),
         );
+        stream.on('error', (error) => {
+          onFailure(client, token, error);
+          if (signal.reason instanceof RetryableError) connection.failed(client, true);
+        });
+        return stream;
       }),
+    close: connection.close,
   };
 }
 
-function parseUrl(url: string): URL {
-  const parsed = URL.parse(url);
-  if (parsed !== null && (parsed.protocol === 'http:' || parsed.protocol === 'https:')) return parsed;
-  throw new PermanentError('LEDGER_URL_INVALID', 'A participant is named as http://host:port or https://host:port.', {
-    url,
-  });
+function headersWith(token: Secret | undefined): Metadata {
+  const metadata = new Metadata();
+  if (token !== undefined) metadata.set('authorization', `Bearer ${token.reveal()}`);
+  return metadata;
+}
+
+function nameOf({ path }: { readonly path: string }): string {
+  return path.slice(path.lastIndexOf('/') + 1);
 }

@@ -4,27 +4,49 @@
  * Updates are handed on together with the bytes they came in, because the bytes are what we store. The stream is pulled: nothing is read from the
  * socket while nobody asks for the next message, so HTTP/2 flow control holds the participant back and memory stays bounded.
  */
-import type { ClientReadableStream } from '@grpc/grpc-js';
+import { type Micros, timestampToMicros } from '../env/clock.ts';
 import { PartyManagementServiceService } from '../gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
-import { StateServiceService } from '../gen/com/daml/ledger/api/v2/state_service.ts';
-import type { UpdateFormat } from '../gen/com/daml/ledger/api/v2/transaction_filter.ts';
+import type { CreatedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
+import {
+  GetActiveContractsRequest,
+  GetActiveContractsResponse,
+  type GetLedgerEndResponse,
+  StateServiceService,
+} from '../gen/com/daml/ledger/api/v2/state_service.ts';
+import type { EventFormat, UpdateFormat } from '../gen/com/daml/ledger/api/v2/transaction_filter.ts';
 import {
   type GetUpdateResponse,
   GetUpdatesRequest,
   GetUpdatesResponse,
   UpdateServiceService,
 } from '../gen/com/daml/ledger/api/v2/update_service.ts';
-import { type ChannelOptions, openChannel } from './channel.ts';
+import { type Channel, type ChannelOptions, type MessageStream, openChannel } from './channel.ts';
 import { ledgerErrorOf } from './ledger-error.ts';
 
 /** One message of the update stream, decoded and as received. */
 export type StreamMessage = { readonly message: GetUpdatesResponse; readonly bytes: Uint8Array };
 
+/** The newest entry of a participant, and the record time it has reached per synchronizer where it says so (nodes before Canton 3.6 do not). */
+export type LedgerEnd = {
+  /** 0 on an empty node. */
+  readonly offset: bigint;
+  readonly recordTimes: ReadonlyMap<string, Micros>;
+};
+
+/** A contract that is active at an offset, as its stakeholders see it. Its event may carry an offset that has been pruned. */
+export type ActiveContract = {
+  /** A contract on its way to another synchronizer is active on none. */
+  readonly kind: 'ACTIVE' | 'UNASSIGNED' | 'ASSIGNED';
+  readonly synchronizerId: string;
+  readonly createdEvent: CreatedEvent;
+};
+
 /** What ingestion asks of a participant. A simulated one may stand behind it in process. All methods throw RetryableError or PermanentError. */
 export type Ledger = {
   participantId(): Promise<string>;
-  /** Offset of the newest entry; 0 on an empty node. */
-  ledgerEnd(): Promise<bigint>;
+  ledgerEnd(): Promise<LedgerEnd>;
+  /** Reading may begin there, exclusively, or later; 0 where nothing is pruned. */
+  prunedUpTo(): Promise<bigint>;
   /**
    * Updates after `beginExclusive`, without end, with offset checkpoints between them; in the order of offsets.
    * Ends (without error) when the participant ends the stream or `signal` aborts.
@@ -32,21 +54,30 @@ export type Ledger = {
   updates(options: { beginExclusive: bigint; format: UpdateFormat; signal: AbortSignal }): AsyncIterable<StreamMessage>;
   /** @returns `null` where the participant does not know the update, or has nothing of it that the format lets through. */
   updateById(updateId: string, format: UpdateFormat): Promise<GetUpdateResponse | null>;
+  /** All contracts active at `atOffset`, in no order. Ends early, without error, when `signal` aborts. */
+  activeContracts(options: {
+    atOffset: bigint;
+    format: EventFormat;
+    signal: AbortSignal;
+  }): AsyncIterable<ActiveContract>;
   close(): void;
 };
 
-/** @throws PermanentError LEDGER_URL_INVALID. Connects lazily: an unreachable node shows at the first call. */
-export function createLedgerClient(options: ChannelOptions): Ledger {
-  const { client, call, headers } = openChannel(options);
+/**
+ * @param target a channel, or where to open one. Connects lazily: an unreachable node shows at the first call.
+ * @throws PermanentError LEDGER_URL_INVALID.
+ */
+export function createLedgerClient(target: Channel | ChannelOptions): Ledger {
+  const { call, stream, close } = 'call' in target ? target : openChannel(target);
 
   return {
     participantId: async () => (await call(PartyManagementServiceService.getParticipantId, {})).participantId,
-    ledgerEnd: async () => (await call(StateServiceService.getLedgerEnd, {})).offset,
+    ledgerEnd: async () => ledgerEndOf(await call(StateServiceService.getLedgerEnd, {})),
+    prunedUpTo: async () => (await call(StateServiceService.getLatestPrunedOffsets, {})).participantPrunedUpToInclusive,
     updates: ({ beginExclusive, format, signal }) => {
-      const { path, requestSerialize } = UpdateServiceService.getUpdates;
       const request = GetUpdatesRequest.fromPartial({ beginExclusive, updateFormat: format });
-      const open = () => client.makeServerStreamRequest(path, requestSerialize, (bytes) => bytes, request, headers());
-      return messagesOf(open, signal);
+      const open = () => stream(UpdateServiceService.getUpdates, request, signal);
+      return updatesOf(bytesOf(open, signal, 'GetUpdates'));
     },
     updateById: async (updateId, format) => {
       try {
@@ -57,24 +88,70 @@ export function createLedgerClient(options: ChannelOptions): Ledger {
         throw known;
       }
     },
-    close: () => client.close(),
+    activeContracts: ({ atOffset, format, signal }) => {
+      const request = GetActiveContractsRequest.fromPartial({ activeAtOffset: atOffset, eventFormat: format });
+      const open = () => stream(StateServiceService.getActiveContracts, request, signal);
+      return contractsOf(bytesOf(open, signal, 'GetActiveContracts'));
+    },
+    close,
   };
 }
 
-async function* messagesOf(
-  open: () => ClientReadableStream<Buffer>,
+async function* updatesOf(messages: AsyncIterable<Buffer>): AsyncGenerator<StreamMessage, void, undefined> {
+  for await (const bytes of messages) yield { bytes, message: GetUpdatesResponse.decode(bytes) };
+}
+
+async function* contractsOf(messages: AsyncIterable<Buffer>): AsyncGenerator<ActiveContract, void, undefined> {
+  for await (const bytes of messages) {
+    const contract = activeContractOf(GetActiveContractsResponse.decode(bytes));
+    if (contract !== null) yield contract;
+  }
+}
+
+/** @returns null for a message without a contract. */
+export function activeContractOf({ contractEntry }: GetActiveContractsResponse): ActiveContract | null {
+  switch (contractEntry?.$case) {
+    case 'activeContract': {
+      const { createdEvent, synchronizerId } = contractEntry.value;
+      return createdEvent === undefined ? null : { kind: 'ACTIVE', synchronizerId, createdEvent };
+    }
+    case 'incompleteUnassigned': {
+      const { createdEvent, unassignedEvent } = contractEntry.value;
+      return createdEvent === undefined
+        ? null
+        : { kind: 'UNASSIGNED', synchronizerId: unassignedEvent?.source ?? '', createdEvent };
+    }
+    case 'incompleteAssigned': {
+      const { createdEvent, target = '' } = contractEntry.value.assignedEvent ?? {};
+      return createdEvent === undefined ? null : { kind: 'ASSIGNED', synchronizerId: target, createdEvent };
+    }
+    case undefined:
+      return null;
+  }
+}
+
+export function ledgerEndOf({ offset, synchronizerTimes }: GetLedgerEndResponse): LedgerEnd {
+  const recordTimes = new Map<string, Micros>();
+  for (const { synchronizerId, recordTime } of synchronizerTimes) {
+    if (recordTime !== undefined) recordTimes.set(synchronizerId, timestampToMicros(recordTime));
+  }
+  return { offset, recordTimes };
+}
+
+async function* bytesOf(
+  open: () => Promise<MessageStream>,
   signal: AbortSignal,
-): AsyncGenerator<StreamMessage, void, undefined> {
+  method: string,
+): AsyncGenerator<Buffer, void, undefined> {
   if (signal.aborted) return;
-  const stream = open();
+  const stream = await open();
   const cancel = () => stream.cancel();
   signal.addEventListener('abort', cancel, { once: true });
+  if (signal.aborted) cancel();
   try {
-    for await (const bytes of stream as AsyncIterable<Buffer>) {
-      yield { bytes, message: GetUpdatesResponse.decode(bytes) };
-    }
+    for await (const bytes of stream as AsyncIterable<Buffer>) yield bytes;
   } catch (error) {
-    if (!signal.aborted) throw ledgerErrorOf(error, 'GetUpdates');
+    if (!signal.aborted) throw ledgerErrorOf(error, method);
   } finally {
     signal.removeEventListener('abort', cancel);
     stream.cancel();

@@ -64,7 +64,8 @@ export function ledgerErrorOf(error: unknown, method: string): RetryableError | 
   return new Kind(code, `${method}: ${error.details}`, facts, { cause: error });
 }
 
-function isServiceError(error: unknown): error is ServiceError {
+/** Whether `error` is the end of a call as grpc-js tells it. */
+export function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && typeof error.code === 'number' && 'metadata' in error;
 }
 
