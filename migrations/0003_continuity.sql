@@ -6,8 +6,9 @@ CREATE TABLE stream_epoch (
   epoch                   integer NOT NULL,
   reason                  text NOT NULL CHECK (reason IN ('BEGINNING', 'OPENING', 'PARTICIPANT_CHANGED', 'OFFSETS_CHANGED', 'RECOVERED')),
   participant_id          text NOT NULL,
-  anchor_update_id        text,                    -- an update of ours that the participant showed; null: none was needed
-  anchor_offset           bigint NOT NULL,         -- where reading began, exclusive
+  anchor_update_id        text,                    -- the newest update of ours, which the participant showed; null: none was needed ...
+  anchor_offset           bigint,                  -- ... and where it stands in this epoch
+  resumed_offset          bigint NOT NULL,         -- where reading began, exclusive
   previous_participant_id text,
   previous_offset         bigint,
   detail                  text NOT NULL,           -- for people

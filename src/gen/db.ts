@@ -206,7 +206,8 @@ export interface StreamEpochTable {
   reason: 'BEGINNING' | 'OPENING' | 'PARTICIPANT_CHANGED' | 'OFFSETS_CHANGED' | 'RECOVERED';
   participant_id: string;
   anchor_update_id: string | null;
-  anchor_offset: bigint;
+  anchor_offset: bigint | null;
+  resumed_offset: bigint;
   previous_participant_id: string | null;
   previous_offset: bigint | null;
   detail: string;
