@@ -239,3 +239,40 @@ test('keys, delays and faults of submissions and registries are set over HTTP', 
   const info = `${registries[0]?.url}/registry/metadata/v1/info`;
   expect([(await fetch(info)).status, (await fetch(info)).status]).toEqual([503, 200]);
 });
+
+test('participants are held, restored, pruned and exchanged over HTTP', async () => {
+  const { network, controlUrl } = await start();
+  const node = (action: string, body: unknown) => post(`/participants/participant1/${action}`, body);
+  await post('/tap', { instrument: 'amulet', owner: 'alice', amount: '10' });
+  const backup = network.participant('participant1').ledgerEnd();
+  const pay = { instrument: 'amulet', sender: 'alice', receiver: 'treasury', amount: '1' };
+  await post('/transfer', pay);
+  await post('/transfer', pay);
+
+  const restored = await (await node('restore', { to: String(backup), catchUp: 'held' })).json();
+  const stepped = await (await node('step', { count: 1 })).json();
+  const described = await (await fetch(`${controlUrl}/simnet`)).json();
+  const released = await (await node('release', {})).json();
+  const held = await (await node('hold', {})).json();
+  await post('/transfer', pay);
+  const paced = await (await node('release', { everyMs: 0 })).json();
+  await waitFor(() => network.participant('participant1').intake.behind() === 0);
+  const end = network.participant('participant1').ledgerEnd();
+  const skipped = await (await node('skip-offsets', { count: '7' })).json();
+  const exchanged = await post('/switch-endpoint', { endpoint: 'participant1', participant: 'participant2' });
+  const after = await (await fetch(`${controlUrl}/simnet`)).json();
+  const refused = [
+    await node('restore', { to: '999999' }),
+    await node('restore', { updatesBack: -1 }),
+    await post('/switch-endpoint', { endpoint: 'participant1', participant: 'nobody' }),
+  ];
+
+  expect(restored).toEqual({ ledgerEnd: String(backup), behind: 2 });
+  expect(stepped).toEqual({ processed: 1, behind: 1 });
+  expect(described.participants[0]).toMatchObject({ behind: 1, servedBy: 'participant1' });
+  expect([released, held, paced]).toEqual([{ behind: 0 }, { behind: 0 }, { behind: 1 }]);
+  expect(skipped).toEqual({ ledgerEnd: String(end + 7n) });
+  expect(exchanged.status).toBe(200);
+  expect(after.participants[0].servedBy).toBe('participant2');
+  expect(refused.map(({ status }) => status)).toEqual([400, 400, 400]);
+});

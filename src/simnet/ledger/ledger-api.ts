@@ -26,6 +26,8 @@ import {
   PackageStatus,
 } from '../../gen/com/daml/ledger/api/v2/package_service.ts';
 import {
+  type GetActiveContractsPageRequest,
+  type GetActiveContractsPageResponse,
   type GetActiveContractsRequest,
   type GetActiveContractsResponse,
   type GetConnectedSynchronizersRequest,
@@ -43,9 +45,9 @@ import type {
   GetUpdatesResponse,
 } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
 import { GetLedgerApiVersionResponse } from '../../gen/com/daml/ledger/api/v2/version_service.ts';
-import { stakeholdersOf } from '../daml/contract.ts';
 import type { CompletionLog } from '../submission/completions.ts';
 import { completionFilter, type SubmissionApi } from '../submission/submission-api.ts';
+import { createActiveContracts } from './active-contracts.ts';
 import { cantonError, isCantonError } from './canton-error.ts';
 import { missingField, resolveEventFormat } from './event-filter.ts';
 import type { Faults } from './faults.ts';
@@ -58,8 +60,8 @@ import {
   requireUnpruned,
 } from './offset-validation.ts';
 import type { PackageDirectory } from './package-directory.ts';
-import type { ParticipantHistory, StoredContract } from './participant-history.ts';
-import { createdEvent, projectTransaction, type Shape } from './projection.ts';
+import type { ParticipantHistory } from './participant-history.ts';
+import { projectTransaction, type Shape } from './projection.ts';
 import type { Synchronizer } from './synchronizer.ts';
 import type { ParticipantUpdate } from './update.ts';
 import { type CheckpointCadence, streamOffsets, streamUpdates } from './update-stream.ts';
@@ -79,6 +81,10 @@ export type LedgerApi = SubmissionApi & {
     request: GetActiveContractsRequest,
     options?: CallOptions,
   ): AsyncIterable<GetActiveContractsResponse>;
+  getActiveContractsPage(
+    request: GetActiveContractsPageRequest,
+    options?: CallOptions,
+  ): Promise<GetActiveContractsPageResponse>;
   getLatestPrunedOffsets(options?: CallOptions): Promise<GetLatestPrunedOffsetsResponse>;
   getConnectedSynchronizers(
     request: GetConnectedSynchronizersRequest,
@@ -117,6 +123,7 @@ const LEDGER_API_VERSION = '3.5.10';
 export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
   const { participantId, history, packages, synchronizer, faults, clock, cadence, knownParties } = context;
   const { submissions, completions, recordTimes } = context;
+  const activeContracts = createActiveContracts({ history, packages, faults, isVisible: history.isHosted });
   let requests = 0;
 
   /** Errors carry the id under which the node would have logged the request. */
@@ -262,16 +269,8 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
         offset: history.ledgerEnd(),
         synchronizerTimes: [],
       })),
-    getActiveContracts: (request, options) =>
-      answerEach(() => {
-        const { activeAtOffset, eventFormat } = request;
-        if (eventFormat === undefined) throw missingField('event_format');
-        requireNonNegative(activeAtOffset, 'active_at_offset');
-        requireNotAfterEnd(activeAtOffset, 'active_at', history);
-        requireUnpruned(activeAtOffset, `Active contracts request at ${activeAtOffset}`, history);
-        const filter = resolveEventFormat(eventFormat, packages, history.isHosted);
-        return streamActive(context, activeAtOffset, (stored) => createdOf(stored, filter), options?.signal);
-      }),
+    getActiveContracts: (request, options) => answerEach(() => activeContracts.stream(request, options?.signal)),
+    getActiveContractsPage: (request, options) => answer(options, () => activeContracts.page(request)),
     getLatestPrunedOffsets: (options) =>
       answer(options, () => ({
         participantPrunedUpToInclusive: history.prunedUpTo(),
@@ -291,12 +290,7 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
               ],
       })),
     getEventsByContractId: ({ contractId, eventFormat }, options) =>
-      answer(options, () => {
-        if (contractId === '') throw missingField('contract_id');
-        if (eventFormat === undefined) throw missingField('event_format');
-        const filter = resolveEventFormat(eventFormat, packages, history.isHosted);
-        return contractEvents(history.contract(contractId), filter);
-      }),
+      answer(options, () => activeContracts.eventsOf(contractId, eventFormat)),
     getLedgerApiVersion: (options) =>
       answer(options, () =>
         GetLedgerApiVersionResponse.fromPartial({
@@ -322,67 +316,6 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
       })),
     listKnownParties: (options) =>
       answer(options, () => ({ partyDetails: knownParties().map(partyDetails), nextPageToken: '' })),
-  };
-}
-
-type Filter = ReturnType<typeof resolveEventFormat>;
-
-function createdOf(stored: StoredContract, filter: Filter): ReturnType<typeof createdEvent> {
-  const seenBy = filter.requested(stakeholdersOf(stored.contract));
-  return createdEvent(stored.contract, filter, seenBy, stored.created, !stored.isRecorded && seenBy.length > 0);
-}
-
-async function* streamActive(
-  { history, faults }: LedgerApiOptions,
-  offset: bigint,
-  project: (stored: StoredContract) => ReturnType<typeof createdEvent>,
-  client: AbortSignal | undefined,
-): AsyncGenerator<GetActiveContractsResponse, void, undefined> {
-  const handle = faults.open(client);
-  try {
-    for (const stored of history.activeAt(offset)) {
-      await faults.answering(handle.signal);
-      if (handle.signal.aborted) break;
-      const createdEvent = project(stored);
-      if (createdEvent === undefined) continue;
-      const value = { createdEvent, synchronizerId: stored.synchronizerId, reassignmentCounter: 0n };
-      yield {
-        workflowId: '',
-        contractEntry: { $case: 'activeContract', value },
-        streamContinuationToken: new Uint8Array(),
-      };
-    }
-    const failure = handle.failure();
-    if (failure !== undefined) throw failure;
-  } finally {
-    handle.close();
-  }
-}
-
-function contractEvents(stored: StoredContract | undefined, filter: Filter): GetEventsByContractIdResponse {
-  const created = stored && createdOf(stored, filter);
-  if (stored === undefined || created === undefined) {
-    throw cantonError({
-      code: 'CONTRACT_EVENTS_NOT_FOUND',
-      category: 'resourceMissing',
-      text: 'Contract events not found, or not visible.',
-    });
-  }
-  const { synchronizerId, contract, archived } = stored;
-  const archivedEvent = archived && {
-    offset: archived.offset,
-    nodeId: archived.nodeId,
-    contractId: contract.contractId,
-    templateId: contract.templateId,
-    witnessParties: created.witnessParties,
-    packageName: contract.packageName,
-    implementedInterfaces: created.interfaceViews.flatMap(({ interfaceId }) =>
-      interfaceId === undefined ? [] : [interfaceId],
-    ),
-  };
-  return {
-    created: { createdEvent: created, synchronizerId },
-    archived: archivedEvent && { archivedEvent, synchronizerId },
   };
 }
 

@@ -106,6 +106,7 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
   });
   add(StateServiceService, {
     getActiveContracts: streaming((api, request, options) => api.getActiveContracts(request, options)),
+    getActiveContractsPage: unary((api, request, options) => api.getActiveContractsPage(request, options)),
     getConnectedSynchronizers: unary((api, request, options) => api.getConnectedSynchronizers(request, options)),
     getLedgerEnd: unary((api, _request, options) => api.getLedgerEnd(options)),
     getLatestPrunedOffsets: unary((api, _request, options) => api.getLatestPrunedOffsets(options)),
