@@ -5,8 +5,8 @@
 import type { Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import type { Amount } from '../tokens/amount.ts';
+import type { Direction, FinalStatus, TransferKind } from '../tokens/movement.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
-import type { Direction, FinalStatus, TransferKind } from '../tokens/update-effects.ts';
 
 /** A treasury party, as the configuration names it and the database numbers it. */
 export type Treasury = {

@@ -1,21 +1,31 @@
 /**
  * What an exercise says of itself in the words of the token standard: a call of the transfer factory, the end of an offer, a transfer rule
- * of the utility registry, or any choice whose result carries a transaction kind.
+ * of the utility registry, a call of the burn and mint factory, or any choice whose result carries a transaction kind.
  *
- * These are claims. Whether they may be believed is decided in `update-effects.ts`; here they are only read, and a claim that is not shaped as
+ * These are claims. Whether they may be believed is decided in `belief.ts`; here they are only read, and a claim that is not shaped as
  * the standard demands is no claim at all: anybody may exercise anything, so nothing in here throws.
  */
 import type { ExercisedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
-import type { Record as DamlRecord, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
+import type { Record as DamlRecord, Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import {
+  BURN_MINT_FACTORY_V1,
   isInterface,
   META_REASON,
   META_SENDER,
   META_TX_KIND,
   TRANSFER_FACTORY_V1,
+  TRANSFER_FACTORY_V2,
   TRANSFER_INSTRUCTION_V1,
+  TRANSFER_INSTRUCTION_V2,
 } from './standard.ts';
-import { readMetadata, readTransfer, type TransferRecord } from './transfer-record.ts';
+import {
+  type Instrument,
+  readInstrument,
+  readMetadata,
+  readTransfer,
+  readTransferV2,
+  type TransferRecord,
+} from './transfer-record.ts';
 import { DecodeError, field, qualifiedName, readContractId, readParty, readRecord, readVariant } from './value.ts';
 
 export type TransferOutput =
@@ -25,39 +35,26 @@ export type TransferOutput =
 
 export type InstructionChoice = 'ACCEPT' | 'REJECT' | 'WITHDRAW' | 'UPDATE';
 
-export type Claim =
+/** What the metadata of a result says; each part is absent where it says nothing of it. */
+type Label = { readonly txKind: string | null; readonly memo: string | null; readonly sender: string | null };
+
+/** Claims that name the one instrument they are about. */
+export type TermsClaim =
   /** `TransferFactory_Transfer`: only the sender (or who acts for it) sees one. */
   | { readonly kind: 'FACTORY'; readonly transfer: TransferRecord; readonly output: TransferOutput }
-  /** A choice that ends, or moves on, the offer it is exercised on. */
-  | { readonly kind: 'INSTRUCTION'; readonly choice: InstructionChoice; readonly output: TransferOutput }
   /** The utility registry's own transfer: what the receiver of a direct transfer sees. */
   | { readonly kind: 'RULE'; readonly transfer: TransferRecord }
+  /** `BurnMintFactory_BurnMint`: which of the two it was, the holdings tell. */
+  | { readonly kind: 'BURN_MINT'; readonly instrument: Instrument };
+
+/** Claims that leave open of which instrument, and how much. */
+export type LabelClaim =
+  /** A choice that ends, or moves on, the offer it is exercised on. */
+  | ({ readonly kind: 'INSTRUCTION'; readonly choice: InstructionChoice; readonly output: TransferOutput } & Label)
   /** A result with a transaction kind in its metadata. */
-  | {
-      readonly kind: 'LABELLED';
-      readonly txKind: string;
-      readonly memo: string | null;
-      readonly sender: string | null;
-    };
+  | ({ readonly kind: 'LABELLED'; readonly txKind: string } & Omit<Label, 'txKind'>);
 
-/**
- * Contracts whose choices describe transfers truthfully because the code of these packages does: (package name, module:entity). The admin's
- * signature would show it as well, but an exercise does not carry the signatories of its contract, and the creation of, say, a preapproval may be
- * older than the history we read.
- */
-const PINNED_CONTRACTS: ReadonlySet<string> = new Set([
-  'splice-amulet/Splice.AmuletRules:AmuletRules',
-  'splice-amulet/Splice.AmuletRules:TransferPreapproval',
-  'splice-amulet/Splice.ExternalPartyAmuletRules:ExternalPartyAmuletRules',
-  'splice-amulet/Splice.Amulet:Amulet',
-  'splice-amulet/Splice.Amulet:LockedAmulet',
-  'utility-registry-v0/Utility.Registry.V0.Rule.Transfer:TransferRule',
-  'utility-registry-app-v0/Utility.Registry.App.V0.Service.AllocationFactory:AllocationFactory',
-]);
-
-export function isPinned(event: ExercisedEvent): boolean {
-  return PINNED_CONTRACTS.has(`${event.packageName}/${qualifiedName(event.templateId)}`);
-}
+export type Claim = TermsClaim | LabelClaim;
 
 const INSTRUCTION_CHOICES: Readonly<Record<string, InstructionChoice>> = {
   TransferInstruction_Accept: 'ACCEPT',
@@ -75,36 +72,50 @@ const TRANSFER_RULE_CHOICES: readonly string[] = [
 
 /** The claim an exercise makes, or `undefined`: look at its children then. Never throws. */
 export function claimOf(event: ExercisedEvent): Claim | undefined {
-  return wellFormed(() => factoryClaim(event) ?? instructionClaim(event) ?? ruleClaim(event) ?? labelledClaim(event));
+  return wellFormed(() => factoryClaim(event) ?? instructionClaim(event) ?? termsClaim(event) ?? labelledClaim(event));
 }
 
 function factoryClaim(event: ExercisedEvent): Claim | undefined {
-  if (event.choice !== 'TransferFactory_Transfer' || !isInterface(event.interfaceId, TRANSFER_FACTORY_V1))
-    return undefined;
-  const output = outputOf(event.exerciseResult);
-  return output && { kind: 'FACTORY', transfer: readTransfer(argument(event, 'transfer')), output };
+  if (event.choice !== 'TransferFactory_Transfer') return undefined;
+  const read = transferReaderOf(event.interfaceId);
+  const output = read && outputOf(event.exerciseResult);
+  return output && { kind: 'FACTORY', transfer: read(argument(event, 'transfer')), output };
 }
 
+function transferReaderOf(interfaceId: Identifier | undefined) {
+  if (isInterface(interfaceId, TRANSFER_FACTORY_V1)) return readTransfer;
+  if (isInterface(interfaceId, TRANSFER_FACTORY_V2)) return readTransferV2;
+  return undefined;
+}
+
+/** V1's choices consume the offer. V2's do not: the offer's own code archives it inside them, or calls V1's choice. */
 function instructionClaim(event: ExercisedEvent): Claim | undefined {
   const choice = INSTRUCTION_CHOICES[event.choice];
-  if (choice === undefined || !event.consuming || !isInterface(event.interfaceId, TRANSFER_INSTRUCTION_V1))
-    return undefined;
+  const standard = event.consuming ? TRANSFER_INSTRUCTION_V1 : TRANSFER_INSTRUCTION_V2;
+  if (choice === undefined || !isInterface(event.interfaceId, standard)) return undefined;
   const output = outputOf(event.exerciseResult);
-  return output && { kind: 'INSTRUCTION', choice, output };
+  return output && { kind: 'INSTRUCTION', choice, output, ...labelOf(event) };
 }
 
-function ruleClaim(event: ExercisedEvent): Claim | undefined {
-  if (qualifiedName(event.templateId) !== TRANSFER_RULE || !TRANSFER_RULE_CHOICES.includes(event.choice))
-    return undefined;
-  return { kind: 'RULE', transfer: readTransfer(argument(event, 'transfer')) };
+function termsClaim(event: ExercisedEvent): Claim | undefined {
+  if (qualifiedName(event.templateId) === TRANSFER_RULE && TRANSFER_RULE_CHOICES.includes(event.choice)) {
+    return { kind: 'RULE', transfer: readTransfer(argument(event, 'transfer')) };
+  }
+  if (event.choice === 'BurnMintFactory_BurnMint' && isInterface(event.interfaceId, BURN_MINT_FACTORY_V1)) {
+    return { kind: 'BURN_MINT', instrument: readInstrument(argument(event, 'instrumentId')) };
+  }
+  return undefined;
 }
 
 function labelledClaim(event: ExercisedEvent): Claim | undefined {
+  const { txKind, memo, sender } = labelOf(event);
+  return txKind === null ? undefined : { kind: 'LABELLED', txKind, memo, sender };
+}
+
+function labelOf(event: ExercisedEvent): Label {
   const meta = resultMetadata(event.exerciseResult);
-  const txKind = meta.get(META_TX_KIND);
-  if (txKind === undefined) return undefined;
   const sender = wellFormed(() => readParty(argument(event, 'sender'))) ?? meta.get(META_SENDER) ?? null;
-  return { kind: 'LABELLED', txKind, memo: meta.get(META_REASON) ?? null, sender };
+  return { txKind: meta.get(META_TX_KIND) ?? null, memo: meta.get(META_REASON) ?? null, sender };
 }
 
 /**

@@ -1,7 +1,8 @@
 /** Which holdings of a party a transaction created and consumed: the part of a transaction that no claim can bend. */
 import type { CreatedEvent, Event } from '../gen/com/daml/ledger/api/v2/event.ts';
-import { type Amount, amountOf, fitsAmount, sumAmounts, ZERO } from './amount.ts';
-import { createOpenChanges } from './open-changes.ts';
+import { type Amount, amountOf, fitsAmount, sumAmounts } from './amount.ts';
+import type { Speaker } from './belief.ts';
+import { createOpenChanges, type OpenChanges } from './open-changes.ts';
 import type { Instrument } from './transfer-record.ts';
 import { DecodeError, qualifiedName } from './value.ts';
 import { type HoldingView, holdingView, isSignedByAdmin } from './views.ts';
@@ -11,32 +12,40 @@ export type KnownHolding = { readonly instrument: Instrument; readonly amount: A
 
 /** Something an operator should look at; it touched no balance. */
 export type Anomaly = {
-  readonly code: 'UNSIGNED_HOLDING' | 'UNSIGNED_OFFER' | 'UNREADABLE_VIEW' | 'AMOUNT_NOT_POSITIVE';
+  readonly code:
+    | 'UNSIGNED_HOLDING'
+    | 'UNSIGNED_OFFER'
+    | 'UNREADABLE_VIEW'
+    | 'AMOUNT_NOT_POSITIVE'
+    | 'EVENT_LOG_DIFFERS';
   readonly contractId: string;
 };
 
 /** One holding gained or lost. `delta` is positive for a created one, negative for a consumed one. Equal instruments are the same object. */
-type HoldingChange = {
+export type HoldingChange = {
   readonly nodeId: number;
+  readonly contractId: string;
   readonly instrument: Instrument;
-  readonly delta: bigint;
+  readonly delta: Amount;
+  isTaken: boolean;
 };
+
+/** The sum of an instrument's changes. */
+export type InstrumentDelta = { readonly instrument: Instrument; readonly delta: Amount };
 
 export type HoldingChanges = {
   readonly created: readonly HoldingCreated[];
   /** Contract ids, in the order of their ends. */
   readonly archived: readonly string[];
-  /** The instruments of the changes between two node ids, both inclusive, that nobody has taken yet; in order of appearance. */
-  instrumentsIn(from: number, to: number): readonly Instrument[];
-  /** Whether `test` holds for all of those instruments. */
-  isEveryIn(from: number, to: number, test: (instrument: Instrument) => boolean): boolean;
+  /** All of them, by rising node id, taken or not. */
+  readonly all: readonly HoldingChange[];
   /**
-   * Takes the changes of one instrument in that range and returns their sum. A change can be taken once: that is why nothing counts twice. Where the
-   * sum is more than an amount can be (only a made-up instrument has so many), nothing is taken and zero returned.
+   * Takes the changes of one instrument between two node ids, both inclusive, and returns their sum; `undefined` where there are none that nobody has taken. A
+   * change can be taken once: that is why nothing counts twice.
    */
-  take(from: number, to: number, instrument: Instrument): Amount;
-  /** What nobody took: per instrument the node id of the first change and the sum, where it is not zero; in parts where an amount cannot hold it. */
-  untaken(): readonly { readonly nodeId: number; readonly instrument: Instrument; readonly delta: Amount }[];
+  take(from: number, to: number, instrument: Instrument): Amount | undefined;
+  /** Likewise the changes of every instrument that `speaker` may speak for, in order of appearance. */
+  takeAll(from: number, to: number, speaker: Speaker): readonly InstrumentDelta[];
 };
 
 /**
@@ -60,41 +69,62 @@ export function holdingChanges(
     interned.set(key, known);
     return known;
   };
+  const add = (nodeId: number, contractId: string, instrument: Instrument, delta: Amount) =>
+    all.push({ nodeId, contractId, instrument: intern(instrument), delta, isTaken: false });
 
   for (const { event } of events) {
     if (event?.$case === 'created') {
       const holding = ownHolding(event.value, party, report);
       if (holding === undefined) continue;
       created.set(holding.contractId, holding);
-      all.push({ nodeId: event.value.nodeId, instrument: intern(holding.instrument), delta: holding.amount });
+      add(event.value.nodeId, holding.contractId, holding.instrument, holding.amount);
     } else if (event?.$case === 'exercised' && event.value.consuming) {
       const { contractId, nodeId } = event.value;
       const holding = created.get(contractId) ?? knownHolding(contractId);
       if (holding === undefined) continue;
       archived.push(contractId);
-      all.push({ nodeId, instrument: intern(holding.instrument), delta: -holding.amount });
+      add(nodeId, contractId, holding.instrument, amountOf(-holding.amount));
     }
   }
+  return { created: [...created.values()], archived, all, ...takers(all) };
+}
 
-  const open = createOpenChanges(all);
+function takers(all: readonly HoldingChange[]): Pick<HoldingChanges, 'take' | 'takeAll'> {
+  const everything = createOpenChanges(all);
+  const byInstrument = openBy(all, ({ instrument }) => keyOf(instrument));
+  const byAdmin = openBy(all, ({ instrument }) => instrument.admin);
   return {
-    created: [...created.values()],
-    archived,
-    instrumentsIn: (from, to) => [...new Set(open.within(from, to).map((index) => open.at(index).instrument))],
-    isEveryIn: (from, to, test) => open.every(from, to, ({ instrument }) => test(instrument)),
-    take: (from, to, instrument) => {
-      const known = interned.get(keyOf(instrument));
-      const found = open.within(from, to).filter((index) => open.at(index).instrument === known);
-      const sum = sumAmounts(found.map((index) => open.at(index).delta));
-      if (!fitsAmount(sum)) return ZERO;
-      open.take(found);
-      return sum;
-    },
-    untaken: () => {
-      const left = open.within(0, Number.MAX_SAFE_INTEGER).map(open.at);
-      return [...Map.groupBy(left, ({ instrument }) => instrument).values()].flatMap(sumsThatFit);
+    take: (from, to, instrument) => takeSum(byInstrument.get(keyOf(instrument))?.within(from, to) ?? []),
+    takeAll: (from, to, speaker) => {
+      const open =
+        speaker === 'ANY'
+          ? everything.within(from, to)
+          : [...speaker].flatMap((admin) => byAdmin.get(admin)?.within(from, to) ?? []);
+      return [...Map.groupBy(open.sort(byNodeId), ({ instrument }) => instrument)].flatMap(([instrument, changes]) => {
+        const delta = takeSum(changes);
+        return delta === undefined ? [] : [{ instrument, delta }];
+      });
     },
   };
+}
+
+function openBy(
+  all: readonly HoldingChange[],
+  keyOfChange: (change: HoldingChange) => string,
+): ReadonlyMap<string, OpenChanges<HoldingChange>> {
+  return new Map([...Map.groupBy(all, keyOfChange)].map(([key, changes]) => [key, createOpenChanges(changes)]));
+}
+
+/** Where the sum is more than an amount can be (only a made-up instrument has so many), nothing is taken: no claim can explain that. */
+function takeSum(changes: readonly HoldingChange[]): Amount | undefined {
+  const sum = sumAmounts(changes.map(({ delta }) => delta));
+  if (changes.length === 0 || !fitsAmount(sum)) return undefined;
+  for (const change of changes) change.isTaken = true;
+  return sum;
+}
+
+function byNodeId(left: HoldingChange, right: HoldingChange): number {
+  return left.nodeId - right.nodeId;
 }
 
 /** The holding that `event` creates for `party`; `undefined` where it is another's, none, or not signed by the admin it names. */
@@ -142,17 +172,4 @@ export function isSameInstrument(left: Instrument, right: Instrument): boolean {
 
 function keyOf({ admin, id }: Instrument): string {
   return JSON.stringify([admin, id]);
-}
-
-function sumsThatFit(
-  changes: readonly HoldingChange[],
-): { readonly nodeId: number; readonly instrument: Instrument; readonly delta: Amount }[] {
-  const sums: { nodeId: number; instrument: Instrument; delta: Amount }[] = [];
-  for (const { nodeId, instrument, delta } of changes) {
-    const last = sums.at(-1);
-    const sum = (last?.delta ?? 0n) + delta;
-    if (last !== undefined && fitsAmount(sum)) last.delta = sum;
-    else sums.push({ nodeId, instrument, delta: amountOf(delta) });
-  }
-  return sums.filter(({ delta }) => delta !== 0n);
 }

@@ -5,32 +5,32 @@
 import { assert } from '../env/errors.ts';
 
 export type OpenChanges<C> = {
-  /** Indexes of the open changes between two node ids, both inclusive, in order. Costs what it returns. */
-  within(from: number, to: number): number[];
-  /** Whether `test` holds for all of them; ends at the first for which it does not. */
-  every(from: number, to: number, test: (change: C) => boolean): boolean;
-  at(index: number): C;
-  take(indexes: readonly number[]): void;
+  /** The open changes between two node ids, both inclusive, in order. Costs what it returns. */
+  within(from: number, to: number): C[];
 };
 
-/** @param changes by rising node id. */
-export function createOpenChanges<C extends { readonly nodeId: number }>(changes: readonly C[]): OpenChanges<C> {
-  // The next open index from each one on; itself while it is open. Paths are halved on the way, as in a union-find.
+/** @param changes by rising node id; `isTaken` may become true, and stays so. */
+export function createOpenChanges<C extends { readonly nodeId: number; readonly isTaken: boolean }>(
+  changes: readonly C[],
+): OpenChanges<C> {
+  // The next index that may be open, from each one on; itself until it is found taken. Paths are halved on the way, as in a union-find.
   const next = Int32Array.from({ length: changes.length + 1 }, (_, index) => index);
-  const openFrom = (start: number): number => {
-    let index = start;
-    for (;;) {
-      const step = next[index] ?? changes.length;
-      if (step === index) return index;
-      const further = next[step] ?? changes.length;
-      next[index] = further;
-      index = further;
-    }
-  };
   const at = (index: number): C => {
     const change = changes[index];
     assert(change !== undefined, 'There is no such change.', { index });
     return change;
+  };
+  const openFrom = (start: number): number => {
+    let index = start;
+    while (index < changes.length) {
+      const step = next[index] ?? changes.length;
+      if (step !== index) {
+        next[index] = next[step] ?? changes.length;
+        index = step;
+      } else if (at(index).isTaken) next[index] = index + 1;
+      else return index;
+    }
+    return changes.length;
   };
   const firstAtOrAfter = (nodeId: number): number => {
     let low = 0;
@@ -43,25 +43,14 @@ export function createOpenChanges<C extends { readonly nodeId: number }>(changes
     return low;
   };
   return {
-    at,
-    every: (from, to, test) => {
+    within: (from, to) => {
+      const found: C[] = [];
       for (let index = openFrom(firstAtOrAfter(from)); index < changes.length; index = openFrom(index + 1)) {
         const change = at(index);
-        if (change.nodeId > to) return true;
-        if (!test(change)) return false;
-      }
-      return true;
-    },
-    within: (from, to) => {
-      const found: number[] = [];
-      for (let index = openFrom(firstAtOrAfter(from)); index < changes.length; index = openFrom(index + 1)) {
-        if (at(index).nodeId > to) break;
-        found.push(index);
+        if (change.nodeId > to) break;
+        found.push(change);
       }
       return found;
-    },
-    take: (indexes) => {
-      for (const index of indexes) next[index] = index + 1;
     },
   };
 }

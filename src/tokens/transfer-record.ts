@@ -8,6 +8,7 @@ import {
   readContractId,
   readDecimal,
   readList,
+  readOptional,
   readParty,
   readRecord,
   readText,
@@ -49,14 +50,35 @@ export function readMetadata(value: Value | undefined): ReadonlyMap<string, stri
 
 /** @throws DecodeError when a mandatory field is missing or of another type, or the amount is below zero. */
 export function readTransfer(value: Value | undefined): TransferRecord {
+  return transferBetween(value, readParty);
+}
+
+/** The transfer of V2, which is between accounts: read as one between their owners. @throws DecodeError as `readTransfer`. */
+export function readTransferV2(value: Value | undefined): TransferRecord {
+  return transferBetween(value, readAccountOwner);
+}
+
+/**
+ * Who owns an account of V2; its provider and number only divide what the owner has. The accounts without an owner are the admin's own, the source of what
+ * is minted and the end of what is burned.
+ */
+export function readAccountOwner(value: Value | undefined, { admin }: Instrument): string {
+  return readParty(readOptional(field(required(readRecord(value), 'account'), 'owner'))) ?? admin;
+}
+
+function transferBetween(
+  value: Value | undefined,
+  readEnd: (end: Value | undefined, instrument: Instrument) => string | undefined,
+): TransferRecord {
   const record = required(readRecord(value), 'transfer');
   const amount = required(readDecimal(field(record, 'amount')), 'transfer.amount');
   if (amount < 0n) throw new DecodeError('A transfer of less than nothing.');
+  const instrument = readInstrument(field(record, 'instrumentId'));
   return {
-    sender: required(readParty(field(record, 'sender')), 'transfer.sender'),
-    receiver: required(readParty(field(record, 'receiver')), 'transfer.receiver'),
+    sender: required(readEnd(field(record, 'sender'), instrument), 'transfer.sender'),
+    receiver: required(readEnd(field(record, 'receiver'), instrument), 'transfer.receiver'),
     amount,
-    instrument: readInstrument(field(record, 'instrumentId')),
+    instrument,
     requestedAt: required(readTime(field(record, 'requestedAt')), 'transfer.requestedAt'),
     executeBefore: required(readTime(field(record, 'executeBefore')), 'transfer.executeBefore'),
     inputHoldings: (readList(field(record, 'inputHoldingCids')) ?? []).map((cid) =>

@@ -2,10 +2,24 @@
 
 import type { Micros } from '../env/clock.ts';
 import type { CreatedEvent, Event } from '../gen/com/daml/ledger/api/v2/event.ts';
-import type { Record as DamlRecord } from '../gen/com/daml/ledger/api/v2/value.ts';
+import type { Record as DamlRecord, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import type { Amount } from './amount.ts';
-import { HOLDING_V1, isInterface, type StandardInterface, TRANSFER_INSTRUCTION_V1 } from './standard.ts';
-import { type Instrument, readInstrument, readTransfer, type TransferRecord } from './transfer-record.ts';
+import {
+  HOLDING_V1,
+  HOLDING_V2,
+  isInterface,
+  type StandardInterface,
+  TRANSFER_INSTRUCTION_V1,
+  TRANSFER_INSTRUCTION_V2,
+} from './standard.ts';
+import {
+  type Instrument,
+  readAccountOwner,
+  readInstrument,
+  readTransfer,
+  readTransferV2,
+  type TransferRecord,
+} from './transfer-record.ts';
 import {
   DecodeError,
   field,
@@ -37,32 +51,52 @@ export type HoldingView = {
 
 export type InstructionView = { readonly transfer: TransferRecord; readonly originalInstruction: string | null };
 
+/** An interface, and how its view is read. */
+type ViewReader<T> = { readonly standard: StandardInterface; readonly read: (view: DamlRecord) => T };
+
 /**
- * The view of one interface, or `undefined` where the contract does not have it. A contract may carry several views (V1 and V2 of the same
- * interface), so all are searched.
- * @throws DecodeError when the participant could not compute the view: the contract is a holding or an offer, we just cannot read it.
+ * What a contract says of itself under the first of `readers` whose view the participant could compute: a contract may carry the views of both generations of
+ * the standard, and is still one holding, or one offer. `undefined` where it has none of them.
+ * @throws DecodeError when it has such views and none was computed, or when the one that was has another shape than the standard gives it.
  */
-function viewOf(event: CreatedEvent, standard: StandardInterface): DamlRecord | undefined {
-  const view = event.interfaceViews.find((candidate) => isInterface(candidate.interfaceId, standard));
-  if (view === undefined) return undefined;
-  if ((view.viewStatus?.code ?? 0) !== 0 || view.viewValue === undefined) {
-    throw new DecodeError('The participant could not compute an interface view.', {
-      contractId: event.contractId,
-      interface: standard.entityName,
-      status: view.viewStatus?.message,
-    });
+function readView<T>(event: CreatedEvent, readers: readonly ViewReader<T>[]): T | undefined {
+  const views = readers.flatMap(({ standard, read }) =>
+    event.interfaceViews
+      .filter(({ interfaceId }) => isInterface(interfaceId, standard))
+      .map(({ viewStatus, viewValue }) => ({ read, viewStatus, viewValue })),
+  );
+  if (views.length === 0) return undefined;
+  for (const { read, viewStatus, viewValue } of views) {
+    if ((viewStatus?.code ?? 0) === 0 && viewValue !== undefined) return read(viewValue);
   }
-  return view.viewValue;
+  throw new DecodeError('The participant could not compute an interface view.', {
+    contractId: event.contractId,
+    status: views[0]?.viewStatus?.message,
+  });
 }
+
+const HOLDING_READERS: readonly ViewReader<HoldingView>[] = [
+  {
+    standard: HOLDING_V1,
+    read: (view) => readHolding(view, () => required(readParty(field(view, 'owner')), 'owner')),
+  },
+  {
+    standard: HOLDING_V2,
+    read: (view) => readHolding(view, (instrument) => readAccountOwner(field(view, 'account'), instrument)),
+  },
+];
 
 /** @throws DecodeError when there is a Holding view that cannot be read. */
 export function holdingView(event: CreatedEvent): HoldingView | undefined {
-  const view = viewOf(event, HOLDING_V1);
-  if (view === undefined) return undefined;
+  return readView(event, HOLDING_READERS);
+}
+
+function readHolding(view: DamlRecord, ownerOf: (instrument: Instrument) => string): HoldingView {
+  const instrument = readInstrument(field(view, 'instrumentId'));
   const lock = readRecord(readOptional(field(view, 'lock')));
   return {
-    owner: required(readParty(field(view, 'owner')), 'owner'),
-    instrument: readInstrument(field(view, 'instrumentId')),
+    owner: ownerOf(instrument),
+    instrument,
     amount: required(readDecimal(field(view, 'amount')), 'amount'),
     lock: lock === undefined ? null : readLock(lock),
   };
@@ -79,12 +113,19 @@ function readLock(lock: DamlRecord): Lock {
   };
 }
 
+const INSTRUCTION_READERS: readonly ViewReader<InstructionView>[] = [
+  { standard: TRANSFER_INSTRUCTION_V1, read: (view) => readInstruction(view, readTransfer) },
+  { standard: TRANSFER_INSTRUCTION_V2, read: (view) => readInstruction(view, readTransferV2) },
+];
+
 /** @throws DecodeError when there is a TransferInstruction view that cannot be read. */
 export function instructionView(event: CreatedEvent): InstructionView | undefined {
-  const view = viewOf(event, TRANSFER_INSTRUCTION_V1);
-  if (view === undefined) return undefined;
+  return readView(event, INSTRUCTION_READERS);
+}
+
+function readInstruction(view: DamlRecord, transferOf: (value: Value | undefined) => TransferRecord): InstructionView {
   return {
-    transfer: readTransfer(field(view, 'transfer')),
+    transfer: transferOf(field(view, 'transfer')),
     originalInstruction: readContractId(readOptional(field(view, 'originalInstructionCid'))) ?? null,
   };
 }
