@@ -8,11 +8,10 @@ import type { Simnet } from '../simnet/simnet.ts';
 import { amountOf, parseAmount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import type { Service } from './service.ts';
+import { WITHDRAWN_INSTRUMENT } from './simnet-receivers.ts';
 
 const INTERVAL_MS = 4_000; // Rarer than deposits, so that the treasury never runs dry.
 const FIRST_AFTER_MS = 6_000; // By then there is something to take out.
-/** What is paid out here. */
-export const WITHDRAWN_INSTRUMENT = 'amulet';
 
 /** Runs until `signal` aborts. A request that fails is logged; the next one goes on. */
 export async function runWithdrawers(options: {
@@ -25,7 +24,6 @@ export async function runWithdrawers(options: {
 }): Promise<void> {
   const { service, simnet, clock, random, logger, signal } = options;
   const { network, customers } = simnet;
-  for (const { party } of customers) network.preapprove({ instrument: WITHDRAWN_INSTRUMENT, receiver: party });
   await clock.sleep(FIRST_AFTER_MS, signal);
   while (!signal.aborted) {
     const customer = customers[Math.floor(random.next() * customers.length)];

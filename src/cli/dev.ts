@@ -17,12 +17,13 @@ import type { CommandContext } from './command-context.ts';
 import { headerLines } from './dev-header.ts';
 import { type ProgressWatch, watchProgress } from './dev-progress.ts';
 import { renderBlock, renderLine } from './dev-screen.ts';
-import { runWithdrawers, WITHDRAWN_INSTRUMENT } from './dev-withdrawers.ts';
+import { runWithdrawers } from './dev-withdrawers.ts';
 import { findFreePort } from './free-port.ts';
 import { type OpenedDatabase, openDatabase } from './open-database.ts';
 import { type Service, startService } from './service.ts';
 import { aborted, type Shutdown, untilStopped } from './shutdown.ts';
 import { environmentFor, payoutEnvironmentFor, SIMNET_NAME } from './simnet-environment.ts';
+import { preapproveCustomers, WITHDRAWN_INSTRUMENT } from './simnet-receivers.ts';
 import { createTerminalLogger } from './terminal.ts';
 
 const LOOPBACK = '127.0.0.1';
@@ -73,6 +74,7 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   const { position: after } = service.tail.head();
   await openAccounts(service, simnet, config.network);
   const watch = watchProgress({ ...env, db: service.db, tail: service.tail, network: config.network, after });
+  preapproveCustomers(simnet);
   simnet.startCustomers();
   for (const line of headerLines({ service, simnet, database, styled: terminal.styled })) terminal.print(line);
 

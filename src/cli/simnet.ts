@@ -5,7 +5,8 @@ import { type Simnet, startSimnet } from '../simnet/simnet.ts';
 import type { CommandContext } from './command-context.ts';
 import { requireFreePort } from './free-port.ts';
 import { aborted, untilStopped } from './shutdown.ts';
-import { environmentFor } from './simnet-environment.ts';
+import { environmentFor, payoutEnvironmentFor } from './simnet-environment.ts';
+import { preapproveCustomers } from './simnet-receivers.ts';
 
 const HOST = '127.0.0.1'; // It has no authentication.
 // 6865 is where a Canton sandbox has its Ledger API.
@@ -55,29 +56,36 @@ export function simnetCommand(context: CommandContext): Command {
             customers: { count, intervalMs },
           });
           teardown.add('simulated network', simnet.stop);
+          preapproveCustomers(simnet);
           simnet.startCustomers();
-          for (const line of describe(simnet)) terminal.print(line);
+          for (const line of describe(simnet, await payoutEnvironmentFor(simnet, random))) terminal.print(line);
           await aborted(requested);
         });
       },
     );
 }
 
-function describe(simnet: Simnet): readonly string[] {
+function describe(simnet: Simnet, payouts: Readonly<Record<string, string>>): readonly string[] {
   return [
     'The simulated network runs; its history is gone when it stops. Ctrl-C stops it.',
     `Control endpoint: ${simnet.controlUrl}`,
     '',
-    'Customers who deposit, and the memos they use:',
-    ...simnet.customers.map(({ name, memo }) => `  ${name}  ${memo}`),
+    'Customers who deposit, the memos they use, and the parties to pay them at:',
+    ...simnet.customers.map(({ name, memo, party }) => `  ${name}  ${memo}  ${party}`),
     ...simnet.participants.flatMap((participant) => [
       '',
       `# ${participant.name}`,
-      ...Object.entries(environmentFor(simnet, participant)).map(
-        ([variable, value]) => `export ${variable}='${value}'`,
-      ),
+      ...exportsOf(environmentFor(simnet, participant)),
     ]),
+    '',
+    '# withdrawals: for one Sluice, beside the lines of its participant',
+    ...exportsOf(payouts),
   ];
+}
+
+/** Lines to paste into a shell. */
+function exportsOf(environment: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(environment).map(([variable, value]) => `export ${variable}='${value}'`);
 }
 
 function parsePorts(text: string): readonly number[] {

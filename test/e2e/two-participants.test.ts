@@ -4,24 +4,17 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EXIT_CODES } from '../../src/cli/exit-code.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
-import { type SluiceProcess, startSluice } from './sluice-process.ts';
+import { ask, type ServingSluice, type SimnetProcess, startServing, startSimnetProcess } from './simnet-process.ts';
+import { startSluice } from './sluice-process.ts';
 
-type Sluice = { readonly process: SluiceProcess; readonly url: string; readonly database: TestDatabase };
-
-let simnet: SluiceProcess;
-let memos: readonly { readonly name: string; readonly memo: string }[];
-let first: Sluice;
-let second: Sluice;
+let simnet: SimnetProcess;
+let first: ServingSluice;
+let second: ServingSluice;
 
 beforeAll(async () => {
-  simnet = startSluice(['simnet', '--ports', '0,0,0', '--interval', '150', '--customers', '3']);
-  await simnet.waitFor(/# participant2\n(export .*\n){4}/);
-  memos = [...simnet.stdout().matchAll(/^ {2}(customer-\d+) {2}(\S+)$/gm)].map(([, name = '', memo = '']) => ({
-    name,
-    memo,
-  }));
+  simnet = await startSimnetProcess('--interval', '150', '--customers', '3');
   [first, second] = await Promise.all([startOn('participant1'), startOn('participant2')]);
 });
 
@@ -31,39 +24,12 @@ afterAll(async () => {
     await running.exited;
     await database.close();
   }
-  simnet.child.kill('SIGKILL');
+  simnet.process.child.kill('SIGKILL');
 });
 
-/** Pastes the lines that simnet printed for the participant, and starts. */
-async function startOn(participant: string): Promise<Sluice> {
-  const [, lines = ''] = new RegExp(`# ${participant}\n((?:export .*\n)+)`).exec(simnet.stdout()) ?? [];
-  const printed = Object.fromEntries(
-    [...lines.matchAll(/^export (\w+)='(.*)'$/gm)].map(([, name, value]) => [name, value]),
-  );
+async function startOn(participant: string): Promise<ServingSluice> {
   const database = await createTestDatabase({ isMigrated: false });
-  const running = startSluice(['serve', '--migrate'], {
-    ...printed,
-    DATABASE_URL: database.connectionString,
-    SLUICE_PORT: '0',
-    SLUICE_LOG_LEVEL: 'warn',
-  });
-  const [, url = ''] = await running.waitFor(/^Sluice serves (http:\S+)\/graphql$/m);
-  return { process: running, url, database };
-}
-
-async function ask<Data>(
-  { url }: Sluice,
-  query: string,
-  variables: Readonly<Record<string, unknown>> = {},
-): Promise<Data> {
-  const response = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query, variables }),
-  });
-  const body = (await response.json()) as { data: Data; errors?: unknown };
-  expect(body.errors).toBe(undefined);
-  return body.data;
+  return await startServing(database, simnet.variablesOf(participant));
 }
 
 type ShownTransfer = {
@@ -76,7 +42,7 @@ type ShownTransfer = {
 };
 
 /** Every transfer, pages read to the end. */
-async function readTransfers(sluice: Sluice): Promise<ReadonlyMap<string, ShownTransfer>> {
+async function readTransfers(sluice: ServingSluice): Promise<ReadonlyMap<string, ShownTransfer>> {
   type Answer = { transfers: { nodes: ShownTransfer[]; pageInfo: { hasNextPage: boolean; endCursor: string } } };
   const transfers = new Map<string, ShownTransfer>();
   for (let after: string | null = null; ; ) {
@@ -98,7 +64,7 @@ async function readTransfers(sluice: Sluice): Promise<ReadonlyMap<string, ShownT
 
 type Credit = { readonly eventId: string; readonly depositAccountId: string; readonly transferId: string };
 
-async function readCredits({ database }: Sluice): Promise<readonly Credit[]> {
+async function readCredits({ database }: ServingSluice): Promise<readonly Credit[]> {
   const rows = await database.db
     .selectFrom('event')
     .selectAll()
@@ -113,7 +79,7 @@ async function readCredits({ database }: Sluice): Promise<readonly Credit[]> {
 
 test('two Sluices on two participants give the same deposits the same ids', async () => {
   for (const sluice of [first, second]) {
-    for (const { name, memo } of memos) {
+    for (const { name, memo } of simnet.customers) {
       await ask(
         sluice,
         'mutation ($input: CreateDepositAccountInput!) { createDepositAccount(input: $input) { __typename } }',
@@ -151,7 +117,7 @@ test('everything that both have seen is the same in both, though their participa
   expect(until(ofFirst).size).toBeGreaterThan(20);
   expect(until(ofFirst)).toEqual(until(ofSecond));
 
-  const offsets = async ({ database }: Sluice) =>
+  const offsets = async ({ database }: ServingSluice) =>
     new Map(
       (await database.db.selectFrom('ledger_update').select(['update_id', 'ledger_offset']).execute()).map((row) => [
         row.update_id,
@@ -207,5 +173,5 @@ test('a taken port is told by name, and SIGTERM ends each in order', async () =>
     expect(await running.stop()).toEqual({ code: EXIT_CODES.done.code, signal: null });
     expect(running.stderr()).toBe('');
   }
-  expect(await simnet.stop()).toEqual({ code: EXIT_CODES.done.code, signal: null });
+  expect(await simnet.process.stop()).toEqual({ code: EXIT_CODES.done.code, signal: null });
 });
