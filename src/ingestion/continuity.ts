@@ -27,7 +27,7 @@ export async function proveContinuity({
   readonly position: Position;
   readonly logger: Logger;
 }): Promise<Position> {
-  const participantId = await ledger.participantId();
+  const participantId = await ledger.participantId(position.participantId);
   if (position.verified === null) {
     logger.info('The stream starts at the beginning.', { participantId });
     return bindParticipant(db, treasury, position, participantId);

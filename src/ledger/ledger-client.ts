@@ -43,7 +43,11 @@ export type ActiveContract = {
 
 /** What ingestion asks of a participant. A simulated one may stand behind it in process. All methods throw RetryableError or PermanentError. */
 export type Ledger = {
-  participantId(): Promise<string>;
+  /**
+   * Who answers. Where there are several endpoints, asking chooses the one that all further calls go to: what is known of a participant holds until it is asked again.
+   * @param preferred the participant whose offsets are stored: an endpoint of this one goes before others.
+   */
+  participantId(preferred?: string | null): Promise<string>;
   ledgerEnd(): Promise<LedgerEnd>;
   /** Reading may begin there, exclusively, or later; 0 where nothing is pruned. */
   prunedUpTo(): Promise<bigint>;
@@ -144,7 +148,11 @@ async function* bytesOf(
   method: string,
 ): AsyncGenerator<Buffer, void, undefined> {
   if (signal.aborted) return;
-  const stream = await open();
+  const stream = await open().catch((error: unknown) => {
+    if (signal.aborted) return null;
+    throw error;
+  });
+  if (stream === null) return;
   const cancel = () => stream.cancel();
   signal.addEventListener('abort', cancel, { once: true });
   if (signal.aborted) cancel();
