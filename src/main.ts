@@ -4,6 +4,7 @@ import type { CommandContext } from './cli/command-context.ts';
 import { configCommand } from './cli/config.ts';
 import { devCommand } from './cli/dev.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
+import { freezesCommand } from './cli/freezes.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { reportFailure } from './cli/report-failure.ts';
@@ -38,6 +39,7 @@ const program = new Command('sluice')
   .addCommand(simnetCommand(context))
   .addCommand(migrateCommand(context))
   .addCommand(verifyCommand(context))
+  .addCommand(freezesCommand(context))
   .addCommand(keyCommand(context))
   .addCommand(configCommand(context))
   .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);

@@ -162,6 +162,20 @@ export interface LedgerUpdateTable {
   received: Bytes;
 }
 
+export interface MoneyFreezeTable {
+  id: GeneratedAlways<bigint>;
+  treasury_id: number | null;
+  instrument_id: number | null;
+  reason: string;
+  detail: string;
+  cause: string;
+  opened_at: bigint;
+  opened_by: string;
+  lifted_at: bigint | null;
+  lifted_by: string | null;
+  lift_detail: string | null;
+}
+
 export interface NetworkTable {
   id: GeneratedAlways<number>;
   name: string;
@@ -182,6 +196,8 @@ export interface QuarantineTable {
   reason: string;
   detail: string;
   quarantined_at: bigint;
+  closed_at: bigint | null;
+  closed_by: string | null;
 }
 
 export interface ReservationTable {
@@ -198,6 +214,14 @@ export interface SignedHashTable {
   number: number;
   scheme: number;
   requested_at: bigint;
+}
+
+export interface StreamCrashTable {
+  treasury_id: number;
+  is_open: boolean;
+  in_flight_offset: bigint | null;
+  in_flight_update: string | null;
+  crashes: WithDefault<number>;
 }
 
 export interface StreamEpochTable {
@@ -275,6 +299,33 @@ export interface TreasuryPartyTable {
   name: string;
 }
 
+export interface VerificationTable {
+  treasury_id: number;
+  tried_at: bigint;
+  trouble: string | null;
+  checked_at: bigint | null;
+  epoch: number | null;
+  ledger_offset: bigint | null;
+  duration_ms: number | null;
+  is_equal: boolean | null;
+  is_in_doubt: boolean | null;
+  holdings_count: bigint | null;
+  offers_count: bigint | null;
+  others: ColumnType<JsonValue, string | null | undefined, string | null>;
+  others_count: bigint | null;
+}
+
+export interface VerificationInstrumentTable {
+  treasury_id: number;
+  instrument_id: number;
+  on_ledger: string;
+  in_holdings: string;
+  in_books: string;
+  contracts_count: bigint;
+  differences: Json;
+  differing_count: bigint;
+}
+
 export interface WithdrawalTable {
   id: string;
   network_id: number;
@@ -313,16 +364,20 @@ export interface DB {
   journal_entry: JournalEntryTable;
   lease: LeaseTable;
   ledger_update: LedgerUpdateTable;
+  money_freeze: MoneyFreezeTable;
   network: NetworkTable;
   posting: PostingTable;
   quarantine: QuarantineTable;
   reservation: ReservationTable;
   signed_hash: SignedHashTable;
+  stream_crash: StreamCrashTable;
   stream_epoch: StreamEpochTable;
   submission: SubmissionTable;
   synchronizer_time: SynchronizerTimeTable;
   transfer: TransferTable;
   transfer_instruction: TransferInstructionTable;
   treasury_party: TreasuryPartyTable;
+  verification: VerificationTable;
+  verification_instrument: VerificationInstrumentTable;
   withdrawal: WithdrawalTable;
 }

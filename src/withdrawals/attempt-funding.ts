@@ -4,6 +4,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
+import { isFrozen } from '../ingestion/freezes.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
 import { META_REASON } from '../tokens/standard.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
@@ -51,6 +52,7 @@ export async function openAttempts(
       ])
       .where('w.treasury_id', '=', treasuryId)
       .where('w.state', '=', 'QUEUED')
+      .where(({ not }) => not(isFrozen(sql.ref('w.treasury_id'), sql.ref('w.instrument_id'))))
       .orderBy('w.created_at')
       .orderBy('w.id')
       .limit(FUND_BATCH_MAX)

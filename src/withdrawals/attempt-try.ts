@@ -23,6 +23,7 @@ import { parseAmount } from '../tokens/amount.ts';
 import { interfaceReference, TRANSFER_FACTORY_V1 } from '../tokens/standard.ts';
 import { type Instrument, type TransferRecord, transferOfJson } from '../tokens/transfer-record.ts';
 import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
+import { demandUnfrozen } from './freeze-check.ts';
 
 /** What a token's registry says of a transfer that is about to be made. */
 export type TransferFactory = {
@@ -66,6 +67,7 @@ export async function tryAttempt(
   nextTryAt: Micros,
 ): Promise<TryOutcome> {
   const { db, submitter, registry, signer, clock, random, failpoint } = options;
+  await demandUnfrozen(db, attempt.submissionId);
   const factory = await registry.transferFactory(attempt.instrument, transferOfJson(attempt.transfer));
   if (factory.transferKind !== 'direct') {
     const failure = {
@@ -93,6 +95,7 @@ export async function tryAttempt(
     return 'NO_LONGER_OPEN';
   }
   await failpoint('withdrawals.afterSignatureRequested');
+  await demandUnfrozen(db, attempt.submissionId);
   const signature = await signer.sign({
     requestId: random.uuid(),
     submissionId: attempt.submissionId,
@@ -106,6 +109,7 @@ export async function tryAttempt(
   verifySignature(checked.hash, signature, [await signer.currentKey()]);
   await failpoint('withdrawals.afterSigning');
 
+  await demandUnfrozen(db, attempt.submissionId);
   if (!(await recordTry(db, attempt, nextTryAt))) return 'NO_LONGER_OPEN';
   await failpoint('withdrawals.beforeExecute');
   await submitter.execute({
