@@ -5,6 +5,7 @@
 import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import { createSeededRandom, type Random } from '../env/random.ts';
+import { type AccessControls, createUsers } from './access/users.ts';
 import { decimalOfUnits, unitsOfDecimal } from './daml/decimal.ts';
 import { recordField } from './daml/value.ts';
 import { partyId, sha256Hex } from './ledger/ids.ts';
@@ -51,6 +52,16 @@ export type PartySpec = {
   readonly publicKey?: Uint8Array;
 };
 
+/** Parties by hint or id. */
+export type UserSpec = {
+  readonly id: string;
+  readonly actAs?: readonly string[];
+  readonly executeAs?: readonly string[];
+  readonly readAs?: readonly string[];
+  readonly readAsAnyParty?: boolean;
+  readonly isAdmin?: boolean;
+};
+
 export type NetworkOptions = {
   /** Party ids and the synchronizer's id follow from it alone. */
   readonly seed: string;
@@ -71,6 +82,8 @@ export type NetworkOptions = {
   readonly delays?: SequencingDelays;
   /** Longest time in which an accepted command id is refused; 30 s as on Canton Network when left out, undefined: never. */
   readonly deduplicationMs?: number | undefined;
+  /** Calls need a token of one of these users. Left out: nobody is asked who he is. */
+  readonly users?: readonly UserSpec[];
   /** Of every participant, from the start. */
   readonly submissionFaults?: SubmissionFaultSettings;
 };
@@ -95,8 +108,12 @@ export type Network = Operations & {
   setDelays(delays: SequencingDelays): void;
   /** A logical synchronizer upgrade: prepared transactions of before cannot be executed any more. */
   upgradeSynchronizer(): void;
+  /** The next update gets the record time of the one before it. */
+  shareRecordTime(): void;
   /** Loses whatever is under way. Reading goes on. */
   close(): void;
+  /** Tokens and users of the Ledger APIs. */
+  readonly access: Omit<AccessControls, 'setUser'> & { setUser(user: UserSpec): void };
   instrument(name: string): InstrumentId;
   /** Sum of the party's holdings, locked ones included; decimal. */
   balance(query: { readonly instrument: string; readonly owner: string }): string;
@@ -120,6 +137,7 @@ export function createNetwork(options: NetworkOptions): Network {
   const synchronizer = createSynchronizer({ synchronizerId, clock });
   const packages = createPackageDirectory();
   const keys = createPartyKeys();
+  const users = createUsers({ clock, random: createSeededRandom(seedOf(seed, 'access')) });
   const sequencing = createSequencing({ clock, ...options.delays });
   const deduplicationMs = 'deduplicationMs' in options ? options.deduplicationMs : DEDUPLICATION_MS;
   const parties = new Map<string, string>();
@@ -127,7 +145,7 @@ export function createNetwork(options: NetworkOptions): Network {
     createParticipant({
       name: spec.name,
       participantId: partyId(seed, spec.name),
-      random: createSeededRandom(Number.parseInt(sha256Hex(seed, spec.name).slice(0, 8), 16)),
+      random: createSeededRandom(seedOf(seed, spec.name)),
       clock,
       synchronizer,
       packages,
@@ -141,8 +159,9 @@ export function createNetwork(options: NetworkOptions): Network {
       keys,
       sequencing,
       replan: (argument, change) => replan(argument, change),
-      submissionRandom: createSeededRandom(Number.parseInt(sha256Hex(seed, spec.name, 'submission').slice(0, 8), 16)),
+      submissionRandom: createSeededRandom(seedOf(seed, spec.name, 'submission')),
       deduplicationMs,
+      users,
     }),
   );
   const participant = (name: string): Participant => {
@@ -224,6 +243,18 @@ export function createNetwork(options: NetworkOptions): Network {
     operations.preapprove({ instrument, receiver: TREASURY, generation: 'old' });
   }
 
+  const setUser = ({ id, actAs, executeAs, readAs, ...rights }: UserSpec): void =>
+    users.setUser({
+      id,
+      rights: {
+        ...rights,
+        actAs: (actAs ?? []).map(party),
+        executeAs: (executeAs ?? []).map(party),
+        readAs: (readAs ?? []).map(party),
+      },
+    });
+  for (const user of options.users ?? []) setUser(user);
+  users.demandTokens(options.users !== undefined);
   for (const { faults } of participants) faults.submissions.set(options.submissionFaults ?? {});
 
   return {
@@ -240,14 +271,21 @@ export function createNetwork(options: NetworkOptions): Network {
     revokeKey: (nameOrId, fingerprint) => keys.revoke(party(nameOrId), fingerprint),
     setDelays: sequencing.setDelays,
     upgradeSynchronizer: synchronizer.upgrade,
+    shareRecordTime: synchronizer.shareNext,
     close: () => {
       sequencing.close();
       for (const { close } of participants) close();
     },
+    access: { ...users, setUser },
     instrument: (name) => token(name).instrumentId,
     balance: ({ instrument, owner }) => {
       const holdings = holdingsOf(ledger.contracts, party(owner), token(instrument).instrumentId);
       return decimalOfUnits(holdings.reduce((sum, { amountUnits }) => sum + amountUnits, 0n));
     },
   };
+}
+
+/** @returns a seed for randomness of its own, whatever else is drawn. */
+function seedOf(...parts: readonly string[]): number {
+  return Number.parseInt(sha256Hex(...parts).slice(0, 8), 16);
 }

@@ -11,8 +11,10 @@ export type Synchronizer = {
   physicalId(): string;
   /** A logical upgrade: the next serial. Transactions prepared before it are refused. */
   upgrade(): void;
-  /** @returns a record time that no other update has, microseconds. */
+  /** @returns a record time that no other update has, microseconds; that of the one before after `shareNext`. */
   sequence(): bigint;
+  /** The next update shares the record time of the one before it, as imported and replicated ones do. */
+  shareNext(): void;
   /** @returns a record time that every later update will be past: what checkpoints may promise. */
   observe(): bigint;
 };
@@ -22,6 +24,7 @@ const PROTOCOL_VERSION = 35;
 export function createSynchronizer({ synchronizerId, clock }: { synchronizerId: string; clock: Clock }): Synchronizer {
   let lastMicros = 0n;
   let serial = 0;
+  let isNextShared = false;
   const advance = (leastMicros: bigint): bigint => {
     const now = clock.nowMicros();
     lastMicros = now > leastMicros ? now : leastMicros;
@@ -33,7 +36,14 @@ export function createSynchronizer({ synchronizerId, clock }: { synchronizerId: 
     upgrade: () => {
       serial += 1;
     },
-    sequence: () => advance(lastMicros + 1n),
+    sequence: () => {
+      if (!isNextShared || lastMicros === 0n) return advance(lastMicros + 1n);
+      isNextShared = false;
+      return lastMicros;
+    },
+    shareNext: () => {
+      isNextShared = true;
+    },
     observe: () => advance(lastMicros),
   };
 }
