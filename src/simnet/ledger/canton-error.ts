@@ -59,6 +59,8 @@ export type Refusal = {
   readonly resources?: readonly { readonly type: string; readonly name: string }[];
   /** For submissions: the participant knows that it did not and will not succeed. */
   readonly definiteAnswer?: boolean;
+  /** Where the code asks for another wait than its category. */
+  readonly retryAfterMs?: number;
   /** Id under which an operator finds the request in the node's log. */
   readonly requestId?: string;
 };
@@ -115,9 +117,10 @@ export function statusOf(refusal: Refusal): Status {
     ),
   ];
   if (category.retryAfterMs !== undefined) {
+    const retryAfterMs = refusal.retryAfterMs ?? category.retryAfterMs;
     const retryDelay = {
-      seconds: BigInt(Math.trunc(category.retryAfterMs / 1_000)),
-      nanos: (category.retryAfterMs % 1_000) * 1_000_000,
+      seconds: BigInt(Math.trunc(retryAfterMs / 1_000)),
+      nanos: (retryAfterMs % 1_000) * 1_000_000,
     };
     details.push(
       packed(

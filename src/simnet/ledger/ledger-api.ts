@@ -66,7 +66,11 @@ import type { Synchronizer } from './synchronizer.ts';
 import type { ParticipantUpdate } from './update.ts';
 import { type CheckpointCadence, streamOffsets, streamUpdates } from './update-stream.ts';
 
-export type CallOptions = { readonly signal?: AbortSignal };
+export type CallOptions = {
+  readonly signal?: AbortSignal;
+  /** Bearer token of the caller. */
+  readonly token?: string;
+};
 
 /** Unary calls reject, streams throw from their iterator, both with a CantonError. */
 export type LedgerApi = SubmissionApi & {

@@ -2,6 +2,8 @@
 import type { Clock } from '../../env/clock.ts';
 import type { Random } from '../../env/random.ts';
 import type { Transaction } from '../../gen/com/daml/ledger/api/v2/transaction.ts';
+import { withAuthorization } from '../access/authorization.ts';
+import type { Users } from '../access/users.ts';
 import { sortedUnion, stakeholdersOf } from '../daml/contract.ts';
 import { addSeenPackages, recordedUpdate } from '../recorded/recorded-update.ts';
 import { createCompletionLog } from '../submission/completions.ts';
@@ -42,6 +44,8 @@ export type ParticipantOptions = {
   /** Draws faults and transaction uuids: apart from offsets, which stay the same whatever is submitted. */
   readonly submissionRandom: Random;
   readonly deduplicationMs: number | undefined;
+  /** Who may call. */
+  readonly users: Users;
 };
 
 export type Participant = {
@@ -122,7 +126,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     completions,
     deduplicationMs: options.deduplicationMs,
   });
-  const api = createLedgerApi({
+  const ledgerApi = createLedgerApi({
     participantId,
     history,
     packages,
@@ -135,6 +139,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     submissions,
     completions,
   });
+  const api = withAuthorization(ledgerApi, options.users);
   const itemOf = (update: LedgerUpdate, process: () => void): IntakeItem => ({
     recordTimeMicros: update.recordTimeMicros,
     synchronizerId: update.synchronizerId,

@@ -126,6 +126,20 @@ const registryFault = alsoHowOften({
 });
 
 const offset = z.string().regex(/^\d+$/, 'an offset as a text').transform(BigInt);
+const parties = z.array(z.string()).exactOptional();
+const userRequest = z.strictObject({
+  id: z.string().min(1),
+  actAs: parties,
+  executeAs: parties,
+  readAs: parties,
+  readAsAnyParty: z.boolean().exactOptional(),
+  isAdmin: z.boolean().exactOptional(),
+});
+const tokenRequest = z.strictObject({
+  user: z.string(),
+  lifetimeMs: z.int().exactOptional(),
+  audience: z.string().exactOptional(),
+});
 const everyMs = z.strictObject({ everyMs: z.int().min(0) });
 const restoreOptions = {
   catchUp: z.union([z.enum(['held', 'atOnce']), everyMs]).exactOptional(),
@@ -173,6 +187,23 @@ const ROUTES: Readonly<Record<string, Route>> = {
     network.upgradeSynchronizer();
     return {};
   },
+  'demand-tokens': ({ network: { access } }, body) => {
+    access.demandTokens(z.strictObject({ demanded: z.boolean() }).parse(body).demanded);
+    return {};
+  },
+  'set-user': ({ network: { access } }, body) => {
+    access.setUser(userRequest.parse(body));
+    return {};
+  },
+  'remove-user': ({ network: { access } }, body) => {
+    access.removeUser(z.strictObject({ id: z.string() }).parse(body).id);
+    return {};
+  },
+  'token-lifetime': ({ network: { access } }, body) => {
+    access.setTokenLifetime(z.strictObject({ lifetimeMs: z.int() }).parse(body).lifetimeMs);
+    return {};
+  },
+  token: ({ network: { access } }, body) => access.issueToken(tokenRequest.parse(body)),
   'switch-endpoint': ({ endpoints }, body) => {
     const { endpoint, participant } = z.strictObject({ endpoint: z.string(), participant: z.string() }).parse(body);
     endpoints.switch(endpoint, participant);

@@ -7,6 +7,7 @@ import { messageOf, PermanentError, RetryableError } from '../../env/errors.ts';
 import type { Logger } from '../../env/logger.ts';
 import { isCantonError, statusOf } from '../ledger/canton-error.ts';
 import { answerControl, type ControlContext } from './control-routes.ts';
+import { answerTokenRequest, isTokenRefusal, TOKEN_PATH } from './token-endpoint.ts';
 
 export type ControlServer = {
   /** `http://host:port`. */
@@ -34,6 +35,10 @@ export async function startControlServer({
     answer(request, context).then(
       (body) => send(response, 200, body),
       (error: unknown) => {
+        if (isTokenRefusal(error)) {
+          send(response, 400, { error: error.code, error_description: error.message });
+          return;
+        }
         const { status, code, message } = refusalOf(error);
         if (status === 500) logger.error('A control request failed.', { path: request.url, error: message });
         send(response, status, { error: { code, message } });
@@ -61,6 +66,8 @@ export async function startControlServer({
 
 async function answer(request: IncomingMessage, context: ControlContext): Promise<unknown> {
   const path = (request.url ?? '/').split('?')[0] ?? '/';
+  if (request.method === 'POST' && path === TOKEN_PATH)
+    return answerTokenRequest(context.network.access, new URLSearchParams(await readText(request)));
   const body = request.method === 'POST' ? await readJson(request) : undefined;
   return answerControl(context, request.method ?? 'GET', path, body);
 }
@@ -70,6 +77,15 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   if (!(request.headers['content-type'] ?? '').startsWith('application/json')) {
     throw new PermanentError('SIMNET_BAD_REQUEST', 'The body must be application/json.');
   }
+  const text = await readText(request);
+  try {
+    return text === '' ? {} : JSON.parse(text);
+  } catch (cause) {
+    throw new PermanentError('SIMNET_BAD_REQUEST', 'The body is not JSON.', {}, { cause });
+  }
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request) {
@@ -79,12 +95,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
       throw new PermanentError('SIMNET_BAD_REQUEST', 'The body is too large.', { BODY_BYTES_MAX });
     chunks.push(bytes);
   }
-  const text = Buffer.concat(chunks).toString('utf8');
-  try {
-    return text === '' ? {} : JSON.parse(text);
-  } catch (cause) {
-    throw new PermanentError('SIMNET_BAD_REQUEST', 'The body is not JSON.', {}, { cause });
-  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 function refusalOf(error: unknown): { readonly status: number; readonly code: string; readonly message: string } {

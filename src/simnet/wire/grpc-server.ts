@@ -74,7 +74,7 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
     (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
       const controller = new AbortController();
       call.on('cancelled', () => controller.abort());
-      handler(serving().api, call.request, { signal: controller.signal }).then(
+      handler(serving().api, call.request, optionsOf(call, controller.signal)).then(
         (response) => {
           if (!controller.signal.aborted) callback(null, response);
         },
@@ -87,7 +87,7 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
     (call: ServerWritableStream<Request, Response>): void => {
       const controller = new AbortController();
       call.on('cancelled', () => controller.abort());
-      pump(handler(serving().api, call.request, { signal: controller.signal }), call, controller.signal).then(
+      pump(handler(serving().api, call.request, optionsOf(call, controller.signal)), call, controller.signal).then(
         () => call.end(),
         (error: unknown) => {
           if (!controller.signal.aborted) call.emit('error', failure(error));
@@ -155,6 +155,12 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
       await closed;
     },
   };
+}
+
+function optionsOf({ metadata }: { readonly metadata: Metadata }, signal: AbortSignal): CallOptions {
+  const [authorization = ''] = metadata.get('authorization');
+  const [, token] = /^Bearer (.+)$/i.exec(authorization.toString()) ?? [];
+  return { signal, ...(token === undefined ? {} : { token }) };
 }
 
 /** Writes one message after the other, each only when the client has room for it: HTTP/2 flow control is the backpressure. */
