@@ -1,153 +1,129 @@
 /**
- * A backlog of deposits into PostgreSQL: decode, parse, derive, book, announce, move the position.
+ * A backlog of customers' traffic from gRPC into PostgreSQL: what simnet's participant shows of a treasury (deposits through a preapproval, offers and their
+ * ends, payouts, some memos that nobody registered), read over the wire, decoded, parsed, derived, booked, announced, and committed with the position.
  *
- *   limit   the rows that we wrote, copied inside the server into empty tables with the same indexes, in one transaction
- *   naive   the same code, one update per transaction
+ *   limit   a raw one-transaction COPY of the very rows that we wrote, into the same tables, empty, with all their indexes and constraints
+ *   naive   a transaction per update, a prepared statement per row (naive.ts); end to end as well
+ *
+ * All three take turns on one database, several rounds, since neighbours make any single number worthless.
  */
-import { sql } from 'kysely';
-import { createTreasurySink } from '../src/books/treasury-sink.ts';
-import { createDatabase, type Database } from '../src/db/connection.ts';
-import { startEmbeddedPostgres } from '../src/db/embedded.ts';
-import { migrate } from '../src/db/migrate.ts';
-import { createDepositSink } from '../src/deposits/deposit-sink.ts';
-import { noFailpoints } from '../src/env/failpoint.ts';
-import { createSystemLogger, systemClock, systemRandom } from '../src/env/system.ts';
-import { Transaction } from '../src/gen/com/daml/ledger/api/v2/transaction.ts';
-import { GetUpdatesResponse } from '../src/gen/com/daml/ledger/api/v2/update_service.ts';
-import { createBatchWriter } from '../src/ingestion/batch-writer.ts';
+import pg from 'pg';
+import { createDatabase } from '../src/db/connection.ts';
+import { createSystemLogger } from '../src/env/system.ts';
 import { registerCatalog } from '../src/ingestion/catalog.ts';
 import type { Treasury } from '../src/ingestion/effect-sink.ts';
-import { claimStream } from '../src/ingestion/position.ts';
 import { receive } from '../src/ingestion/received-update.ts';
+import { updateFormatFor } from '../src/ingestion/update-format.ts';
+import { createLedgerClient } from '../src/ledger/ledger-client.ts';
 import { registerMemos } from '../test/support/ingestion.ts';
-import { ALICE, COIN, createHolding, preapprovalSend, TREASURY } from '../test/support/transactions.ts';
+import { copyRows, readRows, WRITTEN_TABLES } from './copy.ts';
+import { createNaiveWriter } from './naive.ts';
+import { type Participant, startParticipant } from './participant.ts';
+import { withServer } from './server.ts';
+import { median, spread } from './statistics.ts';
+import { hasStored, runWorker } from './worker.ts';
 
-const UPDATES = 4_000;
-const NAIVE_UPDATES = 400;
-const BATCH = 500;
-const CUSTOMERS = 50;
-const COPIED_TABLES = [
-  'ledger_update',
-  'holding',
-  'transfer',
-  'attribution',
-  'journal_entry',
-  'posting',
-  'event_outbox',
-] as const;
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
+const UPDATES = Number(process.env['BENCH_UPDATES'] ?? 10_000);
+const NAIVE_UPDATES = 500;
+const RECORDED = 2_000;
 
 export async function benchIngest(): Promise<void> {
-  const logger = createSystemLogger('error');
-  const server = await startEmbeddedPostgres({
-    baseDirectory: null,
-    name: null,
-    port: 0,
-    clock: systemClock,
-    random: systemRandom,
-    logger,
-  });
+  const participant = await startParticipant({ recordedMin: RECORDED, updates: UPDATES });
   try {
-    await migrate({ connectionString: server.connectionString, logger });
-    const connection = createDatabase({
-      connectionString: server.connectionString,
-      applicationName: 'bench',
-      poolSizeMax: 2,
-      logger,
-    });
-    try {
-      await compare(connection.db);
-    } finally {
-      await connection.close();
+    await withServer((connectionString) => compare(connectionString, participant));
+  } finally {
+    await participant.stop();
+  }
+}
+
+async function compare(connectionString: string, participant: Participant): Promise<void> {
+  const treasury = await prepare(connectionString, participant);
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  const naively = async (count: number): Promise<number> => {
+    await empty(client);
+    return ingestNaively(client, participant, treasury, count);
+  };
+  const batched = async (count: number): Promise<number> => {
+    await empty(client);
+    return runWorker({ connectionString, url: participant.url, treasury, isDone: hasStored(treasury, count) });
+  };
+  const limit: number[] = [];
+  const ours: number[] = [];
+  const naive: number[] = [];
+  try {
+    await naively(NAIVE_UPDATES);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      naive.push(NAIVE_UPDATES / (await naively(NAIVE_UPDATES)));
+      ours.push(UPDATES / (await batched(UPDATES)));
+      const rows = await readRows(client, WRITTEN_TABLES);
+      await empty(client);
+      limit.push(UPDATES / (await copyRows(client, rows)));
     }
   } finally {
-    await server.stop();
+    await client.end();
   }
-}
 
-async function compare(db: Database): Promise<void> {
-  const [ours, naive] = await registerCatalog(db, {
-    network: 'bench',
-    treasuries: [
-      { name: 'batched', party: TREASURY },
-      { name: 'naive', party: `${TREASURY}-naive` },
-    ],
-    instruments: [{ ...COIN, name: 'CC' }],
-  });
-  if (ours === undefined || naive === undefined) throw new Error('The catalog is incomplete.');
-  await registerMemos(
-    db,
-    'bench',
-    Object.fromEntries(Array.from({ length: CUSTOMERS }, (_, index) => [`memo-${index}`, `customer-${index}`])),
+  console.log(
+    `ingest: ${UPDATES} updates of ${(participant.messageBytesMean / 1_000).toFixed(1)} kB on average, ${ROUNDS} rounds, updates/s`,
   );
-
-  const naiveRate = await ingest(db, naive, messagesFor(naive.party, NAIVE_UPDATES), 1);
-  const oursRate = await ingest(db, ours, messagesFor(ours.party, UPDATES), BATCH);
-  const limitRate = (UPDATES + NAIVE_UPDATES) / (await copyRows(db));
-
-  const row = (name: string, rate: number) =>
-    `  ${name.padEnd(34)} ${rate.toFixed(0).padStart(8)} updates/s   ${(oursRate / rate).toFixed(2).padStart(7)} = ours / this`;
-  console.log(`ingest: a backlog of direct deposits, ${UPDATES} updates`);
-  console.log(row('limit: rows copied in the server', limitRate));
-  console.log(row(`ours: batches of ${BATCH}`, oursRate));
-  console.log(row('naive: one update per transaction', naiveRate));
+  const row = (name: string, rates: readonly number[], ratios: string) =>
+    console.log(`  ${name.padEnd(36)} ${median(rates).toFixed(0).padStart(7)}  ${spread(rates).padEnd(7)} ${ratios}`);
+  const ratio = (base: readonly number[]): string => {
+    const ratios = ours.map((rate, round) => rate / (base[round] ?? Number.NaN));
+    return `ours / this = ${median(ratios).toFixed(2)}  ${spread(ratios)}`;
+  };
+  row('limit: COPY of the same rows', limit, ratio(limit));
+  row('ours: gRPC to committed', ours, '');
+  row('naive: prepared, one by one', naive, ratio(naive));
 }
 
-/** @returns updates per second. */
-async function ingest(
-  db: Database,
+async function prepare(connectionString: string, { catalog, memos }: Participant): Promise<Treasury> {
+  const logger = createSystemLogger('error');
+  const { db, close } = createDatabase({ connectionString, applicationName: 'bench', poolSizeMax: 1, logger });
+  try {
+    const [treasury] = await registerCatalog(db, catalog);
+    if (treasury === undefined) throw new Error('The catalog is incomplete.');
+    await registerMemos(db, catalog.network, memos);
+    return treasury;
+  } finally {
+    await close();
+  }
+}
+
+/** As before the first update; accounts stay. */
+async function empty(client: pg.Client): Promise<void> {
+  await client.query(`TRUNCATE ${WRITTEN_TABLES.join(', ')} CASCADE`);
+  await client.query('DELETE FROM synchronizer_time');
+  await client.query('DELETE FROM lease');
+  await client.query(
+    'UPDATE ingestion_stream SET ledger_offset = 0, verified_update_id = NULL, verified_offset = NULL, updates_count = 0, fencing_token = 0',
+  );
+  await client.query('CHECKPOINT');
+}
+
+async function ingestNaively(
+  client: pg.Client,
+  { url }: Participant,
   treasury: Treasury,
-  messages: readonly Uint8Array[],
-  batchSize: number,
+  count: number,
 ): Promise<number> {
-  const writer = createBatchWriter({
-    db,
-    treasury,
-    sinks: [createDepositSink({ clock: systemClock }), createTreasurySink()],
-    clock: systemClock,
-    logger: createSystemLogger('error'),
-    failpoint: noFailpoints,
-  });
-  let position = await claimStream(db, treasury, 1n);
+  const writer = await createNaiveWriter(client, treasury);
+  const ledger = createLedgerClient({ url });
+  const leaving = new AbortController();
   const startedAt = performance.now();
-  for (let start = 0; start < messages.length; start += batchSize) {
-    const batch = messages
-      .slice(start, start + batchSize)
-      .map((bytes) => receive({ bytes, message: GetUpdatesResponse.decode(bytes) }));
-    position = await writer.write(batch, position);
+  let written = 0;
+  const format = updateFormatFor(treasury.party);
+  for await (const message of ledger.updates({ beginExclusive: 0n, format, signal: leaving.signal })) {
+    const update = receive(message);
+    if (update.kind === 'CHECKPOINT') continue;
+    await writer.write(update);
+    written += 1;
+    if (written === count) break;
   }
-  return (messages.length * 1_000) / (performance.now() - startedAt);
-}
-
-/** A direct deposit that the treasury sees: the send, the sender's input and change, and its own new holding. */
-function messagesFor(party: string, count: number): Uint8Array[] {
-  return Array.from({ length: count }, (_, index) => {
-    const value = Transaction.fromPartial({
-      updateId: `1220${party.length}${index.toString(16).padStart(60, '0')}`,
-      offset: BigInt(index + 1),
-      synchronizerId: 'global-domain::1220dd',
-      recordTime: { seconds: BigInt(1_760_000_000 + index), nanos: 0 },
-      events: [
-        preapprovalSend({ node: 4, last: 9, memo: `memo-${index % CUSTOMERS}` }),
-        createHolding({ node: 7, cid: `00${party.length}a${index}`, owner: party, amount: `${index + 1}.0000000001` }),
-        createHolding({ node: 8, cid: `00${party.length}b${index}`, owner: ALICE, amount: '9.5' }),
-      ],
-    });
-    return GetUpdatesResponse.encode({ update: { $case: 'transaction', value } }).finish();
-  });
-}
-
-/** @returns seconds. */
-async function copyRows(db: Database): Promise<number> {
-  for (const table of COPIED_TABLES) {
-    await sql`CREATE TABLE ${sql.table(`copy_of_${table}`)} (LIKE ${sql.table(table)} INCLUDING ALL EXCLUDING IDENTITY)`.execute(
-      db,
-    );
-  }
-  const startedAt = performance.now();
-  await db.transaction().execute(async (tx) => {
-    for (const table of COPIED_TABLES) {
-      await sql`INSERT INTO ${sql.table(`copy_of_${table}`)} SELECT * FROM ${sql.table(table)}`.execute(tx);
-    }
-  });
-  return (performance.now() - startedAt) / 1_000;
+  const seconds = (performance.now() - startedAt) / 1_000;
+  leaving.abort();
+  ledger.close();
+  return seconds;
 }

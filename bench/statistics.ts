@@ -1,0 +1,18 @@
+/** Numbers from repeated runs. */
+
+export function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+/** The value below which a share of `values` lies; 0.99 of few values is the largest. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  const index = Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1));
+  return sorted[index] ?? Number.NaN;
+}
+
+/** Half the range as a share of the median, as in `±12 %`. */
+export function spread(values: readonly number[]): string {
+  const half = (Math.max(...values) - Math.min(...values)) / 2;
+  return `±${((100 * half) / median(values)).toFixed(0)} %`;
+}
