@@ -1,5 +1,5 @@
 /**
- * Following one withdrawal: where it stands, then every change, and the end once it is final.
+ * Following withdrawals: all of them by the event log; or one, where it stands, then every change, and the end once it is final.
  *
  * The present state and the place in the log it belongs to come from one statement, so one snapshot: what changed the row is, in that
  * snapshot, either in the log up to its last position or still in the outbox. What the outbox held is known by its event ids and left out when
@@ -9,7 +9,7 @@ import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import { formatEventCursor } from '../db/event-cursor.ts';
 import type { LogEvent } from '../db/event-page.ts';
-import type { EventTail } from '../db/event-tail.ts';
+import type { Events, EventTail } from '../db/event-tail.ts';
 import { interruptible } from '../db/interruptible.ts';
 import type { Micros } from '../env/clock.ts';
 import { WITHDRAWAL_CHANGED, withdrawalChangedPayload } from '../withdrawals/withdrawal-events.ts';
@@ -44,28 +44,27 @@ export async function followWithdrawal(
   cursor: string | null,
 ): Promise<WithdrawalUpdates | null> {
   const point = cursor === null ? null : await tail.pointAfter(cursor);
-  const present = await readPresent(db, withdrawalId, point?.position ?? null);
+  const present = await readPresent(db, withdrawalId);
   if (present === null) return null;
   const { epoch } = tail.head();
   return interruptible(async function* updates(ended): WithdrawalUpdates {
     if (point === null) {
       yield presentUpdateOf(withdrawalId, present, epoch);
       if (!isFinal(present.state)) yield* changes(present.position, new Set(present.pendingEventIds), ended);
-    } else if (!isFinal(present.state) || present.hasEventsLeft) {
-      yield* changes(point.position, new Set(), ended);
+      return;
     }
+    for (const event of await readChanges(db, withdrawalId, { after: point.position, upTo: present.position })) {
+      yield withdrawalUpdateOf(event, epoch);
+    }
+    // Whatever is not in the log by now comes by the tail; of a final one nothing comes that is not written yet.
+    if (isFinal(present.state) && present.pendingEventIds.length === 0) return;
+    yield* changes(present.position, new Set(), ended);
   });
 
   /** @param alreadyTold ids of events that the subscriber knows by their outcome. */
   async function* changes(after: bigint, alreadyTold: Set<string>, ended: AbortSignal): WithdrawalUpdates {
     const events = tail.subscribe({ after, types: [WITHDRAWAL_CHANGED] });
-    // Between events this generator stands in the other's `next()`; ending that one lets it go on.
-    const leave = (): void => {
-      events.return().catch(() => undefined); // What its reads threw reaches us from `next()`.
-    };
-    ended.addEventListener('abort', leave, { once: true });
-    if (ended.aborted) return;
-    for await (const event of events) {
+    for await (const event of endedBy(events, ended)) {
       if (event.subject !== withdrawalId || alreadyTold.delete(event.eventId)) continue;
       const update = withdrawalUpdateOf(event, epoch);
       yield update;
@@ -74,8 +73,38 @@ export async function followWithdrawal(
   }
 }
 
+/**
+ * Every change of every withdrawal after a position of the log, and then those that come.
+ * @param states only changes into one of these; null: into any.
+ */
+export function followWithdrawals(
+  tail: EventTail,
+  { after, states }: { readonly after: bigint; readonly states: readonly WithdrawalState[] | null },
+): WithdrawalUpdates {
+  const events = tail.subscribe({ after, types: [WITHDRAWAL_CHANGED] });
+  const { epoch } = tail.head();
+  return interruptible(async function* updates(ended): WithdrawalUpdates {
+    for await (const event of endedBy(events, ended)) {
+      const update = withdrawalUpdateOf(event, epoch);
+      if (states === null || states.includes(update.state)) yield update;
+    }
+  });
+}
+
+/**
+ * `events`, ended when `ended` aborts. Between events a generator that reads them stands in their `next()`; ending them lets it go on.
+ */
+function endedBy(events: Events, ended: AbortSignal): Events {
+  const leave = (): void => {
+    events.return().catch(() => undefined); // What their reads threw reaches us from `next()`.
+  };
+  if (ended.aborted) leave();
+  else ended.addEventListener('abort', leave, { once: true });
+  return events;
+}
+
 /** @param event of type {@link WITHDRAWAL_CHANGED}; its payload is ours, anything else is a broken invariant. */
-export function withdrawalUpdateOf(event: LogEvent, epoch: string): WithdrawalUpdate {
+function withdrawalUpdateOf(event: LogEvent, epoch: string): WithdrawalUpdate {
   const { changedAt, ...facts } = withdrawalChangedPayload.parse(event.payload);
   return {
     ...facts,
@@ -105,26 +134,34 @@ type Present = Pick<WithdrawalUpdate, 'state' | 'changedAt' | 'failureCode' | 't
   readonly position: bigint;
   /** Of this withdrawal, committed and not yet in the log. */
   readonly pendingEventIds: readonly string[];
-  /** Whether the log or the outbox has events of this withdrawal past the position asked about. */
-  readonly hasEventsLeft: boolean;
 };
 
-/** @param after what to look past for `hasEventsLeft`; null: the end of the log. */
-async function readPresent(db: Database, withdrawalId: string, after: bigint | null): Promise<Present | null> {
-  const { rows } = await sql<Omit<Present, 'hasEventsLeft'> & { readonly hasLogged: boolean }>`
+async function readPresent(db: Database, withdrawalId: string): Promise<Present | null> {
+  const { rows } = await sql<Present>`
     SELECT withdrawal.state, withdrawal.changed_at AS "changedAt", withdrawal.failure_code AS "failureCode",
       withdrawal.transfer_id AS "transferId", withdrawal.update_id AS "updateId", event_log.last_position AS position,
-      ARRAY(SELECT event_id FROM event_outbox WHERE subject = withdrawal.id) AS "pendingEventIds",
-      EXISTS (
-        SELECT FROM event
-        WHERE type = ${WITHDRAWAL_CHANGED} AND position > coalesce(${after}::bigint, event_log.last_position)
-          AND subject = withdrawal.id
-      ) AS "hasLogged"
+      ARRAY(SELECT event_id FROM event_outbox WHERE subject = withdrawal.id) AS "pendingEventIds"
     FROM withdrawal, event_log
     WHERE withdrawal.id = ${withdrawalId}
   `.execute(db);
-  const [row] = rows;
-  if (row === undefined) return null;
-  const { hasLogged, ...present } = row;
-  return { ...present, hasEventsLeft: hasLogged || present.pendingEventIds.length > 0 };
+  return rows[0] ?? null;
+}
+
+/**
+ * What the log has of one withdrawal after one position and up to another. By the index event_of_withdrawal, so that a follower who comes back
+ * after a month does not read a month of everybody's withdrawals. Some events per attempt, so a few hundred at the very most.
+ */
+async function readChanges(
+  db: Database,
+  withdrawalId: string,
+  { after, upTo }: { readonly after: bigint; readonly upTo: bigint },
+): Promise<readonly LogEvent[]> {
+  const { rows } = await sql<LogEvent>`
+    SELECT position, event_id AS "eventId", type, subject, payload, recorded_at AS "recordedAt"
+    FROM event
+    WHERE type = ${sql.lit(WITHDRAWAL_CHANGED)} AND subject = ${withdrawalId}
+      AND position > ${after}::bigint AND position <= ${upTo}::bigint
+    ORDER BY position
+  `.execute(db);
+  return rows;
 }

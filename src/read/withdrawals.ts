@@ -1,5 +1,5 @@
 /** Customers' withdrawals: what was asked for, where each stands, and by when it is certain. */
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
@@ -7,6 +7,7 @@ import type { Account } from './accounts.ts';
 import type { Instrument } from './instruments.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
+import { conditionOf, type WithdrawalFilter } from './withdrawal-filter.ts';
 
 export type Withdrawal = {
   readonly id: string;
@@ -40,13 +41,6 @@ export type FailureProof = {
   readonly synchronizerId: string;
   readonly targetRecordTime: Micros;
   readonly passedRecordTime: Micros;
-};
-
-export type WithdrawalFilter = {
-  readonly state: WithdrawalState | null;
-  /** The customer's account at the exchange. */
-  readonly account: string | null;
-  readonly treasury: { readonly network: string; readonly party: string } | null;
 };
 
 export const keyOfWithdrawal = (withdrawal: Withdrawal): PageKey => [withdrawal.createdAt, withdrawal.id];
@@ -107,24 +101,6 @@ export async function readDefaultTreasuryParty(
     ) AS party
   `.execute(db);
   return rows[0]?.party ?? null;
-}
-
-function conditionOf({ state, account, treasury }: WithdrawalFilter): RawBuilder<boolean> {
-  const conditions = [sql<boolean>`true`];
-  if (state !== null) conditions.push(sql`withdrawal.state = ${state}`);
-  if (treasury !== null) {
-    conditions.push(sql`withdrawal.treasury_id = (
-      SELECT wanted.id FROM treasury_party AS wanted JOIN network AS its ON its.id = wanted.network_id
-      WHERE its.name = ${treasury.network} AND wanted.party = ${treasury.party}
-    )`);
-  }
-  if (account !== null) {
-    // Sub-selects and not the joined names, so that the index by (account, time, id) serves.
-    conditions.push(sql`withdrawal.account_id = ANY (ARRAY(
-      SELECT id FROM account AS wanted WHERE wanted.kind = 'CUSTOMER' AND wanted.owner = ${account}
-    ))`);
-  }
-  return sql<boolean>`(${sql.join(conditions, sql` AND `)})`;
 }
 
 // A withdrawal has one submission at most, and that one open attempt at most; both by a unique index.

@@ -1,13 +1,13 @@
 /** Following withdrawals: `withdrawalUpdated` for one, `withdrawals` for all. */
-import type { LogEvent } from '../db/event-page.ts';
 import { AssertionError } from '../env/errors.ts';
-import { followWithdrawal, type WithdrawalUpdate, withdrawalUpdateOf } from '../read/withdrawal-feed.ts';
+import { followWithdrawal, followWithdrawals, type WithdrawalUpdate } from '../read/withdrawal-feed.ts';
 import { readWithdrawals } from '../read/withdrawals.ts';
-import { WITHDRAWAL_CHANGED } from '../withdrawals/withdrawal-events.ts';
 import { apiError, cursorErrorOf } from './api-error.ts';
 import { builder } from './builder.ts';
 import type { ApiContext } from './context.ts';
-import { WithdrawalRef, WithdrawalStateEnum, withdrawalIdOf } from './withdrawal.ts';
+import { WithdrawalRef, withdrawalIdOf } from './withdrawal.ts';
+import { statesOf } from './withdrawal-filter.ts';
+import { WithdrawalStateEnum } from './withdrawal-state.ts';
 
 const WithdrawalUpdateRef = builder.objectRef<WithdrawalUpdate>('WithdrawalUpdate').implement({
   description:
@@ -101,15 +101,20 @@ builder.subscriptionField('withdrawals', (t) =>
         description:
           'The last cursor seen. Null: only what comes from now on; for everything from the beginning pass `Query.eventLog.startCursor`.',
       }),
+      states: t.arg({
+        type: [WithdrawalStateEnum],
+        description: 'Only changes into one of these states. Null: into any.',
+      }),
+      isFinal: t.arg.boolean({ description: 'True: only ends. False: only changes that leave it open. Null: both.' }),
     },
-    subscribe: async (_root, { after }, { tail }: ApiContext) => {
+    subscribe: async (_root, { after, ...wanted }, { tail }: ApiContext) => {
       try {
-        const point = await tail.pointAfter(after ?? null);
-        return tail.subscribe({ after: point.position, types: [WITHDRAWAL_CHANGED] });
+        const { position } = await tail.pointAfter(after ?? null);
+        return followWithdrawals(tail, { after: position, states: statesOf(wanted) });
       } catch (error) {
         throw cursorErrorOf(error);
       }
     },
-    resolve: (event: LogEvent, _args, { tail }) => withdrawalUpdateOf(event, tail.head().epoch),
+    resolve: (update: WithdrawalUpdate) => update,
   }),
 );

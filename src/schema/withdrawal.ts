@@ -19,26 +19,10 @@ import { connectionOf } from './connection.ts';
 import { InstrumentRef } from './instrument.ts';
 import type { Principal } from './principal.ts';
 import { TransferRef } from './transfer-ref.ts';
-import { TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
+import { TreasuryPartyRef } from './treasury-party-ref.ts';
 import { DefiniteFailureProofRef, WithdrawalAttemptRef } from './withdrawal-attempt.ts';
-
-export const WithdrawalStateEnum = builder.enumType('WithdrawalState', {
-  description:
-    'Where a withdrawal stands. `COMPLETED`, `FAILED`, `CANCELLED`, `REJECTED` and `RETURNED` are final and never left. Since 0.1.',
-  values: {
-    REQUESTED: { description: 'Stored and debited; not judged yet.' },
-    AWAITING_APPROVAL: { description: 'People have to approve it.' },
-    QUEUED: { description: 'Waits for funds; nothing that could pay is alive.' },
-    IN_FLIGHT: { description: 'An attempt is open and may pay; `decidableBy` says until when this can be unknown.' },
-    OFFERED: { description: 'The money is in an offer that the receiver has yet to accept.' },
-    UNRESOLVED: { description: 'Its offer ended in a way that could not be read; a person decides with evidence.' },
-    REJECTED: { description: 'Refused by policy or people; final, booked back.' },
-    CANCELLED: { description: 'Ended on request; final, certainly unpaid, booked back.' },
-    FAILED: { description: 'Certainly unpaid; final, booked back. `definiteFailureProof` and `failure` say why.' },
-    RETURNED: { description: 'Offered, not taken, and back with us; final, booked back.' },
-    COMPLETED: { description: 'Paid: its transfer was seen on the ledger; final.' },
-  } as const,
-});
+import { WithdrawalFilterInput, withdrawalFilterOf } from './withdrawal-filter.ts';
+import { WithdrawalStateEnum } from './withdrawal-state.ts';
 
 const WithdrawalFailureRef = builder.objectRef<NonNullable<Withdrawal['failure']>>('WithdrawalFailure').implement({
   description: 'Why a withdrawal was not paid. Scope: `read`. Since 0.1.',
@@ -188,17 +172,13 @@ builder.queryFields((t) => ({
       type: WithdrawalRef,
       description: 'Withdrawals, newest first by the time of the request. Scope: `read`. Since 0.1.',
       authScopes: { read: true },
-      args: {
-        state: t.arg({ type: WithdrawalStateEnum, description: 'Only in this state.' }),
-        account: t.arg.string({ description: 'Only from this customer’s account.' }),
-        treasury: t.arg.id({ description: 'Only of this `TreasuryParty`, by its global id.' }),
-      },
-      resolve: async (_root, { state, account, treasury, ...page }, { db }) => {
-        const filter = { state: state ?? null, account: account ?? null, treasury: treasuryOfId(treasury) };
+      args: { filter: t.arg({ type: WithdrawalFilterInput, description: 'Only those. Null: all.' }) },
+      resolve: async (_root, { filter, ...page }, { db }) => {
+        const wanted = withdrawalFilterOf(filter ?? {});
         return await connectionOf(
           { name: 'withdrawals', key: 'it' },
           page,
-          async (request) => (isStorableText(account ?? '') ? await listWithdrawals(db, filter, request) : NO_ROWS),
+          async (request) => (wanted === null ? NO_ROWS : await listWithdrawals(db, wanted, request)),
           keyOfWithdrawal,
         );
       },
