@@ -11,14 +11,13 @@ import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
-import { createSubmitter } from '../ledger/submission-client.ts';
-import { createFixedToken } from '../ledger/token-source.ts';
+import type { Channel } from '../ledger/channel.ts';
+import { submitterOver } from '../ledger/submission-client.ts';
 import { createRegistries } from '../scan/registries.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import type { ServiceLoops } from './service-loops.ts';
-import type { Teardown } from './teardown.ts';
 
 type PayoutEnv = {
   readonly clock: Clock;
@@ -29,8 +28,6 @@ type PayoutEnv = {
 
 type PayoutConfig = Pick<
   Config,
-  | 'ledgerUrl'
-  | 'ledgerToken'
   | 'ledgerUser'
   | 'registries'
   | 'withdrawalKey'
@@ -59,22 +56,18 @@ export function preparePayouts(parts: {
   readonly config: PayoutConfig;
   readonly env: PayoutEnv;
   readonly lane: (name: string, poolSizeMax: number) => Database;
+  /** Of a participant that hosts the treasury parties; any will do. */
+  readonly call: Channel['call'];
   readonly notifications: Notifications;
-  readonly teardown: Teardown;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
-  const { config, env, lane, notifications, teardown } = parts;
-  const { ledgerToken, signerSeed, withdrawalKey } = config;
+  const { config, env, lane, call, notifications } = parts;
+  const { signerSeed, withdrawalKey } = config;
   if (signerSeed === null || withdrawalKey === null) return () => undefined;
   const db = lane('withdrawals', CONNECTIONS);
-  const submitter = createSubmitter({
-    url: config.ledgerUrl,
-    ...(ledgerToken === null ? {} : { tokens: createFixedToken(ledgerToken) }),
-  });
-  teardown.add('submission connection', async () => submitter.close());
   const common = {
     ...env,
     db,
-    submitter,
+    submitter: submitterOver(call),
     registry: createRegistries(config.registries, { fetch, clock: env.clock }),
     signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
     implementationOf,

@@ -26,7 +26,9 @@ export function serveCommand(context: CommandContext): Command {
         const service = await startService({ config, connectionString, env });
         teardown.add('service', service.stop, service.stopping);
         const { url } = service;
-        context.terminal.print(url === null ? `Sluice follows ${config.ledgerUrl}` : `Sluice serves ${url}/graphql`);
+        context.terminal.print(
+          url === null ? `Sluice follows ${config.ledgerUrls.join(', ')}` : `Sluice serves ${url}/graphql`,
+        );
         if (url !== null && config.apiKeys.length === 0) context.terminal.print(`GraphiQL: ${url}/graphiql`);
 
         const databaseEnded = database.exited.then(

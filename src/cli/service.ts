@@ -5,45 +5,23 @@
  *   worker  follows the ledger, and puts committed events into the log
  *   api     answers requests; needs nothing but the database, and stays up while that is away
  */
-import { hostname } from 'node:os';
-import { createTreasurySink } from '../books/treasury-sink.ts';
-import type { Config } from '../config/config.ts';
 import { createDatabase, type Database } from '../db/connection.ts';
-import { createEventSequencer } from '../db/event-sequencer.ts';
 import { type EventTail, openEventTail } from '../db/event-tail.ts';
-import { createLeases } from '../db/lease.ts';
 import { requireMigrated } from '../db/migrate.ts';
-import { createNotifications, type Notifications } from '../db/notifications.ts';
+import { createNotifications } from '../db/notifications.ts';
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
-import { createDepositSink } from '../deposits/deposit-sink.ts';
-import type { Clock } from '../env/clock.ts';
-import type { Failpoint } from '../env/failpoint.ts';
-import type { Logger } from '../env/logger.ts';
-import type { Random } from '../env/random.ts';
-import { type RetryPolicy, retry } from '../env/retry.ts';
-import { registerCatalog } from '../ingestion/catalog.ts';
-import { runStreamWorker } from '../ingestion/stream-worker.ts';
-import { createLedgerClient, type Ledger } from '../ledger/ledger-client.ts';
-import { createFixedToken } from '../ledger/token-source.ts';
+import { retry } from '../env/retry.ts';
 import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
-import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
-import { openWithdrawals, preparePayouts } from './payouts.ts';
-import { createServiceLoops, persistently, type ServiceLoops } from './service-loops.ts';
+import { openWithdrawals } from './payouts.ts';
+import type { ServiceConfig, ServiceEnv } from './service-config.ts';
+import { createServiceLoops, persistently } from './service-loops.ts';
+import { type LaneOptions, START, startWorkers, type Workers } from './service-workers.ts';
 import { createTeardown, type Teardown } from './teardown.ts';
-import { reportPosition } from './worker-position.ts';
-
-export type ServiceConfig = Omit<Config, 'databaseUrl' | 'dataDir' | 'logLevel'>;
-
-export type ServiceEnv = {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly failpoint: Failpoint;
-};
+import { superviseWorkers } from './worker-supervisor.ts';
 
 export type Service = {
   /** `http://host:port` of the API; null for a worker. */
@@ -53,7 +31,10 @@ export type Service = {
   readonly depositAccounts: DepositAccounts;
   /** Null where withdrawals are off. */
   readonly withdrawals: Withdrawals | null;
-  /** Resolves with the error that the process should end with: a worker has used up its retries. Never, while all is well. */
+  /**
+   * Resolves with the error that the process should end with. Never, while all is well. In a worker also when the tries of a stream are used up; a process with an API starts
+   * its workers anew by itself.
+   */
   readonly failed: Promise<unknown>;
   /**
    * Readiness off, workers stopped between two batches, subscribers cut (so that they come back to another replica), connections closed.
@@ -63,9 +44,6 @@ export type Service = {
   /** Which part is being stopped; null when none is. */
   stopping(): string | null;
 };
-
-/** A database that starts beside us gets half a minute. */
-const START: RetryPolicy = { attemptsMax: 10, delayMsMin: 200, delayMsMax: 5_000 };
 
 /**
  * @param options.connectionString of a migrated database.
@@ -93,11 +71,13 @@ async function start(
   teardown: Teardown,
 ): Promise<Service> {
   const { clock, random, logger } = env;
-  const isWorker = config.role !== 'api';
+  const isWorker = config.role === 'worker';
 
   // A lane of connections per kind of work, so that a flood of requests cannot starve ingestion, nor the other way round.
+  const openLane = (name: string, options: LaneOptions) =>
+    createDatabase({ connectionString, applicationName: `sluice-${name}`, ...options, logger });
   const lane = (name: string, poolSizeMax: number): Database => {
-    const connection = createDatabase({ connectionString, applicationName: `sluice-${name}`, poolSizeMax, logger });
+    const connection = openLane(name, { poolSizeMax });
     teardown.add(`database connections of ${name}`, connection.close);
     return connection.db;
   };
@@ -116,27 +96,30 @@ async function start(
   const api = lane('api', API_CONNECTIONS);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
   const withdrawals = openWithdrawals(config, api, clock);
-  const working = createServiceLoops(env);
-  const url = config.role === 'worker' ? null : await serveApi();
-  if (isWorker) {
-    await prepareStreams({ config, env, lane, notifications, working, teardown });
-    const sequencer = createEventSequencer({ ...env, db: events, notifications, signal: working.signal });
-    working.run('event sequencer', sequencer.run);
-  }
+  const url = isWorker ? null : await serveApi();
+  const workers = config.role === 'api' ? null : await work();
   return {
     url,
     db: api,
     tail,
     depositAccounts,
     withdrawals,
-    failed: Promise.race([reading.failed, working.failed]),
+    failed: workers === null ? reading.failed : Promise.race([reading.failed, workers.failed]),
     stop: teardown.run,
     stopping: teardown.current,
   };
 
+  async function work(): Promise<Workers> {
+    const begin = async (): Promise<Workers> => await startWorkers({ config, env, openLane, notifications });
+    const first = await begin();
+    const running = isWorker ? first : superviseWorkers(first, begin, env);
+    teardown.add('workers', running.stop, running.stopping);
+    return running;
+  }
+
   async function serveApi(): Promise<string> {
     const progress = createIngestionProgress({ ...env, db: events, notifications, signal: reading.signal });
-    reading.run('ingestion progress', isWorker ? progress.run : persistently(progress.run, env));
+    reading.run('ingestion progress', persistently(progress.run, env));
     const server = await createServer({
       host: config.host,
       port: config.port,
@@ -157,51 +140,5 @@ async function start(
   }
 }
 
-const EVENTS_CONNECTIONS = 6; // Four pages of subscribers that are behind, the tail and the sequencer.
+const EVENTS_CONNECTIONS = 6; // Four pages of subscribers that are behind, the tail and the ingestion progress.
 const API_CONNECTIONS = 10; // Answers take milliseconds; more connections would queue inside PostgreSQL instead of here.
-const CONNECTIONS_PER_STREAM = 2; // One batch and one lease renewal at a time.
-
-async function prepareStreams(parts: {
-  readonly config: ServiceConfig;
-  readonly env: ServiceEnv;
-  readonly lane: (name: string, poolSizeMax: number) => Database;
-  readonly notifications: Notifications;
-  readonly working: ServiceLoops;
-  readonly teardown: Teardown;
-}): Promise<void> {
-  const { config, env, lane, notifications, working, teardown } = parts;
-  const db = lane('ingestion', CONNECTIONS_PER_STREAM * config.treasuryParties.length);
-  const catalog = { network: config.network, treasuries: config.treasuryParties, instruments: config.instruments };
-  const patience = { clock: env.clock, random: env.random, signal: new AbortController().signal };
-  const treasuries = await retry(async () => await registerCatalog(db, catalog), START, patience);
-  const ledger = openLedger(config);
-  teardown.add('participant connection', ledger.close);
-  const startPayouts = preparePayouts({ config, env, lane, notifications, teardown });
-  teardown.add('workers', working.stop);
-
-  const common = {
-    ...env,
-    db,
-    ledger,
-    leases: createLeases({ db, clock: env.clock }),
-    sinks: [createDepositSink({ clock: env.clock }), createTreasurySink(), createWithdrawalSink(env)],
-    holder: `${hostname()}:${process.pid}:${env.random.uuid()}`,
-  };
-  for (const treasury of treasuries) {
-    working.run(`stream of ${treasury.name}`, async (signal) => await followStream({ ...common, treasury, signal }));
-  }
-  startPayouts(treasuries, working);
-}
-
-async function followStream(options: Parameters<typeof runStreamWorker>[0]): Promise<void> {
-  try {
-    await runStreamWorker(options);
-  } catch (error) {
-    await reportPosition(options.db, options.treasury, error, options.logger);
-    throw error;
-  }
-}
-
-function openLedger({ ledgerUrl: url, ledgerToken }: ServiceConfig): Ledger {
-  return createLedgerClient({ url, ...(ledgerToken === null ? {} : { tokens: createFixedToken(ledgerToken) }) });
-}

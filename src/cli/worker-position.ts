@@ -3,11 +3,34 @@ import type { Database } from '../db/connection.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
+import type { EndpointState } from '../ledger/endpoint-health.ts';
 import { newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
 
-/** Logs the position of `treasury`; where the database cannot be asked, that. */
-export async function reportPosition(db: Database, treasury: Treasury, error: unknown, logger: Logger): Promise<void> {
-  const facts = { treasury: treasury.name, party: treasury.party, why: messageOf(error) };
+/** Logs the position of `treasury` and what was tried; where the database cannot be asked, that. */
+export async function reportPosition({
+  db,
+  treasury,
+  error,
+  logger,
+  endpoints,
+}: {
+  readonly db: Database;
+  readonly treasury: Treasury;
+  readonly error: unknown;
+  readonly logger: Logger;
+  readonly endpoints: readonly EndpointState[];
+}): Promise<void> {
+  const facts = {
+    treasury: treasury.name,
+    party: treasury.party,
+    why: messageOf(error),
+    endpoints: endpoints.map(({ url, participantId, failures, lastError }) => ({
+      url,
+      participantId,
+      failures,
+      lastError,
+    })),
+  };
   try {
     const streams = await readIngestionStreams(db);
     const stream = streams.find(

@@ -32,8 +32,22 @@ function faultsOf(environment: Environment): readonly string[] {
 test('the shortest environment, and its defaults', () => {
   expect(loadConfig(SUFFICIENT)).toEqual({
     databaseUrl: null,
-    ledgerUrl: 'http://127.0.0.1:5001',
+    ledgerUrls: ['http://127.0.0.1:5001'],
     ledgerToken: null,
+    ledgerTokenFile: null,
+    oauthUrl: null,
+    oauthClientId: null,
+    oauthClientSecret: null,
+    oauthAudience: null,
+    oauthScope: null,
+    ledgerCallsInFlight: 32,
+    ledgerCallsPerSecond: 200,
+    ledgerSilenceSeconds: 75,
+    ledgerSwitchSeconds: 30,
+    reconnectTries: 40,
+    reconnectDelayMs: 5000,
+    batchUpdates: 500,
+    leaseSeconds: 5,
     network: 'simnet',
     treasuryParties: [{ name: 'treasury', party: PARTY }],
     instruments: [{ name: 'CC', admin: ADMIN, id: 'Amulet' }],
@@ -71,7 +85,7 @@ test('everything set', () => {
   const config = loadConfig({
     ...SUFFICIENT,
     DATABASE_URL: 'postgres://user:hunter2@db:5432/sluice',
-    SLUICE_LEDGER_URL: 'https://node.example:443/',
+    SLUICE_LEDGER_URL: 'https://node.example:443/, http://other.example:80',
     SLUICE_LEDGER_TOKEN: 'eyJ',
     SLUICE_TREASURY_PARTIES: `hot=${PARTY}, cold::1220ff`,
     SLUICE_INSTRUMENTS: `CC=${ADMIN}/Amulet,odd=${ADMIN}/a/b=c`,
@@ -84,7 +98,7 @@ test('everything set', () => {
   });
 
   expect(config).toMatchObject({
-    ledgerUrl: 'https://node.example:443',
+    ledgerUrls: ['https://node.example:443', 'http://other.example:80'],
     treasuryParties: [
       { name: 'hot', party: PARTY },
       { name: 'cold', party: 'cold::1220ff' },
@@ -121,7 +135,7 @@ test('all faults come at once, each with its variable and what was expected', ()
     'SLUICE_COFFEE is not known',
     'SLUICE_LEDGER_TOKN is not known: did you mean SLUICE_LEDGER_TOKEN?',
     'DATABASE_URL: expected a URL, postgresql://user:password@host:port/database',
-    'SLUICE_LEDGER_URL: expected http://host:port, or https://host:port for TLS, and nothing after it, got "localhost:5001"',
+    'SLUICE_LEDGER_URL: expected a comma list of http://host:port, or https://host:port for TLS, each once and with nothing after the port, got "localhost:5001"',
     'SLUICE_NETWORK is required: expected name',
     expect.stringMatching(/^SLUICE_TREASURY_PARTIES: expected a comma list of `party` or `name=party`, .* got "a=/),
     expect.stringMatching(/^SLUICE_INSTRUMENTS: expected a comma list of `name=admin\/id`, .* got "Amulet"$/),
@@ -133,6 +147,7 @@ test('all faults come at once, each with its variable and what was expected', ()
 
 test.each([
   ['no port', { SLUICE_LEDGER_URL: 'http://node' }],
+  ['an address twice', { SLUICE_LEDGER_URL: 'http://node:1,http://node:1/' }],
   ['a path', { SLUICE_LEDGER_URL: 'http://node:1/x' }],
   ['credentials in the address', { SLUICE_LEDGER_URL: 'http://a:b@node:1' }],
   ['a party without a fingerprint', { SLUICE_TREASURY_PARTIES: 'treasury' }],
@@ -160,7 +175,9 @@ test('a secret may come from a file, and from one place only', () => {
   const file = join(directory, 'token');
   writeFileSync(file, 'eyJ\n');
 
-  expect(loadConfig({ ...SUFFICIENT, SLUICE_LEDGER_TOKEN_FILE: file }).ledgerToken?.reveal()).toBe('eyJ');
+  const { ledgerToken, ledgerTokenFile } = loadConfig({ ...SUFFICIENT, SLUICE_LEDGER_TOKEN_FILE: file });
+  expect(ledgerToken?.reveal()).toBe('eyJ');
+  expect(ledgerTokenFile).toBe(file);
   expect(faultsOf({ ...SUFFICIENT, SLUICE_LEDGER_TOKEN_FILE: file, SLUICE_LEDGER_TOKEN: 'x' })).toEqual([
     'SLUICE_LEDGER_TOKEN and SLUICE_LEDGER_TOKEN_FILE are both set: expected one of them',
   ]);
@@ -168,6 +185,24 @@ test('a secret may come from a file, and from one place only', () => {
     /^SLUICE_LEDGER_TOKEN_FILE: expected a readable file: ENOENT/,
   );
   expect(faultsOf({ ...SUFFICIENT, SLUICE_PORT_FILE: file })).toEqual(['SLUICE_PORT_FILE is not known']);
+});
+
+test('tokens come from one source, and an identity provider needs all that it asks for', () => {
+  const oauth = {
+    SLUICE_LEDGER_OAUTH_URL: 'https://idp.example/token',
+    SLUICE_LEDGER_OAUTH_CLIENT_ID: 'sluice',
+    SLUICE_LEDGER_OAUTH_CLIENT_SECRET: 'hunter2',
+  };
+  const { oauthClientSecret } = loadConfig({ ...SUFFICIENT, ...oauth });
+  expect(oauthClientSecret?.reveal()).toBe('hunter2');
+  expect(`${oauthClientSecret}`).toBe('[secret]');
+  expect(faultsOf({ ...SUFFICIENT, ...oauth, SLUICE_LEDGER_OAUTH_CLIENT_ID: '' })).toEqual([
+    expect.stringMatching(/expected all three or none$/),
+  ]);
+  expect(faultsOf({ ...SUFFICIENT, ...oauth, SLUICE_LEDGER_TOKEN: 'x' })).toEqual([
+    'SLUICE_LEDGER_TOKEN and SLUICE_LEDGER_OAUTH_URL are both set: expected one of them',
+  ]);
+  expect(faultsOf({ ...SUFFICIENT, ...oauth, SLUICE_LEDGER_OAUTH_URL: 'https://a:b@idp.example/' })).toHaveLength(1);
 });
 
 test('a secret prints nowhere', () => {

@@ -93,11 +93,24 @@ function conflicts(config: Partial<Config>): readonly string[] {
       `DATABASE_URL is required with SLUICE_ROLE=${config.role}: an embedded database serves one process only`,
     );
   }
+  const oauth = [config.oauthUrl, config.oauthClientId, config.oauthClientSecret];
+  if (oauth.some((part) => part === null) && oauth.some((part) => part !== null && part !== undefined)) {
+    faults.push(
+      'SLUICE_LEDGER_OAUTH_URL, SLUICE_LEDGER_OAUTH_CLIENT_ID and SLUICE_LEDGER_OAUTH_CLIENT_SECRET: expected all three or none',
+    );
+  }
+  if (isGiven(config.ledgerToken) && isGiven(config.oauthUrl)) {
+    faults.push('SLUICE_LEDGER_TOKEN and SLUICE_LEDGER_OAUTH_URL are both set: expected one of them');
+  }
   const payouts = [config.withdrawalKey, config.signerSeed];
   if (payouts.some((secret) => secret === null) && payouts.some((secret) => secret !== null && secret !== undefined)) {
     faults.push('SLUICE_WITHDRAWAL_KEY and SLUICE_DEV_SIGNER_SEED: expected both (withdrawals on) or neither (off)');
   }
   return faults;
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== null && value !== undefined;
 }
 
 function isLoopback(host: string): boolean {

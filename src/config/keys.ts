@@ -46,11 +46,12 @@ export const CONFIG_KEYS = {
     isSecret: true,
     schema: values.databaseUrl,
   }),
-  ledgerUrl: required({
+  ledgerUrls: required({
     variable: 'SLUICE_LEDGER_URL',
-    type: 'http://host:port or https://host:port',
-    meaning: "The gRPC address of the Canton participant's Ledger API. `https` is TLS.",
-    schema: values.ledgerUrl,
+    type: 'comma list of http://host:port or https://host:port',
+    meaning:
+      "The gRPC addresses of the Ledger API of the Canton participants that host the treasury parties, in the order of preference. `https` is TLS. When one fails the next of the same participant is used; another participant's when all of that one have failed for a while.",
+    schema: values.ledgerUrls,
   }),
   ledgerToken: optional({
     variable: 'SLUICE_LEDGER_TOKEN',
@@ -58,6 +59,100 @@ export const CONFIG_KEYS = {
     meaning: 'The bearer token (JWT) for the Ledger API. Unset: none is sent.',
     isSecret: true,
     schema: values.secretText,
+  }),
+  ledgerTokenFile: optional({
+    variable: 'SLUICE_LEDGER_TOKEN_FILE',
+    type: 'path',
+    meaning:
+      'A file with the bearer token instead, which is read again while we run: whoever keeps it fresh needs no restart.',
+    schema: values.path,
+  }),
+  oauthUrl: optional({
+    variable: 'SLUICE_LEDGER_OAUTH_URL',
+    type: 'http or https URL',
+    meaning:
+      'The token endpoint of an identity provider that gives bearer tokens for the Ledger API by OAuth 2.0 client credentials. They are renewed before they expire. Needs the client id and secret.',
+    schema: values.httpUrl,
+  }),
+  oauthClientId: optional({
+    variable: 'SLUICE_LEDGER_OAUTH_CLIENT_ID',
+    type: 'text',
+    meaning: 'Who we are to the identity provider.',
+    schema: values.word,
+  }),
+  oauthClientSecret: optional({
+    variable: 'SLUICE_LEDGER_OAUTH_CLIENT_SECRET',
+    type: 'text',
+    meaning: 'How we prove it.',
+    isSecret: true,
+    schema: values.secretText,
+  }),
+  oauthAudience: optional({
+    variable: 'SLUICE_LEDGER_OAUTH_AUDIENCE',
+    type: 'text',
+    meaning: 'The audience that the participant expects in a token. Unset: none is asked for.',
+    schema: values.word,
+  }),
+  oauthScope: optional({
+    variable: 'SLUICE_LEDGER_OAUTH_SCOPE',
+    type: 'text',
+    meaning: 'The scopes to ask for, separated by spaces. Unset: none.',
+    schema: values.word,
+  }),
+  ledgerCallsInFlight: withDefault('32', {
+    variable: 'SLUICE_LEDGER_CALLS_IN_FLIGHT',
+    type: '1–1000',
+    meaning: 'Calls to one participant endpoint at the same time. Streams of updates are not among them.',
+    schema: values.wholeNumber(1, 1_000),
+  }),
+  ledgerCallsPerSecond: withDefault('200', {
+    variable: 'SLUICE_LEDGER_CALLS_PER_SECOND',
+    type: '1–10000',
+    meaning: 'Calls to one participant endpoint in any second. The rest waits.',
+    schema: values.wholeNumber(1, 10_000),
+  }),
+  ledgerSilenceSeconds: withDefault('75', {
+    variable: 'SLUICE_LEDGER_SILENCE_SECONDS',
+    type: '2–3600',
+    unit: 'seconds',
+    meaning:
+      'A stream without any message for so long is given up and opened anew. A healthy participant sends a checkpoint at least every 75 seconds.',
+    schema: values.wholeNumber(2, 3_600),
+  }),
+  ledgerSwitchSeconds: withDefault('30', {
+    variable: 'SLUICE_LEDGER_SWITCH_SECONDS',
+    type: '0–86400',
+    unit: 'seconds',
+    meaning: 'How long all endpoints of a participant must have failed before a stream goes on at another participant.',
+    schema: values.wholeNumber(0, 86_400),
+  }),
+  reconnectTries: withDefault('40', {
+    variable: 'SLUICE_RECONNECT_TRIES',
+    type: '1–1000',
+    meaning:
+      'Tries to follow a stream, without progress, after which its worker says where it stands and ends, to begin again with fresh connections.',
+    schema: values.wholeNumber(1, 1_000),
+  }),
+  reconnectDelayMs: withDefault('5000', {
+    variable: 'SLUICE_RECONNECT_DELAY_MS',
+    type: '100–600000',
+    unit: 'milliseconds',
+    meaning: 'The longest wait between two tries. The first waits a tenth of a second, each further one twice as long.',
+    schema: values.wholeNumber(100, 600_000),
+  }),
+  batchUpdates: withDefault('500', {
+    variable: 'SLUICE_BATCH_UPDATES',
+    type: '1–5000',
+    meaning: 'Updates stored in one transaction at most. At the head of the ledger a batch is what there is.',
+    schema: values.wholeNumber(1, 5_000),
+  }),
+  leaseSeconds: withDefault('5', {
+    variable: 'SLUICE_LEASE_SECONDS',
+    type: '2–300',
+    unit: 'seconds',
+    meaning:
+      'How long a process that died or stands still keeps the streams it had, at most. Processes that share a database share the streams of the treasury parties.',
+    schema: values.wholeNumber(2, 300),
   }),
   network: required({
     variable: 'SLUICE_NETWORK',

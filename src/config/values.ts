@@ -69,13 +69,29 @@ export const databaseUrl: z.ZodType<Secret, string> = text((input) => {
     : { expected: 'a URL, postgresql://user:password@host:port/database' };
 });
 
-/** A gRPC address, canonical: scheme, host and port. */
-export const ledgerUrl: z.ZodType<string, string> = text((input) => {
-  const expected = 'http://host:port, or https://host:port for TLS, and nothing after it';
-  if (!/^https?:\/\/[^/@]+:\d+\/?$/.test(input) || !URL.canParse(input)) return { expected };
+/** gRPC addresses, canonical: scheme, host and port. One or more, in the order of preference. */
+export const ledgerUrls: z.ZodType<readonly string[], string> = text((input) => {
+  const expected =
+    'a comma list of http://host:port, or https://host:port for TLS, each once and with nothing after the port';
   // URL drops the port that is the scheme's default, which gRPC must still be told.
-  return { value: input.replace(/\/$/, '') };
+  const urls = entriesOf(input).map((entry) => entry.replace(/\/$/, ''));
+  const isValid =
+    urls.length > 0 &&
+    urls.every((url) => /^https?:\/\/[^/@]+:\d+$/.test(url) && URL.canParse(url)) &&
+    isUnique(urls, (url) => url);
+  return isValid ? { value: urls } : { expected };
 });
+
+export const httpUrl: z.ZodType<string, string> = text((input) => {
+  const url = URL.parse(input);
+  const isValid = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+  return isValid ? { value: input } : { expected: 'an http or https URL without credentials' };
+});
+
+/** Text that is passed on as it is. */
+export const word: z.ZodType<string, string> = text((input) =>
+  /^[\x20-\x7e]{1,500}$/.test(input) ? { value: input } : { expected: 'printable ASCII, at most 500 characters' },
+);
 
 export const treasuryParties: z.ZodType<readonly TreasuryParty[], string> = text((input) => {
   const expected =

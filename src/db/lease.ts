@@ -1,12 +1,13 @@
 /**
- * Fenced leases: who works on what. A lease only saves work, it proves nothing: its expiry is judged by wall clocks, and its holder may be
- * paused for longer than it lasts. What makes a stale holder harmless is the token, which grows with every change of hands and which each
- * write that matters compares (design: src/ingestion/position.ts).
+ * Fenced leases: who works on what. A lease only saves work, it proves nothing: its holder may be paused for longer than it lasts. What makes
+ * a stale holder harmless is the token, which grows with every change of hands and which each write that matters compares (design:
+ * src/ingestion/position.ts).
  *
+ * The time is the database's, which all holders share: a holder whose clock is fast would otherwise keep everybody out long after its end.
  * One statement each, so that none of them can be half-done.
  */
-import { sql } from 'kysely';
-import { type Clock, millisToMicros } from '../env/clock.ts';
+import { type RawBuilder, sql } from 'kysely';
+import { type Clock, type Micros, millisToMicros } from '../env/clock.ts';
 import type { Database } from './connection.ts';
 
 export type Lease = {
@@ -15,16 +16,24 @@ export type Lease = {
   readonly token: bigint;
 };
 
+export type LeaseRequest = {
+  readonly name: string;
+  readonly holder: string;
+  readonly ttlMs: number;
+  readonly freeForMs?: number;
+};
+
 export type Leases = {
   /**
    * Takes the lease when it is free, expired, or `holder`'s own (whose answer may have been lost); each taking has a new token.
    *
    * @param holder unique per process and start, or a restarted process takes over from its own zombie unnoticed.
    * @param ttlMs 1 or more; a holder renews at a third of it.
+   * @param freeForMs default 0: another's lease is taken only when it ended that long ago.
    * @returns null while somebody else holds it.
    * @throws as errors.ts says; safe to repeat.
    */
-  acquire(request: { readonly name: string; readonly holder: string; readonly ttlMs: number }): Promise<Lease | null>;
+  acquire(request: LeaseRequest): Promise<Lease | null>;
   /**
    * Extends the lease, also an expired one that nobody took meanwhile.
    *
@@ -35,15 +44,16 @@ export type Leases = {
   release(lease: Lease): Promise<void>;
 };
 
-export function createLeases(options: { readonly db: Database; readonly clock: Clock }): Leases {
-  const { db, clock } = options;
-  const expiry = (ttlMs: number): bigint => clock.nowMicros() + millisToMicros(ttlMs);
+/** @param options.clock for a simulation, where time is not the database's. */
+export function createLeases({ db, clock }: { readonly db: Database; readonly clock?: Clock }): Leases {
+  const now = leaseTime(clock);
+  const end = (ttlMs: number): RawBuilder<Micros> => sql<Micros>`${now()} + ${millisToMicros(ttlMs)}`;
   return {
-    acquire: async ({ name, holder, ttlMs }) => {
+    acquire: async ({ name, holder, ttlMs, freeForMs = 0 }) => {
       // Two callers at once: the row lock of ON CONFLICT lets the second one see what the first one wrote.
       const taken = await db
         .insertInto('lease')
-        .values({ name, holder, token: 1n, expires_at: expiry(ttlMs) })
+        .values({ name, holder, token: 1n, expires_at: end(ttlMs) })
         .onConflict((conflict) =>
           conflict
             .column('name')
@@ -54,7 +64,7 @@ export function createLeases(options: { readonly db: Database; readonly clock: C
             }))
             .where((row) =>
               row.or([
-                row('lease.expires_at', '<=', clock.nowMicros()),
+                row('lease.expires_at', '<=', sql<Micros>`${now()} - ${millisToMicros(freeForMs)}::bigint`),
                 row('lease.holder', '=', row.ref('excluded.holder')),
               ]),
             ),
@@ -66,7 +76,7 @@ export function createLeases(options: { readonly db: Database; readonly clock: C
     renew: async ({ name, token }, ttlMs) => {
       const renewed = await db
         .updateTable('lease')
-        .set({ expires_at: expiry(ttlMs) })
+        .set({ expires_at: end(ttlMs) })
         .where('name', '=', name)
         .where('token', '=', token)
         .executeTakeFirst();
@@ -75,10 +85,16 @@ export function createLeases(options: { readonly db: Database; readonly clock: C
     release: async ({ name, token }) => {
       await db
         .updateTable('lease')
-        .set({ expires_at: 0n })
+        .set((row) => ({ expires_at: row.fn('least', [row.ref('expires_at'), now()]) }))
         .where('name', '=', name)
         .where('token', '=', token)
         .execute();
     },
   };
+}
+
+/** The present time for a statement about leases. */
+export function leaseTime(clock: Clock | undefined): () => RawBuilder<Micros> {
+  if (clock === undefined) return () => sql<Micros>`(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`;
+  return () => sql<Micros>`${clock.nowMicros()}::bigint`;
 }

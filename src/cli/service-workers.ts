@@ -1,0 +1,129 @@
+/**
+ * The working side of a process: follows the treasury parties' streams, puts committed events into the log, executes withdrawals. One unit that is started, fails and is started anew
+ * as a whole: with fresh connections to the database and to the participants, and nothing kept of the run before.
+ */
+import { hostname } from 'node:os';
+import { createTreasurySink } from '../books/treasury-sink.ts';
+import type { Database } from '../db/connection.ts';
+import { createEventSequencer } from '../db/event-sequencer.ts';
+import { createLeases } from '../db/lease.ts';
+import type { Notifications } from '../db/notifications.ts';
+import { createSharedLeases } from '../db/shared-leases.ts';
+import { createDepositSink } from '../deposits/deposit-sink.ts';
+import { type RetryPolicy, retry } from '../env/retry.ts';
+import { registerCatalog } from '../ingestion/catalog.ts';
+import { runStreamWorker } from '../ingestion/stream-worker.ts';
+import { createFailoverLedger } from '../ledger/failover-ledger.ts';
+import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
+import { openEndpoints } from './ledger-endpoints.ts';
+import { preparePayouts } from './payouts.ts';
+import type { ServiceConfig, ServiceEnv } from './service-config.ts';
+import { createServiceLoops } from './service-loops.ts';
+import { createTeardown } from './teardown.ts';
+import { reportPosition } from './worker-position.ts';
+
+export type Workers = {
+  /** Resolves with the error that ended a loop. Never, while all is well. */
+  readonly failed: Promise<unknown>;
+  /** Workers stop between two batches, leases are released, connections closed. */
+  stop(): Promise<void>;
+  /** Which part is being stopped; null when none is. */
+  stopping(): string | null;
+};
+
+export type LaneOptions = { readonly poolSizeMax: number; readonly idleInTransactionTimeoutMs?: number };
+
+/** Opens connections for one kind of work. */
+export type OpenLane = (
+  name: string,
+  options: LaneOptions,
+) => { readonly db: Database; readonly close: () => Promise<void> };
+
+/** A database that starts beside us gets half a minute. */
+export const START: RetryPolicy = { attemptsMax: 10, delayMsMin: 200, delayMsMax: 5_000 };
+
+const CONNECTIONS_PER_STREAM = 2; // One batch and one lease renewal at a time.
+const SEQUENCER_CONNECTIONS = 1; // One transaction at a time.
+const IDLE_IN_TRANSACTION_MS_MAX = 5_000; // No transaction of ours waits for anything but the database.
+
+/** @throws as registerCatalog does; RetryableError when the database stays away. Nothing keeps running after a failure. */
+export async function startWorkers(parts: {
+  readonly config: ServiceConfig;
+  readonly env: ServiceEnv;
+  readonly openLane: OpenLane;
+  readonly notifications: Notifications;
+}): Promise<Workers> {
+  const { config, env, openLane, notifications } = parts;
+  const teardown = createTeardown(env.logger);
+  const lane = (name: string, options: LaneOptions): Database => {
+    const { db, close } = openLane(name, options);
+    teardown.add(`database connections of ${name}`, close);
+    return db;
+  };
+  try {
+    const leaseTtlMs = config.leaseSeconds * 1_000;
+    const db = lane('ingestion', {
+      poolSizeMax: CONNECTIONS_PER_STREAM * config.treasuryParties.length,
+      // A process that stands still in the middle of a batch holds the position locked. The database ends that before the lease does, and the successor need not wait.
+      idleInTransactionTimeoutMs: Math.min(leaseTtlMs / 2, IDLE_IN_TRANSACTION_MS_MAX),
+    });
+    const catalog = { network: config.network, treasuries: config.treasuryParties, instruments: config.instruments };
+    const patience = { ...env, signal: new AbortController().signal };
+    const treasuries = await retry(async () => await registerCatalog(db, catalog), START, patience);
+
+    const { pool, loops } = openEndpoints(config, env);
+    teardown.add('participant connections', pool.close);
+    const startPayouts = preparePayouts({
+      config,
+      env,
+      lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
+      call: pool.roaming.call,
+      notifications,
+    });
+    const holder = `${hostname()}:${process.pid}:${env.random.uuid()}`;
+    const leases = createSharedLeases({
+      ...env,
+      db,
+      leases: createLeases({ db }),
+      group: `ingestion:${config.network}`,
+      holder,
+      count: treasuries.length,
+    });
+    teardown.add('place among the workers', leases.leave);
+    const events = lane('sequencer', { poolSizeMax: SEQUENCER_CONNECTIONS });
+    const working = createServiceLoops(env);
+    teardown.add('workers', working.stop);
+
+    const common = {
+      ...env,
+      db,
+      leases,
+      holder,
+      sinks: [createDepositSink({ clock: env.clock }), createTreasurySink(), createWithdrawalSink(env)],
+      settings: {
+        leaseTtlMs,
+        batchCountMax: config.batchUpdates,
+        silenceMsMax: config.ledgerSilenceSeconds * 1_000,
+        reconnect: { attemptsMax: config.reconnectTries, delayMsMin: 100, delayMsMax: config.reconnectDelayMs },
+      },
+    };
+    for (const { name, run } of loops) working.run(name, run);
+    for (const treasury of treasuries) {
+      working.run(`stream of ${treasury.name}`, async (signal) => {
+        try {
+          await runStreamWorker({ ...common, ledger: createFailoverLedger(pool), treasury, signal });
+        } catch (error) {
+          await reportPosition({ db, treasury, error, logger: env.logger, endpoints: pool.states() });
+          throw error;
+        }
+      });
+    }
+    startPayouts(treasuries, working);
+    const sequencer = createEventSequencer({ ...env, db: events, notifications, signal: working.signal });
+    working.run('event sequencer', sequencer.run);
+    return { failed: working.failed, stop: teardown.run, stopping: teardown.current };
+  } catch (error) {
+    await teardown.run();
+    throw error;
+  }
+}
