@@ -3,7 +3,7 @@
  *
  * The numbers above 2 are those of BSD's sysexits.h, so that a service manager may tell "start it again" from "somebody has to look".
  */
-import { RetryableError } from '../env/errors.ts';
+import { type PermanentError, RetryableError } from '../env/errors.ts';
 
 export const EXIT_CODES = {
   done: { code: 0, meaning: 'done, or stopped in order by SIGINT, SIGTERM or SIGHUP' },
@@ -25,7 +25,10 @@ export const EXIT_CODES = {
 
 export type ExitReason = keyof typeof EXIT_CODES;
 
-/** @returns 75 where a restart may help, else 69. For errors of ours only. */
-export function exitReasonOf(error: RetryableError | Error): ExitReason {
-  return error instanceof RetryableError ? 'retry' : 'refused';
+/** What no repetition within this process mends, and a new process does: it was made for an event log that is gone. */
+const MENDED_BY_RESTART: ReadonlySet<string> = new Set(['EVENT_LOG_REPLACED']);
+
+/** @returns 75 where a restart may help, else 69. */
+export function exitReasonOf(error: RetryableError | PermanentError): ExitReason {
+  return error instanceof RetryableError || MENDED_BY_RESTART.has(error.code) ? 'retry' : 'refused';
 }

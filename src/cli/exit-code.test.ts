@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest';
+import { PermanentError, RetryableError } from '../env/errors.ts';
+import { EXIT_CODES } from './exit-code.ts';
+import { reportFailure } from './report-failure.ts';
+
+test.each([
+  [
+    'what may pass by itself',
+    new RetryableError('LOOP_EXHAUSTED', 'The event tail failed too often.'),
+    EXIT_CODES.retry,
+  ],
+  ['an event log that was replaced', new PermanentError('EVENT_LOG_REPLACED', 'Another log.'), EXIT_CODES.retry],
+  ['what somebody has to look at', new PermanentError('LISTEN_FAILED', 'The port is taken.'), EXIT_CODES.refused],
+])('%s has its exit code', (_, error, { code }) => {
+  const written: string[] = [];
+
+  expect(reportFailure(error, (text) => written.push(text))).toBe(code);
+  expect(written.join('')).toContain(error.code);
+});
