@@ -160,6 +160,7 @@ export function createNetwork(options: NetworkOptions): Network {
       sequencing,
       replan: (argument, change) => replan(argument, change),
       submissionRandom: createSeededRandom(seedOf(seed, spec.name, 'submission')),
+      faultRandom: createSeededRandom(seedOf(seed, spec.name, 'faults')),
       deduplicationMs,
       users,
     }),

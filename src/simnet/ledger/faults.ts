@@ -3,8 +3,11 @@
  * Every stream registers here for its life, so tests can also see that none is left behind.
  */
 import type { Clock } from '../../env/clock.ts';
-import type { SubmissionFaultControls, SubmissionFaults } from '../submission/submission-faults.ts';
+import type { Random } from '../../env/random.ts';
+import type { HowOften, SubmissionFaultControls, SubmissionFaults } from '../submission/submission-faults.ts';
+import type { CallName } from './call-name.ts';
 import { cantonError, type Refusal } from './canton-error.ts';
+import { createDisturbances, type DisturbanceControls, type Disturbances } from './disturbances.ts';
 
 /** How streams and calls end when a node goes down. */
 export const SHUTDOWN: Refusal = {
@@ -13,7 +16,13 @@ export const SHUTDOWN: Refusal = {
   text: 'request aborted due to shutdown',
 };
 
-export type FaultControls = {
+export type RejectedCalls = HowOften & {
+  readonly refusal: Refusal;
+  /** All when left out. */
+  readonly calls?: readonly CallName[];
+};
+
+export type FaultControls = DisturbanceControls & {
   /** Ends all open streams as if complete. @returns how many. */
   endStreams(): number;
   /** Fails all open streams. @returns how many. */
@@ -24,7 +33,19 @@ export type FaultControls = {
   delayDelivery(delayMs: number): void;
   /** Stops answering: calls hang, streams fall silent, nothing is closed. */
   stall(): void;
+  /** Streams fall silent, without so much as a checkpoint; calls are answered, and so are the pings of HTTP/2. */
+  silenceStreams(): void;
+  /** Ends both. */
   resume(): void;
+  /** Refuses calls before they do anything; until `next` is used up or, with a share, until `acceptCalls`. */
+  rejectCalls(rejected: RejectedCalls): void;
+  acceptCalls(): void;
+  /**
+   * Leaves out whatever only this party sees, without a word, as for a user who lost rights or a party that moved away.
+   * @param alsoActive out of the active contracts as well (when left out), or only out of updates.
+   */
+  hideParty(party: string, alsoActive?: boolean): void;
+  showParty(party: string): void;
   openStreams(): number;
   /** What goes wrong with prepare, execute and completions. */
   readonly submissions: SubmissionFaultControls;
@@ -38,19 +59,33 @@ export type StreamHandle = {
   close(): void;
 };
 
-export type Faults = FaultControls & {
-  open(client: AbortSignal | undefined): StreamHandle;
-  /** Resolves when the participant answers (at once, normally), or when `signal` aborts. */
-  answering(signal: AbortSignal | undefined): Promise<void>;
-  /** How often to deliver the update at hand, after having waited for it. */
-  deliveries(signal: AbortSignal): Promise<number>;
-};
+export type Faults = FaultControls &
+  Disturbances & {
+    /** @throws CantonError when this call is to be refused. */
+    admit(call: CallName): void;
+    isHiddenParty(party: string, from: 'updates' | 'activeContracts'): boolean;
+    open(client: AbortSignal | undefined): StreamHandle;
+    /** Resolves when the participant answers (at once, normally), or when `signal` aborts. */
+    answering(signal: AbortSignal | undefined, what?: 'call' | 'stream'): Promise<void>;
+    /** Resolves when the update at hand may be delivered. */
+    delivering(signal: AbortSignal): Promise<void>;
+  };
 
-export function createFaults({ clock, submissions }: { clock: Clock; submissions: SubmissionFaults }): Faults {
+export function createFaults({
+  clock,
+  random,
+  submissions,
+}: {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly submissions: SubmissionFaults;
+}): Faults {
   const streams = new Set<{ readonly controller: AbortController; failure: Error | undefined }>();
   const resumed = new Set<() => void>();
-  let isStalled = false;
-  let duplicates = 0;
+  const disturbances = createDisturbances();
+  const hiddenParties = new Map<string, boolean>();
+  let stalled: 'nothing' | 'streams' | 'everything' = 'nothing';
+  let rejections: { readonly rejected: RejectedCalls; left: number }[] = [];
   let delayMs = 0;
 
   const stop = (failure: () => Error | undefined): number => {
@@ -62,21 +97,51 @@ export function createFaults({ clock, submissions }: { clock: Clock; submissions
     return stopped.length;
   };
 
+  const isStalled = (what: 'call' | 'stream'): boolean =>
+    stalled === 'everything' || (stalled === 'streams' && what === 'stream');
+
   return {
+    ...disturbances,
     endStreams: () => stop(() => undefined),
     abortStreams: (refusal) => stop(() => cantonError(refusal)),
-    duplicateNext: (count) => {
-      duplicates += count;
-    },
+    duplicateNext: (count) => disturbances.disturbNext({ kind: 'duplicate' }, count),
     delayDelivery: (ms) => {
       delayMs = ms;
     },
     stall: () => {
-      isStalled = true;
+      stalled = 'everything';
+    },
+    silenceStreams: () => {
+      stalled = 'streams';
     },
     resume: () => {
-      isStalled = false;
+      stalled = 'nothing';
       for (const wake of [...resumed]) wake();
+    },
+    rejectCalls: (rejected) => {
+      rejections.push({ rejected, left: 'next' in rejected ? rejected.next : 0 });
+    },
+    acceptCalls: () => {
+      rejections = [];
+    },
+    admit: (call) => {
+      const rejection = rejections.find(
+        ({ rejected, left }) =>
+          rejected.calls?.includes(call) !== false && ('share' in rejected ? random.next() < rejected.share : left > 0),
+      );
+      if (rejection === undefined) return;
+      rejection.left -= 1;
+      throw cantonError(rejection.rejected.refusal);
+    },
+    hideParty: (party, alsoActive = true) => {
+      hiddenParties.set(party, alsoActive);
+    },
+    showParty: (party) => {
+      hiddenParties.delete(party);
+    },
+    isHiddenParty: (party, from) => {
+      const alsoActive = hiddenParties.get(party);
+      return alsoActive === true || (alsoActive === false && from === 'updates');
     },
     openStreams: () => streams.size,
     submissions,
@@ -96,8 +161,8 @@ export function createFaults({ clock, submissions }: { clock: Clock; submissions
         },
       };
     },
-    answering: async (signal) => {
-      while (isStalled && signal?.aborted !== true) {
+    answering: async (signal, what = 'call') => {
+      while (isStalled(what) && signal?.aborted !== true) {
         await new Promise<void>((resolve) => {
           const wake = (): void => {
             resumed.delete(wake);
@@ -109,11 +174,8 @@ export function createFaults({ clock, submissions }: { clock: Clock; submissions
         });
       }
     },
-    deliveries: async (signal) => {
+    delivering: async (signal) => {
       if (delayMs > 0) await clock.sleep(delayMs, signal);
-      if (duplicates === 0) return 1;
-      duplicates -= 1;
-      return 2;
     },
   };
 }

@@ -48,6 +48,7 @@ import { GetLedgerApiVersionResponse } from '../../gen/com/daml/ledger/api/v2/ve
 import type { CompletionLog } from '../submission/completions.ts';
 import { completionFilter, type SubmissionApi } from '../submission/submission-api.ts';
 import { createActiveContracts } from './active-contracts.ts';
+import type { CallName } from './call-name.ts';
 import { cantonError, isCantonError } from './canton-error.ts';
 import { missingField, resolveEventFormat } from './event-filter.ts';
 import type { Faults } from './faults.ts';
@@ -127,7 +128,9 @@ const LEDGER_API_VERSION = '3.5.10';
 export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
   const { participantId, history, packages, synchronizer, faults, clock, cadence, knownParties } = context;
   const { submissions, completions, recordTimes } = context;
-  const activeContracts = createActiveContracts({ history, packages, faults, isVisible: history.isHosted });
+  const isActiveVisible = (party: string): boolean =>
+    history.isHosted(party) && !faults.isHiddenParty(party, 'activeContracts');
+  const activeContracts = createActiveContracts({ history, packages, faults, isVisible: isActiveVisible });
   let requests = 0;
 
   /** Errors carry the id under which the node would have logged the request. */
@@ -136,26 +139,32 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
     requests += 1;
     return cantonError({ ...error.refusal, requestId: sha256Hex(participantId, String(requests)).slice(0, 32) });
   };
-  const answer = async <T>(options: CallOptions | undefined, compute: () => T): Promise<T> => {
+  const answer = async <T>(call: CallName, options: CallOptions | undefined, compute: () => T): Promise<T> => {
     await faults.answering(options?.signal);
     try {
+      faults.admit(call);
       return compute();
     } catch (error) {
       throw withRequestId(error);
     }
   };
   const answerWith =
-    <Request, Response>(handler: (request: Request, options?: CallOptions) => Promise<Response>) =>
+    <Request, Response>(call: CallName, handler: (request: Request, options?: CallOptions) => Promise<Response>) =>
     async (request: Request, options?: CallOptions): Promise<Response> => {
       await faults.answering(options?.signal);
       try {
+        faults.admit(call);
         return await handler(request, options);
       } catch (error) {
         throw withRequestId(error);
       }
     };
-  const answerEach = async function* <T>(start: () => AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
+  const answerEach = async function* <T>(
+    call: CallName,
+    start: () => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined> {
     try {
+      faults.admit(call);
       yield* start();
     } catch (error) {
       throw withRequestId(error);
@@ -170,19 +179,24 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
 
   const projector = (
     format: UpdateFormat | undefined,
-  ): ((update: ParticipantUpdate) => ReturnType<typeof projectTransaction>) => {
+  ): ((update: ParticipantUpdate) => GetUpdatesResponse | undefined) => {
     if (format === undefined) throw missingField('update_format');
     const { includeTransactions, includeReassignments } = format;
-    if (includeReassignments !== undefined) resolveEventFormat(includeReassignments, packages, history.isHosted);
+    if (includeReassignments !== undefined) resolveEventFormat(includeReassignments, packages, isVisible);
     if (includeTransactions === undefined) return () => undefined;
     if (includeTransactions.eventFormat === undefined) throw missingField('event_format');
-    const filter = resolveEventFormat(includeTransactions.eventFormat, packages, history.isHosted);
+    const filter = resolveEventFormat(includeTransactions.eventFormat, packages, isVisible);
     const shape = shapeOf(includeTransactions.transactionShape);
-    return (update) => projectTransaction(update, filter, shape, participantId);
+    return (stored) => {
+      if (faults.isHidden(stored.update.updateId)) return undefined;
+      const value = projectTransaction(stored, filter, shape, participantId);
+      return value && faults.sized({ update: { $case: 'transaction', value } });
+    };
   };
+  const isVisible = (party: string): boolean => history.isHosted(party) && !faults.isHiddenParty(party, 'updates');
   const found = (stored: ParticipantUpdate | undefined, format: UpdateFormat | undefined): GetUpdateResponse => {
-    const transaction = stored && projector(format)(stored);
-    if (transaction !== undefined) return { update: { $case: 'transaction', value: transaction } };
+    const update = stored && projector(format)(stored)?.update;
+    if (update !== undefined && update.$case !== 'offsetCheckpoint') return { update };
     throw cantonError({
       code: 'UPDATE_NOT_FOUND',
       category: 'resourceMissing',
@@ -216,22 +230,22 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
   };
 
   return {
-    prepareSubmission: answerWith(submissions.prepareSubmission),
-    executeSubmission: answerWith(submissions.executeSubmission),
-    executeSubmissionAndWait: answerWith(submissions.executeSubmissionAndWait),
-    getPreferredPackages: answerWith(submissions.getPreferredPackages),
+    prepareSubmission: answerWith('prepareSubmission', submissions.prepareSubmission),
+    executeSubmission: answerWith('executeSubmission', submissions.executeSubmission),
+    executeSubmissionAndWait: answerWith('executeSubmissionAndWait', submissions.executeSubmissionAndWait),
+    getPreferredPackages: answerWith('getPreferredPackages', submissions.getPreferredPackages),
     completionStream: (request, options) =>
-      answerEach(() => {
+      answerEach('completionStream', () => {
         if (request.userId === '') throw missingField('user_id');
         if (request.parties.length === 0) throw missingField('parties');
         return streamCompletions(request.beginExclusive, completionFilter(request), options?.signal);
       }),
     getCompletions: (request, options) =>
-      answerEach(() =>
+      answerEach('getCompletions', () =>
         streamCompletions(request.beginExclusive, completionFilter({ parties: request.parties }), options?.signal),
       ),
     getUpdates: (request, options) =>
-      answerEach(() => {
+      answerEach('getUpdates', () => {
         const { beginExclusive, endInclusive } = request;
         const project = projector(request.updateFormat);
         requireNonNegative(beginExclusive, 'begin_exclusive');
@@ -258,30 +272,32 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
         });
       }),
     getUpdateByOffset: ({ offset, updateFormat }, options) =>
-      answer(options, () => {
+      answer('getUpdateByOffset', options, () => {
         requirePositive(offset, 'offset');
         // Look-ups know no pruning error: what is pruned, and what is yet to come, is not found.
         return found(history.atOffset(offset), updateFormat);
       }),
     getUpdateById: ({ updateId, updateFormat }, options) =>
-      answer(options, () => {
+      answer('getUpdateById', options, () => {
         if (updateId === '') throw missingField('update_id');
         return found(history.byUpdateId(updateId), updateFormat);
       }),
     getLedgerEnd: (options) =>
-      answer(options, () => ({
+      answer('getLedgerEnd', options, () => ({
         offset: history.ledgerEnd(),
         synchronizerTimes: [],
       })),
-    getActiveContracts: (request, options) => answerEach(() => activeContracts.stream(request, options?.signal)),
-    getActiveContractsPage: (request, options) => answer(options, () => activeContracts.page(request)),
+    getActiveContracts: (request, options) =>
+      answerEach('getActiveContracts', () => activeContracts.stream(request, options?.signal)),
+    getActiveContractsPage: (request, options) =>
+      answer('getActiveContractsPage', options, () => activeContracts.page(request)),
     getLatestPrunedOffsets: (options) =>
-      answer(options, () => ({
+      answer('getLatestPrunedOffsets', options, () => ({
         participantPrunedUpToInclusive: history.prunedUpTo(),
         allDivulgedContractsPrunedUpToInclusive: 0n,
       })),
     getConnectedSynchronizers: ({ party }, options) =>
-      answer(options, () => ({
+      answer('getConnectedSynchronizers', options, () => ({
         connectedSynchronizers:
           party !== '' && !history.isHosted(party)
             ? []
@@ -294,9 +310,9 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
               ],
       })),
     getEventsByContractId: ({ contractId, eventFormat }, options) =>
-      answer(options, () => activeContracts.eventsOf(contractId, eventFormat)),
+      answer('getEventsByContractId', options, () => activeContracts.eventsOf(contractId, eventFormat)),
     getLedgerApiVersion: (options) =>
-      answer(options, () =>
+      answer('getLedgerApiVersion', options, () =>
         GetLedgerApiVersionResponse.fromPartial({
           version: LEDGER_API_VERSION,
           features: {
@@ -304,22 +320,25 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
           },
         }),
       ),
-    listPackages: (options) => answer(options, () => ({ packageIds: [...packages.packageIds()] })),
+    listPackages: (options) => answer('listPackages', options, () => ({ packageIds: [...packages.packageIds()] })),
     getPackageStatus: ({ packageId }, options) =>
-      answer(options, () => ({
+      answer('getPackageStatus', options, () => ({
         packageStatus: packages.packageIds().includes(packageId)
           ? PackageStatus.PACKAGE_STATUS_REGISTERED
           : PackageStatus.PACKAGE_STATUS_UNSPECIFIED,
       })),
-    getParticipantId: (options) => answer(options, () => ({ participantId })),
+    getParticipantId: (options) => answer('getParticipantId', options, () => ({ participantId })),
     getParties: ({ parties }, options) =>
-      answer(options, () => ({
+      answer('getParties', options, () => ({
         partyDetails: knownParties()
           .filter((party) => parties.includes(party))
           .map(partyDetails),
       })),
     listKnownParties: (options) =>
-      answer(options, () => ({ partyDetails: knownParties().map(partyDetails), nextPageToken: '' })),
+      answer('listKnownParties', options, () => ({
+        partyDetails: knownParties().map(partyDetails),
+        nextPageToken: '',
+      })),
   };
 }
 

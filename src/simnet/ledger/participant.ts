@@ -43,6 +43,8 @@ export type ParticipantOptions = {
   readonly replan: Replan;
   /** Draws faults and transaction uuids: apart from offsets, which stay the same whatever is submitted. */
   readonly submissionRandom: Random;
+  /** Draws which calls are refused. */
+  readonly faultRandom: Random;
   readonly deduplicationMs: number | undefined;
   /** Who may call. */
   readonly users: Users;
@@ -105,7 +107,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
   const intake = createIntake({ clock, observe: networkTimes });
   const recordTimes = (): ReadonlyMap<string, bigint> => intake.recordTimes() ?? networkTimes();
   const submissionFaults = createSubmissionFaults({ random: options.submissionRandom, clock });
-  const faults = createFaults({ clock, submissions: submissionFaults });
+  const faults = createFaults({ clock, random: options.faultRandom, submissions: submissionFaults });
   const completions = createCompletionLog(synchronizerId);
   const allParties = (): readonly string[] => sortedUnion(knownParties(), history.hostedParties());
   const submissions = createSubmissionApi({

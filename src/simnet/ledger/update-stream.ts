@@ -4,7 +4,6 @@
  */
 import { type Clock, microsToMillis, microsToTimestamp, millisToMicros } from '../../env/clock.ts';
 import type { OffsetCheckpoint } from '../../gen/com/daml/ledger/api/v2/offset_checkpoint.ts';
-import type { Transaction } from '../../gen/com/daml/ledger/api/v2/transaction.ts';
 import type { GetUpdatesResponse } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
 import type { Faults } from './faults.ts';
 import type { ParticipantHistory } from './participant-history.ts';
@@ -39,6 +38,8 @@ export type OffsetStream<Message> = {
   /** The first entry past `position`; undefined when there is none yet. */
   readonly next: (position: bigint) => OffsetEntry<Message> | undefined;
   readonly checkpoint: (value: OffsetCheckpoint) => Message;
+  /** What is delivered in the place of a message; the message itself when left out. */
+  readonly disturb?: (message: Message) => readonly Message[];
   /** @throws when `offset` can no longer be read on from. */
   readonly requireUnpruned: (offset: bigint) => void;
   readonly client: AbortSignal | undefined;
@@ -46,7 +47,7 @@ export type OffsetStream<Message> = {
 
 type UpdateStream = Omit<OffsetStream<GetUpdatesResponse>, 'history' | 'next' | 'checkpoint'> & {
   readonly history: ParticipantHistory;
-  readonly project: (update: ParticipantUpdate) => Transaction | undefined;
+  readonly project: (update: ParticipantUpdate) => GetUpdatesResponse | undefined;
 };
 
 /** Ends quietly when the client leaves. @throws CantonError as the call fails on the wire. */
@@ -58,15 +59,15 @@ export function streamUpdates({
   return streamOffsets<GetUpdatesResponse>({
     ...stream,
     history,
+    disturb: stream.faults.forStream(),
     next: (position) => {
       const found = history.next(position);
-      const transaction = found && project(found);
       return (
         found && {
           offset: found.offset,
           synchronizerId: found.update.synchronizerId,
           recordTimeMicros: found.update.recordTimeMicros,
-          message: transaction && { update: { $case: 'transaction', value: transaction } },
+          message: project(found),
         }
       );
     },
@@ -84,7 +85,7 @@ export async function* streamOffsets<Message>(stream: OffsetStream<Message>): As
   let lastCheckpoint = clock.nowMicros();
   try {
     for (;;) {
-      await faults.answering(handle.signal);
+      await faults.answering(handle.signal, 'stream');
       if (handle.signal.aborted) break;
       stream.requireUnpruned(position);
       const next = stream.next(position);
@@ -94,10 +95,10 @@ export async function* streamOffsets<Message>(stream: OffsetStream<Message>): As
         position = next.offset;
         recordTimes.set(next.synchronizerId, next.recordTimeMicros);
         if (next.message !== undefined) {
-          const deliveries = await faults.deliveries(handle.signal);
-          for (let delivery = 0; delivery < deliveries; delivery += 1) {
+          await faults.delivering(handle.signal);
+          for (const message of stream.disturb?.(next.message) ?? [next.message]) {
             if (handle.signal.aborted) break;
-            yield next.message;
+            yield message;
           }
         }
         checkpointDue = lastCheckpoint + millisToMicros(cadence.busyMs);

@@ -136,6 +136,8 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
     try {
       const duplicate = duplicateOf(accepted);
       if (duplicate !== undefined) throw duplicate;
+      const refused = faults.verdict();
+      if (refused !== undefined) throw cantonError(refused);
       sequencing.admit(accepted.metadata.transactionUuid, clock.nowMicros());
       const interpreted = reinterpret(context, accepted);
       lock = ledger.contracts.lock(interpreted.tree);

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../env/clock.ts';
 import type { Random } from '../../env/random.ts';
-import { cantonError } from '../ledger/canton-error.ts';
+import { cantonError, type Refusal } from '../ledger/canton-error.ts';
 
 /** The next `next` occasions, or each one with the probability `share` until it is set again. */
 export type HowOften = { readonly next: number } | { readonly share: number };
@@ -41,6 +41,8 @@ export type SubmissionFaultSettings = {
   readonly duplicateExecutes?: HowOften;
   /** Between answer and sequencing, on top of the network's own delay. */
   readonly delaySequencingMs?: number;
+  /** Sequenced, then refused: the verdict of its completion. */
+  readonly rejectVerdicts?: HowOften & { readonly refusal: Refusal };
   readonly lieInPrepare?: HowOften & { readonly lie: PrepareLie };
   readonly lieInCompletions?: HowOften & { readonly lie: CompletionLie };
 };
@@ -58,6 +60,8 @@ export type SubmissionFaults = SubmissionFaultControls & {
   isDropped(): boolean;
   isDuplicated(): boolean;
   delayMs(): number;
+  /** The refusal that is the verdict, if any. */
+  verdict(): Refusal | undefined;
   prepareLie(): PrepareLie | undefined;
   completionLie(): CompletionLie | undefined;
 };
@@ -104,6 +108,7 @@ export function createSubmissionFaults({ random, clock }: { random: Random; cloc
     isDropped: () => strikes('dropExecutes'),
     isDuplicated: () => strikes('duplicateExecutes'),
     delayMs: () => settings.delaySequencingMs ?? 0,
+    verdict: () => (strikes('rejectVerdicts') ? settings.rejectVerdicts?.refusal : undefined),
     prepareLie: () => (strikes('lieInPrepare') ? settings.lieInPrepare?.lie : undefined),
     completionLie: () => (strikes('lieInCompletions') ? settings.lieInCompletions?.lie : undefined),
   };

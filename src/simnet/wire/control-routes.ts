@@ -2,12 +2,12 @@
 import { z } from 'zod';
 import { PermanentError } from '../../env/errors.ts';
 import type { Customer } from '../customers.ts';
-import type { Participant } from '../ledger/participant.ts';
 import type { Network } from '../network.ts';
 import { TREASURY } from '../network.ts';
-import { transactionOfJson } from '../recorded/json-transaction.ts';
 import type { RegistryFaultControls } from '../registry/registry-faults.ts';
+import { alsoHowOften, decimal, micros } from './control-shapes.ts';
 import type { Endpoints } from './endpoints.ts';
+import { PARTICIPANT_ROUTES } from './participant-routes.ts';
 
 export type ControlContext = {
   readonly network: Network;
@@ -22,11 +22,6 @@ export type ControlContext = {
   }[];
 };
 
-const decimal = z.string().regex(/^\d{1,28}(\.\d{1,10})?$/, 'a decimal with at most ten digits after the point');
-const micros = z
-  .string()
-  .regex(/^-?\d+$/, 'microseconds since 1970 as a text')
-  .transform(BigInt);
 const submission = {
   generation: z.enum(['old', 'new']).exactOptional(),
   via: z.string().exactOptional(),
@@ -83,36 +78,6 @@ const delaysRequest = z.strictObject({
   sequencingMs: z.int().min(0).exactOptional(),
   verdictMs: z.int().min(0).exactOptional(),
 });
-const howOften = z.union([
-  z.strictObject({ next: z.int().min(0) }),
-  z.strictObject({ share: z.number().min(0).max(1) }),
-]);
-const alsoHowOften = <Shape extends z.ZodRawShape>(shape: Shape) =>
-  z.union([
-    z.strictObject({ ...shape, next: z.int().min(0) }),
-    z.strictObject({ ...shape, share: z.number().min(0).max(1) }),
-  ]);
-const submissionFaults = z.strictObject({
-  losePrepareAnswers: howOften.exactOptional(),
-  loseExecuteAnswers: howOften.exactOptional(),
-  lostAnswerIs: z.enum(['unavailable', 'silence']).exactOptional(),
-  dropExecutes: howOften.exactOptional(),
-  duplicateExecutes: howOften.exactOptional(),
-  delaySequencingMs: z.int().min(0).exactOptional(),
-  lieInPrepare: alsoHowOften({
-    lie: z.discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('receiver'), receiver: z.string() }),
-      z.strictObject({ kind: z.literal('amount'), amount: decimal }),
-      z.strictObject({ kind: z.literal('hash') }),
-      z.strictObject({
-        kind: z.literal('maxRecordTime'),
-        micros: z.union([micros, z.null().transform(() => undefined)]),
-      }),
-      z.strictObject({ kind: z.literal('extraNode') }),
-    ]),
-  }).exactOptional(),
-  lieInCompletions: alsoHowOften({ lie: z.enum(['inverted', 'missing', 'otherCommand']) }).exactOptional(),
-});
 const registryFault = alsoHowOften({
   fault: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('hang') }),
@@ -125,7 +90,6 @@ const registryFault = alsoHowOften({
   ]),
 });
 
-const offset = z.string().regex(/^\d+$/, 'an offset as a text').transform(BigInt);
 const parties = z.array(z.string()).exactOptional();
 const userRequest = z.strictObject({
   id: z.string().min(1),
@@ -140,18 +104,6 @@ const tokenRequest = z.strictObject({
   lifetimeMs: z.int().exactOptional(),
   audience: z.string().exactOptional(),
 });
-const everyMs = z.strictObject({ everyMs: z.int().min(0) });
-const restoreOptions = {
-  catchUp: z.union([z.enum(['held', 'atOnce']), everyMs]).exactOptional(),
-  numbering: z.enum(['fresh', 'same']).exactOptional(),
-  offsetSteps: z.strictObject({ min: z.int().min(1), max: z.int().min(1) }).exactOptional(),
-  losesTail: z.boolean().exactOptional(),
-};
-const restoreRequest = z.union([
-  z.strictObject({ ...restoreOptions, to: offset }),
-  z.strictObject({ ...restoreOptions, updatesBack: z.int().min(0) }),
-]);
-
 type Route = (context: ControlContext, body: unknown) => unknown;
 
 const ROUTES: Readonly<Record<string, Route>> = {
@@ -222,70 +174,6 @@ const ROUTES: Readonly<Record<string, Route>> = {
   }),
 };
 
-const PARTICIPANT_ROUTES: Readonly<Record<string, (participant: Participant, body: unknown) => unknown>> = {
-  'end-streams': ({ faults }) => ({ streams: faults.endStreams() }),
-  'abort-streams': ({ faults }, body) => {
-    const refusal = z.strictObject({
-      code: z.string(),
-      category: z.enum([
-        'transientServerFailure',
-        'contention',
-        'internal',
-        'unauthenticated',
-        'permissionDenied',
-        'invalidState',
-      ]),
-      text: z.string(),
-    });
-    return { streams: faults.abortStreams(refusal.parse(body)) };
-  },
-  duplicate: ({ faults }, body) => {
-    faults.duplicateNext(z.strictObject({ count: z.int().min(1) }).parse(body).count);
-    return {};
-  },
-  delay: ({ faults }, body) => {
-    faults.delayDelivery(z.strictObject({ delayMs: z.int().min(0) }).parse(body).delayMs);
-    return {};
-  },
-  stall: ({ faults }) => {
-    faults.stall();
-    return {};
-  },
-  resume: ({ faults }) => {
-    faults.resume();
-    return {};
-  },
-  /** Changes what is named; an empty body ends all of it. */
-  'submission-faults': ({ faults }, body) => {
-    const settings = submissionFaults.parse(body);
-    if (Object.keys(settings).length === 0) faults.submissions.clear();
-    else faults.submissions.set(settings);
-    return {};
-  },
-  prune: (participant, body) => {
-    participant.prune(z.strictObject({ offset }).parse(body).offset);
-    return { prunedUpTo: participant.prunedUpTo() };
-  },
-  restore: (participant, body) => participant.restore(restoreRequest.parse(body)),
-  hold: ({ intake }) => {
-    intake.hold();
-    return { behind: intake.behind() };
-  },
-  step: ({ intake }, body) => {
-    const processed = intake.step(z.strictObject({ count: z.int().min(1) }).parse(body).count);
-    return { processed, behind: intake.behind() };
-  },
-  release: ({ intake }, body) => {
-    const { everyMs: pace } = z.strictObject({ everyMs: z.int().min(0).exactOptional() }).parse(body);
-    intake.release(pace === undefined ? undefined : { everyMs: pace });
-    return { behind: intake.behind() };
-  },
-  'skip-offsets': (participant, body) => ({
-    ledgerEnd: participant.skipOffsets(z.strictObject({ count: offset }).parse(body).count),
-  }),
-  recorded: (participant, body) => ({ offset: participant.appendRecorded(transactionOfJson(body)) }),
-};
-
 /**
  * `GET /simnet` describes the network; `POST /<operation>` and `POST /participants/<name>/<switch>` change it.
  * @throws PermanentError SIMNET_NOT_FOUND or SIMNET_BAD_REQUEST, or whatever the operation throws.
@@ -296,7 +184,7 @@ export function answerControl(context: ControlContext, method: string, path: str
   try {
     if (method === 'POST' && first === 'participants' && rest.length === 0) {
       const route = own(PARTICIPANT_ROUTES, action);
-      if (route !== undefined) return route(context.network.participant(name), body);
+      if (route !== undefined) return route(context.network.participant(name), body, context.network.party);
     }
     const route = method === 'POST' && name === '' ? own(ROUTES, first) : undefined;
     if (route !== undefined) return route(context, body);
