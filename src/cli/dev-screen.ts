@@ -1,5 +1,5 @@
 /** The terminal of `dev` while it runs: what came in, as text. Pure; the widths are those of a terminal of 80 columns. */
-import { formatRecordTime } from '../schema/record-time.ts';
+import { formatRecordTime } from '../env/record-time.ts';
 import { formatAmount } from '../tokens/amount.ts';
 import type { DevProgress } from './dev-progress.ts';
 

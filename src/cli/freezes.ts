@@ -3,9 +3,9 @@ import { Command, InvalidArgumentError } from 'commander';
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import { PermanentError } from '../env/errors.ts';
+import { formatRecordTime } from '../env/record-time.ts';
 import { liftFreeze, openFreeze } from '../ingestion/freezes.ts';
 import { listFreezes } from '../read/freezes.ts';
-import { formatRecordTime } from '../schema/record-time.ts';
 import type { CommandContext } from './command-context.ts';
 import { withDatabase } from './with-database.ts';
 

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { ChoiceContextError, readChoiceContext } from './choice-context.ts';
-import { formatDamlTime, parseDamlDate, parseDamlTime } from './daml-time.ts';
 
 function inner(tag: string, value: unknown): Value['sum'] {
   const sum = readChoiceContext({ key: { tag, value } }).get('key')?.sum;
@@ -57,26 +56,5 @@ describe('a choice context', () => {
     for (let depth = 0; depth < 20; depth += 1) value = { tag: 'AV_List', value: [value] };
 
     expect(() => readChoiceContext({ key: value })).toThrow('nested too deeply');
-  });
-});
-
-describe('times of Daml', () => {
-  it.each([
-    '0001-01-01T00:00:00.000000Z',
-    '1969-12-31T23:59:59.999999Z',
-    '2024-02-29T12:34:56.000007Z',
-    '9999-12-31T23:59:59.999999Z',
-  ])('come back as they were: %s', (text) => {
-    expect(formatDamlTime(parseDamlTime(text))).toBe(text);
-  });
-
-  it('count days from 1970', () => {
-    expect([parseDamlDate('1970-01-01'), parseDamlDate('2000-03-01'), parseDamlDate('1969-12-31')]).toEqual([
-      0, 11_017, -1,
-    ]);
-  });
-
-  it('end with the year 9999', () => {
-    expect(() => formatDamlTime(253_402_300_800_000_000n)).toThrow();
   });
 });

@@ -4,9 +4,9 @@
  * @see Canton token standard (CIP-56), Splice.Api.Token.MetadataV1: AnyValue, ChoiceContext.
  */
 import { z } from 'zod';
+import { parseDate, parseRecordTime } from '../env/record-time.ts';
 import type { Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
-import { parseDamlDate, parseDamlTime } from './daml-time.ts';
 
 export type ChoiceContext = ReadonlyMap<string, Value>;
 
@@ -68,9 +68,9 @@ function readTagged(tag: string, value: unknown, path: string, depth: number): V
     case 'AV_Decimal':
       return { sum: { $case: 'numeric', value: read(path, () => formatAmount(parseAmount(textOf(value, path)))) } };
     case 'AV_Date':
-      return { sum: { $case: 'date', value: read(path, () => parseDamlDate(textOf(value, path))) } };
+      return { sum: { $case: 'date', value: read(path, () => parseDate(textOf(value, path))) } };
     case 'AV_Time':
-      return { sum: { $case: 'timestamp', value: read(path, () => parseDamlTime(textOf(value, path))) } };
+      return { sum: { $case: 'timestamp', value: read(path, () => parseRecordTime(textOf(value, path))) } };
     case 'AV_RelTime':
       return relTimeOf(value, path);
     case 'AV_List': {

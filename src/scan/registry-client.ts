@@ -4,12 +4,12 @@
  * @see Canton token standard (CIP-56): transfer-instruction-v1 and token-metadata-v1 OpenAPI documents.
  */
 import { z } from 'zod';
+import { formatRecordTime } from '../env/record-time.ts';
 import type { DisclosedContract } from '../gen/com/daml/ledger/api/v2/commands.ts';
 import type { Identifier } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { formatAmount } from '../tokens/amount.ts';
 import type { TransferRecord } from '../tokens/transfer-record.ts';
 import { type ChoiceContext, ChoiceContextError, readChoiceContext } from './choice-context.ts';
-import { formatDamlTime } from './daml-time.ts';
 import { createRegistryHttp, type RegistryHttpOptions, retryable } from './registry-http.ts';
 
 /** What the receiver has agreed to at the time of asking: `direct` settles at once, `offer` waits for acceptance, `self` is a merge or split. */
@@ -130,8 +130,8 @@ function choiceArguments({ instrument: instrumentId, ...transfer }: TransferReco
       receiver: transfer.receiver,
       amount: formatAmount(transfer.amount),
       instrumentId,
-      requestedAt: formatDamlTime(transfer.requestedAt),
-      executeBefore: formatDamlTime(transfer.executeBefore),
+      requestedAt: formatRecordTime(transfer.requestedAt),
+      executeBefore: formatRecordTime(transfer.executeBefore),
       inputHoldingCids: transfer.inputHoldings,
       meta: { values: Object.fromEntries(transfer.meta) },
     },

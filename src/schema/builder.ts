@@ -6,6 +6,7 @@ import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import { GraphQLError, Kind, type ValueNode } from 'graphql';
 import type { Micros } from '../env/clock.ts';
+import { formatRecordTime, parseRecordTime } from '../env/record-time.ts';
 import type { JsonValue } from '../gen/db.ts';
 import type { Amount } from '../tokens/amount.ts';
 import { apiError, inputErrorOf } from './api-error.ts';
@@ -14,7 +15,6 @@ import type { ApiContext } from './context.ts';
 import { formatDecimal, parseDecimal, parseDecimalLiteral } from './decimal.ts';
 import { formatGlobalId, parseGlobalId } from './global-id.ts';
 import type { Scope } from './principal.ts';
-import { formatRecordTime, parseRecordTime } from './record-time.ts';
 
 export type SchemaTypes = {
   Context: ApiContext;

@@ -1,8 +1,9 @@
 /** `WithdrawalAttempt` and `DefiniteFailureProof`: what may be in flight, and what certainly never was. */
+
+import { formatRecordTime } from '../env/record-time.ts';
 import type { WithdrawalAttempt } from '../read/withdrawal-attempts.ts';
 import type { FailureProof } from '../read/withdrawals.ts';
 import { builder } from './builder.ts';
-import { formatRecordTime } from './record-time.ts';
 
 export const DefiniteFailureProofRef = builder.objectRef<FailureProof>('DefiniteFailureProof').implement({
   description:

@@ -1,7 +1,7 @@
 /** The list of withdrawals: order, pages, filters, and what it costs. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase } from '../../src/db/connection.ts';
-import { formatRecordTime } from '../../src/schema/record-time.ts';
+import { formatRecordTime } from '../../src/env/record-time.ts';
 import { startApi } from '../support/api.ts';
 import { startWithdrawalApi, type WithdrawalApi } from '../support/withdrawal-api.ts';
 

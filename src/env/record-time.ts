@@ -1,9 +1,9 @@
 /**
  * Microseconds since 1970 as RFC 3339 text and back, in integers only: a JS Date would drop the microseconds, and Canton's earliest time
- * (0001-01-01) and its latest (9999-12-31) both occur.
+ * (0001-01-01) and its latest (9999-12-31) both occur. Daml writes times and dates in JSON the same way.
  */
-import type { Micros } from '../env/clock.ts';
-import { PermanentError } from '../env/errors.ts';
+import type { Micros } from './clock.ts';
+import { PermanentError } from './errors.ts';
 
 const MICROS_PER_SECOND = 1_000_000n;
 const SECONDS_PER_DAY = 86_400n;
@@ -59,6 +59,21 @@ export function parseRecordTime(text: string): Micros {
   // Printing it again catches the 30th of February, the 25th hour and the year 0 alike.
   if (micros < RECORD_TIME_MIN || formatRecordTime(micros).slice(0, 19) !== text.slice(0, 19)) throw invalid(text);
   return micros;
+}
+
+/**
+ * @param text a calendar day of the years 1 to 9999, e.g. `2026-11-22`.
+ * @returns days since 1970-01-01.
+ * @throws PermanentError DATE_INVALID for anything but a day that exists.
+ */
+export function parseDate(text: string): number {
+  const isDate = /^\d{4}-\d{2}-\d{2}$/.test(text);
+  try {
+    if (isDate) return Number(parseRecordTime(`${text}T00:00:00Z`) / MICROS_PER_DAY);
+  } catch (cause) {
+    throw new PermanentError('DATE_INVALID', 'Not a day that exists.', { text }, { cause });
+  }
+  throw new PermanentError('DATE_INVALID', 'Not a date like 2026-11-22.', { text });
 }
 
 type CalendarDate = { readonly year: bigint; readonly month: bigint; readonly day: bigint };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatRecordTime, parseRecordTime, RECORD_TIME_MAX, RECORD_TIME_MIN } from './record-time.ts';
+import { formatRecordTime, parseDate, parseRecordTime, RECORD_TIME_MAX, RECORD_TIME_MIN } from './record-time.ts';
 
 describe('record time', () => {
   test.each([
@@ -67,4 +67,19 @@ describe('record time', () => {
     expect(() => formatRecordTime(RECORD_TIME_MIN - 1n)).toThrow('outside');
     expect(() => formatRecordTime(RECORD_TIME_MAX + 1n)).toThrow('outside');
   });
+});
+
+describe('a date', () => {
+  test('counts days from 1970', () => {
+    const dates = ['1970-01-01', '2000-03-01', '1969-12-31', '0001-01-01', '9999-12-31'];
+
+    expect(dates.map(parseDate)).toEqual([0, 11_017, -1, -719_162, 2_932_896]);
+  });
+
+  test.each(['', '1970-1-1', '1970-02-30', '1900-02-29', '0000-01-01', '1970-01-01T00:00:00Z', '1970-01-01\n'])(
+    '%j is refused',
+    (text) => {
+      expect(() => parseDate(text)).toThrow(expect.objectContaining({ code: 'DATE_INVALID' }));
+    },
+  );
 });
