@@ -7,7 +7,11 @@ import { type PermanentError, RetryableError } from '../env/errors.ts';
 
 export const EXIT_CODES = {
   done: { code: 0, meaning: 'done, or stopped in order by SIGINT, SIGTERM or SIGHUP' },
-  no: { code: 1, meaning: 'the answer is no: `verify` found differences, `migrate --status` found pending migrations' },
+  no: {
+    code: 1,
+    meaning:
+      'the answer is no: `verify` found differences, `freezes` lists freezes, `migrate --status` found pending migrations',
+  },
   usage: { code: 2, meaning: 'unknown command or option' },
   refused: {
     code: 69,

@@ -20,6 +20,7 @@ import { preparePayouts } from './payouts.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops } from './service-loops.ts';
 import { createTeardown } from './teardown.ts';
+import { startVerification } from './verification.ts';
 import { reportPosition } from './worker-position.ts';
 
 export type Workers = {
@@ -90,6 +91,7 @@ export async function startWorkers(parts: {
       count: treasuries.length,
     });
     teardown.add('place among the workers', leases.leave);
+    const verifying = lane('verification', { poolSizeMax: treasuries.length });
     const events = lane('sequencer', { poolSizeMax: SEQUENCER_CONNECTIONS });
     const working = createServiceLoops(env);
     teardown.add('workers', working.stop);
@@ -119,6 +121,16 @@ export async function startWorkers(parts: {
       });
     }
     startPayouts(treasuries, working);
+    startVerification({
+      ...env,
+      db: verifying,
+      openLedger: () => createFailoverLedger(pool),
+      leases: createLeases({ db: verifying }),
+      holder,
+      everyMs: config.verifySeconds * 1_000,
+      treasuries,
+      working,
+    });
     const sequencer = createEventSequencer({ ...env, db: events, notifications, signal: working.signal });
     working.run('event sequencer', sequencer.run);
     return { failed: working.failed, stop: teardown.run, stopping: teardown.current };

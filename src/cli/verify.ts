@@ -1,47 +1,40 @@
 /**
  * `sluice verify`: derives the holdings, transfers and offers of every treasury party once more from the updates as received and compares them with
- * the stored ones, and the books with both. Changes nothing; may run beside a live stream.
+ * the stored ones; the books with both; and, where a participant is configured, all of them with its active contracts. May run beside a live stream. Changes nothing but
+ * this: what the comparison with the participant finds is stored, and a difference freezes payouts.
  */
 import { Command } from 'commander';
 import { type BooksFault, checkBooks } from '../books/check-books.ts';
-import { loadConfig } from '../config/config.ts';
-import { createDatabase, type Database } from '../db/connection.ts';
-import { requireMigrated } from '../db/migrate.ts';
+import { describe, verifyTreasury } from '../books/verification.ts';
+import type { Database } from '../db/connection.ts';
 import { unreachable } from '../env/errors.ts';
-import type { Treasury } from '../ingestion/effect-sink.ts';
+import type { Logger } from '../env/logger.ts';
 import { compareWithRebuild } from '../ingestion/rebuild.ts';
+import type { Ledger } from '../ledger/ledger-client.ts';
 import type { CommandContext } from './command-context.ts';
-import { openDatabase } from './open-database.ts';
-import { untilStopped } from './shutdown.ts';
 import type { Terminal } from './terminal.ts';
-
-const STATEMENT_TIMEOUT_MS = 600_000; // The comparison reads whole tables.
+import { listTreasuries } from './treasuries.ts';
+import { withDatabase } from './with-database.ts';
+import { withLedger } from './with-ledger.ts';
 
 export function verifyCommand(context: CommandContext): Command {
   return new Command('verify')
-    .description('derive all tables again from the stored updates, check the books; exit code 1 on any difference')
+    .description(
+      'derive all tables again from the stored updates, check the books, and, with SLUICE_LEDGER_URL, compare with the active contracts; exit code 1 on any difference',
+    )
     .action(async () => {
-      const config = loadConfig(context.environment, ['databaseUrl', 'dataDir', 'logLevel']);
-      const logger = context.createLogger(config.logLevel);
-      await untilStopped({ ...context, logger }, async ({ teardown }) => {
-        const { connectionString } = await openDatabase(config, { ...context, logger, teardown, isThrowAway: false });
-        const { db, close } = createDatabase({
-          connectionString,
-          applicationName: 'sluice-verify',
-          poolSizeMax: 2,
-          logger,
-          statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-          idleInTransactionTimeoutMs: STATEMENT_TIMEOUT_MS, // Deriving happens here, between two statements.
-        });
-        teardown.add('database connections', close);
-        await requireMigrated(db);
-        if (!(await verify(db, context.terminal))) context.end('no');
+      await withDatabase(context, 'sluice-verify', async (db, { signal, logger }) => {
+        const isRight = await verifyTables(db, context.terminal);
+        const isLedgerRight = await withLedger(context, logger, async (ledger) =>
+          verifyLedger({ ...context, db, ledger, logger, signal }),
+        );
+        if (!isRight || isLedgerRight === false) context.end('no');
       });
     });
 }
 
-/** @returns whether everything agrees. */
-async function verify(db: Database, terminal: Terminal): Promise<boolean> {
+/** @returns whether the tables follow from the updates, and the books from the tables. */
+async function verifyTables(db: Database, terminal: Terminal): Promise<boolean> {
   let isRight = true;
   for (const treasury of await listTreasuries(db)) {
     const { updatesRead, differences } = await compareWithRebuild(db, treasury);
@@ -59,15 +52,42 @@ async function verify(db: Database, terminal: Terminal): Promise<boolean> {
   return isRight && faults.length === 0;
 }
 
-/** All of the database, whatever this process is configured to serve. */
-async function listTreasuries(db: Database): Promise<readonly Treasury[]> {
-  return await db
-    .selectFrom('treasury_party')
-    .innerJoin('network', 'network.id', 'treasury_party.network_id')
-    .select(['treasury_party.id', 'party', 'treasury_party.name', 'network_id as networkId', 'network.name as network'])
-    .orderBy('network.name')
-    .orderBy('treasury_party.name')
-    .execute();
+/** @returns whether every treasury was compared with the participant's active contracts and equals them. */
+async function verifyLedger(
+  options: CommandContext & {
+    readonly db: Database;
+    readonly ledger: Ledger;
+    readonly logger: Logger;
+    readonly signal: AbortSignal;
+  },
+): Promise<boolean> {
+  const { db, terminal } = options;
+  let isRight = true;
+  for (const treasury of await listTreasuries(db)) {
+    const outcome = await verifyTreasury({ ...options, treasury });
+    const name = `${treasury.network} ${treasury.name}`;
+    if (outcome.kind === 'NOT_COMPARED') {
+      terminal.print(`${name}: NOT COMPARED with the ledger. ${outcome.code}: ${outcome.why}`);
+    } else {
+      const { holdingsCount, offersCount, instruments, offset } = outcome;
+      const verdict = outcome.isEqual ? 'books, holdings and ledger agree' : 'BOOKS, HOLDINGS AND LEDGER DIFFER';
+      terminal.print(
+        `${name}: ${verdict} at offset ${offset}: ${holdingsCount} holdings of ${instruments.length} instruments, ${offersCount} offers`,
+      );
+      if (!outcome.isEqual) printDifferences(terminal, outcome);
+    }
+    isRight &&= outcome.kind === 'COMPARED' && outcome.isEqual;
+  }
+  return isRight;
+}
+
+function printDifferences(terminal: Terminal, found: Parameters<typeof describe>[0]): void {
+  terminal.print(`  ${describe(found)}`);
+  const all = [...found.instruments.flatMap(({ differences }) => differences), ...found.others];
+  for (const { kind, contractId } of all) terminal.print(`  ${kind} ${contractId}`);
+  terminal.print(
+    found.isInDoubt ? '  payouts are frozen: `sluice freezes`' : '  of what we do not pay out: nothing is frozen',
+  );
 }
 
 function textOf(fault: BooksFault): string {

@@ -216,6 +216,14 @@ export const CONFIG_KEYS = {
     meaning: 'The Ledger API user in whose name transactions are submitted.',
     schema: values.name,
   }),
+  verifySeconds: withDefault('60', {
+    variable: 'SLUICE_VERIFY_SECONDS',
+    type: '1–86400',
+    unit: 'seconds',
+    meaning:
+      "How often books and holdings are compared with the participant's active contracts. A difference freezes the treasury's payouts.",
+    schema: values.wholeNumber(1, 86_400),
+  }),
   host: withDefault('127.0.0.1', {
     variable: 'SLUICE_HOST',
     type: 'host name or IP address',

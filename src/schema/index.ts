@@ -10,6 +10,7 @@ import './ingestion-stream.ts';
 import './instrument.ts';
 import './transfer.ts';
 import './treasury-party.ts';
+import './verification.ts';
 import './viewer.ts';
 import './withdrawal.ts';
 import './withdrawal-request.ts';

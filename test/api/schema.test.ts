@@ -84,6 +84,8 @@ describe('the schema', () => {
       ['DefiniteFailureProof.attempt', 'Int!'],
       ['Freshness.ageMs', 'Float'],
       ['IngestionStream.epoch', 'Int!'],
+      ['VerificationResult.ageMs', 'Float!'],
+      ['VerificationResult.durationMs', 'Int!'],
       ['WithdrawalAttempt.number', 'Int!'],
       ['WithdrawalAttempt.tries', 'Int!'],
     ]);
