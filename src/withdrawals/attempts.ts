@@ -10,6 +10,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
+import { formatRecordTime } from '../env/record-time.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
 import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
 import type { SpendableHolding } from './input-selection.ts';
@@ -226,7 +227,7 @@ export async function lapseAttempts(
     for (const { submissionId, number, withdrawalId, isCancelRequested, lapsedBy, target } of rows) {
       await releaseReservations(tx, submissionId, number);
       const isLast = number >= limits.attemptsMax;
-      const detail = `The ledger passed ${lapsedBy} without this transfer; its last record time was ${target}.`;
+      const detail = `The ledger passed ${formatRecordTime(lapsedBy)} without this transfer; its last record time was ${formatRecordTime(target)}.`;
       await applyWithdrawalEvent(
         tx,
         withdrawalId,
