@@ -23,10 +23,12 @@ export type Position = {
 
 /** Codes after which a stream halts: what the participant shows does not continue what we have. Waiting or skipping would risk a hole. */
 export const POSITION_IN_DOUBT = new Set([
-  'OFFSET_AFTER_LEDGER_END',
   'PARTICIPANT_PRUNED_DATA_ACCESSED',
-  'PARTICIPANT_CHANGED',
   'HISTORY_CHANGED',
+  'HISTORY_PRUNED',
+  'UPDATE_MISSING',
+  'NO_ANCHOR',
+  'SECOND_SYNCHRONIZER',
   'RECORD_TIME_WENT_BACK',
   'OFFSET_WENT_BACK',
   'OFFSET_HOLDS_ANOTHER_UPDATE',
@@ -124,6 +126,16 @@ export async function movePosition(
     ON CONFLICT (treasury_id, synchronizer_id) DO UPDATE SET record_time = greatest(known.record_time, excluded.record_time)`.execute(
     tx,
   );
+}
+
+/** Says what the stream waits for before it reads. Nothing else changes. */
+export async function noteWaiting(db: Database, treasury: Treasury, position: Position, why: string): Promise<void> {
+  await db
+    .updateTable('ingestion_stream')
+    .set({ status_reason: why })
+    .where('treasury_id', '=', treasury.id)
+    .where('fencing_token', '=', position.fencingToken)
+    .execute();
 }
 
 /** Says why the stream stands still until somebody looks. Nothing else changes. */

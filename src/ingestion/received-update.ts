@@ -6,7 +6,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { type Micros, timestampToMicros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
-import { GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
+import { type GetUpdateResponse, GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
 import type { StreamMessage } from '../ledger/ledger-client.ts';
 import { storableText } from '../tokens/value.ts';
 
@@ -96,6 +96,14 @@ export function restoreUpdate(stored: Uint8Array): ReceivedUpdate {
   if (update.kind === 'CHECKPOINT')
     throw new PermanentError('STORED_UPDATE_DAMAGED', 'A checkpoint is stored as an update.');
   return update;
+}
+
+/** An update that was asked for by itself. Its bytes are not what a stream would have brought, and are left out. @throws PermanentError UPDATE_NOT_UNDERSTOOD. */
+export function readUpdate({ update }: GetUpdateResponse): ReceivedUpdate {
+  const read = receive({ message: { update }, bytes: new Uint8Array() });
+  if (read.kind === 'CHECKPOINT')
+    throw new PermanentError('UPDATE_NOT_UNDERSTOOD', 'A checkpoint instead of an update.');
+  return read;
 }
 
 function requiredMicros(timestamp: { seconds: bigint; nanos: number } | undefined): Micros {

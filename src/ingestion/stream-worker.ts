@@ -3,8 +3,8 @@
  * any number of them may run at once, in any number of processes.
  *
  *   waiting    another worker holds the lease; ask again in a second.
- *   following  claim the stream under a new fencing token, prove that the participant continues what we have, read on from the newest stored
- *              update. The reader fills one batch while the batch before it commits. Ends of the stream, lost connections and silence lead
+ *   following  claim the stream under a new fencing token, prove that the participant continues what we have (and find the place again where
+ *              its offsets are others), read on from the newest update that was proven. The reader fills one batch while the batch before it commits. Ends of the stream, lost connections and silence lead
  *              back to the claim, with a backoff that is bounded: a run of tries without progress ends the worker with an error, to be restarted
  *              with fresh memory and channels.
  *   halted     the position is in doubt. The reason is in `ingestion_stream`, nothing more is read, the process stays up. A restart looks again.
@@ -21,8 +21,9 @@ import type { Ledger } from '../ledger/ledger-client.ts';
 import { ledgerErrorOf } from '../ledger/ledger-error.ts';
 import { type BatchQueue, createBatchQueue } from './batch-queue.ts';
 import { type BatchWriter, createBatchWriter } from './batch-writer.ts';
-import { proveContinuity } from './continuity.ts';
+import { proveContinuity, prunedBeyond } from './continuity.ts';
 import type { EffectSink, Treasury } from './effect-sink.ts';
+import type { Opening } from './opening.ts';
 import { claimStream, haltStream, POSITION_IN_DOUBT, type Position } from './position.ts';
 import { type Checkpoint, type ReceivedUpdate, receive } from './received-update.ts';
 import { updateFormatFor } from './update-format.ts';
@@ -40,6 +41,8 @@ export type StreamWorkerOptions = {
   readonly logger: Logger;
   readonly failpoint: Failpoint;
   readonly signal: AbortSignal;
+  /** Of a stream that has not begun yet; left out: from the beginning of what the participant has. */
+  readonly opening?: Opening;
   readonly settings?: Partial<StreamSettings>;
 };
 
@@ -60,6 +63,8 @@ const DEFAULTS: StreamSettings = {
 };
 
 const LEASE_RETRY_MS = 1_000;
+
+const FROM_THE_BEGINNING: Opening = { at: null };
 
 type Item = ReceivedUpdate | Checkpoint;
 /** When the participant was last heard. */
@@ -128,7 +133,12 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     const claimed = await claimStream(options.db, treasury, lease.token);
     let position = claimed;
     try {
-      position = await unlessAborted(held, proveContinuity({ ...options, logger, position }));
+      const patience = { looks: settings.reconnect, listenMs: settings.silenceMsMax };
+      const { opening = FROM_THE_BEGINNING } = options;
+      position = await unlessAborted(
+        held,
+        proveContinuity({ ...options, opening, patience, writer, logger, position, signal: held }),
+      );
       const over = new AbortController();
       const streamSignal = AbortSignal.any([held, over.signal]);
       const queue = createBatchQueue<Item>({ countMax: settings.batchCountMax, bytesMax: settings.batchBytesMax });
@@ -144,10 +154,10 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
         queue.close();
         await Promise.all([reading, watching]);
       }
-    } catch (error) {
+    } catch (cause) {
+      const error = inOurTerms(cause, position);
       await giveUp(error, position);
-      const isProgress = position.offset > claimed.offset;
-      if (!isProgress || !(error instanceof RetryableError)) throw error;
+      if (!isProgress(claimed, position) || !(error instanceof RetryableError)) throw error;
       logger.warn('The stream was interrupted.', { code: error.code, why: error.message, offset: position.offset });
     }
   }
@@ -160,7 +170,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   ): Promise<void> {
     try {
       const messages = options.ledger.updates({
-        beginExclusive: position.verified?.offset ?? 0n,
+        beginExclusive: position.offset,
         format: updateFormatFor(treasury.party),
         signal: streamSignal,
       });
@@ -206,6 +216,35 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     });
     throw new HaltedError(error.code, error.message, error.facts, { cause: error });
   }
+}
+
+/** Whether anything is known that was not known before: an update, a new place, an offset that passed, or the time of the ledger. */
+function isProgress(before: Position, after: Position): boolean {
+  return (
+    after.epoch > before.epoch ||
+    after.verified?.updateId !== before.verified?.updateId ||
+    after.offset > before.offset ||
+    [...after.recordTimes].some(([synchronizerId, time]) => time > (before.recordTimes.get(synchronizerId) ?? 0n))
+  );
+}
+
+/** What the participant says of offsets, as it concerns a position: how a stream that was proven can still fail. */
+function inOurTerms(error: unknown, position: Position): unknown {
+  if (!(error instanceof PermanentError)) return error;
+  // It went back in time between the proof and the stream. Canton means this to be waited out; we prove again, and find our place again.
+  if (error.code === 'OFFSET_AFTER_LEDGER_END') {
+    return new RetryableError('OFFSETS_IN_DOUBT', error.message, error.facts, { cause: error });
+  }
+  const earliest = earliestOffsetOf(error);
+  return error.code === 'PARTICIPANT_PRUNED_DATA_ACCESSED' && earliest !== null
+    ? prunedBeyond(position.offset, earliest)
+    : error;
+}
+
+function earliestOffsetOf({ facts: { metadata } }: PermanentError): bigint | null {
+  if (typeof metadata !== 'object' || metadata === null || !('earliest_offset' in metadata)) return null;
+  const text = String(metadata.earliest_offset);
+  return /^\d{1,19}$/.test(text) ? BigInt(text) : null;
 }
 
 /**

@@ -8,7 +8,6 @@ import { systemClock } from '../../src/env/system.ts';
 import type { EffectSink } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
-import type { Ledger } from '../../src/ledger/ledger-client.ts';
 import { ledgerErrorOf } from '../../src/ledger/ledger-error.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
@@ -96,60 +95,6 @@ test('A11: a message delivered twice counts once', async () => {
   await becomes('11.0000000000');
   await expectConsistent();
 });
-
-test('A17: another participant of the party, whose offsets are others, halts the stream', async () => {
-  const first = await start();
-  payIn('1');
-  await becomes('1.0000000000');
-  await first.stop();
-  running.length = 0;
-  const before = await stream();
-
-  // The other participant hosts the same party, but its offsets are others: what a restored node looks like to us.
-  const second = await start({ ledgerUrl: simnet.ledgerUrl(1) });
-  await second.ended;
-
-  expect(await stream()).toMatchObject({ status: 'HALTED', ledger_offset: before.ledger_offset });
-  expect((await stream()).status_reason).toContain('PARTICIPANT_CHANGED');
-});
-
-test.each([
-  ['is gone', () => null],
-  ['stands at another offset', (found: NonNullable<Awaited<ReturnType<Ledger['updateById']>>>) => renumbered(found)],
-] as const)(
-  'A14: a participant on which our newest update %s halts the stream before anything is read',
-  async (_, lie) => {
-    const first = await start();
-    payIn('1');
-    await becomes('1.0000000000');
-    await first.stop();
-    running.length = 0;
-    let reads = 0;
-
-    const second = await start({
-      wrapLedger: (ledger) => ({
-        ...ledger,
-        updates: (options) => {
-          reads += 1;
-          return ledger.updates(options);
-        },
-        updateById: async (...call) => {
-          const found = await ledger.updateById(...call);
-          return found && lie(found);
-        },
-      }),
-    });
-    await second.ended;
-
-    expect((await stream()).status_reason).toContain('HISTORY_CHANGED');
-    expect(reads).toBe(0);
-  },
-);
-
-function renumbered(found: NonNullable<Awaited<ReturnType<Ledger['updateById']>>>) {
-  if (found.update?.$case === 'transaction') found.update.value.offset += 1n;
-  return found;
-}
 
 test('A1, D5: a participant that stays away ends the worker with an error after its tries, and keeps the position', async () => {
   const ingestion = await start();

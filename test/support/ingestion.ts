@@ -8,6 +8,7 @@ import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
 import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
+import type { Opening } from '../../src/ingestion/opening.ts';
 import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
 import { createLedgerClient, type Ledger } from '../../src/ledger/ledger-client.ts';
 import { depositAccountId } from '../../src/tokens/ids.ts';
@@ -19,6 +20,7 @@ export type IngestionOptions = {
   readonly clock?: Clock;
   readonly failpoint?: Failpoint;
   readonly settings?: Partial<StreamSettings>;
+  readonly opening?: Opening;
   /** Further sinks, after the real ones. */
   readonly sinks?: readonly EffectSink[];
   readonly wrapLedger?: (ledger: Ledger) => Ledger;
@@ -62,6 +64,7 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
       failpoint,
       signal: controller.signal,
       ...(options.settings && { settings: options.settings }),
+      ...(options.opening && { opening: options.opening }),
     }),
   );
   const ended = Promise.all(workers);

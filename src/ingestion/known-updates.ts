@@ -1,0 +1,82 @@
+/** What the database can hold against a participant's history: the updates of a treasury that it ought to have, and where. Reads only. */
+import { sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
+import type { Treasury } from './effect-sink.ts';
+import { IMPORT_RECORD_TIME } from './next-position.ts';
+import type { Position } from './position.ts';
+import { type ReceivedUpdate, restoreUpdate } from './received-update.ts';
+
+/** An update of ours; `offset` is where it stands in the present epoch. */
+export type PlacedUpdate = { readonly update: ReceivedUpdate; readonly offset: bigint };
+
+/** Begins the ids of updates that no participant knows: opening balances that we wrote down as one (`opening.ts`). */
+export const SNAPSHOT_PREFIX = 'snapshot:';
+
+/**
+ * The newest updates that have a place in the present epoch, newest first: those received in it, the newest that came again in it, and the one it is
+ * anchored at. Imports are left out: they are local to a node, and a restored one may have done them otherwise.
+ * @returns at most `limit`; none where everything was taken over as an opening balance.
+ */
+export async function placedUpdates(
+  db: Database,
+  treasury: Treasury,
+  position: Position,
+  limit: number,
+): Promise<readonly PlacedUpdate[]> {
+  const { epoch, verified } = position;
+  const { rows } = await sql<{ received: Buffer; offset: bigint }>`
+    SELECT u.received, placed.ledger_offset AS offset
+    FROM (
+      (SELECT update_id, ledger_offset FROM ledger_update
+       WHERE treasury_id = ${treasury.id} AND epoch = ${epoch} AND record_time <> ${IMPORT_RECORD_TIME}
+       ORDER BY ledger_offset DESC LIMIT ${limit})
+      UNION SELECT ${verified?.updateId ?? null}::text, ${verified?.offset ?? null}::bigint
+      UNION SELECT anchor_update_id, anchor_offset FROM stream_epoch WHERE treasury_id = ${treasury.id} AND epoch = ${epoch}
+    ) AS placed
+    JOIN ledger_update u ON u.treasury_id = ${treasury.id} AND u.update_id = placed.update_id
+    WHERE u.record_time <> ${IMPORT_RECORD_TIME}
+    ORDER BY placed.ledger_offset DESC LIMIT ${limit}`.execute(db);
+  return rows.map(({ received, offset }) => ({ update: restoreUpdate(received), offset }));
+}
+
+/**
+ * The newest updates of any epoch on the synchronizer that the treasury lives on, newest first, imports left out.
+ * @param before only those with a smaller record time.
+ */
+export async function newestUpdates(
+  db: Database,
+  treasury: Treasury,
+  limit: number,
+  before: Micros | null = null,
+): Promise<readonly ReceivedUpdate[]> {
+  const { rows } = await sql<{ received: Buffer }>`
+    SELECT received FROM ledger_update
+    WHERE treasury_id = ${treasury.id} AND record_time <> ${IMPORT_RECORD_TIME}
+      AND synchronizer_id = (SELECT synchronizer_id FROM ledger_update WHERE treasury_id = ${treasury.id} ORDER BY epoch, ledger_offset LIMIT 1)
+      AND (${before}::bigint IS NULL OR record_time < ${before}::bigint)
+    ORDER BY epoch DESC, ledger_offset DESC LIMIT ${limit}`.execute(db);
+  return rows.map(({ received }) => restoreUpdate(received));
+}
+
+/** Whether the history begins with an opening balance, so that the participant may have updates from before it. */
+export async function beginsWithSnapshot(db: Database, treasury: Treasury): Promise<boolean> {
+  return (await firstUpdateId(db, treasury))?.startsWith(SNAPSHOT_PREFIX) === true;
+}
+
+/** Opening balances count as one. */
+export async function hasUpdates(db: Database, treasury: Treasury): Promise<boolean> {
+  return (await firstUpdateId(db, treasury)) !== undefined;
+}
+
+async function firstUpdateId(db: Database, treasury: Treasury): Promise<string | undefined> {
+  const first = await db
+    .selectFrom('ledger_update')
+    .select('update_id')
+    .where('treasury_id', '=', treasury.id)
+    .orderBy('epoch')
+    .orderBy('ledger_offset')
+    .limit(1)
+    .executeTakeFirst();
+  return first?.update_id;
+}

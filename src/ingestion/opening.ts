@@ -1,0 +1,177 @@
+/**
+ * The first start of a stream. On a participant with its whole history it begins at the beginning. Where the beginning is pruned, or where a running exchange has
+ * accounted for it elsewhere (`openingAt`), the contracts active at the offset where reading begins are taken over as the opening balance.
+ *
+ * They are stored in the form in which a participant itself shows an imported contract set, transactions of plain creates at the record time 0001-01-01,
+ * so that deriving, booking and rebuilding know no second case (`opening-effects.ts`).
+ */
+import { createHash } from 'node:crypto';
+import type { Database } from '../db/connection.ts';
+import { type Clock, type Micros, microsToTimestamp } from '../env/clock.ts';
+import { RetryableError } from '../env/errors.ts';
+import type { Failpoint } from '../env/failpoint.ts';
+import type { Logger } from '../env/logger.ts';
+import type { CreatedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
+import { GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
+import type { Ledger } from '../ledger/ledger-client.ts';
+import { type ActiveContracts, asEvent, readActiveContracts } from './active-contracts.ts';
+import type { BatchWriter } from './batch-writer.ts';
+import type { Treasury } from './effect-sink.ts';
+import { noteEpoch } from './epochs.ts';
+import { SNAPSHOT_PREFIX } from './known-updates.ts';
+import { IMPORT_RECORD_TIME } from './next-position.ts';
+import { bindParticipant, type Position } from './position.ts';
+import { type ReceivedUpdate, receive } from './received-update.ts';
+import { updateFormatFor } from './update-format.ts';
+
+export type Opening = {
+  /** What has a smaller record time is opening balance, the rest is followed; null: from the beginning, as far as the participant has it. */
+  readonly at: Micros | null;
+};
+
+export type BeginOptions = {
+  readonly db: Database;
+  readonly ledger: Ledger;
+  readonly treasury: Treasury;
+  readonly writer: BatchWriter;
+  readonly opening: Opening;
+  readonly position: Position;
+  readonly participantId: string;
+  /** `listenMs`: without any message for longer, the stream counts as stalled. */
+  readonly patience: { readonly listenMs: number };
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly failpoint: Failpoint;
+  readonly signal: AbortSignal;
+};
+
+/** Contracts in one stored update: some 15 MB. */
+const SNAPSHOT_CONTRACTS_MAX = 5_000;
+
+/**
+ * @returns the position to read on from; the opening balance, if there is one, is booked. After a crash at any point the next start does the rest.
+ * @throws PermanentError SECOND_SYNCHRONIZER; RetryableError and others of the calls.
+ */
+export async function beginHistory(options: BeginOptions): Promise<Position> {
+  const { db, ledger, treasury, opening, participantId, logger, failpoint, writer } = options;
+  const bound = await bindParticipant(db, treasury, options.position, participantId);
+  const prunedUpTo = await ledger.prunedUpTo();
+  const offset = opening.at === null ? prunedUpTo : await lastOffsetBefore(options, opening.at, prunedUpTo);
+  if (offset === 0n) {
+    logger.info('The stream starts at the beginning.', { participantId });
+    return noteEpoch({ ...options, position: bound }, participantId);
+  }
+  const active = await readActiveContracts(options, offset);
+  const snapshot = snapshotUpdates(treasury, active, offset);
+  await failpoint('continuity.beforeOpening');
+  const opened = snapshot.length === 0 ? bound : await writer.write(snapshot, bound);
+  await failpoint('continuity.afterOpening');
+  logger.warn('The stream starts with an opening balance.', {
+    participantId,
+    offset,
+    prunedUpTo,
+    openingAt: opening.at,
+    holdings: active.holdings.length,
+    contracts: active.events.length,
+  });
+  const why = opening.at === null ? `history up to ${prunedUpTo} is pruned` : `opening at record time ${opening.at}`;
+  return noteEpoch({ ...options, position: opened }, participantId, {
+    reason: 'OPENING',
+    resumedOffset: offset,
+    detail: `${active.holdings.length} holdings were taken over at offset ${offset}: ${why}.`,
+  });
+}
+
+/**
+ * Reads until the first sign of a record time at or after `at`, waiting for it if it is yet to come.
+ * @returns the offset of the last update before it.
+ */
+async function lastOffsetBefore(options: BeginOptions, at: Micros, prunedUpTo: bigint): Promise<bigint> {
+  const { ledger, treasury, patience, clock, signal, logger } = options;
+  let offset = prunedUpTo;
+  const stalled = new AbortController();
+  const reading = AbortSignal.any([signal, stalled.signal]);
+  let heard = new AbortController();
+  const listen = (): void => {
+    heard.abort();
+    heard = new AbortController();
+    const { signal: again } = heard;
+    void clock.sleep(patience.listenMs, AbortSignal.any([again, reading])).then(() => {
+      if (!again.aborted) stalled.abort();
+    });
+  };
+  logger.info('Looking for the offset of the opening balance.', { openingAt: at });
+  listen();
+  try {
+    const format = updateFormatFor(treasury.party);
+    for await (const message of ledger.updates({ beginExclusive: prunedUpTo, format, signal: reading })) {
+      listen();
+      const item = receive(message);
+      if (item.kind === 'CHECKPOINT') {
+        if (item.synchronizerTimes.some(({ recordTime }) => recordTime >= at)) return offset;
+      } else {
+        if (item.recordTime >= at) return offset;
+        offset = item.offset;
+      }
+    }
+  } finally {
+    heard.abort();
+    stalled.abort();
+  }
+  throw new RetryableError('STREAM_ENDED', 'The stream ended before the record time of the opening balance.', {
+    openingAt: at,
+  });
+}
+
+/**
+ * The contract set as stored updates, the last one at `offset`. Their ids are functions of what is in them.
+ * @returns none for an empty set.
+ */
+export function snapshotUpdates(
+  treasury: Treasury,
+  active: ActiveContracts,
+  offset: bigint,
+): readonly ReceivedUpdate[] {
+  const { events, synchronizerId } = active;
+  if (synchronizerId === null) return [];
+  // Each has an offset of its own, and offsets are above zero.
+  const wanted = Math.ceil(events.length / SNAPSHOT_CONTRACTS_MAX);
+  const count = offset < BigInt(wanted) ? Number(offset) : wanted;
+  const size = Math.ceil(events.length / count);
+  return Array.from({ length: count }, (_, index) =>
+    snapshotUpdate({
+      treasury,
+      synchronizerId,
+      events: events.slice(index * size, (index + 1) * size),
+      offset: offset - BigInt(count - 1 - index),
+    }),
+  );
+}
+
+function snapshotUpdate(content: {
+  readonly treasury: Treasury;
+  readonly synchronizerId: string;
+  readonly events: readonly CreatedEvent[];
+  readonly offset: bigint;
+}): ReceivedUpdate {
+  const { treasury, synchronizerId, events, offset } = content;
+  const hash = createHash('sha256').update(
+    JSON.stringify([treasury.party, events.map(({ contractId }) => contractId)]),
+  );
+  const message = GetUpdatesResponse.fromPartial({
+    update: {
+      $case: 'transaction',
+      value: {
+        updateId: `${SNAPSHOT_PREFIX}${hash.digest('hex')}`,
+        offset,
+        synchronizerId,
+        recordTime: microsToTimestamp(IMPORT_RECORD_TIME),
+        events: events.map(asEvent),
+      },
+    },
+  });
+  const bytes = GetUpdatesResponse.encode(message).finish();
+  const update = receive({ bytes, message: GetUpdatesResponse.decode(bytes) });
+  if (update.kind === 'CHECKPOINT') throw new RangeError('A snapshot is no checkpoint.');
+  return update;
+}
