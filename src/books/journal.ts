@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
+import { relationOf } from '../db/row-arrays.ts';
 import type { Micros } from '../env/clock.ts';
 import { assert } from '../env/errors.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
@@ -42,7 +43,7 @@ export type JournalEntry = {
 export const houseAccount = (kind: Exclude<AccountKind, 'CUSTOMER' | 'TREASURY'>): AccountRef => ({ kind, owner: '' });
 
 /**
- * Books `entries`; those without lines are left out. Three statements, whatever their number.
+ * Books `entries`; those without lines are left out. A few statements, whatever their number.
  * @throws PermanentError DB_CONSTRAINT when a cause is booked already.
  */
 export async function postEntries(tx: Transaction, networkId: number, entries: readonly JournalEntry[]): Promise<void> {
@@ -54,30 +55,43 @@ export async function postEntries(tx: Transaction, networkId: number, entries: r
     booked.flatMap(({ lines }) => lines.flatMap(({ debit, credit }) => [debit, credit])),
   );
 
-  const { rows } = await sql<{ id: bigint; cause: string }>`
-    INSERT INTO journal_entry (cause, description, record_time)
-    SELECT * FROM unnest(${booked.map((entry) => entry.cause)}::text[], ${booked.map((entry) => entry.description)}::text[],
-                         ${booked.map((entry) => entry.recordTime)}::bigint[])
-    RETURNING id, cause`.execute(tx);
-  const entryIds = new Map(rows.map(({ id, cause }) => [cause, id]));
-
+  const headings = booked.map(({ cause, description, recordTime }) => ({
+    cause,
+    description,
+    record_time: recordTime,
+  }));
   const postings = booked.flatMap(({ cause, lines }) =>
     lines.map(({ debit, credit, instrumentKey, amount }, line) => {
       assert(amount > 0n, 'A posting moves more than nothing.', { cause, amount });
       return {
-        entry_id: String(entryIds.get(cause)),
+        cause,
         line,
-        debit_account_id: String(accounts(debit)),
-        credit_account_id: String(accounts(credit)),
+        debit_account_id: accounts(debit),
+        credit_account_id: accounts(credit),
         instrument_id: instrumentKey,
         amount: formatAmount(amount),
       };
     }),
   );
-  await sql`INSERT INTO posting SELECT * FROM json_populate_recordset(NULL::posting, ${JSON.stringify(postings)}::json)`.execute(
-    tx,
-  );
+  await sql`
+    WITH booked AS (
+      INSERT INTO journal_entry (cause, description, record_time) SELECT * FROM ${relationOf(ENTRY_COLUMNS, headings)} AS heading
+      RETURNING id, cause
+    )
+    INSERT INTO posting (entry_id, line, debit_account_id, credit_account_id, instrument_id, amount)
+    SELECT booked.id, line, debit_account_id, credit_account_id, instrument_id, amount
+    FROM ${relationOf(POSTING_COLUMNS, postings)} AS leg JOIN booked USING (cause)`.execute(tx);
 }
+
+const ENTRY_COLUMNS = { cause: 'text', description: 'text', record_time: 'bigint' } as const;
+const POSTING_COLUMNS = {
+  cause: 'text',
+  line: 'smallint',
+  debit_account_id: 'bigint',
+  credit_account_id: 'bigint',
+  instrument_id: 'integer',
+  amount: 'numeric',
+} as const;
 
 /** Finds the accounts of `wanted`, opening those that do not exist yet. @returns the number of each. */
 export async function openAccounts(
@@ -85,23 +99,34 @@ export async function openAccounts(
   networkId: number,
   wanted: readonly AccountRef[],
 ): Promise<(account: AccountRef) => bigint> {
-  const kinds = wanted.map((account) => account.kind);
-  const owners = wanted.map((account) => account.owner);
-  // Sorted, so that two transactions that open the same accounts wait for each other and do not deadlock.
-  await sql`
-    INSERT INTO account (network_id, kind, owner)
-    SELECT DISTINCT ${networkId}::smallint, kind, owner FROM unnest(${kinds}::text[], ${owners}::text[]) AS wanted (kind, owner)
-    ORDER BY kind, owner
-    ON CONFLICT DO NOTHING`.execute(tx);
-  const { rows } = await sql<AccountRef & { id: bigint }>`
-    SELECT id, kind, owner FROM account
-    WHERE network_id = ${networkId} AND (kind, owner) IN (SELECT * FROM unnest(${kinds}::text[], ${owners}::text[]))`.execute(
-    tx,
-  );
-  const ids = new Map(rows.map((row) => [`${row.kind}/${row.owner}`, row.id]));
-  return ({ kind, owner }) => {
-    const id = ids.get(`${kind}/${owner}`);
-    assert(id !== undefined, 'An account was not opened.', { kind, owner });
+  // Few accounts stand in many lines: the treasury's in all of them.
+  const once = [...new Map(wanted.map((account) => [keyOf(account), account])).values()];
+  const kinds = once.map((account) => account.kind);
+  const owners = once.map((account) => account.owner);
+  const find = () =>
+    sql<AccountRef & { id: bigint }>`
+      SELECT id, kind, owner FROM account
+      WHERE network_id = ${networkId} AND (kind, owner) IN (SELECT * FROM unnest(${kinds}::text[], ${owners}::text[]))`.execute(
+      tx,
+    );
+  let { rows } = await find();
+  if (rows.length < once.length) {
+    // Sorted, so that two transactions that open the same accounts wait for each other and do not deadlock.
+    await sql`
+      INSERT INTO account (network_id, kind, owner)
+      SELECT DISTINCT ${networkId}::smallint, kind, owner FROM unnest(${kinds}::text[], ${owners}::text[]) AS wanted (kind, owner)
+      ORDER BY kind, owner
+      ON CONFLICT DO NOTHING`.execute(tx);
+    ({ rows } = await find());
+  }
+  const ids = new Map(rows.map((row) => [keyOf(row), row.id]));
+  return (account) => {
+    const id = ids.get(keyOf(account));
+    assert(id !== undefined, 'An account was not opened.', account);
     return id;
   };
+}
+
+function keyOf({ kind, owner }: AccountRef): string {
+  return `${kind}/${owner}`;
 }

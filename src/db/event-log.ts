@@ -8,6 +8,7 @@
 import { sql } from 'kysely';
 import type { Micros } from '../env/clock.ts';
 import type { Transaction } from './connection.ts';
+import { relationOf } from './row-arrays.ts';
 
 /** Wakes the sequencers: somebody committed events without a position. */
 export const OUTBOX_CHANNEL = 'sluice_outbox';
@@ -36,21 +37,31 @@ export type EventDraft = {
  */
 export async function appendEvents(tx: Transaction, drafts: readonly EventDraft[]): Promise<void> {
   if (drafts.length === 0) return;
+  const rows = drafts.map((draft, line) => ({
+    line,
+    event_id: draft.eventId,
+    type: draft.type,
+    subject: draft.subject,
+    payload: JSON.stringify(draft.payload),
+    recorded_at: draft.recordedAt,
+  }));
   // The inserting CTE runs to its end although nothing reads its rows; the identity is drawn after the sort, so numbers follow `line`.
   await sql`
     WITH appended AS (
       INSERT INTO event_outbox (event_id, type, subject, payload, recorded_at)
-      SELECT event_id, type, subject, payload::jsonb, recorded_at
-      FROM unnest(
-        ${drafts.map((draft) => draft.eventId)}::text[],
-        ${drafts.map((draft) => draft.type)}::text[],
-        ${drafts.map((draft) => draft.subject)}::text[],
-        ${drafts.map((draft) => JSON.stringify(draft.payload))}::text[],
-        ${drafts.map((draft) => String(draft.recordedAt))}::bigint[]
-      ) WITH ORDINALITY AS draft (event_id, type, subject, payload, recorded_at, line)
+      SELECT event_id, type, subject, payload, recorded_at FROM ${relationOf(DRAFT_COLUMNS, rows)} AS draft
       ORDER BY line
       ON CONFLICT (event_id) DO NOTHING
     )
     SELECT pg_notify(${OUTBOX_CHANNEL}, '')
   `.execute(tx);
 }
+
+const DRAFT_COLUMNS = {
+  line: 'integer',
+  event_id: 'text',
+  type: 'text',
+  subject: 'text',
+  payload: 'jsonb',
+  recorded_at: 'bigint',
+} as const;

@@ -10,6 +10,7 @@ import { bookTransfer } from '../books/transfer-booking.ts';
 import { isDeposit } from '../books/treasury-sink.ts';
 import type { Transaction } from '../db/connection.ts';
 import { appendEvents, type EventDraft } from '../db/event-log.ts';
+import { insertRows } from '../db/row-arrays.ts';
 import type { Clock } from '../env/clock.ts';
 import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-sink.ts';
 import { formatAmount } from '../tokens/amount.ts';
@@ -99,6 +100,14 @@ async function accountsByMemo(tx: Transaction, treasury: Treasury, deposits: rea
   return new Map(rows.map((row) => [row.memo, row]));
 }
 
+const ATTRIBUTION_COLUMNS = {
+  transfer_id: 'text',
+  account_id: 'bigint',
+  deposit_account_id: 'text',
+  decided_by: 'text',
+  record_time: 'bigint',
+} as const;
+
 async function writeAttributions(tx: Transaction, decided: readonly { change: TransferChange; decision: Decision }[]) {
   const rows = decided.flatMap(({ change, decision }) =>
     decision.kind === 'CREDITED' && isCredit(change)
@@ -113,7 +122,7 @@ async function writeAttributions(tx: Transaction, decided: readonly { change: Tr
         ]
       : [],
   );
-  if (rows.length > 0) await tx.insertInto('attribution').values(rows).execute();
+  await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, rows);
 }
 
 /** Whether this change is the one that brings the money. */

@@ -1,24 +1,25 @@
 /**
  * From effects to rows: the tables `holding`, `transfer` and `transfer_instruction`. The state of a batch is kept here while its updates are read one
- * after the other (a later one may consume what an earlier one created), and written with a handful of statements.
- *
- * The statements name the tables without a schema. A rebuild makes temporary tables of the same names, which PostgreSQL finds first, and runs the
- * very same code (`rebuild.ts`).
+ * after the other (a later one may consume what an earlier one created), and written with a handful of statements (`derived-rows.ts`).
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
-import type { Micros } from '../env/clock.ts';
-import { assert } from '../env/errors.ts';
-import { type Amount, amountOf, formatAmount, parseAmount, ZERO } from '../tokens/amount.ts';
+import { assert, PermanentError } from '../env/errors.ts';
+import { type Amount, amountOf, parseAmount, ZERO } from '../tokens/amount.ts';
 import type { KnownHolding } from '../tokens/holding-changes.ts';
-import { META_REASON } from '../tokens/standard.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
-import { transferToJson } from '../tokens/transfer-record.ts';
-import type { Known, KnownInstruction, UpdateEffects } from '../tokens/update-effects.ts';
+import { effectsOf, type Known, type KnownInstruction, type UpdateEffects } from '../tokens/update-effects.ts';
+import { referencedContracts } from '../tokens/views.ts';
 import type { InstrumentBook } from './catalog.ts';
-import type { KnownInstrument, TransferChange, Treasury } from './effect-sink.ts';
+import {
+  type InstrumentOf,
+  type ReadUpdate,
+  writeHoldings,
+  writeInstructions,
+  writeTransfers,
+} from './derived-rows.ts';
+import type { TransferChange, Treasury } from './effect-sink.ts';
 import type { ReceivedUpdate } from './received-update.ts';
-import { contractsReferredTo, effectsOfUpdate, homeSynchronizer } from './update-reader.ts';
 
 /** What is kept of a transfer so that a later update can continue it. */
 type TransferState = Omit<
@@ -37,22 +38,19 @@ type TransferState = Omit<
 };
 
 export type DerivedBatch = {
-  /** Reads one update and remembers its effects. @throws as effectsOfUpdate; nothing is remembered then. */
+  /** Reads one update and remembers its effects. @throws DecodeError, PermanentError REASSIGNMENT_NOT_READ; nothing is remembered then. */
   read(update: ReceivedUpdate): UpdateEffects;
   /** Writes all remembered effects. @returns per update, in order, what it did to transfers. */
   write(tx: Transaction, instruments: InstrumentBook): Promise<readonly (readonly TransferChange[])[]>;
 };
 
-type ReadUpdate = { readonly update: ReceivedUpdate; readonly effects: UpdateEffects };
-
-/** Loads what `updates` refer to of earlier ones. A handful of look-ups, whatever the size of the batch. */
+/** Loads what `updates` refer to of earlier ones. Three look-ups, whatever the size of the batch. */
 export async function openDerivedBatch(
   tx: Transaction,
   treasury: Treasury,
   updates: readonly ReceivedUpdate[],
 ): Promise<DerivedBatch> {
-  const referenced = [...new Set(updates.flatMap(contractsReferredTo))];
-  const home = await homeSynchronizer(tx, treasury);
+  const referenced = [...new Set(updates.flatMap((update) => referencedContracts(update.transaction?.events ?? [])))];
   const holdings = await loadHoldings(tx, treasury, referenced);
   const instructions = await loadInstructions(tx, treasury, referenced);
   const transfers = await loadTransfers(tx, [
@@ -66,7 +64,14 @@ export async function openDerivedBatch(
 
   return {
     read: (update) => {
-      const effects = effectsOfUpdate(update, treasury.party, home, known);
+      // A contract that moved to or from another synchronizer: rather an alarm than balances that no longer say where the money is.
+      if (update.kind === 'REASSIGNMENT') {
+        throw new PermanentError(
+          'REASSIGNMENT_NOT_READ',
+          'Contracts moved between synchronizers; this version cannot follow them.',
+        );
+      }
+      const effects = update.transaction === null ? NO_EFFECTS : effectsOf(update.transaction, treasury.party, known);
       for (const holding of effects.holdingsCreated) holdings.set(holding.contractId, holding);
       for (const { contractId, transferId, transfer } of effects.instructionsOpened) {
         instructions.set(contractId, { transferId, instrument: transfer.instrument });
@@ -104,7 +109,15 @@ function onePerTransfer(changes: readonly TransferChange[]): readonly TransferCh
   return [...byTransfer.values()];
 }
 
-type InstrumentOf = (instrument: Instrument) => KnownInstrument;
+const NO_EFFECTS: UpdateEffects = {
+  holdingsCreated: [],
+  holdingsArchived: [],
+  movements: [],
+  progress: [],
+  instructionsOpened: [],
+  instructionsEnded: [],
+  anomalies: [],
+};
 
 function instrumentsOf(effects: UpdateEffects, transfers: ReadonlyMap<string, TransferState>): Instrument[] {
   return [
@@ -195,156 +208,4 @@ async function loadTransfers(tx: Transaction, transferIds: readonly string[]): P
       { ...row, instrument: { admin, id }, amount: parseAmount(amount), holdingsDelta: parseAmount(holdingsDelta) },
     ]),
   );
-}
-
-/** They stand in an index, whose entries are limited; that there is a lock matters, and one has a holder or two. */
-const LOCK_HOLDERS_MAX = 8;
-
-async function writeHoldings(
-  tx: Transaction,
-  treasury: Treasury,
-  done: readonly ReadUpdate[],
-  instrumentOf: InstrumentOf,
-) {
-  const created = done.flatMap(({ update, effects }) =>
-    effects.holdingsCreated.map(({ contractId, instrument, amount, template, lock }) => ({
-      treasury_id: treasury.id,
-      contract_id: contractId,
-      instrument_id: instrumentOf(instrument).key,
-      amount: formatAmount(amount),
-      template,
-      lock_holders: lock?.holders.slice(0, LOCK_HOLDERS_MAX) ?? null,
-      lock_expires_at: text(lock?.expiresAt),
-      lock_expires_after: text(lock?.expiresAfter),
-      lock_context: lock?.context ?? null,
-      created_update_id: update.updateId,
-      created_record_time: text(update.recordTime),
-    })),
-  );
-  if (created.length > 0) {
-    await sql`INSERT INTO holding SELECT * FROM json_populate_recordset(NULL::holding, ${JSON.stringify(created)}::json)`.execute(
-      tx,
-    );
-  }
-  const archived = done.flatMap(({ update, effects }) =>
-    effects.holdingsArchived.map((contractId) => ({
-      contract_id: contractId,
-      archived_update_id: update.updateId,
-      archived_record_time: text(update.recordTime),
-    })),
-  );
-  if (archived.length > 0) {
-    await sql`
-      UPDATE holding SET archived_update_id = spent.archived_update_id, archived_record_time = spent.archived_record_time
-      FROM json_populate_recordset(NULL::holding, ${JSON.stringify(archived)}::json) AS spent
-      WHERE holding.treasury_id = ${treasury.id} AND holding.contract_id = spent.contract_id`.execute(tx);
-  }
-}
-
-async function writeTransfers(
-  tx: Transaction,
-  treasury: Treasury,
-  done: readonly ReadUpdate[],
-  changes: readonly (readonly TransferChange[])[],
-  instrumentOf: InstrumentOf,
-) {
-  const started = done.flatMap(({ update, effects }) =>
-    effects.movements.map((movement) => ({
-      treasury_id: treasury.id,
-      update_id: update.updateId,
-      rank: movement.rank,
-      id: movement.id,
-      kind: movement.kind,
-      direction: movement.direction,
-      status: movement.status,
-      instrument_id: instrumentOf(movement.instrument).key,
-      amount: formatAmount(movement.amount),
-      holdings_delta: formatAmount(movement.holdingsDelta),
-      counterparty: movement.counterparty,
-      memo: movement.memo,
-      transfer_object: movement.transfer && transferToJson(movement.transfer),
-      record_time: text(update.recordTime),
-      concluded_update_id: movement.status === 'PENDING' ? null : update.updateId,
-      concluded_record_time: movement.status === 'PENDING' ? null : text(update.recordTime),
-    })),
-  );
-  if (started.length > 0) {
-    await sql`INSERT INTO transfer SELECT * FROM json_populate_recordset(NULL::transfer, ${JSON.stringify(started)}::json)`.execute(
-      tx,
-    );
-  }
-  // A transfer may move on several times within a batch; its last state counts.
-  const continued = new Map(
-    changes.flat().flatMap((change) => (change.isNew ? [] : [[change.transferId, continuedRow(change)] as const])),
-  );
-  if (continued.size > 0) {
-    await sql`
-      UPDATE transfer SET status = step.status, holdings_delta = step.holdings_delta,
-        concluded_update_id = step.concluded_update_id, concluded_record_time = step.concluded_record_time
-      FROM json_populate_recordset(NULL::transfer, ${JSON.stringify([...continued.values()])}::json) AS step
-      WHERE transfer.id = step.id`.execute(tx);
-  }
-}
-
-function continuedRow(change: TransferChange) {
-  const isConcluded = change.status !== 'PENDING';
-  return {
-    id: change.transferId,
-    status: change.status,
-    holdings_delta: formatAmount(change.earlierHoldingsDelta + change.holdingsDelta),
-    concluded_update_id: isConcluded ? change.updateId : null,
-    concluded_record_time: isConcluded ? text(change.recordTime) : null,
-  };
-}
-
-async function writeInstructions(
-  tx: Transaction,
-  treasury: Treasury,
-  done: readonly ReadUpdate[],
-  instrumentOf: InstrumentOf,
-) {
-  const opened = done.flatMap(({ update, effects }) =>
-    effects.instructionsOpened.map(({ contractId, originalContractId, transferId, direction, transfer }) => ({
-      treasury_id: treasury.id,
-      contract_id: contractId,
-      original_contract_id: originalContractId,
-      transfer_id: transferId,
-      direction,
-      status: 'OPEN',
-      instrument_id: instrumentOf(transfer.instrument).key,
-      amount: formatAmount(transfer.amount),
-      sender: transfer.sender,
-      receiver: transfer.receiver,
-      memo: transfer.meta.get(META_REASON) ?? null,
-      requested_at: text(transfer.requestedAt),
-      execute_before: text(transfer.executeBefore),
-      created_update_id: update.updateId,
-      created_record_time: text(update.recordTime),
-    })),
-  );
-  if (opened.length > 0) {
-    await sql`INSERT INTO transfer_instruction
-      SELECT * FROM json_populate_recordset(NULL::transfer_instruction, ${JSON.stringify(opened)}::json)`.execute(tx);
-  }
-  const ended = done.flatMap(({ update, effects }) =>
-    effects.instructionsEnded.map(({ contractId, status }) => ({
-      contract_id: contractId,
-      status,
-      ended_update_id: update.updateId,
-      ended_record_time: text(update.recordTime),
-    })),
-  );
-  if (ended.length > 0) {
-    await sql`
-      UPDATE transfer_instruction SET status = step.status, ended_update_id = step.ended_update_id, ended_record_time = step.ended_record_time
-      FROM json_populate_recordset(NULL::transfer_instruction, ${JSON.stringify(ended)}::json) AS step
-      WHERE transfer_instruction.treasury_id = ${treasury.id} AND transfer_instruction.contract_id = step.contract_id`.execute(
-      tx,
-    );
-  }
-}
-
-/** JSON has no 64-bit integers; PostgreSQL reads them from text. */
-function text(value: Micros | null | undefined): string | null {
-  return value?.toString() ?? null;
 }
