@@ -13,8 +13,16 @@ export function serveCommand(context: CommandContext): Command {
   return new Command('serve')
     .description('follow the ledger and serve the API, configured by environment variables')
     .option('--migrate', 'bring the database of DATABASE_URL to the schema of this version first')
-    .action(async (options: { readonly migrate?: boolean }) => {
-      const config = loadConfig(context.environment);
+    .option(
+      '--opening-at <record time>',
+      'what was held then is opening balance, the rest deposits (SLUICE_OPENING_AT)',
+    )
+    .action(async (options: { readonly migrate?: boolean; readonly openingAt?: string }) => {
+      const { openingAt } = options;
+      const config = loadConfig({
+        ...context.environment,
+        ...(openingAt === undefined ? {} : { SLUICE_OPENING_AT: openingAt }),
+      });
       const logger = context.createLogger(config.logLevel);
       await untilStopped({ ...context, logger }, async ({ requested, teardown }) => {
         const database = await openDatabase(config, { ...context, logger, teardown, isThrowAway: false });

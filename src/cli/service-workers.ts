@@ -113,7 +113,13 @@ export async function startWorkers(parts: {
     for (const treasury of treasuries) {
       working.run(`stream of ${treasury.name}`, async (signal) => {
         try {
-          await runStreamWorker({ ...common, ledger: createFailoverLedger(pool), treasury, signal });
+          await runStreamWorker({
+            ...common,
+            ledger: createFailoverLedger(pool),
+            treasury,
+            opening: { at: config.openingAt },
+            signal,
+          });
         } catch (error) {
           await reportPosition({ db, treasury, error, logger: env.logger, endpoints: pool.states() });
           throw error;

@@ -174,6 +174,13 @@ export const CONFIG_KEYS = {
     meaning: 'The instruments whose deposits are credited. Others are recorded and shown, and credit nobody.',
     schema: values.instruments,
   }),
+  openingAt: optional({
+    variable: 'SLUICE_OPENING_AT',
+    type: '`2026-11-22T00:00:00Z`, to the microsecond',
+    meaning:
+      'For an exchange that runs already: what a treasury party held at this record time is its opening balance, and only what comes later is a deposit. Heeded when the party is first followed, never after. Unset: from the beginning of what the participant has.',
+    schema: values.recordTime,
+  }),
   registries: withDefault('', {
     variable: 'SLUICE_REGISTRIES',
     type: 'comma list of `admin=url`',

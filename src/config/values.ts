@@ -1,5 +1,6 @@
 /** The values that are more than a word: how each is written in an environment variable, and what is made of it. */
 import { z } from 'zod';
+import { parseRecordTime } from '../env/record-time.ts';
 import { createSecret, type Secret } from './secret.ts';
 
 export type TreasuryParty = { readonly name: string; readonly party: string };
@@ -53,6 +54,14 @@ export function wholeNumber(min: number, max: number): z.ZodType<number, string>
     return value >= min && value <= max ? { value } : { expected: `a whole number from ${min} to ${max}` };
   });
 }
+
+export const recordTime: z.ZodType<bigint, string> = text((input) => {
+  try {
+    return { value: parseRecordTime(input) };
+  } catch {
+    return { expected: 'a UTC time like 2026-11-22T00:00:00Z' };
+  }
+});
 
 export const path: z.ZodType<string, string> = text((input) =>
   input.includes('\0') ? { expected: 'a path' } : { value: input },
