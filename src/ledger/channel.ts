@@ -50,7 +50,7 @@ export type UnaryMethod<Request, Response> = StreamMethod<Request> & {
 
 const MESSAGE_BYTES_MAX = 128 * 1024 * 1024; // Canton's own client accepts 128 MiB; grpc-js alone would refuse beyond 4.
 
-const TIMING: ChannelTiming = {
+export const CHANNEL_TIMING: ChannelTiming = {
   callDeadlineMs: 15_000, // Unary calls answer in milliseconds; a node that needs longer is not healthy.
   connectTimeoutMs: 10_000,
   // With the timeout below, a half-open connection is noticed within 16 s. Canton's Ledger API takes pings of less than 10 s distance for an attack
@@ -63,7 +63,7 @@ const NO_LIMIT: CallLimit = { pass: (work) => work() };
 
 /** Connects lazily: an unreachable node shows at the first call. @throws PermanentError LEDGER_URL_INVALID. */
 export function openChannel({ url, tokens, limit = NO_LIMIT, timing: given }: ChannelOptions): Channel {
-  const timing = { ...TIMING, ...given };
+  const timing = { ...CHANNEL_TIMING, ...given };
   const connection = createConnection({ url, ...timing, messageBytesMax: MESSAGE_BYTES_MAX });
 
   const onFailure = (client: Client, token: Secret | undefined, error: unknown): void => {

@@ -72,17 +72,17 @@ export function createConnection(options: ConnectionOptions): Connection {
       const mine = held;
       const deadline = Date.now() + options.connectTimeoutMs;
       for (;;) {
-        const state = mine.client.getChannel().getConnectivityState(true);
+        const state = stateOf(mine.client);
+        // Somebody else who waited for it gave it up. Asking it to connect would bring it back to life.
+        if (state === connectivityState.SHUTDOWN) throw noConnection(options);
         if (state !== connectivityState.IDLE && state !== connectivityState.CONNECTING) return mine.client;
+        mine.client.getChannel().getConnectivityState(true);
         const isChanged = await stateChanged(mine.client, { from: state, deadline }, signal);
         if (signal?.aborted === true) throw new RetryableError('STREAM_GIVEN_UP', 'Nobody waits for it any more.');
         if (isChanged) continue;
         if (held === mine) held = null;
         discard(mine);
-        throw new RetryableError('CONNECT_TIMEOUT', 'The participant accepted no connection in time.', {
-          url: options.url,
-          connectTimeoutMs: options.connectTimeoutMs,
-        });
+        throw noConnection(options);
       }
     },
     failed: (client, isDead) => {
@@ -99,6 +99,13 @@ export function createConnection(options: ConnectionOptions): Connection {
       held = null;
     },
   };
+}
+
+function noConnection({ url, connectTimeoutMs }: ConnectionOptions): RetryableError {
+  return new RetryableError('CONNECT_TIMEOUT', 'The participant accepted no connection in time.', {
+    url,
+    connectTimeoutMs,
+  });
 }
 
 function stateOf(client: Client): connectivityState {

@@ -1,43 +1,101 @@
-/** A TCP proxy on 127.0.0.1 that can fall silent (as a dead network does: nothing arrives, nothing is closed) and cut connections. */
+/**
+ * A TCP proxy on 127.0.0.1 that does to connections what networks and nodes do: falls silent (nothing arrives, nothing is closed), refuses, accepts without ever
+ * speaking, cuts, chops what it passes on into small pieces.
+ */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export type TcpProxy = {
   readonly port: number;
   /** From now on nothing passes, over old and new connections alike; what is sent meanwhile waits. */
   silence(): void;
-  /** Lets everything pass again. */
+  /** Lets everything pass again, also over connections that were held. */
   speak(): void;
   /** Resets every connection of the moment. */
   cut(): void;
+  /** New connections are refused, as by a machine on which nobody listens. */
+  refuse(): Promise<void>;
+  /** Ends `refuse`. */
+  admit(): Promise<void>;
+  /** New connections are accepted and never answered. */
+  hold(): void;
+  /** Ends `hold`, for connections to come. */
+  unhold(): void;
+  /** Passes on pieces of at most so many bytes from now on. */
+  chop(bytesMax: number): void;
+  /**
+   * Passes what a client sends on, and the first answer after a chunk that `matches` not at all: the connection is reset in its place. Null: no more.
+   * So the server has done what was asked, and the client never learns it.
+   */
+  cutAnswerTo(matches: ((chunk: Buffer) => boolean) | null): void;
+  /** Of clients, open at the moment. */
+  connections(): number;
+  /** Of clients, ever. */
+  accepted(): number;
+  /** How many answers `cutAnswerTo` has cut off. */
+  answersCut(): number;
   close(): Promise<void>;
 };
 
 export async function createTcpProxy(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
+  const clients = new Set<Socket>();
   let isSilent = false;
+  let isHolding = false;
+  let bytesMax = Number.POSITIVE_INFINITY;
+  let matches: ((chunk: Buffer) => boolean) | null = null;
+  let accepted = 0;
+  let answersCut = 0;
 
-  const forward = (from: Socket, to: Socket): void => {
-    sockets.add(from);
+  const keep = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    if (isSilent) socket.pause();
+  };
+
+  const forward = (from: Socket, to: Socket, mayPass: (chunk: Buffer) => boolean): void => {
+    keep(from);
     from.on('data', (chunk) => {
-      to.write(chunk);
+      if (!mayPass(chunk)) return;
+      for (let start = 0; start < chunk.length; start += bytesMax) to.write(chunk.subarray(start, start + bytesMax));
     });
     from.on('error', () => to.destroy());
-    from.on('close', () => {
-      sockets.delete(from);
-      to.destroy();
-    });
-    if (isSilent) from.pause();
+    from.on('close', () => to.destroy());
   };
 
   const server = createServer((incoming) => {
+    accepted += 1;
+    clients.add(incoming);
+    incoming.on('close', () => clients.delete(incoming));
+    if (isHolding) {
+      keep(incoming);
+      incoming.on('error', () => incoming.destroy());
+      incoming.resume();
+      return;
+    }
+    if (Number.isFinite(bytesMax)) incoming.setNoDelay();
     const outgoing = connect(target);
-    forward(incoming, outgoing);
-    forward(outgoing, incoming);
+    let isAnswerCut = false;
+    forward(incoming, outgoing, (chunk) => {
+      isAnswerCut ||= matches?.(chunk) === true;
+      return true;
+    });
+    forward(outgoing, incoming, () => {
+      if (!isAnswerCut) return true;
+      answersCut += 1;
+      incoming.resetAndDestroy();
+      return false;
+    });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
+  const listen = async (port: number): Promise<void> => {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, '127.0.0.1', () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  };
+  await listen(0);
   // Listening on TCP: the address is never null, nor a pipe's name.
   const { port } = server.address() as AddressInfo;
 
@@ -55,8 +113,30 @@ export async function createTcpProxy(target: { readonly host: string; readonly p
       for (const socket of sockets) socket.resume();
     },
     cut,
+    refuse: async () => {
+      // Listening ends at once; the callback would wait for the connections there are.
+      server.close();
+      cut();
+    },
+    admit: async () => await listen(port),
+    hold: () => {
+      isHolding = true;
+    },
+    unhold: () => {
+      isHolding = false;
+    },
+    chop: (max) => {
+      bytesMax = max;
+    },
+    cutAnswerTo: (wanted) => {
+      matches = wanted;
+    },
+    connections: () => clients.size,
+    accepted: () => accepted,
+    answersCut: () => answersCut,
     close: async () => {
       cut();
+      if (!server.listening) return;
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
       });
