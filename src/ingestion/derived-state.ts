@@ -4,12 +4,11 @@
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
-import { assert, PermanentError } from '../env/errors.ts';
+import { assert } from '../env/errors.ts';
 import { type Amount, amountOf, parseAmount, ZERO } from '../tokens/amount.ts';
 import type { KnownHolding } from '../tokens/holding-changes.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
-import { effectsOf, type Known, type KnownInstruction, type UpdateEffects } from '../tokens/update-effects.ts';
-import { referencedContracts } from '../tokens/views.ts';
+import type { Known, KnownInstruction, UpdateEffects } from '../tokens/update-effects.ts';
 import type { InstrumentBook } from './catalog.ts';
 import {
   type InstrumentOf,
@@ -20,6 +19,7 @@ import {
 } from './derived-rows.ts';
 import type { TransferChange, Treasury } from './effect-sink.ts';
 import type { ReceivedUpdate } from './received-update.ts';
+import { contractsReferredTo, effectsOfUpdate, homeSynchronizer } from './update-reader.ts';
 
 /** What is kept of a transfer so that a later update can continue it. */
 type TransferState = Omit<
@@ -38,19 +38,20 @@ type TransferState = Omit<
 };
 
 export type DerivedBatch = {
-  /** Reads one update and remembers its effects. @throws DecodeError, PermanentError REASSIGNMENT_NOT_READ; nothing is remembered then. */
+  /** Reads one update and remembers its effects. @throws as effectsOfUpdate; nothing is remembered then. */
   read(update: ReceivedUpdate): UpdateEffects;
   /** Writes all remembered effects. @returns per update, in order, what it did to transfers. */
   write(tx: Transaction, instruments: InstrumentBook): Promise<readonly (readonly TransferChange[])[]>;
 };
 
-/** Loads what `updates` refer to of earlier ones. Three look-ups, whatever the size of the batch. */
+/** Loads what `updates` refer to of earlier ones. A handful of look-ups, whatever the size of the batch. */
 export async function openDerivedBatch(
   tx: Transaction,
   treasury: Treasury,
   updates: readonly ReceivedUpdate[],
 ): Promise<DerivedBatch> {
-  const referenced = [...new Set(updates.flatMap((update) => referencedContracts(update.transaction?.events ?? [])))];
+  const referenced = [...new Set(updates.flatMap(contractsReferredTo))];
+  const home = await homeSynchronizer(tx, treasury);
   const holdings = await loadHoldings(tx, treasury, referenced);
   const instructions = await loadInstructions(tx, treasury, referenced);
   const transfers = await loadTransfers(tx, [
@@ -64,14 +65,7 @@ export async function openDerivedBatch(
 
   return {
     read: (update) => {
-      // A contract that moved to or from another synchronizer: rather an alarm than balances that no longer say where the money is.
-      if (update.kind === 'REASSIGNMENT') {
-        throw new PermanentError(
-          'REASSIGNMENT_NOT_READ',
-          'Contracts moved between synchronizers; this version cannot follow them.',
-        );
-      }
-      const effects = update.transaction === null ? NO_EFFECTS : effectsOf(update.transaction, treasury.party, known);
+      const effects = effectsOfUpdate(update, treasury.party, home, known);
       for (const holding of effects.holdingsCreated) holdings.set(holding.contractId, holding);
       for (const { contractId, transferId, transfer } of effects.instructionsOpened) {
         instructions.set(contractId, { transferId, instrument: transfer.instrument });
@@ -108,16 +102,6 @@ function onePerTransfer(changes: readonly TransferChange[]): readonly TransferCh
   }
   return [...byTransfer.values()];
 }
-
-const NO_EFFECTS: UpdateEffects = {
-  holdingsCreated: [],
-  holdingsArchived: [],
-  movements: [],
-  progress: [],
-  instructionsOpened: [],
-  instructionsEnded: [],
-  anomalies: [],
-};
 
 function instrumentsOf(effects: UpdateEffects, transfers: ReadonlyMap<string, TransferState>): Instrument[] {
   return [
