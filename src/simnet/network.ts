@@ -12,7 +12,7 @@ import { partyId, sha256Hex } from './ledger/ids.ts';
 import { createLedger, type Ledger } from './ledger/ledger.ts';
 import { createPackageDirectory } from './ledger/package-directory.ts';
 import { createParticipant, type Participant } from './ledger/participant.ts';
-import { createSynchronizer } from './ledger/synchronizer.ts';
+import { createSynchronizer, type SynchronizerControls } from './ledger/synchronizer.ts';
 import type { CheckpointCadence } from './ledger/update-stream.ts';
 import { holdingsOf } from './network-commands.ts';
 import { createOperations, type Operations } from './network-operations.ts';
@@ -33,16 +33,7 @@ import type { Token } from './tokens/token.ts';
 import { createUtilityToken } from './tokens/utility-registry.ts';
 import { createVaultToken } from './tokens/vault-notes.ts';
 import { WRAPPER_PACKAGES } from './tokens/wrappers.ts';
-
-export type ParticipantSpec = {
-  readonly name: string;
-  /** Its ledger end before the first update. */
-  readonly firstOffset?: bigint;
-  /** Largest distance between neighbouring offsets. */
-  readonly offsetStepMax?: number;
-  /** Node ids left out between neighbours; 0 keeps the submitter's numbers where all is seen. */
-  readonly nodeIdGap?: number;
-};
+import { createTopology, type ParticipantSpec, type Topology } from './topology.ts';
 
 export type PartySpec = {
   readonly hint: string;
@@ -88,36 +79,40 @@ export type NetworkOptions = {
   readonly submissionFaults?: SubmissionFaultSettings;
 };
 
-export type Network = Operations & {
-  readonly synchronizerId: string;
-  readonly participants: readonly Participant[];
-  readonly ledger: Ledger;
-  readonly tokens: readonly Token[];
-  participant(name: string): Participant;
-  /** @returns the full id of a party given by hint or by id. @throws PermanentError for one that does not exist. */
-  party(nameOrId: string): string;
-  /** Hint → full id. */
-  parties(): ReadonlyMap<string, string>;
-  allocateParty(spec: PartySpec): string;
-  /**
-   * Lets `party` (hint or id) be acted for by signatures of this key, from now on.
-   * @param publicKey 32 raw bytes (Ed25519) or a DER SubjectPublicKeyInfo. @returns the fingerprint that signatures name.
-   */
-  registerKey(party: string, publicKey: Uint8Array): string;
-  revokeKey(party: string, fingerprint: string): void;
-  setDelays(delays: SequencingDelays): void;
-  /** A logical synchronizer upgrade: prepared transactions of before cannot be executed any more. */
-  upgradeSynchronizer(): void;
-  /** The next update gets the record time of the one before it. */
-  shareRecordTime(): void;
-  /** Loses whatever is under way. Reading goes on. */
-  close(): void;
-  /** Tokens and users of the Ledger APIs. */
-  readonly access: Omit<AccessControls, 'setUser'> & { setUser(user: UserSpec): void };
-  instrument(name: string): InstrumentId;
-  /** Sum of the party's holdings, locked ones included; decimal. */
-  balance(query: { readonly instrument: string; readonly owner: string }): string;
-};
+export type Network = Operations &
+  Topology & {
+    readonly synchronizerId: string;
+    /** Its clock, and its upgrades. */
+    readonly synchronizer: SynchronizerControls;
+    /** Those that take part now. */
+    readonly participants: readonly Participant[];
+    readonly ledger: Ledger;
+    readonly tokens: readonly Token[];
+    participant(name: string): Participant;
+    /** @returns the full id of a party given by hint or by id. @throws PermanentError for one that does not exist. */
+    party(nameOrId: string): string;
+    /** Hint → full id. */
+    parties(): ReadonlyMap<string, string>;
+    allocateParty(spec: PartySpec): string;
+    /**
+     * Lets `party` (hint or id) be acted for by signatures of this key, from now on.
+     * @param publicKey 32 raw bytes (Ed25519) or a DER SubjectPublicKeyInfo. @returns the fingerprint that signatures name.
+     */
+    registerKey(party: string, publicKey: Uint8Array): string;
+    revokeKey(party: string, fingerprint: string): void;
+    setDelays(delays: SequencingDelays): void;
+    /** A logical synchronizer upgrade at once: prepared transactions of before cannot be executed any more. */
+    upgradeSynchronizer(): void;
+    /** The next update gets the record time of the one before it. */
+    shareRecordTime(): void;
+    /** Loses whatever is under way. Reading goes on. */
+    close(): void;
+    /** Tokens and users of the Ledger APIs. */
+    readonly access: Omit<AccessControls, 'setUser'> & { setUser(user: UserSpec): void };
+    instrument(name: string): InstrumentId;
+    /** Sum of the party's holdings, locked ones included; decimal. */
+    balance(query: { readonly instrument: string; readonly owner: string }): string;
+  };
 
 export const TREASURY = 'treasury';
 export const DSO = 'DSO';
@@ -141,8 +136,8 @@ export function createNetwork(options: NetworkOptions): Network {
   const sequencing = createSequencing({ clock, ...options.delays });
   const deduplicationMs = 'deduplicationMs' in options ? options.deduplicationMs : DEDUPLICATION_MS;
   const parties = new Map<string, string>();
-  const participants = (options.participants ?? DEFAULT_PARTICIPANTS).map((spec) =>
-    createParticipant({
+  const create = (spec: ParticipantSpec): Participant => {
+    const created = createParticipant({
       name: spec.name,
       participantId: partyId(seed, spec.name),
       random: createSeededRandom(seedOf(seed, spec.name)),
@@ -163,10 +158,14 @@ export function createNetwork(options: NetworkOptions): Network {
       faultRandom: createSeededRandom(seedOf(seed, spec.name, 'faults')),
       deduplicationMs,
       users,
-    }),
-  );
+    });
+    everCreated.set(spec.name, created);
+    return created;
+  };
+  const everCreated = new Map<string, Participant>();
+  const participants = (options.participants ?? DEFAULT_PARTICIPANTS).map(create);
   const participant = (name: string): Participant => {
-    const found = participants.find((candidate) => candidate.name === name);
+    const found = everCreated.get(name);
     if (found !== undefined) return found;
     throw new PermanentError('SIMNET_UNKNOWN_PARTICIPANT', 'The network has no such participant.', { name });
   };
@@ -194,6 +193,7 @@ export function createNetwork(options: NetworkOptions): Network {
   for (const spec of options.parties ?? []) allocateParty(spec);
 
   const ledger = createLedger({ clock, random, synchronizer, packages, participants });
+  const topology = createTopology({ participants, create, participant, party, ledger: () => ledger, synchronizerId });
   const tokens: readonly Token[] = [
     createAmulet({ dso, provider: validator, createFeeUnits: unitsOfDecimal(options.amuletCreateFee ?? '0') }),
     createUtilityToken({ name: 'usd', instrumentId: { admin: registrar, id: 'USDX' }, operator: validator }),
@@ -260,7 +260,9 @@ export function createNetwork(options: NetworkOptions): Network {
 
   return {
     ...operations,
+    ...topology,
     synchronizerId,
+    synchronizer,
     participants,
     ledger,
     tokens,
@@ -271,11 +273,11 @@ export function createNetwork(options: NetworkOptions): Network {
     registerKey: (nameOrId, publicKey) => keys.register(party(nameOrId), publicKey),
     revokeKey: (nameOrId, fingerprint) => keys.revoke(party(nameOrId), fingerprint),
     setDelays: sequencing.setDelays,
-    upgradeSynchronizer: synchronizer.upgrade,
+    upgradeSynchronizer: () => synchronizer.upgrade(),
     shareRecordTime: synchronizer.shareNext,
     close: () => {
       sequencing.close();
-      for (const { close } of participants) close();
+      for (const { close } of everCreated.values()) close();
     },
     access: { ...users, setUser },
     instrument: (name) => token(name).instrumentId,

@@ -25,6 +25,8 @@ export type ContractStore = ContractLookup & {
    * when one is being spent by a transaction without verdict; nothing is locked.
    */
   lock(change: ContractChange): ContractLock;
+  /** Takes back what {@link apply} did: what was archived is active again, what was created never was. */
+  revert(change: { readonly consumed: readonly string[]; readonly created: readonly Contract[] }): void;
   /** In order of creation. */
   active(): IterableIterator<Contract>;
   /** Those that the party is a stakeholder of, in order of creation. */
@@ -50,6 +52,21 @@ export function createContractStore(): ContractStore {
     if (locked.length > 0) throw unusable('LOCAL_VERDICT_LOCKED_CONTRACTS', 'locked', locked);
   };
 
+  const add = (contract: Contract): void => {
+    active.set(contract.contractId, contract);
+    for (const party of stakeholdersOf(contract)) {
+      const known = byStakeholder.get(party) ?? new Map<string, Contract>();
+      byStakeholder.set(party, known.set(contract.contractId, contract));
+    }
+  };
+  const remove = (contractId: string): Contract | undefined => {
+    const contract = active.get(contractId);
+    if (contract === undefined) return undefined;
+    active.delete(contractId);
+    for (const party of stakeholdersOf(contract)) byStakeholder.get(party)?.delete(contractId);
+    return contract;
+  };
+
   return {
     find: (contractId) => {
       const live = active.get(contractId);
@@ -70,24 +87,23 @@ export function createContractStore(): ContractStore {
     },
     apply: ({ inputs, consumed, created }, lock) => {
       requireUsable(inputs, lock);
-      for (const contract of created) {
-        active.set(contract.contractId, contract);
-        for (const party of stakeholdersOf(contract)) {
-          const known = byStakeholder.get(party) ?? new Map<string, Contract>();
-          byStakeholder.set(party, known.set(contract.contractId, contract));
-        }
-      }
+      for (const contract of created) add(contract);
       for (const contractId of consumed) {
-        const contract = active.get(contractId);
-        if (contract === undefined) continue;
-        active.delete(contractId);
-        for (const party of stakeholdersOf(contract)) byStakeholder.get(party)?.delete(contractId);
-        archived.set(contractId, contract);
+        const contract = remove(contractId);
+        if (contract !== undefined) archived.set(contractId, contract);
       }
       for (const oldest of archived.keys()) {
         if (archived.size <= ARCHIVED_MAX) break;
         archived.delete(oldest);
       }
+    },
+    revert: ({ consumed, created }) => {
+      for (const contractId of consumed) {
+        const contract = archived.get(contractId);
+        if (contract !== undefined) add(contract);
+        archived.delete(contractId);
+      }
+      for (const { contractId } of created) remove(contractId);
     },
     active: () => active.values(),
     activeOf: (stakeholder) => byStakeholder.get(stakeholder)?.values() ?? [],

@@ -11,7 +11,7 @@ const contention = (text: string): Known => ({ category: 'contention', text });
 /** Of a submission that will never commit. */
 const definite = (category: CategoryName, text: string): Known => ({ category, text, definiteAnswer: true });
 
-const KNOWN: Readonly<Record<string, Known>> = {
+const KNOWN = {
   // A node that is not there yet, or not any more.
   NODE_IS_PASSIVE_REPLICA: unavailable('Cannot process submitted command. This participant is the passive replica.'),
   SERVICE_NOT_RUNNING: unavailable('Ledger API has been shut down.'),
@@ -71,12 +71,12 @@ const KNOWN: Readonly<Record<string, Known>> = {
   PACKAGE_NOT_VETTED_BY_RECIPIENTS: definite('invalidState', 'Not all receiving participants have vetted the package'),
   PACKAGE_SELECTION_FAILED: definite('invalidState', 'No package satisfies the vetting of all parties'),
   SEQUENCER_NOT_ENOUGH_TRAFFIC_CREDIT: definite('contention', 'Failed to send command: not enough traffic credit'),
-};
+} as const satisfies Readonly<Record<string, Known>>;
 
-export const KNOWN_CODES: readonly string[] = Object.keys(KNOWN);
+export type KnownCode = keyof typeof KNOWN;
 
-/** @returns undefined for a code that is not among {@link KNOWN_CODES}. */
-export function knownRefusal(code: string): Refusal | undefined {
-  const known = Object.hasOwn(KNOWN, code) ? KNOWN[code] : undefined;
-  return known && { code, ...known };
+export const KNOWN_CODES = Object.keys(KNOWN) as KnownCode[];
+
+export function knownRefusal(code: KnownCode): Refusal {
+  return { code, ...KNOWN[code] };
 }

@@ -17,6 +17,8 @@ import type { LedgerUpdate } from './update.ts';
 /** Bytes that a node of a transaction costs in traffic, roughly what real transfers show. */
 const TRAFFIC_PER_NODE = 1_200n;
 
+const FORK_MAX = 200; // Transactions to remember: longer forks are no test.
+
 export type InterpretRequest = {
   readonly commands: readonly Command[];
   readonly actAs: readonly string[];
@@ -74,6 +76,11 @@ export type Ledger = {
   commit(interpreted: Interpreted, request: CommitRequest): Committed;
   /** Puts an update into the history of the participants that host a witness; contracts of the network are not touched. */
   publish(update: LedgerUpdate, to: readonly Receiver[]): Committed;
+  /**
+   * Forgets the newest transactions, as a network does that goes on from an earlier point. Contracts are as before them.
+   * @returns their update ids, newest first; participants have to be rolled back by the caller.
+   */
+  fork(count: number): readonly string[];
   template(
     preferredPackages: ReadonlySet<string>,
   ): (packageName: string, moduleName: string, entityName: string) => Template;
@@ -94,6 +101,7 @@ export type LedgerOptions = {
 
 export function createLedger({ clock, random, synchronizer, packages, participants }: LedgerOptions): Ledger {
   const contracts = createContractStore();
+  const recent: { readonly updateId: string; readonly tree: TransactionTree }[] = [];
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
   const publish = (update: LedgerUpdate, to: readonly Receiver[]): Committed => {
@@ -110,6 +118,11 @@ export function createLedger({ clock, random, synchronizer, packages, participan
 
   return {
     contracts,
+    fork: (count) => {
+      const lost = count === 0 ? [] : recent.splice(-count).reverse();
+      for (const { tree } of lost) contracts.revert(tree);
+      return lost.map(({ updateId: id }) => id);
+    },
     template: packages.template,
     publish,
     interpret: ({ commands, actAs, preferredPackages, ...given }) => {
@@ -129,6 +142,8 @@ export function createLedger({ clock, random, synchronizer, packages, participan
       const recordTimeMicros = synchronizer.sequence();
       confirm?.(recordTimeMicros);
       contracts.apply(tree, lock);
+      recent.push({ updateId: updateId(transactionSeed), tree });
+      if (recent.length > FORK_MAX) recent.shift();
       const nodes = flatten(tree);
       const trace = sha256Hex(transactionSeed, 'trace');
       return publish(

@@ -59,7 +59,11 @@ export type Participant = {
   host(party: string): void;
   isHosted(party: string): boolean;
   hostedParties(): readonly string[];
-  /** @returns the offset it got, or undefined when none of its parties sees it. */
+  /** Whether it has the contract, active or not. */
+  knows(contractId: string): boolean;
+  /** @returns undefined for an update that it does not have (yet), or has pruned. */
+  offsetOf(updateId: string): bigint | undefined;
+  /** @returns the offset it got, or undefined when none of its parties sees it, or it does not come to it now. */
   append(update: LedgerUpdate): bigint | undefined;
   /**
    * Puts a transaction of another network into this participant's history, as its reader saw it: same ids, times and node numbers, at an
@@ -83,6 +87,8 @@ export type Participant = {
    * @throws PermanentError SIMNET_CANNOT_GO_BACK; nothing is changed.
    */
   restore(request: RestoreRequest): { readonly ledgerEnd: bigint; readonly behind: number };
+  /** Stops following the network, for good: streams end, calls are answered from what it has. */
+  leave(): void;
   /** Ends what runs by itself. */
   close(): void;
 };
@@ -185,6 +191,8 @@ export function createParticipant(options: ParticipantOptions): Participant {
     host: history.host,
     isHosted: history.isHosted,
     hostedParties: history.hostedParties,
+    knows: (contractId) => history.contract(contractId) !== undefined,
+    offsetOf: (updateId) => history.byUpdateId(updateId)?.offset,
     append: receive,
     appendRecorded: (transaction) => {
       addSeenPackages(transaction.events, packages);
@@ -201,6 +209,10 @@ export function createParticipant(options: ParticipantOptions): Participant {
     skipOffsets: history.skipOffsets,
     intake,
     restore,
+    leave: () => {
+      faults.abortStreams(SHUTDOWN);
+      intake.hold();
+    },
     close: intake.close,
   };
 }

@@ -39,7 +39,7 @@ export function prepare(
     contract: (contractId) => context.ledger().contracts.find(contractId)?.contract,
     metadata: {
       submitterInfo: { actAs: [...new Set(request.actAs)].sort(), commandId: request.commandId },
-      synchronizerId: synchronizer.physicalId(),
+      synchronizerId: synchronizer.preparedPhysicalId(),
       mediatorGroup: 0,
       transactionUuid: random.uuid(),
       preparationTime: now,

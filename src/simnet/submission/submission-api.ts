@@ -14,6 +14,7 @@ import type {
 import { cantonError, isCantonError, statusOf } from '../ledger/canton-error.ts';
 import type { ContractLock } from '../ledger/contract-store.ts';
 import { updateId } from '../ledger/ids.ts';
+import { knownRefusal } from '../ledger/known-refusals.ts';
 import { trafficCost } from '../ledger/ledger.ts';
 import { type Accepted, accept, confirmTimes, reinterpret } from './execute.ts';
 import { prepare } from './prepare.ts';
@@ -85,7 +86,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
         return;
       case 'inverted': {
         const opposite = isCommitted
-          ? { status: statusOf(inactiveVerdict().refusal), updateId: '' }
+          ? { status: statusOf(knownRefusal('LOCAL_VERDICT_INACTIVE_CONTRACTS')), updateId: '' }
           : {
               status: OK,
               updateId: updateId(Buffer.from(accepted.hash).toString('hex')),
@@ -136,12 +137,15 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
     try {
       const duplicate = duplicateOf(accepted);
       if (duplicate !== undefined) throw duplicate;
-      const refused = faults.verdict();
-      if (refused !== undefined) throw cantonError(refused);
+      const verdict = faults.verdict();
+      if (verdict !== undefined) throw cantonError(verdict);
       sequencing.admit(accepted.metadata.transactionUuid, clock.nowMicros());
       const interpreted = reinterpret(context, accepted);
       lock = ledger.contracts.lock(interpreted.tree);
+      if (synchronizer.isUpgrading()) throw cantonError(knownRefusal('SEQUENCER_SUBMISSION_AFTER_UPGRADE_TIME'));
       if (!(await sequencing.confirm())) return undefined;
+      // Sequenced before the upgrade, its confirmations come too late.
+      if (synchronizer.isUpgrading()) throw cantonError(knownRefusal('MEDIATOR_SAYS_TX_TIMED_OUT'));
       const committed = ledger.commit(interpreted, {
         via: context,
         commandId: accepted.commandId,
@@ -284,15 +288,6 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
 
 function changeIdOf({ request, actAs, commandId }: Accepted): string {
   return JSON.stringify([request.userId, [...actAs].sort(), commandId]);
-}
-
-function inactiveVerdict(): Refused {
-  return cantonError({
-    code: 'LOCAL_VERDICT_INACTIVE_CONTRACTS',
-    category: 'resourceMissing',
-    text: 'Rejected transaction is referring to inactive contracts',
-    definiteAnswer: true,
-  });
 }
 
 /** @returns whether a completion is the reader's. @param parties none: everybody's. */

@@ -5,7 +5,7 @@ import type { Customer } from '../customers.ts';
 import type { Network } from '../network.ts';
 import { TREASURY } from '../network.ts';
 import type { RegistryFaultControls } from '../registry/registry-faults.ts';
-import { alsoHowOften, decimal, micros } from './control-shapes.ts';
+import { alsoHowOften, decimal, micros, offset } from './control-shapes.ts';
 import type { Endpoints } from './endpoints.ts';
 import { PARTICIPANT_ROUTES } from './participant-routes.ts';
 
@@ -99,6 +99,25 @@ const userRequest = z.strictObject({
   readAsAnyParty: z.boolean().exactOptional(),
   isAdmin: z.boolean().exactOptional(),
 });
+const participantSpec = z.strictObject({
+  name: z.string().regex(/^[\w-]{1,100}$/),
+  firstOffset: offset.exactOptional(),
+  offsetStepMax: z.int().min(1).exactOptional(),
+  nodeIdGap: z.int().min(0).exactOptional(),
+});
+const contractsPerUpdate = z.int().min(1).exactOptional();
+const importRequest = z.strictObject({
+  parties: z.array(z.string()).min(1),
+  to: z.string(),
+  recordTimeMicros: micros.exactOptional(),
+  contractsPerUpdate,
+});
+const migrationRequest = z.strictObject({ from: z.string(), to: participantSpec, contractsPerUpdate });
+const upgradeRequest = z.strictObject({
+  step: z.enum(['begin', 'complete']).exactOptional(),
+  protocolVersion: z.int().min(1).exactOptional(),
+  isInconsistent: z.boolean().exactOptional(),
+});
 const tokenRequest = z.strictObject({
   user: z.string(),
   lifetimeMs: z.int().exactOptional(),
@@ -135,10 +154,36 @@ const ROUTES: Readonly<Record<string, Route>> = {
     network.setDelays(delaysRequest.parse(body));
     return {};
   },
-  'upgrade-synchronizer': ({ network }) => {
-    network.upgradeSynchronizer();
+  /** At once, or in two steps with a pause between them. */
+  'upgrade-synchronizer': ({ network: { synchronizer } }, body) => {
+    const { step, ...upgrade } = upgradeRequest.parse(body);
+    if (step === 'complete') synchronizer.completeUpgrade();
+    else if (step === 'begin') synchronizer.beginUpgrade(upgrade);
+    else synchronizer.upgrade(upgrade);
     return {};
   },
+  'jump-time': ({ network }, body) => {
+    network.synchronizer.jumpTime(z.strictObject({ deltaMicros: micros }).parse(body).deltaMicros);
+    return {};
+  },
+  'share-next-time': ({ network }, body) => {
+    network.synchronizer.shareNextTime(z.strictObject({ count: z.int().min(1) }).parse(body).count);
+    return {};
+  },
+  'add-participant': ({ network }, body) => ({
+    participantId: network.addParticipant(participantSpec.parse(body)).participantId,
+  }),
+  'import-parties': ({ network }, body) => network.importParties(importRequest.parse(body)),
+  /** The endpoint of the former participant leads to the new one. */
+  migrate: ({ network, endpoints }, body) => {
+    const request = migrationRequest.parse(body);
+    const { name, participantId } = network.migrate(request);
+    endpoints.switch(request.from, name);
+    return { participantId };
+  },
+  fork: ({ network }, body) => ({
+    lost: network.fork(z.strictObject({ transactions: z.int().min(0) }).parse(body).transactions),
+  }),
   'demand-tokens': ({ network: { access } }, body) => {
     access.demandTokens(z.strictObject({ demanded: z.boolean() }).parse(body).demanded);
     return {};
