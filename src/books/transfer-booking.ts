@@ -38,8 +38,22 @@ export function bookTransfer(
   };
 }
 
+/**
+ * What a change moved, against unexplained: for one that nobody could book as what it is. So the treasury's account equals its holdings even then. Reading the update again
+ * (`corrections.ts`) takes it back.
+ */
+export function bookSuspended(change: TransferChange, party: string): JournalEntry {
+  const treasury: AccountRef = { kind: 'TREASURY', owner: party };
+  return {
+    cause: `${causeOf(change)}:suspended`,
+    description: `${change.direction} ${change.kind} ${change.status}, not understood`,
+    recordTime: change.recordTime,
+    lines: lineOf(change.instrument.key, treasury, houseAccount('UNEXPLAINED'), change.holdingsDelta),
+  };
+}
+
 /** A line of any sign; none for zero. */
-function lineOf(instrumentKey: number, debit: AccountRef, credit: AccountRef, amount: bigint): JournalLine[] {
+export function lineOf(instrumentKey: number, debit: AccountRef, credit: AccountRef, amount: bigint): JournalLine[] {
   if (amount === 0n) return [];
   const positive: Amount = amountOf(amount < 0n ? -amount : amount);
   return [{ instrumentKey, amount: positive, ...(amount > 0n ? { debit, credit } : { debit: credit, credit: debit }) }];

@@ -6,7 +6,7 @@ import type { Transaction } from '../db/connection.ts';
 import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-sink.ts';
 import { type AccountRef, houseAccount, postEntries } from './journal.ts';
 import { ownParties } from './own-parties.ts';
-import { bookTransfer } from './transfer-booking.ts';
+import { bookSuspended, bookTransfer } from './transfer-booking.ts';
 
 /** Whether a change is of a transfer that somebody sent to us. */
 export function isDeposit({ direction, kind }: TransferChange): boolean {
@@ -21,6 +21,11 @@ export function createTreasurySink(): EffectSink {
       if (ours.length === 0) return;
       const own = await ownParties(tx, treasury.networkId);
       const entries = ours.map((change) => bookTransfer(change, treasury.party, counterpartOf(change, own)));
+      await postEntries(tx, treasury.networkId, entries);
+    },
+    suspend: async (tx, treasury, changes) => {
+      // Whose it is could not be decided; that the treasury has it is certain. Deposits as well: nobody else books these now.
+      const entries = changes.map((change) => bookSuspended(change, treasury.party));
       await postEntries(tx, treasury.networkId, entries);
     },
   };

@@ -4,7 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
-import type { Clock, Micros } from '../env/clock.ts';
+import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -15,6 +15,7 @@ import type { EffectSink, TransferChange, Treasury } from './effect-sink.ts';
 import { positionAfter } from './next-position.ts';
 import { isPoison } from './poison.ts';
 import { lockPosition, movePosition, type Position } from './position.ts';
+import { quarantine, type Refused } from './quarantine.ts';
 import { type Checkpoint, compressUpdate, type ReceivedUpdate } from './received-update.ts';
 
 /** Somebody may look: the stream moved. Payload: the treasury's number. A hint only. */
@@ -38,14 +39,6 @@ export type BatchWriterOptions = {
   readonly failpoint: Failpoint;
 };
 
-type Quarantined = { readonly updateId: string; readonly reason: string; readonly detail: string };
-
-const quarantinedBy = (updateId: string, { code, message }: PermanentError): Quarantined => ({
-  updateId,
-  reason: code,
-  detail: message,
-});
-
 export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoint }: BatchWriterOptions): BatchWriter {
   const instruments = createInstrumentBook(treasury.networkId);
 
@@ -59,19 +52,19 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
     const onAnomaly = ({ updateId }: ReceivedUpdate, anomaly: Anomaly) =>
       logger.warn('A contract was left out of account.', { updateId, ...anomaly });
     const { done, refused } = await deriveUpdates({ tx, treasury, instruments, onAnomaly }, fresh);
-    const quarantined = [
-      ...refused.map(({ update: { updateId }, error }) => quarantinedBy(updateId, error)),
+    const quarantined: readonly Refused[] = [
+      ...refused.map((one) => ({ ...one, changes: null })),
       ...(await applySinks(tx, done)),
     ];
-    await storeQuarantined(tx, treasury, quarantined, clock.nowMicros());
+    await quarantine(tx, treasury, quarantined, clock.nowMicros());
     await movePosition(tx, treasury, next, { updatesCount: fresh.length, observedAt: clock.nowMicros() });
     await sql`SELECT pg_notify(${PROGRESS_CHANNEL}, ${String(treasury.id)})`.execute(tx);
     await failpoint('ingestion.afterEffectsBeforeCommit');
     return { next, quarantined };
   };
 
-  /** All at once; if that fails, one by one, so that the update that cannot be booked harms no other. */
-  const applySinks = async (tx: Transaction, done: Derived['done']): Promise<Quarantined[]> => {
+  /** All at once; if that fails, one by one, so that the update that cannot be booked harms no other: of that one only what moved is booked. */
+  const applySinks = async (tx: Transaction, done: Derived['done']): Promise<Refused[]> => {
     const attempt = async (some: readonly TransferChange[]): Promise<PermanentError | null> => {
       if (some.length === 0) return null;
       await sql`SAVEPOINT sinks`.execute(tx);
@@ -86,12 +79,14 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
       }
     };
     if ((await attempt(done.flatMap(({ changes }) => changes))) === null) return [];
-    const quarantined: Quarantined[] = [];
+    const refused: Refused[] = [];
     for (const { update, changes } of done) {
       const error = await attempt(changes);
-      if (error !== null) quarantined.push(quarantinedBy(update.updateId, error));
+      if (error === null) continue;
+      for (const sink of sinks) await sink.suspend?.(tx, treasury, changes);
+      refused.push({ update, error, changes });
     }
-    return quarantined;
+    return refused;
   };
 
   return {
@@ -99,8 +94,9 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
       await failpoint('ingestion.beforeBatch');
       const { next, quarantined } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));
       await failpoint('ingestion.afterCommit');
-      for (const { updateId, reason, detail } of quarantined) {
-        logger.error('An update was quarantined.', { treasury: treasury.name, updateId, reason, detail });
+      for (const { update, error } of quarantined) {
+        const facts = { treasury: treasury.name, updateId: update.updateId, reason: error.code, detail: error.message };
+        logger.error('An update was quarantined.', facts);
       }
       return next;
     },
@@ -119,20 +115,29 @@ async function storeUpdates(
 ): Promise<readonly ReceivedUpdate[]> {
   if (updates.length === 0) return [];
   const once = [...new Map(updates.map((update) => [update.updateId, update])).values()];
-  const column = <T>(pick: (update: ReceivedUpdate) => T): T[] => once.map(pick);
+  let bytesEnd = 0;
+  const rows = once.map(({ updateId, offset, recordTime, synchronizerId, effectiveAt, kind, traceParent, received }) => ({
+    update_id: updateId,
+    ledger_offset: offset,
+    record_time: recordTime,
+    synchronizer_id: synchronizerId,
+    effective_at: effectiveAt,
+    kind,
+    trace_parent: traceParent,
+    bytes_count: received.length,
+  }));
   try {
-    const { rows } = await sql<{ update_id: string }>`
+    // The bytes go in one piece, which travels as it is; in an array of their own they would be spelled out in hexadecimal digits.
+    const fresh = await sql<{ update_id: string }>`
       INSERT INTO ledger_update (treasury_id, epoch, update_id, ledger_offset, record_time, synchronizer_id, effective_at, kind,
                                  trace_parent, received)
-      SELECT ${treasury.id}, ${epoch}, *
-      FROM unnest(${column((update) => update.updateId)}::text[], ${column((update) => update.offset)}::bigint[],
-                  ${column((update) => update.recordTime)}::bigint[], ${column((update) => update.synchronizerId)}::text[],
-                  ${column((update) => update.effectiveAt)}::bigint[], ${column((update) => update.kind)}::text[],
-                  ${column((update) => update.traceParent)}::text[], ${column((update) => compressUpdate(update.bytes))}::bytea[])
+      SELECT ${treasury.id}, ${epoch}, update_id, ledger_offset, record_time, synchronizer_id, effective_at, kind, trace_parent,
+             substring(${Buffer.concat(once.map(({ received }) => received))}::bytea FROM bytes_end - bytes_count + 1 FOR bytes_count)
+      FROM ${relationOf(UPDATE_COLUMNS, rows)} AS fresh
       ON CONFLICT (treasury_id, update_id) DO NOTHING
       RETURNING update_id`.execute(tx);
-    const fresh = new Set(rows.map((row) => row.update_id));
-    return once.filter((update) => fresh.has(update.updateId));
+    const ids = new Set(fresh.rows.map((row) => row.update_id));
+    return once.filter((update) => ids.has(update.updateId));
   } catch (error) {
     if (
       error instanceof PermanentError &&
@@ -147,25 +152,4 @@ async function storeUpdates(
     }
     throw error;
   }
-}
-
-async function storeQuarantined(
-  tx: Transaction,
-  treasury: Treasury,
-  quarantined: readonly Quarantined[],
-  quarantinedAt: Micros,
-): Promise<void> {
-  if (quarantined.length === 0) return;
-  await tx
-    .insertInto('quarantine')
-    .values(
-      quarantined.map(({ updateId, reason, detail }) => ({
-        treasury_id: treasury.id,
-        update_id: updateId,
-        reason,
-        detail,
-        quarantined_at: quarantinedAt,
-      })),
-    )
-    .execute();
 }

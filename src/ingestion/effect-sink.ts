@@ -52,4 +52,6 @@ export type EffectSink = {
    * a rollback, when that failed. An error that is not retryable quarantines the update: its holdings stand, what the sinks wrote is undone.
    */
   apply(tx: Transaction, treasury: Treasury, changes: readonly TransferChange[]): Promise<void>;
+  /** Instead of `apply`, for an update that some sink refused: writes the little that must hold even so, until the update is read again. Must not fail. */
+  suspend?(tx: Transaction, treasury: Treasury, changes: readonly TransferChange[]): Promise<void>;
 };

@@ -86,3 +86,13 @@ export function covers(
 export function isFrozen(treasuryId: RawBuilder<unknown>, instrumentKey: RawBuilder<unknown>): RawBuilder<boolean> {
   return sql<boolean>`EXISTS (SELECT FROM money_freeze WHERE ${covers(sql`money_freeze`, treasuryId, instrumentKey)})`;
 }
+
+/**
+ * Whether a freeze covers it that Sluice opened by itself: something that was seen could not be read, or something is known to be missing. Then even what was *not* seen proves nothing. An
+ * operator's freeze says nothing of the tables.
+ */
+export function isInDoubt(treasuryId: RawBuilder<unknown>, instrumentKey: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`EXISTS (
+    SELECT FROM money_freeze WHERE reason <> 'OPERATOR' AND ${covers(sql`money_freeze`, treasuryId, instrumentKey)}
+  )`;
+}

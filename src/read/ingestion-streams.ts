@@ -31,7 +31,7 @@ export async function readIngestionStreams(db: Database): Promise<IngestionStrea
       coalesce(stream.epoch, 1) AS epoch, stream.participant_id AS "participantId",
       coalesce(stream.ledger_offset, 0) AS "ledgerOffset", coalesce(stream.updates_count, 0) AS "updatesCount",
       stream.observed_at AS "observedAt",
-      (SELECT count(*) FROM quarantine WHERE quarantine.treasury_id = treasury_party.id) AS "quarantinedCount",
+      (SELECT count(*) FROM quarantine WHERE quarantine.treasury_id = treasury_party.id AND quarantine.closed_at IS NULL) AS "quarantinedCount",
       ARRAY(SELECT synchronizer_id FROM synchronizer_time
         WHERE synchronizer_time.treasury_id = treasury_party.id ORDER BY synchronizer_id) AS "synchronizerIds",
       ARRAY(SELECT record_time FROM synchronizer_time

@@ -11,6 +11,7 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { formatRecordTime } from '../env/record-time.ts';
+import { isInDoubt } from '../ingestion/freezes.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
 import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
 import type { SpendableHolding } from './input-selection.ts';
@@ -185,7 +186,8 @@ export async function giveUpUnsigned(
 
 /**
  * Ends every attempt of the treasury that is proven dead. The proof and the end are one statement: it joins the record time that ingestion committed and changes only attempts that are still open, so an
- * attempt whose transaction ingestion has just seen is either settled already (and no longer open) or not yet passed.
+ * attempt whose transaction ingestion has just seen is either settled already (and no longer open) or not yet passed. Not seen is not proven while something was seen that nobody could read, or is
+ * known to be missing: then attempts wait for the freeze to be lifted.
  * @returns how many lapsed.
  */
 export async function lapseAttempts(
@@ -198,7 +200,8 @@ export async function lapseAttempts(
     const candidates = await sql<{ withdrawalId: string }>`
       SELECT s.withdrawal_id AS "withdrawalId" FROM attempt a JOIN submission s ON s.id = a.submission_id
       JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
-      WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND t.record_time > a.target_record_time`.execute(tx);
+      WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND t.record_time > a.target_record_time
+        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}`.execute(tx);
     if (candidates.rows.length === 0) return 0;
     // Withdrawals before attempts, as the sink that settles locks them.
     const ids = await lockWithdrawals(
@@ -219,7 +222,7 @@ export async function lapseAttempts(
       WHERE a.state = 'OPEN' AND s.id = a.submission_id AND s.treasury_id = ${treasuryId} AND w.id = s.withdrawal_id
         AND w.id = ANY (${ids}::text[])
         AND t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
-        AND t.record_time > a.target_record_time
+        AND t.record_time > a.target_record_time AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}
       RETURNING a.submission_id AS "submissionId", a.number, s.withdrawal_id AS "withdrawalId",
                 w.is_cancel_requested AS "isCancelRequested", t.record_time AS "lapsedBy", a.target_record_time AS target`.execute(
       tx,
