@@ -16,12 +16,14 @@ import type { Clock, Micros } from '../env/clock.ts';
 import { listBalances } from '../read/balances.ts';
 import { type Freshness, freshnessOf } from '../read/freshness.ts';
 import { type IngestionStream, newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
+import { listWithdrawals } from '../read/withdrawals.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import {
   WITHDRAWAL_CHANGED,
   type WithdrawalChanged,
   withdrawalChangedPayload,
 } from '../withdrawals/withdrawal-events.ts';
+import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
 
 export type ShownDeposit = {
   readonly recordTime: Micros;
@@ -55,6 +57,19 @@ export type DevProgress = {
   readonly instruments: readonly InstrumentTotals[];
   /** The newest first. */
   readonly recent: readonly (Omit<ShownDeposit, 'instrument'> & { readonly instrument: string })[];
+  /** The newest first. */
+  readonly recentWithdrawals: readonly ShownWithdrawal[];
+};
+
+export type ShownWithdrawal = {
+  readonly createdAt: Micros;
+  /** Units of 10⁻¹⁰. */
+  readonly amount: bigint;
+  readonly instrument: string;
+  readonly account: string;
+  readonly state: WithdrawalState;
+  readonly decidableBy: Micros | null;
+  readonly failureCode: string | null;
 };
 
 /** Since the start: asked for, paid, and ended without payment. */
@@ -66,7 +81,9 @@ export type ProgressWatch = {
   read(): Promise<DevProgress>;
 };
 
-const RECENT_COUNT = 6; // What fits a terminal of 24 lines beside the rest.
+// What fits a terminal of 24 lines beside the rest.
+const RECENT_COUNT = 5;
+const RECENT_WITHDRAWALS_COUNT = 3;
 
 /**
  * @param network only its treasuries are shown: a database may hold those of earlier runs.
@@ -98,6 +115,22 @@ export function watchProgress(options: {
     return streams.map((stream) => ({
       stream,
       freshness: freshnessOf({ ...stream, recordTime: newestRecordTime(stream), now }),
+    }));
+  }
+
+  async function readWithdrawals(treasury: IngestionStream['treasury'] | undefined): Promise<ShownWithdrawal[]> {
+    if (treasury === undefined) return [];
+    const filter = { states: null, account: null, treasury, createdFrom: null, createdBefore: null };
+    const page = { limit: RECENT_WITHDRAWALS_COUNT, after: null, before: null, isFromEnd: false };
+    const { rows } = await listWithdrawals(db, filter, page);
+    return rows.map(({ createdAt, amount, instrument, account, state, decidableBy, failure }) => ({
+      createdAt,
+      amount: parseAmount(amount),
+      instrument: instrument.name,
+      account: account.owner,
+      state,
+      decidableBy,
+      failureCode: failure?.code ?? null,
     }));
   }
 
@@ -143,6 +176,7 @@ export function watchProgress(options: {
           ...deposit,
           instrument: instruments.get(keyOf(deposit.instrument))?.name ?? deposit.instrument.id,
         })),
+        recentWithdrawals: await readWithdrawals(treasuries[0]),
       };
     },
   };

@@ -2,6 +2,15 @@ import { expect, test } from 'vitest';
 import type { DevProgress } from './dev-progress.ts';
 import { readable, renderBlock, renderLine } from './dev-screen.ts';
 
+const WITHDRAWAL = {
+  createdAt: 1_767_225_600_000_000n,
+  amount: 15_000_000_000n,
+  instrument: 'CC',
+  account: 'bob',
+  decidableBy: null,
+  failureCode: null,
+};
+
 const PROGRESS: DevProgress = {
   streams: [
     {
@@ -43,6 +52,13 @@ const PROGRESS: DevProgress = {
       account: 'alice',
     },
   ],
+  recentWithdrawals: [
+    { ...WITHDRAWAL, state: 'QUEUED' },
+    { ...WITHDRAWAL, state: 'IN_FLIGHT', decidableBy: 1_767_225_660_000_000n },
+    { ...WITHDRAWAL, state: 'FAILED', failureCode: 'NOT_COMMITTED' },
+    { ...WITHDRAWAL, state: 'CANCELLED' },
+    { ...WITHDRAWAL, state: 'COMPLETED' },
+  ],
 };
 
 const plain = (_: unknown, text: string): string => text;
@@ -61,6 +77,14 @@ test('the block fits 80 columns and shows position, totals and what came last', 
   expect(lines.join('\n')).toMatch(/treasury +IDLE +40 updates · offset 51 · 0\.4 s behind/);
   expect(lines.join('\n')).toMatch(/CC +12,345\.6789 +0\.000000001 +12,345\.678900001 +0\n/);
   expect(lines.join('\n')).toMatch(/23:59:59 +3 CC +→ alice +memo "alice-1"/);
+  expect(lines.slice(-5).map((line) => line.replace(/.* ← bob {2}/, ''))).toEqual([
+    'queued',
+    'certain by 00:01:00',
+    'failed: NOT_COMMITTED',
+    'cancelled',
+    'paid',
+  ]);
+  expect(lines.at(-1)).toMatch(/^ {2}00:00:00 +1\.5 CC +← bob {2}paid$/);
 });
 
 test('a stranger’s memo cannot move the cursor', () => {

@@ -1,7 +1,8 @@
 /** The terminal of `dev` while it runs: what came in, as text. Pure; the widths are those of a terminal of 80 columns. */
 import { formatRecordTime } from '../env/record-time.ts';
 import { formatAmount } from '../tokens/amount.ts';
-import type { DevProgress } from './dev-progress.ts';
+import { isFinal } from '../withdrawals/withdrawal-state.ts';
+import type { DevProgress, ShownWithdrawal } from './dev-progress.ts';
 
 type Styled = (style: 'bold' | 'dim' | 'green' | 'yellow' | 'red', text: string) => string;
 
@@ -28,6 +29,13 @@ export function renderBlock(progress: DevProgress, styled: Styled): readonly str
     const owner = account === null ? styled('yellow', 'nobody yet') : styled('green', account);
     const time = styled('dim', timeOf(recordTime));
     lines.push(`  ${time}  ${readable(amount).padStart(16)} ${instrument.padEnd(10)} → ${owner}  ${memoText(memo)}`);
+  }
+  if (progress.recentWithdrawals.length > 0) lines.push('');
+  for (const withdrawal of progress.recentWithdrawals) {
+    const { createdAt, amount, instrument, account } = withdrawal;
+    const time = styled('dim', timeOf(createdAt));
+    const money = `${readable(amount).padStart(16)} ${instrument.padEnd(10)}`;
+    lines.push(`  ${time}  ${money} ← ${account}  ${stateText(withdrawal, styled)}`);
   }
   return lines;
 }
@@ -70,6 +78,13 @@ function depositsText({ creditedCount, unattributedCount, offersCount }: DevProg
 
 function withdrawalsText({ withdrawals: { requested, completed, ended } }: DevProgress): string {
   return `${requested} withdrawals requested, ${completed} paid, ${ended} ended unpaid`;
+}
+
+function stateText({ state, decidableBy, failureCode }: ShownWithdrawal, styled: Styled): string {
+  if (state === 'COMPLETED') return styled('green', 'paid');
+  if (isFinal(state))
+    return styled('red', failureCode === null ? state.toLowerCase() : `${state.toLowerCase()}: ${failureCode}`);
+  return styled('yellow', decidableBy === null ? state.toLowerCase() : `certain by ${timeOf(decidableBy)}`);
 }
 
 function memoText(memo: string | null): string {

@@ -12,6 +12,7 @@ import { assert, RetryableError } from '../env/errors.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
+import { TREASURY } from '../simnet/network.ts';
 import { type Simnet, startSimnet } from '../simnet/simnet.ts';
 import type { CommandContext } from './command-context.ts';
 import { headerLines } from './dev-header.ts';
@@ -29,6 +30,7 @@ import { createTerminalLogger } from './terminal.ts';
 const LOOPBACK = '127.0.0.1';
 const CONTROL_PORT = 6867; // The one that the command simnet has it on, so that the same lines work with both.
 const CUSTOMERS = { count: 5, intervalMs: 800 }; // Somebody deposits about every second: there is always something to see.
+const FIRST_DEPOSIT = '100';
 const REDRAW_MS = 1_000;
 const LINE_MS = 5_000; // Without a terminal: a log that is read later.
 
@@ -75,6 +77,7 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   await openAccounts(service, simnet, config.network);
   const watch = watchProgress({ ...env, db: service.db, tail: service.tail, network: config.network, after });
   preapproveCustomers(simnet);
+  makeFirstDeposit(simnet);
   simnet.startCustomers();
   for (const line of headerLines({ service, simnet, database, styled: terminal.styled })) terminal.print(line);
 
@@ -130,6 +133,20 @@ function sampleFor({ network, customers }: Simnet): SampleWithdrawal {
     receiver: customer.party,
     amount: '1.5',
   };
+}
+
+/** So that the sample withdrawal is paid at once, and not when somebody happens to have deposited enough. */
+function makeFirstDeposit({ network, customers: [customer] }: Simnet): void {
+  assert(customer !== undefined, 'There is a customer.');
+  const { party, memo } = customer;
+  network.tap({ instrument: WITHDRAWN_INSTRUMENT, owner: party, amount: FIRST_DEPOSIT });
+  network.transfer({
+    instrument: WITHDRAWN_INSTRUMENT,
+    sender: party,
+    receiver: TREASURY,
+    amount: FIRST_DEPOSIT,
+    memo,
+  });
 }
 
 /** As the mutation createDepositAccount does it. Some deposits come with a memo that nobody has, or none: those stay without an owner. */
