@@ -53,8 +53,9 @@ export const interfaceIdOf = ({ packageIds, moduleName, entityName }: StandardIn
   entityName,
 });
 
-export const account = (owner: string | null): Value =>
-  record({ owner: some(owner === null ? undefined : party(owner)), provider: some(), id: text('') });
+/** An account of the second generation. The admin's own have no owner: what is minted comes from there. */
+export const account = (owner: string, { admin }: Instrument = COIN): Value =>
+  record({ owner: some(owner === admin ? undefined : party(owner)), provider: some(), id: text('') });
 
 /** A holding, as an output of something. */
 export type Output = { readonly cid: string; readonly amount: string };
@@ -84,7 +85,7 @@ export function holding(owner: string, { cid, amount }: Output, options: Holding
     });
     const lock = some(lockHolders && record({ holders: list(lockHolders.map(party)) }));
     const view = fields({
-      account: account(owner),
+      account: account(owner, instrument),
       instrumentId: instrumentValue(instrument),
       amount: numeric(amount),
       lock,
@@ -132,8 +133,8 @@ export function offer(cid: string, offered: Offered, { views = 'V1', original, s
 
 export function transferV2({ sender, receiver, amount, instrument = COIN, memo }: Offered): Value {
   return record({
-    sender: account(sender),
-    receiver: account(receiver),
+    sender: account(sender, instrument),
+    receiver: account(receiver, instrument),
     amount: numeric(amount),
     instrumentId: instrumentValue(instrument),
     requestedAt: time(1n),

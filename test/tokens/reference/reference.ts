@@ -27,19 +27,20 @@ export class Unreadable extends Error {}
 
 export type Reference = { tell(events: readonly Event[]): Story };
 
-/** @param given holdings of the party from before the first update. */
+/** @param given holdings of the party from before the first update. @param offered offers from before, and how their transfers are told. */
 export function createReference(
   party: string,
   given: readonly { readonly cid: string; readonly units: bigint; readonly instrument: Instrument }[],
+  offered: readonly { readonly cid: string; readonly of: string; readonly instrument: Instrument }[] = [],
 ): Reference {
   const holdings = new Map(given.map((held) => [held.cid, held] as const));
-  const offers = new Map<string, { readonly of: string; readonly instrument: Instrument }>();
+  const offers = new Map(offered.map((offer) => [offer.cid, offer] as const));
   let updates = 0;
   return {
     tell: (events) => {
       const story = tellUpdate(events, party, holdings, offers, `u${updates}`);
       for (const gained of story.gained) holdings.set(gained.cid, gained);
-      for (const { cid, of, instrument } of story.offers) offers.set(cid, { of, instrument });
+      for (const offer of story.offers) offers.set(offer.cid, offer);
       updates += 1;
       return story;
     },
