@@ -8,7 +8,7 @@ import { houseAccount } from '../src/books/journal.ts';
 import { bookTransfer } from '../src/books/transfer-booking.ts';
 import { isDeposit } from '../src/books/treasury-sink.ts';
 import type { TransferChange, Treasury } from '../src/ingestion/effect-sink.ts';
-import { compressUpdate, type ReceivedUpdate } from '../src/ingestion/received-update.ts';
+import type { ReceivedUpdate } from '../src/ingestion/received-update.ts';
 import { formatAmount, parseAmount, ZERO } from '../src/tokens/amount.ts';
 import { eventId } from '../src/tokens/ids.ts';
 import { META_REASON } from '../src/tokens/standard.ts';
@@ -274,7 +274,7 @@ export async function createNaiveWriter(client: pg.Client, treasury: Treasury): 
           update.effectiveAt,
           update.kind,
           update.traceParent,
-          compressUpdate(update.bytes),
+          update.compressed,
         ],
       );
       const read = await effects(update);

@@ -5,7 +5,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Clock } from '../env/clock.ts';
-import { PermanentError } from '../env/errors.ts';
+import type { PermanentError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Anomaly } from '../tokens/holding-changes.ts';
@@ -16,7 +16,8 @@ import { positionAfter } from './next-position.ts';
 import { isPoison } from './poison.ts';
 import { lockPosition, movePosition, type Position } from './position.ts';
 import { quarantine, type Refused } from './quarantine.ts';
-import { type Checkpoint, compressUpdate, type ReceivedUpdate } from './received-update.ts';
+import type { Checkpoint, ReceivedUpdate } from './received-update.ts';
+import { storeUpdates } from './update-store.ts';
 
 /** Somebody may look: the stream moved. Payload: the treasury's number. A hint only. */
 export const PROGRESS_CHANNEL = 'sluice_progress';
@@ -101,55 +102,4 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
       return next;
     },
   };
-}
-
-/**
- * Stores what is not stored yet. @returns the updates that were new, in order.
- * @throws PermanentError OFFSET_HOLDS_ANOTHER_UPDATE when an offset we have belongs to another update.
- */
-async function storeUpdates(
-  tx: Transaction,
-  treasury: Treasury,
-  epoch: number,
-  updates: readonly ReceivedUpdate[],
-): Promise<readonly ReceivedUpdate[]> {
-  if (updates.length === 0) return [];
-  const once = [...new Map(updates.map((update) => [update.updateId, update])).values()];
-  let bytesEnd = 0;
-  const rows = once.map(({ updateId, offset, recordTime, synchronizerId, effectiveAt, kind, traceParent, received }) => ({
-    update_id: updateId,
-    ledger_offset: offset,
-    record_time: recordTime,
-    synchronizer_id: synchronizerId,
-    effective_at: effectiveAt,
-    kind,
-    trace_parent: traceParent,
-    bytes_count: received.length,
-  }));
-  try {
-    // The bytes go in one piece, which travels as it is; in an array of their own they would be spelled out in hexadecimal digits.
-    const fresh = await sql<{ update_id: string }>`
-      INSERT INTO ledger_update (treasury_id, epoch, update_id, ledger_offset, record_time, synchronizer_id, effective_at, kind,
-                                 trace_parent, received)
-      SELECT ${treasury.id}, ${epoch}, update_id, ledger_offset, record_time, synchronizer_id, effective_at, kind, trace_parent,
-             substring(${Buffer.concat(once.map(({ received }) => received))}::bytea FROM bytes_end - bytes_count + 1 FOR bytes_count)
-      FROM ${relationOf(UPDATE_COLUMNS, rows)} AS fresh
-      ON CONFLICT (treasury_id, update_id) DO NOTHING
-      RETURNING update_id`.execute(tx);
-    const ids = new Set(fresh.rows.map((row) => row.update_id));
-    return once.filter((update) => ids.has(update.updateId));
-  } catch (error) {
-    if (
-      error instanceof PermanentError &&
-      error.facts['constraint'] === 'ledger_update_treasury_id_epoch_ledger_offset_key'
-    ) {
-      throw new PermanentError(
-        'OFFSET_HOLDS_ANOTHER_UPDATE',
-        'The participant shows another update at an offset we have.',
-        {},
-        { cause: error },
-      );
-    }
-    throw error;
-  }
 }

@@ -8,6 +8,7 @@ import { PermanentError } from '../env/errors.ts';
 import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
 import { type GetUpdateResponse, GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
 import type { StreamMessage } from '../ledger/ledger-client.ts';
+import { wireReader } from '../ledger/wire-reader.ts';
 import { storableText } from '../tokens/value.ts';
 
 export type ReceivedUpdate = {
@@ -22,6 +23,8 @@ export type ReceivedUpdate = {
   readonly transaction: Transaction | null;
   /** The GetUpdatesResponse message, undecoded. */
   readonly bytes: Uint8Array;
+  /** The same as `ledger_update.received` stores it. */
+  readonly compressed: Uint8Array;
 };
 
 /** How far the participant has come, though nothing we may see happened. */
@@ -31,22 +34,32 @@ export type Checkpoint = {
   readonly synchronizerTimes: readonly { readonly synchronizerId: string; readonly recordTime: Micros }[];
 };
 
-/** @throws PermanentError UPDATE_NOT_UNDERSTOOD for an empty message: a kind of update that this version does not know. Its bytes are not lost: the position stays before it. */
+/**
+ * Compresses at once: the reader has time for it while the database writes the batch before.
+ * @throws PermanentError UPDATE_NOT_UNDERSTOOD for an empty message: a kind of update that this version does not know. Its bytes are not lost: the position stays before it.
+ */
 export function receive({ message, bytes }: StreamMessage): ReceivedUpdate | Checkpoint {
-  const { update } = message;
+  return readMessage({ message, bytes }, () => compressUpdate(bytes));
+}
+
+function readMessage(
+  { message: { update }, bytes }: StreamMessage,
+  compress: () => Uint8Array,
+): ReceivedUpdate | Checkpoint {
+  const content = () => ({ bytes, compressed: compress() });
   switch (update?.$case) {
     case 'transaction': {
       const { value } = update;
       return {
-        ...common('TRANSACTION', value, bytes),
+        ...common('TRANSACTION', value, content()),
         effectiveAt: optionalMicros(value.effectiveAt),
         transaction: value,
       };
     }
     case 'reassignment':
-      return common('REASSIGNMENT', update.value, bytes);
+      return common('REASSIGNMENT', update.value, content());
     case 'topologyTransaction':
-      return common('TOPOLOGY', update.value, bytes);
+      return common('TOPOLOGY', update.value, content());
     case 'offsetCheckpoint':
       return {
         kind: 'CHECKPOINT',
@@ -69,7 +82,11 @@ type CommonFields = {
   readonly traceContext: { traceparent?: string | undefined } | undefined;
 };
 
-function common(kind: ReceivedUpdate['kind'], fields: CommonFields, bytes: Uint8Array): ReceivedUpdate {
+function common(
+  kind: ReceivedUpdate['kind'],
+  fields: CommonFields,
+  content: Pick<ReceivedUpdate, 'bytes' | 'compressed'>,
+): ReceivedUpdate {
   return {
     kind,
     updateId: fields.updateId,
@@ -80,27 +97,29 @@ function common(kind: ReceivedUpdate['kind'], fields: CommonFields, bytes: Uint8
     // Whoever submitted the transaction wrote it.
     traceParent: fields.traceContext?.traceparent === undefined ? null : storableText(fields.traceContext.traceparent),
     transaction: null,
-    bytes,
+    ...content,
   };
 }
 
-/** Bytes as stored in `ledger_update.received`: zstd, a quarter of the size at hardly any cost (transactions repeat party and package ids). */
-export function compressUpdate(bytes: Uint8Array): Buffer {
+/** zstd: a quarter of the size at hardly any cost (transactions repeat party and package ids). */
+function compressUpdate(bytes: Uint8Array): Buffer {
   return zstdCompressSync(bytes);
 }
 
 /** Inverse of {@link compressUpdate}, decoded. @throws when the stored bytes are damaged. */
 export function restoreUpdate(stored: Uint8Array): ReceivedUpdate {
   const bytes = zstdDecompressSync(stored);
-  const update = receive({ bytes, message: GetUpdatesResponse.decode(bytes) });
+  const update = readMessage({ message: GetUpdatesResponse.decode(wireReader(bytes)), bytes }, () => stored);
   if (update.kind === 'CHECKPOINT')
     throw new PermanentError('STORED_UPDATE_DAMAGED', 'A checkpoint is stored as an update.');
   return update;
 }
 
+const NO_BYTES = new Uint8Array();
+
 /** An update that was asked for by itself. Its bytes are not what a stream would have brought, and are left out. @throws PermanentError UPDATE_NOT_UNDERSTOOD. */
 export function readUpdate({ update }: GetUpdateResponse): ReceivedUpdate {
-  const read = receive({ message: { update }, bytes: new Uint8Array() });
+  const read = readMessage({ message: { update }, bytes: NO_BYTES }, () => NO_BYTES);
   if (read.kind === 'CHECKPOINT')
     throw new PermanentError('UPDATE_NOT_UNDERSTOOD', 'A checkpoint instead of an update.');
   return read;

@@ -22,6 +22,7 @@ import {
 } from '../gen/com/daml/ledger/api/v2/update_service.ts';
 import { type Channel, type ChannelOptions, type MessageStream, openChannel } from './channel.ts';
 import { ledgerErrorOf } from './ledger-error.ts';
+import { wireReader } from './wire-reader.ts';
 
 /** One message of the update stream, decoded and as received. */
 export type StreamMessage = { readonly message: GetUpdatesResponse; readonly bytes: Uint8Array };
@@ -102,7 +103,7 @@ export function createLedgerClient(target: Channel | ChannelOptions): Ledger {
 }
 
 async function* updatesOf(messages: AsyncIterable<Buffer>): AsyncGenerator<StreamMessage, void, undefined> {
-  for await (const bytes of messages) yield { bytes, message: GetUpdatesResponse.decode(bytes) };
+  for await (const bytes of messages) yield { bytes, message: GetUpdatesResponse.decode(wireReader(bytes)) };
 }
 
 async function* contractsOf(messages: AsyncIterable<Buffer>): AsyncGenerator<ActiveContract, void, undefined> {
