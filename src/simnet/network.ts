@@ -8,11 +8,13 @@ import { createSeededRandom, type Random } from '../env/random.ts';
 import { type AccessControls, createUsers } from './access/users.ts';
 import { decimalOfUnits, unitsOfDecimal } from './daml/decimal.ts';
 import { recordField } from './daml/value.ts';
+import { createContractHomes } from './ledger/contract-homes.ts';
 import { partyId, sha256Hex } from './ledger/ids.ts';
 import { createLedger, type Ledger } from './ledger/ledger.ts';
 import { createPackageDirectory } from './ledger/package-directory.ts';
 import { createParticipant, type Participant } from './ledger/participant.ts';
-import { createSynchronizer, type SynchronizerControls } from './ledger/synchronizer.ts';
+import { createReassignments, type Reassignments } from './ledger/reassignments.ts';
+import { createSynchronizer, type NamedSynchronizer, type SynchronizerControls } from './ledger/synchronizer.ts';
 import type { CheckpointCadence } from './ledger/update-stream.ts';
 import { holdingsOf } from './network-commands.ts';
 import { createOperations, type Operations } from './network-operations.ts';
@@ -80,10 +82,15 @@ export type NetworkOptions = {
 };
 
 export type Network = Operations &
-  Topology & {
+  Topology &
+  Reassignments & {
     readonly synchronizerId: string;
     /** Its clock, and its upgrades. */
     readonly synchronizer: SynchronizerControls;
+    /** A further synchronizer; every participant is connected to it at once. Nothing happens there by itself. */
+    addSynchronizer(name: string): SynchronizerControls & { readonly synchronizerId: string };
+    /** The first one is called `global`. */
+    synchronizerNamed(name: string): SynchronizerControls & { readonly synchronizerId: string };
     /** Those that take part now. */
     readonly participants: readonly Participant[];
     readonly ledger: Ledger;
@@ -123,13 +130,25 @@ const DEFAULT_PARTICIPANTS: readonly ParticipantSpec[] = [
   { name: 'participant2', firstOffset: 1_000n, offsetStepMax: 7, nodeIdGap: 1 },
 ];
 
+const FIRST_SYNCHRONIZER = 'global';
 const DEDUPLICATION_MS = 30_000; // `max-deduplication-duration` of the participant image of Canton Network.
 const DEFAULT_CHECKPOINTS: CheckpointCadence = { busyMs: 15_000, idleMs: 60_000 }; // Canton's.
 
 export function createNetwork(options: NetworkOptions): Network {
   const { seed, clock, random } = options;
   const synchronizerId = partyId(seed, 'global-domain');
-  const synchronizer = createSynchronizer({ synchronizerId, clock });
+  const synchronizer = { name: FIRST_SYNCHRONIZER, ...createSynchronizer({ synchronizerId, clock }) };
+  const synchronizers: NamedSynchronizer[] = [synchronizer];
+  const synchronizerOf = (nameOrId: string): NamedSynchronizer => {
+    const found = synchronizers.find((each) => each.name === nameOrId || each.synchronizerId === nameOrId);
+    if (found !== undefined) return found;
+    throw new PermanentError('SIMNET_UNKNOWN_SYNCHRONIZER', 'The network has no such synchronizer.', { nameOrId });
+  };
+  const addSynchronizer = (name: string): NamedSynchronizer => {
+    const added = { name, ...createSynchronizer({ synchronizerId: partyId(seed, name), clock }) };
+    synchronizers.push(added);
+    return added;
+  };
   const packages = createPackageDirectory();
   const keys = createPartyKeys();
   const users = createUsers({ clock, random: createSeededRandom(seedOf(seed, 'access')) });
@@ -143,6 +162,7 @@ export function createNetwork(options: NetworkOptions): Network {
       random: createSeededRandom(seedOf(seed, spec.name)),
       clock,
       synchronizer,
+      synchronizers: () => synchronizers,
       packages,
       cadence: options.checkpoints ?? DEFAULT_CHECKPOINTS,
       knownParties: () => [...parties.values()].sort(),
@@ -192,7 +212,16 @@ export function createNetwork(options: NetworkOptions): Network {
   for (const hint of ['alice', 'bob', 'carol', 'dave']) allocateParty({ hint, on: first });
   for (const spec of options.parties ?? []) allocateParty(spec);
 
-  const ledger = createLedger({ clock, random, synchronizer, packages, participants });
+  const homes = createContractHomes(synchronizerId);
+  const ledger = createLedger({ clock, random, homes, synchronizer: synchronizerOf, packages, participants });
+  const reassignments = createReassignments({
+    contracts: ledger.contracts,
+    homes,
+    participants,
+    synchronizer: synchronizerOf,
+    party,
+    publish: ledger.publish,
+  });
   const topology = createTopology({ participants, create, participant, party, ledger: () => ledger, synchronizerId });
   const tokens: readonly Token[] = [
     createAmulet({ dso, provider: validator, createFeeUnits: unitsOfDecimal(options.amuletCreateFee ?? '0') }),
@@ -261,6 +290,9 @@ export function createNetwork(options: NetworkOptions): Network {
   return {
     ...operations,
     ...topology,
+    ...reassignments,
+    addSynchronizer,
+    synchronizerNamed: synchronizerOf,
     synchronizerId,
     synchronizer,
     participants,

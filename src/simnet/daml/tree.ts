@@ -49,6 +49,18 @@ export type TransactionTree = {
   readonly consumed: readonly string[];
 };
 
+/** A contract on its way from one synchronizer to another. */
+export type ReassignmentFacts = {
+  readonly contract: Contract;
+  readonly reassignmentId: string;
+  /** Ids of synchronizers. */
+  readonly source: string;
+  readonly target: string;
+  readonly submitter: string;
+  /** How often it will have been assigned. */
+  readonly counter: bigint;
+};
+
 /** A node of a committed transaction with everybody who may see it. */
 export type CommittedNode = {
   readonly nodeId: number;
@@ -59,6 +71,7 @@ export type CommittedNode = {
 } & (
   | { readonly kind: 'create'; readonly contract: Contract }
   | { readonly kind: 'hidden' }
+  | ({ readonly kind: 'unassign' | 'assign' } & ReassignmentFacts)
   | {
       readonly kind: 'exercise';
       readonly contractId: string;

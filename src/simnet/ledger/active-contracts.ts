@@ -2,6 +2,7 @@
  * The contracts that are active at an offset, as a stream and in pages, and the events of a single contract. A snapshot is computed as the
  * reader takes it; pages and continuation tokens name the offset and how far the reader got.
  */
+import type { CreatedEvent } from '../../gen/com/daml/ledger/api/v2/event.ts';
 import type { GetEventsByContractIdResponse } from '../../gen/com/daml/ledger/api/v2/event_query_service.ts';
 import type {
   GetActiveContractsPageRequest,
@@ -18,6 +19,7 @@ import { requireNonNegative, requireNotAfterEnd, requireUnpruned } from './offse
 import type { PackageDirectory } from './package-directory.ts';
 import type { ParticipantHistory, StoredContract } from './participant-history.ts';
 import { createdEvent } from './projection.ts';
+import { unassignedEvent } from './reassignment-projection.ts';
 
 export type ActiveContracts = {
   stream(
@@ -65,10 +67,9 @@ export function createActiveContracts({
       if (created === undefined) continue;
       position += 1n;
       if (position <= after) continue;
-      const value = { createdEvent: created, synchronizerId: stored.synchronizerId, reassignmentCounter: 0n };
       yield {
         workflowId: '',
-        contractEntry: { $case: 'activeContract', value },
+        contractEntry: entryOf(stored, created, filter, offset),
         streamContinuationToken: tokenOf({ offset, position }),
       };
     }
@@ -134,6 +135,26 @@ export function createActiveContracts({
       return contractEvents(history.contract(contractId), filterOf(eventFormat));
     },
   };
+}
+
+/** The contract where it was at `offset`: on a synchronizer, or between two. */
+function entryOf(
+  { moves, synchronizerId }: StoredContract,
+  created: CreatedEvent,
+  filter: EventFilter,
+  offset: bigint,
+): GetActiveContractsResponse['contractEntry'] {
+  const last = moves.filter((move) => move.offset <= offset).at(-1);
+  if (last?.kind === 'unassign') {
+    const unassigned = unassignedEvent(last, filter, last);
+    return { $case: 'incompleteUnassigned', value: { createdEvent: created, unassignedEvent: unassigned } };
+  }
+  const value = {
+    createdEvent: created,
+    synchronizerId: last?.target ?? synchronizerId,
+    reassignmentCounter: last?.counter ?? 0n,
+  };
+  return { $case: 'activeContract', value };
 }
 
 type Token = { readonly offset: bigint; readonly position: bigint };

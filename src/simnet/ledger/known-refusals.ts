@@ -67,6 +67,7 @@ const KNOWN = {
   // Upgrades, routing and packages.
   SEQUENCER_SUBMISSION_AFTER_UPGRADE_TIME: definite('invalidState', 'The synchronizer has been upgraded'),
   SUBMISSION_SYNCHRONIZER_NOT_READY: definite('resourceMissing', 'Trying to submit to a disconnected synchronizer'),
+  NO_SYNCHRONIZER_FOR_SUBMISSION: definite('invalidState', 'No valid synchronizer for submission found'),
   NOT_CONNECTED_TO_SYNCHRONIZER: definite('invalidState', 'This participant is not connected to the synchronizer'),
   PACKAGE_NOT_VETTED_BY_RECIPIENTS: definite('invalidState', 'Not all receiving participants have vetted the package'),
   PACKAGE_SELECTION_FAILED: definite('invalidState', 'No package satisfies the vetting of all parties'),

@@ -36,7 +36,11 @@ import {
   type GetLedgerEndResponse,
   ParticipantPermission,
 } from '../../gen/com/daml/ledger/api/v2/state_service.ts';
-import { TransactionShape, type UpdateFormat } from '../../gen/com/daml/ledger/api/v2/transaction_filter.ts';
+import {
+  type TransactionFormat,
+  TransactionShape,
+  type UpdateFormat,
+} from '../../gen/com/daml/ledger/api/v2/transaction_filter.ts';
 import type {
   GetUpdateByIdRequest,
   GetUpdateByOffsetRequest,
@@ -63,7 +67,7 @@ import {
 import type { PackageDirectory } from './package-directory.ts';
 import type { ParticipantHistory } from './participant-history.ts';
 import { projectTransaction, type Shape } from './projection.ts';
-import type { Synchronizer } from './synchronizer.ts';
+import { isReassignment, projectReassignment } from './reassignment-projection.ts';
 import type { ParticipantUpdate } from './update.ts';
 import { type CheckpointCadence, streamOffsets, streamUpdates } from './update-stream.ts';
 
@@ -111,7 +115,8 @@ export type LedgerApiOptions = {
   readonly participantId: string;
   readonly history: ParticipantHistory;
   readonly packages: PackageDirectory;
-  readonly synchronizer: Synchronizer;
+  /** Name and id of those that the participant is connected to. */
+  readonly synchronizers: () => readonly { readonly name: string; readonly synchronizerId: string }[];
   /** What the participant has reached, per synchronizer. */
   readonly recordTimes: () => ReadonlyMap<string, bigint>;
   readonly faults: Faults;
@@ -126,7 +131,7 @@ export type LedgerApiOptions = {
 const LEDGER_API_VERSION = '3.5.10';
 
 export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
-  const { participantId, history, packages, synchronizer, faults, clock, cadence, knownParties } = context;
+  const { participantId, history, packages, synchronizers, faults, clock, cadence, knownParties } = context;
   const { submissions, completions, recordTimes } = context;
   const isActiveVisible = (party: string): boolean =>
     history.isHosted(party) && !faults.isHiddenParty(party, 'activeContracts');
@@ -182,16 +187,21 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
   ): ((update: ParticipantUpdate) => GetUpdatesResponse | undefined) => {
     if (format === undefined) throw missingField('update_format');
     const { includeTransactions, includeReassignments } = format;
-    if (includeReassignments !== undefined) resolveEventFormat(includeReassignments, packages, isVisible);
-    if (includeTransactions === undefined) return () => undefined;
-    if (includeTransactions.eventFormat === undefined) throw missingField('event_format');
-    const filter = resolveEventFormat(includeTransactions.eventFormat, packages, isVisible);
-    const shape = shapeOf(includeTransactions.transactionShape);
+    const moves = includeReassignments && resolveEventFormat(includeReassignments, packages, isVisible);
+    const transactions = includeTransactions && transactionFilter(includeTransactions);
     return (stored) => {
       if (faults.isHidden(stored.update.updateId)) return undefined;
-      const value = projectTransaction(stored, filter, shape, participantId);
+      if (isReassignment(stored)) {
+        const value = moves && projectReassignment(stored, moves);
+        return value && { update: { $case: 'reassignment', value } };
+      }
+      const value = transactions && projectTransaction(stored, transactions.filter, transactions.shape, participantId);
       return value && faults.sized({ update: { $case: 'transaction', value } });
     };
+  };
+  const transactionFilter = ({ eventFormat, transactionShape }: TransactionFormat) => {
+    if (eventFormat === undefined) throw missingField('event_format');
+    return { filter: resolveEventFormat(eventFormat, packages, isVisible), shape: shapeOf(transactionShape) };
   };
   const isVisible = (party: string): boolean => history.isHosted(party) && !faults.isHiddenParty(party, 'updates');
   const found = (stored: ParticipantUpdate | undefined, format: UpdateFormat | undefined): GetUpdateResponse => {
@@ -301,13 +311,11 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
         connectedSynchronizers:
           party !== '' && !history.isHosted(party)
             ? []
-            : [
-                {
-                  synchronizerAlias: 'global',
-                  synchronizerId: synchronizer.synchronizerId,
-                  permission: ParticipantPermission.PARTICIPANT_PERMISSION_SUBMISSION,
-                },
-              ],
+            : synchronizers().map(({ name, synchronizerId }) => ({
+                synchronizerAlias: name,
+                synchronizerId,
+                permission: ParticipantPermission.PARTICIPANT_PERMISSION_SUBMISSION,
+              })),
       })),
     getEventsByContractId: ({ contractId, eventFormat }, options) =>
       answer('getEventsByContractId', options, () => activeContracts.eventsOf(contractId, eventFormat)),

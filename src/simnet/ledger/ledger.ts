@@ -8,6 +8,7 @@ import { type Command, type ContractLookup, interpret as interpretCommands } fro
 import type { Template } from '../daml/template.ts';
 import { flatten, type TransactionTree } from '../daml/tree.ts';
 import type { Value } from '../daml/value.ts';
+import type { ContractHomes } from './contract-homes.ts';
 import { type ContractLock, type ContractStore, createContractStore } from './contract-store.ts';
 import { sha256Hex, updateId } from './ids.ts';
 import type { PackageDirectory } from './package-directory.ts';
@@ -72,6 +73,8 @@ export type Ledger = {
   readonly contracts: ContractStore;
   /** @throws CantonError as at interpretation. */
   interpret(request: InterpretRequest): Interpreted;
+  /** @returns the id of the synchronizer that its contracts are on. @throws CantonError when they are on several. */
+  synchronizerFor(tree: Pick<TransactionTree, 'inputs'>): string;
   /** @throws CantonError LOCAL_VERDICT_INACTIVE_CONTRACTS, LOCAL_VERDICT_LOCKED_CONTRACTS when an input is gone or in use by now. */
   commit(interpreted: Interpreted, request: CommitRequest): Committed;
   /** Puts an update into the history of the participants that host a witness; contracts of the network are not touched. */
@@ -92,14 +95,16 @@ export function trafficCost(tree: TransactionTree): bigint {
 }
 
 export type LedgerOptions = {
+  readonly homes: ContractHomes;
+  /** By id. */
   readonly clock: Clock;
   readonly random: Random;
-  readonly synchronizer: Synchronizer;
+  readonly synchronizer: (synchronizerId: string) => Synchronizer;
   readonly packages: PackageDirectory;
   readonly participants: readonly Receiver[];
 };
 
-export function createLedger({ clock, random, synchronizer, packages, participants }: LedgerOptions): Ledger {
+export function createLedger({ clock, random, homes, synchronizer, packages, participants }: LedgerOptions): Ledger {
   const contracts = createContractStore();
   const recent: { readonly updateId: string; readonly tree: TransactionTree }[] = [];
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
@@ -118,6 +123,7 @@ export function createLedger({ clock, random, synchronizer, packages, participan
 
   return {
     contracts,
+    synchronizerFor: ({ inputs }) => homes.common(inputs),
     fork: (count) => {
       const lost = count === 0 ? [] : recent.splice(-count).reverse();
       for (const { tree } of lost) contracts.revert(tree);
@@ -135,13 +141,19 @@ export function createLedger({ clock, random, synchronizer, packages, participan
         contracts: given.contracts ?? contracts,
         template: packages.template(preferredPackages),
       });
+      homes.common(tree.inputs);
       return { tree, results, transactionSeed };
     },
     commit: ({ tree, transactionSeed }, request) => {
       const { via, commandId, workflowId, externalTransactionHash, lock, confirm } = request;
-      const recordTimeMicros = synchronizer.sequence();
+      const synchronizerId = homes.common(tree.inputs);
+      const recordTimeMicros = synchronizer(synchronizerId).sequence();
       confirm?.(recordTimeMicros);
       contracts.apply(tree, lock);
+      homes.born(
+        tree.created.map(({ contractId }) => contractId),
+        synchronizerId,
+      );
       recent.push({ updateId: updateId(transactionSeed), tree });
       if (recent.length > FORK_MAX) recent.shift();
       const nodes = flatten(tree);
@@ -149,7 +161,7 @@ export function createLedger({ clock, random, synchronizer, packages, participan
       return publish(
         {
           updateId: updateId(transactionSeed),
-          synchronizerId: synchronizer.synchronizerId,
+          synchronizerId,
           recordTimeMicros,
           effectiveAtMicros: tree.ledgerTimeMicros,
           nodes,

@@ -5,6 +5,7 @@
 import { PermanentError } from '../../env/errors.ts';
 import type { Random } from '../../env/random.ts';
 import { type Contract, stakeholdersOf } from '../daml/contract.ts';
+import type { ReassignmentFacts } from '../daml/tree.ts';
 import { type LedgerUpdate, type ParticipantUpdate, placeNodes } from './update.ts';
 
 /** A contract with the events of its life at this participant. */
@@ -13,7 +14,15 @@ export type StoredContract = {
   readonly synchronizerId: string;
   readonly created: { readonly offset: bigint; readonly nodeId: number };
   readonly archived: { readonly offset: bigint; readonly nodeId: number } | undefined;
+  /** In order: how it left and came between synchronizers. */
+  readonly moves: readonly StoredMove[];
   readonly isRecorded: boolean;
+};
+
+export type StoredMove = ReassignmentFacts & {
+  readonly kind: 'unassign' | 'assign';
+  readonly offset: bigint;
+  readonly nodeId: number;
 };
 
 export type ParticipantHistory = {
@@ -112,8 +121,20 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
           synchronizerId: update.synchronizerId,
           created: { offset, nodeId },
           archived: undefined,
+          moves: [],
           isRecorded: update.recorded !== undefined,
         });
+      } else if (node.kind === 'unassign' || node.kind === 'assign') {
+        const { contract } = node;
+        const known: StoredContract = contracts.get(contract.contractId) ?? {
+          contract,
+          synchronizerId: node.target,
+          created: { offset, nodeId },
+          archived: undefined,
+          moves: [],
+          isRecorded: false,
+        };
+        contracts.set(contract.contractId, { ...known, moves: [...known.moves, { ...node, offset, nodeId }] });
       } else if (node.kind === 'exercise' && node.consuming) {
         const known = contracts.get(node.contractId);
         if (known !== undefined) contracts.set(node.contractId, { ...known, archived: { offset, nodeId } });
@@ -189,9 +210,14 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
       updates = updates.slice(0, kept);
       for (const { update } of forgotten) byUpdateId.delete(update.updateId);
       for (const [contractId, stored] of contracts) {
-        if (stored.created.offset > offset) contracts.delete(contractId);
-        else if (stored.archived !== undefined && stored.archived.offset > offset)
-          contracts.set(contractId, { ...stored, archived: undefined });
+        if (stored.created.offset > offset) {
+          contracts.delete(contractId);
+          continue;
+        }
+        const archived = stored.archived !== undefined && stored.archived.offset > offset ? undefined : stored.archived;
+        const moves = stored.moves.filter((move) => move.offset <= offset);
+        if (archived !== stored.archived || moves.length < stored.moves.length)
+          contracts.set(contractId, { ...stored, archived, moves });
       }
       ledgerEnd = offset;
       return forgotten;

@@ -18,7 +18,7 @@ import type { Ledger } from './ledger.ts';
 import { createLedgerApi, type LedgerApi } from './ledger-api.ts';
 import type { PackageDirectory } from './package-directory.ts';
 import { createParticipantHistory, type OffsetSteps } from './participant-history.ts';
-import type { Synchronizer } from './synchronizer.ts';
+import type { NamedSynchronizer, Synchronizer } from './synchronizer.ts';
 import type { LedgerUpdate } from './update.ts';
 import type { CheckpointCadence } from './update-stream.ts';
 
@@ -28,7 +28,10 @@ export type ParticipantOptions = {
   /** Its own stream of randomness, for its offsets. */
   readonly random: Random;
   readonly clock: Clock;
+  /** The one on which it submits. */
   readonly synchronizer: Synchronizer;
+  /** All that it is connected to. */
+  readonly synchronizers: () => readonly NamedSynchronizer[];
   readonly packages: PackageDirectory;
   readonly cadence: CheckpointCadence;
   readonly knownParties: () => readonly string[];
@@ -109,7 +112,8 @@ export function createParticipant(options: ParticipantOptions): Participant {
   const { name, participantId, clock, packages, synchronizer, cadence, knownParties } = options;
   const history = createParticipantHistory(options);
   const { synchronizerId } = synchronizer;
-  const networkTimes = (): ReadonlyMap<string, bigint> => new Map([[synchronizerId, synchronizer.observe()]]);
+  const networkTimes = (): ReadonlyMap<string, bigint> =>
+    new Map(options.synchronizers().map((each) => [each.synchronizerId, each.observe()]));
   const intake = createIntake({ clock, observe: networkTimes });
   const recordTimes = (): ReadonlyMap<string, bigint> => intake.recordTimes() ?? networkTimes();
   const submissionFaults = createSubmissionFaults({ random: options.submissionRandom, clock });
@@ -138,7 +142,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     participantId,
     history,
     packages,
-    synchronizer,
+    synchronizers: options.synchronizers,
     recordTimes,
     faults,
     clock,

@@ -44,6 +44,9 @@ export type Synchronizer = SynchronizerControls & {
   observe(): bigint;
 };
 
+/** With the alias that participants know it by. */
+export type NamedSynchronizer = Synchronizer & { readonly name: string };
+
 const PROTOCOL_VERSION = 35;
 
 export function createSynchronizer({ synchronizerId, clock }: { synchronizerId: string; clock: Clock }): Synchronizer {

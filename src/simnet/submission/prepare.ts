@@ -8,6 +8,7 @@ import {
 } from '../../gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import { cantonError } from '../ledger/canton-error.ts';
 import { missingField } from '../ledger/event-filter.ts';
+import { knownRefusal } from '../ledger/known-refusals.ts';
 import type { Interpreted } from '../ledger/ledger.ts';
 import { trafficCost } from '../ledger/ledger.ts';
 import { readCommand, visibleContracts } from './command-reader.ts';
@@ -30,6 +31,8 @@ export function prepare(
   requireComplete(context, request);
   const scheme = schemeOf(request.hashingSchemeVersion);
   const { tree, transactionSeed } = interpret(context, request, lie);
+  if (context.ledger().synchronizerFor(tree) !== synchronizer.synchronizerId)
+    throw cantonError(knownRefusal('NO_SYNCHRONIZER_FOR_SUBMISSION'));
   if (tree.roots.length !== 1) throw failedToPrepare('Only transactions with one root node can be prepared');
 
   const now = clock.nowMicros();

@@ -113,6 +113,11 @@ const importRequest = z.strictObject({
   contractsPerUpdate,
 });
 const migrationRequest = z.strictObject({ from: z.string(), to: participantSpec, contractsPerUpdate });
+const reassignRequest = z.strictObject({
+  contractId: z.string(),
+  target: z.string(),
+  submitter: z.string().exactOptional(),
+});
 const upgradeRequest = z.strictObject({
   step: z.enum(['begin', 'complete']).exactOptional(),
   protocolVersion: z.int().min(1).exactOptional(),
@@ -163,13 +168,22 @@ const ROUTES: Readonly<Record<string, Route>> = {
     return {};
   },
   'jump-time': ({ network }, body) => {
-    network.synchronizer.jumpTime(z.strictObject({ deltaMicros: micros }).parse(body).deltaMicros);
+    const request = z.strictObject({ deltaMicros: micros, synchronizer: z.string().exactOptional() }).parse(body);
+    const { deltaMicros, synchronizer } = request;
+    (synchronizer === undefined ? network.synchronizer : network.synchronizerNamed(synchronizer)).jumpTime(deltaMicros);
     return {};
   },
   'share-next-time': ({ network }, body) => {
     network.synchronizer.shareNextTime(z.strictObject({ count: z.int().min(1) }).parse(body).count);
     return {};
   },
+  'add-synchronizer': ({ network }, body) => {
+    const { name } = z.strictObject({ name: z.string().regex(/^[\w-]{1,100}$/) }).parse(body);
+    return { synchronizerId: network.addSynchronizer(name).synchronizerId };
+  },
+  reassign: ({ network }, body) => network.reassign(reassignRequest.parse(body)),
+  unassign: ({ network }, body) => network.unassign(reassignRequest.parse(body)),
+  assign: ({ network }, body) => network.assign(z.strictObject({ reassignmentId: z.string() }).parse(body)),
   'add-participant': ({ network }, body) => ({
     participantId: network.addParticipant(participantSpec.parse(body)).participantId,
   }),
