@@ -8,18 +8,15 @@
  * All three take turns on one database, several rounds, since neighbours make any single number worthless.
  */
 import pg from 'pg';
-import { createDatabase } from '../src/db/connection.ts';
-import { createSystemLogger } from '../src/env/system.ts';
-import { registerCatalog } from '../src/ingestion/catalog.ts';
 import type { Treasury } from '../src/ingestion/effect-sink.ts';
 import { receive } from '../src/ingestion/received-update.ts';
 import { updateFormatFor } from '../src/ingestion/update-format.ts';
 import { createLedgerClient } from '../src/ledger/ledger-client.ts';
-import { registerMemos } from '../test/support/ingestion.ts';
 import { copyRows, readRows, WRITTEN_TABLES } from './copy.ts';
+import { measureHeadLatency } from './head-latency.ts';
 import { createNaiveWriter } from './naive.ts';
-import { type Participant, startParticipant } from './participant.ts';
-import { withServer } from './server.ts';
+import { type ParticipantReady, startParticipant } from './participant.ts';
+import { prepareTreasury, withServer } from './server.ts';
 import { median, spread } from './statistics.ts';
 import { hasStored, runWorker } from './worker.ts';
 
@@ -31,14 +28,17 @@ const RECORDED = 2_000;
 export async function benchIngest(): Promise<void> {
   const participant = await startParticipant({ recordedMin: RECORDED, updates: UPDATES });
   try {
-    await withServer((connectionString) => compare(connectionString, participant));
+    await withServer(async (connectionString) => {
+      await compare(connectionString, participant.ready);
+      await measureHeadLatency(connectionString);
+    });
   } finally {
     await participant.stop();
   }
 }
 
-async function compare(connectionString: string, participant: Participant): Promise<void> {
-  const treasury = await prepare(connectionString, participant);
+async function compare(connectionString: string, participant: ParticipantReady): Promise<void> {
+  const treasury = await prepareTreasury(connectionString, participant);
   const client = new pg.Client({ connectionString });
   await client.connect();
   const naively = async (count: number): Promise<number> => {
@@ -79,19 +79,6 @@ async function compare(connectionString: string, participant: Participant): Prom
   row('naive: prepared, one by one', naive, ratio(naive));
 }
 
-async function prepare(connectionString: string, { catalog, memos }: Participant): Promise<Treasury> {
-  const logger = createSystemLogger('error');
-  const { db, close } = createDatabase({ connectionString, applicationName: 'bench', poolSizeMax: 1, logger });
-  try {
-    const [treasury] = await registerCatalog(db, catalog);
-    if (treasury === undefined) throw new Error('The catalog is incomplete.');
-    await registerMemos(db, catalog.network, memos);
-    return treasury;
-  } finally {
-    await close();
-  }
-}
-
 /** As before the first update; accounts stay. */
 async function empty(client: pg.Client): Promise<void> {
   await client.query(`TRUNCATE ${WRITTEN_TABLES.join(', ')} CASCADE`);
@@ -105,7 +92,7 @@ async function empty(client: pg.Client): Promise<void> {
 
 async function ingestNaively(
   client: pg.Client,
-  { url }: Participant,
+  { url }: ParticipantReady,
   treasury: Treasury,
   count: number,
 ): Promise<number> {

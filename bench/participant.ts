@@ -1,7 +1,6 @@
-/** Starts the participant of participant-process.ts, and ends it. */
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
+/** What participant-process.ts is told, and what it tells. */
 import { join } from 'node:path';
+import { type Child, startChild } from './child.ts';
 import type { Recording } from './recording.ts';
 
 export type ParticipantOptions = {
@@ -16,21 +15,6 @@ export type ParticipantReady = Omit<Recording, 'messages'> & {
   readonly messageBytesMean: number;
 };
 
-export type Participant = ParticipantReady & { stop(): Promise<void> };
-
-export async function startParticipant(options: ParticipantOptions): Promise<Participant> {
-  const child = fork(join(import.meta.dirname, 'participant-process.ts'), [JSON.stringify(options)]);
-  const exited = once(child, 'exit');
-  const ready = await Promise.race([
-    once(child, 'message').then(([message]: ParticipantReady[]) => message),
-    exited.then(() => undefined),
-  ]);
-  if (ready === undefined) throw new Error('The participant of the benchmark ended before it was ready.');
-  return {
-    ...ready,
-    stop: async () => {
-      child.kill('SIGKILL');
-      await exited;
-    },
-  };
+export async function startParticipant(options: ParticipantOptions): Promise<Child<ParticipantReady>> {
+  return await startChild(join(import.meta.dirname, 'participant-process.ts'), options);
 }

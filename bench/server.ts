@@ -1,7 +1,12 @@
 /** A PostgreSQL of our own for a benchmark, migrated. */
+
+import { createDatabase } from '../src/db/connection.ts';
 import { startEmbeddedPostgres } from '../src/db/embedded.ts';
 import { migrate } from '../src/db/migrate.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../src/env/system.ts';
+import { type CatalogConfig, registerCatalog } from '../src/ingestion/catalog.ts';
+import type { Treasury } from '../src/ingestion/effect-sink.ts';
+import { registerMemos } from '../test/support/ingestion.ts';
 
 /**
  * For all contestants alike: memory for the working set, and no checkpoint in the middle of a run. Commits are as durable as by default (fsync and
@@ -28,5 +33,22 @@ export async function withServer(
     await work(server.connectionString);
   } finally {
     await server.stop();
+  }
+}
+
+/** @returns the treasury of `catalog`, with the memos of its customers registered. */
+export async function prepareTreasury(
+  connectionString: string,
+  { catalog, memos }: { readonly catalog: CatalogConfig; readonly memos: Readonly<Record<string, string>> },
+): Promise<Treasury> {
+  const logger = createSystemLogger('error');
+  const { db, close } = createDatabase({ connectionString, applicationName: 'bench', poolSizeMax: 1, logger });
+  try {
+    const [treasury] = await registerCatalog(db, catalog);
+    if (treasury === undefined) throw new Error('The catalog is incomplete.');
+    await registerMemos(db, catalog.network, memos);
+    return treasury;
+  } finally {
+    await close();
   }
 }

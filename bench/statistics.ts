@@ -16,3 +16,8 @@ export function spread(values: readonly number[]): string {
   const half = (Math.max(...values) - Math.min(...values)) / 2;
   return `±${((100 * half) / median(values)).toFixed(0)} %`;
 }
+
+/** The wall clock in microseconds, the same in every process of the machine. */
+export function wallMicros(): bigint {
+  return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1_000));
+}

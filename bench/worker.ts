@@ -17,6 +17,7 @@ export type WorkerOptions = {
   readonly treasury: Treasury;
   /** Asked after every commit; true ends the run. */
   readonly isDone: (db: Database) => Promise<boolean>;
+  readonly onStarted?: () => void;
   /** After the real ones. */
   readonly sinks?: readonly EffectSink[];
 };
@@ -28,6 +29,7 @@ export async function runWorker({
   treasury,
   isDone,
   sinks = [],
+  onStarted,
 }: WorkerOptions): Promise<number> {
   const logger = createSystemLogger('error');
   // A batch, a lease renewal and the question whether it is done.
@@ -44,6 +46,7 @@ export async function runWorker({
       controller.abort();
     }
   };
+  onStarted?.();
   try {
     await runStreamWorker({
       db,

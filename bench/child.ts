@@ -1,0 +1,30 @@
+/** A process beside the benchmark that says once that it is ready. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+
+export type Child<Ready> = {
+  readonly ready: Ready;
+  readonly pid: number;
+  send(message: string): void;
+  stop(): Promise<void>;
+};
+
+/** @param options handed over as JSON, the first argument. @throws when it ends before it is ready. */
+export async function startChild<Ready>(script: string, options: unknown): Promise<Child<Ready>> {
+  const child = fork(script, [JSON.stringify(options)]);
+  const exited = once(child, 'exit');
+  const ready = await Promise.race([
+    once(child, 'message').then(([message]: Ready[]) => message),
+    exited.then(() => undefined),
+  ]);
+  if (ready === undefined) throw new Error(`${script} ended before it was ready.`);
+  return {
+    ready,
+    pid: child.pid ?? 0,
+    send: (message) => void child.send(message),
+    stop: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
