@@ -70,6 +70,18 @@ export async function readWithdrawals(db: Database, ids: readonly string[]): Pro
   return ids.map((id) => byId.get(id) ?? null);
 }
 
+/** One result per transfer, in the order of `transferIds`; null where it paid none. */
+export async function readWithdrawalsPaidBy(
+  db: Database,
+  transferIds: readonly string[],
+): Promise<(Withdrawal | null)[]> {
+  const { rows } = await sql<WithdrawalRow>`
+    SELECT ${WITHDRAWAL_COLUMNS} ${WITHDRAWAL_JOINS} WHERE withdrawal.transfer_id = ANY (${[...transferIds]}::text[])
+  `.execute(db);
+  const byTransfer = new Map(rows.map((row) => [row.transferId, withdrawalOf(row)]));
+  return transferIds.map((id) => byTransfer.get(id) ?? null);
+}
+
 /** Id of the withdrawal that the principal asked for under its key; null: it asked for none. */
 export async function findWithdrawalId(
   db: Database,

@@ -5,7 +5,7 @@ import { isStorableText } from '../read/ledger-keys.ts';
 import { readDefaultTreasuryParty, readWithdrawals, type Withdrawal } from '../read/withdrawals.ts';
 import type { WithdrawalRequest, Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { builder } from './builder.ts';
-import { WithdrawalRef } from './withdrawal.ts';
+import { WithdrawalRef, withdrawalIdOf } from './withdrawal.ts';
 import {
   IdempotencyKeyReusedError,
   WithdrawalInputError,
@@ -113,7 +113,8 @@ const CancelWithdrawalPayloadRef = builder.objectRef<CancelWithdrawalPayload>('C
 const CancelWithdrawalInput = builder.inputType('CancelWithdrawalInput', {
   description: 'Which withdrawal is not to be paid any more. Since 0.1.',
   fields: (t) => ({
-    withdrawalId: t.string({ required: true, description: '`wd_…`, one that you asked for.' }),
+    withdrawalId: t.string({ description: '`wd_…`, one that you asked for.' }),
+    idempotencyKey: t.string({ description: 'Instead of the id: your own key of the request.' }),
   }),
 });
 
@@ -121,7 +122,7 @@ builder.mutationField('cancelWithdrawal', (t) =>
   t.field({
     type: CancelWithdrawalPayloadRef,
     description:
-      'Asks for the end of a withdrawal of your own. At once where nothing is in flight; else when the open attempt is certainly dead, and not at all where it is paid first. Harmless when repeated. Scopes: `withdrawals` and `read`. Since 0.1.',
+      'Asks for the end of a withdrawal of your own. At once where nothing is in flight; else when the open attempt is certainly dead, and not at all where it is paid first. Harmless when repeated. `WITHDRAWAL_NOT_NAMED`: neither or both of id and key are given. Scopes: `withdrawals` and `read`. Since 0.1.',
     authScopes: { $all: { withdrawals: true, read: true } },
     args: {
       input: t.arg({ type: CancelWithdrawalInput, required: true, description: 'Which one.' }),
@@ -133,9 +134,10 @@ builder.mutationField('cancelWithdrawal', (t) =>
         description: 'The withdrawal, or why there is nothing to cancel. Since 0.1.',
       },
     },
-    resolve: async (_root, { input: { withdrawalId } }, { db, withdrawals, principal }) => {
+    resolve: async (_root, { input }, { db, withdrawals, principal }) => {
       const service = demandWithdrawals(withdrawals);
-      if (!isStorableText(withdrawalId)) throw new WithdrawalNotCancellableError(null);
+      const withdrawalId = await withdrawalIdOf(db, principal, input);
+      if (withdrawalId === null) throw new WithdrawalNotCancellableError(null);
       const isTaken = await service.cancel(principal.name, withdrawalId);
       const [withdrawal = null] = await readWithdrawals(db, [withdrawalId]);
       const own = withdrawal?.client === principal.name ? withdrawal : null;

@@ -4,11 +4,13 @@ import { isStorableText } from '../read/ledger-keys.ts';
 import { NO_ROWS } from '../read/page.ts';
 import { readTransfers } from '../read/transfers.ts';
 import { readAttemptsOf } from '../read/withdrawal-attempts.ts';
+import { readWaits, type WithdrawalWait } from '../read/withdrawal-waits.ts';
 import {
   findWithdrawalId,
   keyOfWithdrawal,
   listWithdrawals,
   readWithdrawals,
+  readWithdrawalsPaidBy,
   type Withdrawal,
 } from '../read/withdrawals.ts';
 import { isFinal } from '../withdrawals/withdrawal-state.ts';
@@ -23,6 +25,18 @@ import { TreasuryPartyRef } from './treasury-party-ref.ts';
 import { DefiniteFailureProofRef, WithdrawalAttemptRef } from './withdrawal-attempt.ts';
 import { WithdrawalFilterInput, withdrawalFilterOf } from './withdrawal-filter.ts';
 import { WithdrawalStateEnum } from './withdrawal-state.ts';
+
+const WithdrawalWaitEnum = builder.enumType('WithdrawalWait', {
+  description: 'What a queued withdrawal waits for. Since 0.1.',
+  values: {
+    FREEZE: { description: 'A freeze covers it: somebody has to look first, and to lift it.' },
+    LEDGER: {
+      description: 'Ingestion does not run, or the ledger’s time is too far from ours to promise an end.',
+    },
+    FUNDS: { description: 'What the treasury holds free does not reach; deposits, or the end of others, may.' },
+    TURN: { description: 'Nothing is in the way: its turn comes in a moment.' },
+  } satisfies Record<WithdrawalWait, { description: string }>,
+});
 
 const WithdrawalFailureRef = builder.objectRef<NonNullable<Withdrawal['failure']>>('WithdrawalFailure').implement({
   description: 'Why a withdrawal was not paid. Scope: `read`. Since 0.1.',
@@ -132,6 +146,15 @@ builder.node(WithdrawalRef, {
       description:
         'The record time strictly after which the open attempt is decided: it was seen by then, or it is proven dead. Null: no attempt is open. Scope: `read`. Since 0.1.',
     }),
+    waitsFor: t.loadable({
+      type: WithdrawalWaitEnum,
+      nullable: true,
+      description:
+        'What it waits for at this moment while it is `QUEUED`: a gauge for people and alerts, told by no event. Null: it is not queued. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db, clock }) => await readWaits(db, ids, clock.nowMicros()),
+      loaderOptions: { cache: false },
+      resolve: ({ id }) => id,
+    }),
     definiteFailureProof: t.field({
       type: DefiniteFailureProofRef,
       nullable: true,
@@ -165,6 +188,17 @@ export async function withdrawalIdOf(
   if (!isStorableText(withdrawalId ?? idempotencyKey ?? '')) return null;
   return withdrawalId ?? (await findWithdrawalId(db, { client, idempotencyKey: idempotencyKey ?? '' }));
 }
+
+builder.objectField(TransferRef, 'withdrawal', (t) =>
+  t.loadable({
+    type: WithdrawalRef,
+    nullable: true,
+    description: 'The withdrawal that it paid; null: it paid none. Scope: `read`. Since 0.1.',
+    load: async (ids: string[], { db }) => await readWithdrawalsPaidBy(db, ids),
+    loaderOptions: { cache: false },
+    resolve: ({ id }) => id,
+  }),
+);
 
 builder.queryFields((t) => ({
   withdrawals: t.connection(

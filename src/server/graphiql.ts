@@ -170,6 +170,7 @@ subscription WithdrawalUpdated($idempotencyKey: String!) {
     isFinal
     withdrawal {
       withdrawalId
+      waitsFor
       decidableBy
       transfer { updateId recordTime status }
       failure { code detail }
@@ -186,14 +187,33 @@ subscription WithdrawalUpdated($idempotencyKey: String!) {
     variablesOf: ({ idempotencyKey }) => ({ idempotencyKey }),
   },
   {
+    title: 'CancelWithdrawal',
+    query: `# Asks for the end of a withdrawal. Queued: at once.
+# In flight: a wish, and the ledger says which was
+# faster, the payment or the end of its attempt.
+mutation CancelWithdrawal($idempotencyKey: String!) {
+  cancelWithdrawal(input: { idempotencyKey: $idempotencyKey }) {
+    ... on CancelWithdrawalPayload {
+      withdrawal { withdrawalId state isCancelRequested decidableBy }
+    }
+    ... on Error { code message why fix }
+  }
+}
+`,
+    variablesOf: ({ idempotencyKey }) => ({ idempotencyKey }),
+  },
+  {
     title: 'Withdrawals',
-    query: `# The newest withdrawals, and what was done to pay them.
+    query: `# The newest withdrawals, and what was done to pay
+# them. Only the open ones:
+# withdrawals(first: 20, filter: { isFinal: false })
 query Withdrawals {
   withdrawals(first: 20) {
     nodes {
       withdrawalId
       state
       isFinal
+      waitsFor
       account { customer }
       amount
       instrument { name }

@@ -279,6 +279,23 @@ describe('cancelWithdrawal', () => {
     expect(await bookingsOf(id)).toEqual([{ cause: `withdrawal:${id}:back` }, { cause: `withdrawal:${id}:requested` }]);
   });
 
+  test('takes one’s own key for the id', async () => {
+    const id = await idOf('cancel-by-key');
+    const query = `mutation ($input: CancelWithdrawalInput!) { cancelWithdrawal(input: $input) {
+      ... on CancelWithdrawalPayload { withdrawal { withdrawalId state } } ... on Error { code } } }`;
+    const ask = async (input: Record<string, unknown>, headers: Record<string, string> = {}) =>
+      await api.query(query, { input }, headers);
+
+    const foreign = await ask({ idempotencyKey: 'cancel-by-key' }, as('service'));
+    const own = await ask({ idempotencyKey: 'cancel-by-key' });
+
+    expect(foreign.data.cancelWithdrawal).toEqual({ code: 'WITHDRAWAL_UNKNOWN' });
+    expect(own.data.cancelWithdrawal).toEqual({ withdrawal: { withdrawalId: id, state: 'CANCELLED' } });
+    for (const input of [{}, { withdrawalId: id, idempotencyKey: 'cancel-by-key' }]) {
+      expect((await ask(input)).errors[0].extensions.code).toBe('WITHDRAWAL_NOT_NAMED');
+    }
+  });
+
   test('is a wish while an attempt is open', async () => {
     const id = await idOf('cancel-in-flight');
     await apply(id, { kind: 'ATTEMPT_OPENED' });

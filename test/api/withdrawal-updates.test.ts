@@ -72,6 +72,14 @@ describe('withdrawalUpdated', () => {
       `{ withdrawal(withdrawalId: "${id}") { updateId transfer { status direction } } }`,
     );
     expect(data.withdrawal).toEqual({ updateId: 'paid-1', transfer: { status: 'COMPLETED', direction: 'OUT' } });
+    await rows.transfer({ updateId: 'other', direction: 'OUT' });
+    const transfers = await api.query('{ transfers(first: 10) { nodes { updateId withdrawal { withdrawalId } } } }');
+    expect(transfers.data.transfers.nodes).toEqual(
+      expect.arrayContaining([
+        { updateId: 'paid-1', withdrawal: { withdrawalId: id } },
+        { updateId: 'other', withdrawal: null },
+      ]),
+    );
   });
 
   test('never goes back behind the state it began with, and has no gap, whenever it begins', async () => {

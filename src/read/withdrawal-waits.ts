@@ -1,0 +1,56 @@
+/** What queued withdrawals wait for at this moment: the conditions under which the automation opens an attempt, asked for each. */
+import { sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+import { type Micros, millisToMicros } from '../env/clock.ts';
+import { isFrozen } from '../ingestion/freezes.ts';
+import { DEFAULT_LIMITS } from '../withdrawals/automation.ts';
+
+/**
+ * The first that holds. `FREEZE`: a freeze covers it. `LEDGER`: ingestion does not run, or the ledger's time is too far from ours to promise
+ * an end. `FUNDS`: the treasury's free holdings do not reach. `TURN`: nothing is in the way.
+ */
+export const WITHDRAWAL_WAITS = ['FREEZE', 'LEDGER', 'FUNDS', 'TURN'] as const;
+export type WithdrawalWait = (typeof WITHDRAWAL_WAITS)[number];
+
+/** One result per id, in the order of `ids`, in one statement; null where it is not queued. */
+export async function readWaits(
+  db: Database,
+  ids: readonly string[],
+  nowMicros: Micros,
+): Promise<(WithdrawalWait | null)[]> {
+  const { rows } = await sql<{ readonly id: string; readonly wait: WithdrawalWait }>`
+    WITH queued AS (
+      SELECT id, treasury_id, instrument_id, amount FROM withdrawal
+      WHERE id = ANY (${[...ids]}::text[]) AND state = 'QUEUED'
+    ), free AS (
+      SELECT pair.treasury_id, pair.instrument_id, (
+        SELECT coalesce(sum(amount::numeric), 0) FROM holding
+        WHERE holding.treasury_id = pair.treasury_id AND holding.instrument_id = pair.instrument_id
+          AND archived_update_id IS NULL AND lock_holders IS NULL
+          AND NOT EXISTS (
+            SELECT FROM reservation
+            WHERE reservation.treasury_id = holding.treasury_id AND reservation.contract_id = holding.contract_id AND is_open
+          )
+      ) AS amount
+      FROM (SELECT DISTINCT treasury_id, instrument_id FROM queued) AS pair
+    ), ledger AS (
+      SELECT treasury_id, max(record_time) AS record_time FROM synchronizer_time GROUP BY treasury_id
+    )
+    SELECT queued.id,
+      CASE
+        WHEN ${isFrozen(sql`queued.treasury_id`, sql`queued.instrument_id`)} THEN 'FREEZE'
+        WHEN ingestion_stream.status IS DISTINCT FROM 'RUNNING' OR ledger.record_time IS NULL
+          OR abs(${nowMicros}::bigint - ledger.record_time) > ${RECORD_TIME_AGE_MAX}::bigint THEN 'LEDGER'
+        WHEN free.amount < queued.amount THEN 'FUNDS'
+        ELSE 'TURN'
+      END AS wait
+    FROM queued
+    JOIN free ON free.treasury_id = queued.treasury_id AND free.instrument_id = queued.instrument_id
+    LEFT JOIN ingestion_stream ON ingestion_stream.treasury_id = queued.treasury_id
+    LEFT JOIN ledger ON ledger.treasury_id = queued.treasury_id
+  `.execute(db);
+  const byId = new Map(rows.map(({ id, wait }) => [id, wait]));
+  return ids.map((id) => byId.get(id) ?? null);
+}
+
+const RECORD_TIME_AGE_MAX = millisToMicros(DEFAULT_LIMITS.recordTimeAgeMsMax);
