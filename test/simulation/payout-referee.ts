@@ -5,6 +5,7 @@
 import type pg from 'pg';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { isFinal, type WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
+import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
 import { must } from './violation.ts';
 
@@ -49,9 +50,11 @@ const LEFT_OVER = `
 export function createPayoutReferee({
   observer,
   orders,
+  marks,
 }: {
   readonly observer: pg.Client;
   readonly orders: Orders;
+  readonly marks: Marks;
 }): PayoutReferee {
   const ends = new Map<string, WithdrawalState>();
   const unitsOf = new Map(orders.all().map(({ key, units }) => [key, units]));
@@ -106,6 +109,7 @@ export function createPayoutReferee({
       const leftOver = await observer.query({ name: 'left over', text: LEFT_OVER });
       must(leftOver.rows.length === 0, 'nothing stays reserved for what has ended', leftOver.rows[0]);
       await checkAccounts(rows);
+      for (const { state, attempts } of rows) marks.add(`withdrawal ended ${state} after ${attempts} attempts`);
     },
 
     describe: async () => await read(),

@@ -31,6 +31,7 @@ import type { Marks } from './marks.ts';
 import { INSTRUMENT, type Orders } from './orders.ts';
 import type { Life } from './process.ts';
 import type { Extension } from './serve-loop.ts';
+import type { Truth } from './truth.ts';
 import { must } from './violation.ts';
 
 export type PayoutsOptions = {
@@ -40,6 +41,7 @@ export type PayoutsOptions = {
   readonly dice: Dice;
   readonly marks: Marks;
   readonly orders: Orders;
+  readonly truth: Truth;
   /** Sees what is committed. */
   readonly observer: pg.Client;
 };
@@ -51,11 +53,12 @@ const LATE_MS_MAX = 30_000; // Well past every target.
 
 /** Gives the treasury its key and some funds. @returns what every process runs beside ingestion. */
 export async function createPayouts(options: PayoutsOptions): Promise<Extension> {
-  const { network, dice, orders } = options;
+  const { network, truth, dice, orders } = options;
   const key = await createLocalSigner({ privateKey: SIGNER_KEY }).currentKey();
   network.registerKey(TREASURY, key.publicKey.export({ type: 'spki', format: 'der' }));
   for (let count = dice.integer(1, 5); count > 0; count -= 1) {
     network.tap({ instrument: INSTRUMENT, owner: TREASURY, amount: String(dice.integer(5, 80)) });
+    await truth.catchUp();
   }
   network.setDelays({ sequencingMs: dice.integer(0, 300), verdictMs: dice.integer(0, 300) });
   const limits = {
@@ -106,6 +109,7 @@ function submitterFor(life: Life, { network, participant, faults, dice, marks, o
     }
     const request = ExecuteSubmissionRequest.decode(bytes);
     await demandWrittenDown(observer, request);
+    marks.add('executed');
     if (faults.strikes('executeDropped')) {
       marks.add('execute answered and dropped');
       wrong.set({ dropExecutes: { next: 1 } });
@@ -152,13 +156,14 @@ function registryFor(life: Life, { network, faults, marks }: PayoutsOptions): Re
 }
 
 /** Forgets everything between two requests: what only its log would catch, the automation must not need. */
-function signerFor(life: Life, { observer }: PayoutsOptions): Signer {
+function signerFor(life: Life, { observer, marks }: PayoutsOptions): Signer {
   const fresh = (): Signer => createLocalSigner({ privateKey: SIGNER_KEY });
   return {
     currentKey: async () => await fresh().currentKey(),
     sign: async (request) =>
       await life.calls.call('Sign', async () => {
         await demandFaithful(observer, request);
+        marks.add('signed');
         return await fresh().sign(request);
       }),
   };

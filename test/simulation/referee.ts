@@ -9,6 +9,7 @@ import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { transferId } from '../../src/tokens/ids.ts';
+import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
 import { createPayoutReferee } from './payout-referee.ts';
 import type { Traffic } from './traffic.ts';
@@ -32,6 +33,7 @@ export type RefereeOptions = {
   readonly truth: Truth;
   readonly traffic: Traffic;
   readonly orders: Orders;
+  readonly marks: Marks;
   readonly received: () => readonly string[];
 };
 
@@ -76,8 +78,8 @@ const SNAPSHOT = `
           ) b JOIN instrument i ON i.id = b.instrument_id) AS booked
   FROM ingestion_stream s CROSS JOIN event_log l`;
 
-export function createReferee({ observer, db, truth, traffic, orders, received }: RefereeOptions): Referee {
-  const payouts = createPayoutReferee({ observer, orders });
+export function createReferee({ observer, db, truth, traffic, orders, marks, received }: RefereeOptions): Referee {
+  const payouts = createPayoutReferee({ observer, orders, marks });
   let before: Snapshot | null = null;
 
   const snapshot = async (): Promise<Snapshot | null> =>

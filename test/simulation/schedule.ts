@@ -131,6 +131,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     dice: dice('payouts'),
     marks,
     orders,
+    truth,
     observer: server.observer,
   });
   await truth.catchUp();
@@ -138,7 +139,15 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
   await registerCatalog(db, catalog);
 
   const reader = createFeedReader();
-  const referee = createReferee({ observer: server.observer, db, truth, traffic, orders, received: reader.received });
+  const referee = createReferee({
+    observer: server.observer,
+    db,
+    truth,
+    traffic,
+    orders,
+    marks,
+    received: reader.received,
+  });
   const processes: Process[] = [];
   const database = createDatabaseAccess({
     connectionString,
@@ -194,6 +203,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
 
   let isCalm = false;
   let operationsLeft = shape.integer(10, 40);
+  let areCustomersDone = false;
   const customers = scheduler.createActor('customers');
   const meanMs = shape.logUniform(2, 500);
   const customersAct = (): void => {
@@ -206,6 +216,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
         const done = traffic.act();
         await truth.catchUp();
         if (operationsLeft > 0) customersAct();
+        else areCustomersDone = true;
         return done;
       },
     });
@@ -249,7 +260,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     network.tap({ instrument: INSTRUMENT, owner: TREASURY, amount: '400' });
     await truth.catchUp();
     for (const process of processes) process.wake();
-    while (operationsLeft > 0) await step();
+    while (!areCustomersDone) await step();
     for (let steps = 0; ; steps += 1) {
       if (steps % 20 === 0 && (await referee.isAtRest())) break;
       if (steps > CALM_STEPS_MAX)
