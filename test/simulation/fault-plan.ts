@@ -1,5 +1,5 @@
 /**
- * Which faults a schedule knows and how often they strike. Each class is on in four of ten seeds, its rate spread over orders of magnitude ("swarm"): a schedule
+ * Which faults a schedule knows and how often they strike. Which classes are on is drawn per seed, their rates spread over orders of magnitude ("swarm"): a schedule
  * with one fault gets further than one with all, and different bugs need different company.
  */
 import type { Dice } from './dice.ts';
@@ -7,6 +7,8 @@ import type { Dice } from './dice.ts';
 /** Smallest and largest rate per opportunity. Of a statement there are hundreds in a schedule, of a message or a failpoint dozens. */
 const OFTEN = [0.001, 0.03] as const;
 const SELDOM = [0.02, 0.4] as const;
+/** Of what happens a few times in a schedule: a try at a withdrawal. */
+const MOSTLY = [0.15, 0.9] as const;
 
 const FAULTS = {
   /** A process dies at a named failpoint. */
@@ -45,14 +47,16 @@ const FAULTS = {
   participantStall: SELDOM,
   hintLost: SELDOM,
   /** The participant accepts a submission and never sends it on. */
-  executeDropped: SELDOM,
-  executeTwice: SELDOM,
+  executeDropped: MOSTLY,
+  executeTwice: MOSTLY,
   /** It is sequenced long after it was accepted, perhaps past its last record time. */
-  executeLate: SELDOM,
+  executeLate: MOSTLY,
+  /** It commits in the last microsecond it may, after another update of that same microsecond. */
+  executeAtTarget: MOSTLY,
   /** What is prepared is not what was asked for. */
-  prepareLies: SELDOM,
+  prepareLies: MOSTLY,
   /** A registry claims that the receiver takes offers only. */
-  registrySaysOffer: SELDOM,
+  registrySaysOffer: MOSTLY,
 } as const;
 
 export type FaultClass = keyof typeof FAULTS;
@@ -63,25 +67,34 @@ export type FaultPlan = {
   isOn(fault: FaultClass): boolean;
   /** Rates of what is on, for the report of a failure. */
   describe(): string;
+  /** Nothing strikes before. */
+  begin(): void;
   /** From now on nothing strikes. */
   end(): void;
+  isOver(): boolean;
 };
 
-const ON = 0.4;
+/** What keeps nobody from arriving, and so goes on when the others have ended. */
+const LASTING: ReadonlySet<string> = new Set<FaultClass>(['executeTwice', 'executeLate', 'executeAtTarget']);
+/** How many of the classes a schedule has on. With many of them nobody gets anywhere, with few of them rare company is rarer still. */
+const ON = [0.05, 0.15, 0.4] as const;
+/** The faults around withdrawals only strike who gets that far. */
+const ON_MOSTLY = 0.5;
 
 /** @param off classes that stay off whatever the seed says: how a failure is narrowed down. */
 export function drawFaultPlan(dice: (purpose: string) => Dice, off: ReadonlySet<string>): FaultPlan {
+  const on = dice('faults').pick(ON);
   const drawn = Object.entries(FAULTS).map(([name, [least, most]]) => {
     const own = dice(`fault/${name}`);
-    const isOn = own.chance(ON) && !off.has(name);
+    const isOn = own.chance(least === MOSTLY[0] ? ON_MOSTLY : on) && !off.has(name);
     return { name, dice: own, rate: isOn ? own.logUniform(least, most) : 0 };
   });
   const byName = new Map<string, (typeof drawn)[number]>(drawn.map((fault) => [fault.name, fault]));
-  let isOver = false;
+  let isOver = true;
   return {
     strikes: (name) => {
       const fault = byName.get(name);
-      return fault?.dice.chance(fault.rate) === true && !isOver;
+      return fault?.dice.chance(fault.rate) === true && (!isOver || LASTING.has(name));
     },
     isOn: (name) => !isOver && (byName.get(name)?.rate ?? 0) > 0,
     describe: () =>
@@ -89,8 +102,12 @@ export function drawFaultPlan(dice: (purpose: string) => Dice, off: ReadonlySet<
         .filter(({ rate }) => rate > 0)
         .map(({ name, rate }) => `${name} ${rate.toFixed(3)}`)
         .join(', '),
+    begin: () => {
+      isOver = false;
+    },
     end: () => {
       isOver = true;
     },
+    isOver: () => isOver,
   };
 }

@@ -53,8 +53,8 @@ export function createOrders({
 }): Orders {
   network.preapprove({ instrument: INSTRUMENT, receiver: PAYEE });
   const receiver = network.party(PAYEE);
-  const spreadMs = dice.logUniform(50, 20_000);
-  const orders: readonly Order[] = Array.from({ length: dice.integer(0, 8) }, (_, index) => ({
+  const spreadMs = dice.logUniform(20, 3_000);
+  const orders: readonly Order[] = Array.from({ length: dice.integer(0, 10) }, (_, index) => ({
     key: `order-${index}`,
     account: `withdrawer-${index % 3}`,
     units: BigInt(dice.integer(1, 30)) * UNITS + BigInt(index + 1),
@@ -105,7 +105,7 @@ export function createOrders({
           (order) =>
             !confirmed.has(order) &&
             order.atMicros <= life.clock.nowMicros() &&
-            (order.ids.size === 0 || life.random.next() < 0.2),
+            (order.ids.size === 0 || life.random.next() < 0.03),
         );
         if (due === undefined) {
           await life.clock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);

@@ -27,6 +27,7 @@ import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { registryOf } from '../support/simnet-registry.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
+import type { LastMoment } from './last-moment.ts';
 import type { Marks } from './marks.ts';
 import { INSTRUMENT, type Orders } from './orders.ts';
 import type { Life } from './process.ts';
@@ -42,6 +43,7 @@ export type PayoutsOptions = {
   readonly marks: Marks;
   readonly orders: Orders;
   readonly truth: Truth;
+  readonly lastMoment: LastMoment;
   /** Sees what is committed. */
   readonly observer: pg.Client;
 };
@@ -51,8 +53,17 @@ const USER = 'sluice';
 const LATE_MS_MIN = 10;
 const LATE_MS_MAX = 30_000; // Well past every target.
 
-/** Gives the treasury its key and some funds. @returns what every process runs beside ingestion. */
-export async function createPayouts(options: PayoutsOptions): Promise<Extension> {
+export type Payouts = {
+  /** What every process runs beside ingestion. */
+  readonly extension: Extension;
+  /** Whether anything was prepared for signing yet. */
+  haveBegun(): boolean;
+  /** Submissions that reached the participant. */
+  tries(): number;
+};
+
+/** Gives the treasury its key and some funds. */
+export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
   const { network, truth, dice, orders } = options;
   const key = await createLocalSigner({ privateKey: SIGNER_KEY }).currentKey();
   network.registerKey(TREASURY, key.publicKey.export({ type: 'spki', format: 'der' }));
@@ -62,14 +73,22 @@ export async function createPayouts(options: PayoutsOptions): Promise<Extension>
   }
   network.setDelays({ sequencingMs: dice.integer(0, 300), verdictMs: dice.integer(0, 300) });
   const limits = {
-    ttlMs: dice.pick([1_500, 4_000, 10_000]),
+    ttlMs: dice.pick([3_000, 15_000, 60_000]),
     recordTimeAgeMsMax: 35 * 60_000,
     attemptsMax: dice.pick([1, 2, 2, 4]),
     triesMax: dice.pick([2, 8]),
     tryHoldMs: dice.pick([500, 20_000]),
   };
 
-  return {
+  let hasBegun = false;
+  let tries = 0;
+  const onBegun = (): void => {
+    hasBegun = true;
+  };
+  const onTried = (): void => {
+    tries += 1;
+  };
+  const extension: Extension = {
     sinks: ({ clock, logger }) => [createWithdrawalSink({ clock, logger })],
     loop: async (life, treasury) => {
       const wakeUp = createWakeUp(life.lazyClock);
@@ -78,10 +97,11 @@ export async function createPayouts(options: PayoutsOptions): Promise<Extension>
         orders.place(life),
         runAutomation({
           ...life,
+          clock: life.lazyClock,
           treasury,
           limits,
-          submitter: submitterFor(life, options),
-          registry: registryFor(life, options),
+          submitter: submitterFor(life, options, onTried),
+          registry: registryFor(life, options, onBegun),
           signer: signerFor(life, options),
           implementationOf: () => 'SPLICE_AMULET',
           userId: USER,
@@ -90,10 +110,15 @@ export async function createPayouts(options: PayoutsOptions): Promise<Extension>
       ]);
     },
   };
+  return { extension, haveBegun: () => hasBegun, tries: () => tries };
 }
 
 /** The project's own client down to the bytes. */
-function submitterFor(life: Life, { network, participant, faults, dice, marks, observer }: PayoutsOptions) {
+function submitterFor(
+  life: Life,
+  { network, participant, faults, dice, marks, observer, lastMoment }: PayoutsOptions,
+  onTried: () => void,
+) {
   const { api } = participant;
   const wrong = participant.faults.submissions;
   const answerTo = async (path: string, bytes: Uint8Array): Promise<Uint8Array> => {
@@ -109,7 +134,13 @@ function submitterFor(life: Life, { network, participant, faults, dice, marks, o
     }
     const request = ExecuteSubmissionRequest.decode(bytes);
     await demandWrittenDown(observer, request);
-    marks.add('executed');
+    onTried();
+    marks.add(faults.isOver() ? 'executed in calm' : 'executed in trouble');
+    const target = PreparedTransaction.decode(request.preparedTransaction).metadata?.maxRecordTime;
+    if (target !== undefined && faults.strikes('executeAtTarget')) {
+      lastMoment.commitAt(target, async () => void (await api.executeSubmission(request)));
+      return ExecuteSubmissionResponse.encode({}).finish();
+    }
     if (faults.strikes('executeDropped')) {
       marks.add('execute answered and dropped');
       wrong.set({ dropExecutes: { next: 1 } });
@@ -142,11 +173,12 @@ function drawLie(network: Network, dice: Dice): PrepareLie {
   ]);
 }
 
-function registryFor(life: Life, { network, faults, marks }: PayoutsOptions): Registry {
+function registryFor(life: Life, { network, faults, marks }: PayoutsOptions, onBegun: () => void): Registry {
   const registry = registryOf({ network });
   return {
     transferFactory: async (instrument, transfer) =>
       await life.calls.call('TransferFactory', async () => {
+        onBegun();
         const answer = await registry.transferFactory(instrument, transfer);
         if (!faults.strikes('registrySaysOffer')) return answer;
         marks.add('registry says offer');

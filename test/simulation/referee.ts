@@ -124,7 +124,7 @@ export function createReferee({ observer, db, truth, traffic, orders, marks, rec
       must(now.verifiedUpdateId === now.newestUpdateId, 'the stream resumes from the newest stored update', {});
       const next = truth.updates()[passed.length];
       must(
-        now.recordTime === null || next === undefined || next.recordTime > BigInt(now.recordTime),
+        now.recordTime === null || next === undefined || next.recordTime >= BigInt(now.recordTime),
         'a record time that has passed is past',
         {
           recordTime: now.recordTime,

@@ -16,6 +16,7 @@ import { createDatabaseAccess } from './database-access.ts';
 import { createDice, type Dice } from './dice.ts';
 import { drawFaultPlan } from './fault-plan.ts';
 import { createFeedReader } from './feed-reader.ts';
+import { createLastMoment, createPinnedClock } from './last-moment.ts';
 import type { Marks } from './marks.ts';
 import { createOrders, INSTRUMENT } from './orders.ts';
 import type { Stall } from './outside-calls.ts';
@@ -58,6 +59,8 @@ const START: Micros = 1_767_225_600_000_000n; // 2026-01-01T00:00:00Z
 /** Enough for most of the traffic to be ingested while faults strike. */
 const SAFETY_STEPS_MIN = 300;
 const SAFETY_STEPS_MAX = 1_000;
+const TRIES_MAX = 6;
+const QUIET_STEPS_MAX = 600;
 const CALM_STEPS_MAX = 6_000; // Rest comes within some 500; a schedule that needs more will never come to rest.
 
 /** Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it. */
@@ -94,7 +97,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
   const scheduler = createScheduler({
     dice: dice('schedule'),
     startMicros: START,
-    hurry: shape.pick([0, 0.02, 0.1, 0.3]),
+    hurry: shape.pick([0, 0.005, 0.02, 0.1]),
     stickiness: shape.pick([0, 0.5, 0.9]),
   });
   const faults = drawFaultPlan(dice, off);
@@ -103,9 +106,10 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     violation ??= found;
   };
 
+  const networkClock = createPinnedClock(scheduler.clock);
   const network = createNetwork({
     seed: NETWORK,
-    clock: scheduler.clock,
+    clock: networkClock.clock,
     random: dice('network'),
     participants: [
       { name: 'participant1', firstOffset: BigInt(shape.integer(0, 50)), offsetStepMax: shape.integer(1, 4) },
@@ -124,7 +128,9 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
       .map(({ name, instrumentId }) => ({ name, ...instrumentId })),
   };
   const orders = createOrders({ network, networkName: NETWORK, dice: dice('orders'), marks, startMicros: START });
+  const lastMoment = createLastMoment({ scheduler, network, networkClock, truth, dice: dice('last moment'), marks });
   const payouts = await createPayouts({
+    lastMoment,
     network,
     participant,
     faults,
@@ -181,7 +187,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
         poolSize,
-        loop: serveLoop(catalog, settings, [payouts]),
+        loop: serveLoop(catalog, settings, [payouts.extension]),
       }),
     );
   }
@@ -248,8 +254,17 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
       if (!isMore) throw new Violation('somebody always has something to do', {});
     };
 
-    const safetySteps = shape.integer(SAFETY_STEPS_MIN, SAFETY_STEPS_MAX);
-    while (scheduler.stepsCount() < safetySteps) await step();
+    // Some schedules are struck from their first step, others once the first withdrawal is about to be paid.
+    const quietStepsMax = shape.chance(0.7) ? QUIET_STEPS_MAX : 0;
+    while (scheduler.stepsCount() < quietStepsMax && !payouts.haveBegun()) await step();
+    faults.begin();
+    const safetySteps = scheduler.stepsCount() + shape.integer(SAFETY_STEPS_MIN, SAFETY_STEPS_MAX);
+    // Long enough, too, for some tries at withdrawals: what they meet is what most of this is about.
+    const triesWanted = orders.all().length === 0 ? 0 : shape.integer(0, TRIES_MAX);
+    const isLongEnough = (): boolean =>
+      scheduler.stepsCount() >= safetySteps &&
+      (payouts.tries() >= triesWanted || scheduler.stepsCount() >= safetySteps + SAFETY_STEPS_MAX);
+    while (!isLongEnough()) await step();
 
     isCalm = true;
     calmAt = scheduler.stepsCount();
@@ -320,7 +335,7 @@ function strike({
     return `crash ${process.name}`;
   }
   if (faults.isOn('participantStall') && dice.chance(0.1)) {
-    stall.untilMicros = scheduler.clock.nowMicros() + BigInt(dice.integer(1, 20_000)) * 1_000n;
+    stall.untilMicros = scheduler.clock.nowMicros() + BigInt(Math.round(dice.logUniform(1, 20_000))) * 1_000n;
     return 'participant silent';
   }
   return '';

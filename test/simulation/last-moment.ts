@@ -1,0 +1,85 @@
+/**
+ * Submissions that commit in the very last microsecond they may, which Canton takes as inclusive, and after another update of the same microsecond has been seen: whoever thinks that a record time at
+ * the target proves anything is wrong then.
+ */
+import type { Clock, Micros } from '../../src/env/clock.ts';
+import { type Network, TREASURY } from '../../src/simnet/network.ts';
+import type { Dice } from './dice.ts';
+import type { Marks } from './marks.ts';
+import { INSTRUMENT } from './orders.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { Truth } from './truth.ts';
+
+/** The network's time: the scheduler's, until it is held. */
+export type PinnedClock = { readonly clock: Clock; pin(at: Micros): void; release(): void };
+
+export type LastMoment = {
+  /** Holds the network's time at `target` once it comes, lets another update happen, and calls `execute` a while later. */
+  commitAt(target: Micros, execute: () => Promise<void>): void;
+};
+
+/** Long enough for others to see the first update and act on it. */
+const HELD_MS_MAX = 4_000;
+
+export function createPinnedClock(clock: Clock): PinnedClock {
+  let pinned: Micros | null = null;
+  return {
+    clock: { ...clock, nowMicros: () => pinned ?? clock.nowMicros() },
+    pin: (at) => {
+      pinned = at;
+    },
+    release: () => {
+      pinned = null;
+    },
+  };
+}
+
+export function createLastMoment({
+  scheduler,
+  network,
+  networkClock,
+  truth,
+  dice,
+  marks,
+}: {
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly networkClock: PinnedClock;
+  readonly truth: Truth;
+  readonly dice: Dice;
+  readonly marks: Marks;
+}): LastMoment {
+  const synchronizer = scheduler.createActor('synchronizer');
+  let isHeld = false;
+  return {
+    commitAt: (target, execute) => {
+      const now = scheduler.clock.nowMicros();
+      if (isHeld || target <= now) return;
+      isHeld = true;
+      const act = (label: string, delayMs: number, run: () => Promise<void>): void =>
+        void scheduler.enqueue({
+          actor: synchronizer,
+          label,
+          delayMs,
+          run: async () => {
+            await run();
+            await truth.catchUp();
+            return '';
+          },
+        });
+      act('time is held at a target', Number(target - now) / 1_000, async () => {
+        networkClock.pin(target);
+        network.tap({ instrument: INSTRUMENT, owner: TREASURY, amount: '1' });
+      });
+      act('commit at the target', Number(target - now) / 1_000 + 1 + dice.integer(0, HELD_MS_MAX), async () => {
+        const before = truth.updates().at(-1)?.recordTime;
+        network.setDelays({ sequencingMs: 0, verdictMs: 0 });
+        network.shareRecordTime();
+        await execute();
+        networkClock.release();
+        isHeld = false;
+        if (before === target) marks.add('commit at the target');
+      });
+    },
+  };
+}
