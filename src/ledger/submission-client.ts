@@ -71,8 +71,8 @@ const ALGORITHMS = {
 
 /** @returns a submitter with a channel of its own. */
 export function createSubmitter(options: ChannelOptions): Submitter {
-  const { call, client } = openChannel(options);
-  return { ...submitterOver(call), close: () => client.close() };
+  const { call, close } = openChannel(options);
+  return { ...submitterOver(call), close };
 }
 
 /** Asks for scheme V3, the only one whose signature covers the last record time. */

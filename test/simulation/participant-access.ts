@@ -3,7 +3,7 @@
  * scheduler. Refusals take the form they have on the wire, so that the project's own reading of them is at work.
  */
 import { GetUpdatesResponse } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
-import type { Ledger, StreamMessage } from '../../src/ledger/ledger-client.ts';
+import { activeContractOf, type Ledger, ledgerEndOf, type StreamMessage } from '../../src/ledger/ledger-client.ts';
 import { ledgerErrorOf } from '../../src/ledger/ledger-error.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import type { Dice } from './dice.ts';
@@ -34,7 +34,19 @@ export function createParticipantAccess(options: ParticipantAccessOptions): Ledg
   return {
     participantId: async () =>
       (await call('GetParticipantId', async () => await api.getParticipantId({ signal: died }))).participantId,
-    ledgerEnd: async () => (await call('GetLedgerEnd', async () => await api.getLedgerEnd({ signal: died }))).offset,
+    ledgerEnd: async () =>
+      ledgerEndOf(await call('GetLedgerEnd', async () => await api.getLedgerEnd({ signal: died }))),
+    prunedUpTo: async () =>
+      (await call('GetLatestPrunedOffsets', async () => await api.getLatestPrunedOffsets({ signal: died })))
+        .participantPrunedUpToInclusive,
+    activeContracts: async function* ({ atOffset, format, signal }) {
+      const request = { activeAtOffset: atOffset, eventFormat: format, streamContinuationToken: undefined };
+      await scheduler.reach(actor, 'active contracts');
+      for await (const message of api.getActiveContracts(request, { signal: AbortSignal.any([signal, died]) })) {
+        const contract = activeContractOf(message);
+        if (contract !== null) yield contract;
+      }
+    },
     updateById: async (updateId, format) => {
       try {
         return await call(
