@@ -64,8 +64,7 @@ export function createTraffic({ network, dice }: { readonly network: Network; re
     });
     const deposit = depositOf(instrument, decimal, drawn.memo);
     if (instructionCid === undefined) {
-      // A direct transfer of notes shows its receiver a holding and nothing of how it came: no deposit, and nobody's.
-      if (instrument !== 'note') deposits.push(deposit);
+      deposits.push(deposit);
     } else {
       received += 1;
       incoming.push({ instructionCid, deposit });
