@@ -5,13 +5,15 @@ import { DecodeError } from './value.ts';
 
 /**
  * @returns the events by rising node id.
- * @throws DecodeError for an event of a kind that the LEDGER_EFFECTS shape does not have, a node id that is there twice, and a contract that is created or
- * consumed twice or consumed before it is created. No contract code can bring these about; a participant that sends them has balances of its own.
+ * @throws DecodeError for an event of a kind that the LEDGER_EFFECTS shape does not have, a node id that is there twice, a subtree that ends before it begins or
+ * beyond the one around it, and a contract that is created or consumed twice or consumed before it is created. No contract code can bring these about; a
+ * participant that sends them has balances of its own.
  */
 export function eventsInOrder({ events }: Transaction): readonly Event[] {
   const ordered = [...events].sort((left, right) => nodeIdOf(left) - nodeIdOf(right));
   const created = new Set<string>();
   const consumed = new Set<string>();
+  const ends: number[] = [];
   let lastNodeId = -1;
   for (const { event } of ordered) {
     if (event?.$case !== 'created' && event?.$case !== 'exercised') {
@@ -25,7 +27,15 @@ export function eventsInOrder({ events }: Transaction): readonly Event[] {
       if (consumed.has(contractId))
         throw new DecodeError('A contract is consumed before its creation.', { contractId });
       created.add(contractId);
-    } else if (event.value.consuming) {
+      continue;
+    }
+    const { lastDescendantNodeId, consuming } = event.value;
+    while ((ends.at(-1) ?? Number.POSITIVE_INFINITY) < nodeId) ends.pop();
+    if (lastDescendantNodeId < nodeId || lastDescendantNodeId > (ends.at(-1) ?? Number.POSITIVE_INFINITY)) {
+      throw new DecodeError('A subtree is not inside the one around it.', { nodeId });
+    }
+    ends.push(lastDescendantNodeId);
+    if (consuming) {
       if (consumed.has(contractId)) throw new DecodeError('A contract is consumed twice.', { contractId });
       consumed.add(contractId);
     }

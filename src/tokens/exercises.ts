@@ -56,12 +56,12 @@ export type LabelClaim =
 
 export type Claim = TermsClaim | LabelClaim;
 
-const INSTRUCTION_CHOICES: Readonly<Record<string, InstructionChoice>> = {
-  TransferInstruction_Accept: 'ACCEPT',
-  TransferInstruction_Reject: 'REJECT',
-  TransferInstruction_Withdraw: 'WITHDRAW',
-  TransferInstruction_Update: 'UPDATE',
-};
+const INSTRUCTION_CHOICES: ReadonlyMap<string, InstructionChoice> = new Map([
+  ['TransferInstruction_Accept', 'ACCEPT'],
+  ['TransferInstruction_Reject', 'REJECT'],
+  ['TransferInstruction_Withdraw', 'WITHDRAW'],
+  ['TransferInstruction_Update', 'UPDATE'],
+]);
 
 const TRANSFER_RULE = 'Utility.Registry.V0.Rule.Transfer:TransferRule';
 const TRANSFER_RULE_CHOICES: readonly string[] = [
@@ -90,7 +90,7 @@ function transferReaderOf(interfaceId: Identifier | undefined) {
 
 /** V1's choices consume the offer. V2's do not: the offer's own code archives it inside them, or calls V1's choice. */
 function instructionClaim(event: ExercisedEvent): Claim | undefined {
-  const choice = INSTRUCTION_CHOICES[event.choice];
+  const choice = INSTRUCTION_CHOICES.get(event.choice);
   const standard = event.consuming ? TRANSFER_INSTRUCTION_V1 : TRANSFER_INSTRUCTION_V2;
   if (choice === undefined || !isInterface(event.interfaceId, standard)) return undefined;
   const output = outputOf(event.exerciseResult);

@@ -20,11 +20,15 @@ type Sum = NonNullable<Value['sum']>;
 /** What each case of a value carries. */
 type Payloads = { [S in Sum as S['$case']]: S['value'] };
 
-/** The payload of `value` if it is of the case asked for; `undefined` if there is no value. @throws DecodeError on another case. */
+/**
+ * The payload of `value` if it is of the case asked for; `undefined` if there is no value. @throws DecodeError on another case, also on one that this version
+ * does not know: it is something, and to read it as nothing would make, say, a locked holding a free one.
+ */
 function read<C extends keyof Payloads>(value: Value | undefined, wanted: C): Payloads[C] | undefined {
-  const sum = value?.sum;
-  if (sum === undefined) return undefined;
-  if (sum.$case !== wanted) throw new DecodeError(`Expected a ${wanted}, found a ${sum.$case}.`);
+  if (value === undefined) return undefined;
+  const { sum } = value;
+  if (sum?.$case !== wanted)
+    throw new DecodeError(`Expected a ${wanted}, found a ${sum?.$case ?? 'value of a new kind'}.`);
   return sum.value as Payloads[C]; // The comparison is the proof; the compiler cannot follow it through the type parameter.
 }
 

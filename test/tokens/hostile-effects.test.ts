@@ -237,6 +237,31 @@ describe('what cannot be believed', () => {
     expect(effects(malformed)).toMatchObject({ movements: [], progress: [], anomalies: [] });
   });
 
+  test('a lock of a kind that we do not know is not read as none: that would make a locked holding a free one', () => {
+    const locked = createHolding({ node: 0, cid: '00odd', amount: '1', lockHolders: [ALICE] });
+    if (locked.event?.$case !== 'created') throw new Error('No creation.');
+    const lock = locked.event.value.interfaceViews[0]?.viewValue?.fields.find(({ label }) => label === 'lock');
+    if (lock?.value?.sum?.$case !== 'optional') throw new Error('No lock.');
+    lock.value.sum.value.value = { sum: undefined };
+
+    expect(() => effects([locked])).toThrow(DecodeError);
+  });
+
+  test('a choice with the name of a property of every object is no choice of the standard', () => {
+    const odd = exercise({
+      node: 0,
+      cid: '00offer',
+      consuming: true,
+      on: 'instruction',
+      choice: 'constructor',
+      result: record({ output: variant('TransferInstructionResult_Failed', record({})) }),
+    });
+
+    expect(effects([odd], knowing({}, { '00offer': 'tr_1' })).instructionsEnded).toEqual([
+      { contractId: '00offer', status: 'FAILED' },
+    ]);
+  });
+
   test('a view that a stranger made unreadable is reported; one that the treasury signed stops the update', () => {
     const unreadable = (signatories: string[]) =>
       effects([createHolding({ node: 0, cid: '00odd', amount: '1', signatories, status: 9 })]);

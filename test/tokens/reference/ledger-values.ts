@@ -129,8 +129,8 @@ type Sum = NonNullable<Value['sum']>;
 type Payloads = { [S in Sum as S['$case']]: S['value'] };
 
 export function of<C extends keyof Payloads>(value: Value | undefined, wanted: C): Payloads[C] | undefined {
-  if (value?.sum === undefined) return undefined;
-  if (value.sum.$case !== wanted) throw new Misshapen(`${value.sum.$case} for ${wanted}`);
+  if (value === undefined) return undefined;
+  if (value.sum?.$case !== wanted) throw new Misshapen(`${value.sum?.$case} for ${wanted}`);
   return value.sum.value as Payloads[C];
 }
 

@@ -260,6 +260,17 @@ function refuseImpossible(events: readonly Event[]): void {
     once(`node ${event.value.nodeId}`);
     if (event.$case === 'created') once(`created ${event.value.contractId}`);
     else if (event.value.consuming) once(`consumed ${event.value.contractId}`);
+    if (event.$case === 'exercised') {
+      const { nodeId, lastDescendantNodeId } = event.value;
+      const isAstray = events.some(
+        (around) =>
+          around.event?.$case === 'exercised' &&
+          around.event.value.nodeId < nodeId &&
+          encloses(around.event.value, nodeId) &&
+          !encloses(around.event.value, lastDescendantNodeId),
+      );
+      if (lastDescendantNodeId < nodeId || isAstray) throw new Unreadable('subtree');
+    }
     if (event.$case === 'created' && seen.has(`consumed ${event.value.contractId}`)) throw new Unreadable('order');
   }
 }
