@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { CommandContext } from './cli/command-context.ts';
 import { configCommand } from './cli/config.ts';
 import { devCommand } from './cli/dev.ts';
+import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
 import { freezesCommand } from './cli/freezes.ts';
 import { keyCommand } from './cli/key.ts';
@@ -40,6 +41,7 @@ const program = new Command('sluice')
   .addCommand(migrateCommand(context))
   .addCommand(verifyCommand(context))
   .addCommand(freezesCommand(context))
+  .addCommand(drillCommand(context))
   .addCommand(keyCommand(context))
   .addCommand(configCommand(context))
   .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);
