@@ -21,6 +21,7 @@ export type LeaseRequest = {
   readonly holder: string;
   readonly ttlMs: number;
   readonly freeForMs?: number;
+  readonly ownFreeForMs?: number;
 };
 
 export type Leases = {
@@ -29,7 +30,8 @@ export type Leases = {
    *
    * @param holder unique per process and start, or a restarted process takes over from its own zombie unnoticed.
    * @param ttlMs 1 or more; a holder renews at a third of it.
-   * @param freeForMs default 0: another's lease is taken only when it ended that long ago.
+   * @param freeForMs default 0: another's lease is taken only when it ended that long ago. `ownFreeForMs` is the same for a lease that `holder` had last;
+   * left out, it is taken also where it has not ended.
    * @returns null while somebody else holds it.
    * @throws as errors.ts says; safe to repeat.
    */
@@ -49,7 +51,8 @@ export function createLeases({ db, clock }: { readonly db: Database; readonly cl
   const now = leaseTime(clock);
   const end = (ttlMs: number): RawBuilder<Micros> => sql<Micros>`${now()} + ${millisToMicros(ttlMs)}`;
   return {
-    acquire: async ({ name, holder, ttlMs, freeForMs = 0 }) => {
+    acquire: async ({ name, holder, ttlMs, freeForMs = 0, ownFreeForMs }) => {
+      const freeFor = (ms: number): RawBuilder<Micros> => sql<Micros>`${now()} - ${millisToMicros(ms)}::bigint`;
       // Two callers at once: the row lock of ON CONFLICT lets the second one see what the first one wrote.
       const taken = await db
         .insertInto('lease')
@@ -64,8 +67,14 @@ export function createLeases({ db, clock }: { readonly db: Database; readonly cl
             }))
             .where((row) =>
               row.or([
-                row('lease.expires_at', '<=', sql<Micros>`${now()} - ${millisToMicros(freeForMs)}::bigint`),
-                row('lease.holder', '=', row.ref('excluded.holder')),
+                row.and([
+                  row('lease.holder', '<>', row.ref('excluded.holder')),
+                  row('lease.expires_at', '<=', freeFor(freeForMs)),
+                ]),
+                row.and([
+                  row('lease.holder', '=', row.ref('excluded.holder')),
+                  ...(ownFreeForMs === undefined ? [] : [row('lease.expires_at', '<=', freeFor(ownFreeForMs))]),
+                ]),
               ]),
             ),
         )

@@ -105,10 +105,13 @@ export function createSharedLeases(options: {
 
   async function take(request: Parameters<Leases['acquire']>[0]): Promise<Lease | null> {
     if (!isSuspended()) await attend(request.ttlMs);
-    const isWithinShare = !isSuspended() && held.size + taking < share;
+    const freeForMs = request.ttlMs;
+    const isWithinShare = held.size + taking < share;
     taking += 1;
     try {
-      const lease = await leases.acquire(isWithinShare ? request : { ...request, freeForMs: request.ttlMs });
+      // Beyond our share also what we had ourselves is taken only when nobody else wants it: we have just left it to others.
+      const patience = isSuspended() ? { freeForMs } : isWithinShare ? {} : { freeForMs, ownFreeForMs: freeForMs };
+      const lease = await leases.acquire({ ...request, ...patience });
       if (lease !== null) held.set(lease.name, { token: lease.token, isRenewed: false, isYielding: false });
       return lease;
     } finally {

@@ -1,0 +1,31 @@
+/**
+ * `sluice serve` as a process, from the same environment variables, that stops itself at a named point: when the file STOP_FILE appears it takes it away and, the next time it
+ * passes the failpoint STOP_AT, sends itself SIGSTOP.
+ */
+import { existsSync, unlinkSync } from 'node:fs';
+import { startService } from '../../src/cli/service.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+
+const { STOP_AT, STOP_FILE = '', ...environment } = process.env;
+const { databaseUrl, ...config } = loadConfig(environment);
+
+const service = await startService({
+  config,
+  connectionString: databaseUrl?.reveal() ?? '',
+  env: {
+    clock: systemClock,
+    random: systemRandom,
+    logger: createSystemLogger(config.logLevel),
+    failpoint: async (name) => {
+      if (name !== STOP_AT || !existsSync(STOP_FILE)) return;
+      unlinkSync(STOP_FILE);
+      process.kill(process.pid, 'SIGSTOP');
+    },
+  },
+});
+process.on('SIGTERM', () => void service.stop().then(() => process.exit(0)));
+process.stdout.write(`ready ${service.url}\n`);
+const error = await service.failed;
+await service.stop();
+throw error;
