@@ -8,6 +8,8 @@ import { EXIT_CODES } from './cli/exit-code.ts';
 import { freezesCommand } from './cli/freezes.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
+import { rebuildCommand } from './cli/rebuild.ts';
+import { reparseCommand } from './cli/reparse.ts';
 import { reportFailure } from './cli/report-failure.ts';
 import { serveCommand } from './cli/serve.ts';
 import { simnetCommand } from './cli/simnet.ts';
@@ -40,6 +42,8 @@ const program = new Command('sluice')
   .addCommand(simnetCommand(context))
   .addCommand(migrateCommand(context))
   .addCommand(verifyCommand(context))
+  .addCommand(rebuildCommand(context))
+  .addCommand(reparseCommand(context))
   .addCommand(freezesCommand(context))
   .addCommand(drillCommand(context))
   .addCommand(keyCommand(context))

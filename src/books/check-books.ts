@@ -40,25 +40,23 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
         JOIN instrument i ON i.id = instrument_key
         WHERE coalesce(held.amount, 0) <> coalesce(booked.amount, 0)`.execute(tx);
 
-      const transfers = await sql<{ transferId: string; moved: string; booked: string }>`
+      // What was booked for a transfer that is gone, derived anew, and taken back by a correction, is no fault.
+      const transfers = await sql<{ transferId: string; moved: string | null; booked: string; cause: string | null }>`
         WITH booked AS (
-          SELECT split_part(e.cause, ':', 2) AS transfer_id,
+          SELECT split_part(e.cause, ':', 2) AS transfer_id, p.instrument_id, min(e.cause) AS cause,
                  sum(CASE WHEN d.kind = 'TREASURY' THEN p.amount::numeric ELSE 0 END
                    - CASE WHEN c.kind = 'TREASURY' THEN p.amount::numeric ELSE 0 END) AS amount
           FROM journal_entry e
           JOIN posting p ON p.entry_id = e.id
           JOIN account d ON d.id = p.debit_account_id
           JOIN account c ON c.id = p.credit_account_id
-          WHERE e.cause LIKE 'transfer:%' GROUP BY 1
+          WHERE e.cause LIKE 'transfer:%' GROUP BY 1, 2
+        ), moved AS (
+          SELECT id AS transfer_id, instrument_id, holdings_delta::numeric AS amount FROM transfer
         )
-        SELECT t.id AS "transferId", t.holdings_delta::text AS moved, coalesce(booked.amount, 0)::text AS booked
-        FROM transfer t LEFT JOIN booked ON booked.transfer_id = t.id
-        WHERE t.holdings_delta::numeric <> coalesce(booked.amount, 0)`.execute(tx);
-
-      const causes = await sql<{ cause: string }>`
-        SELECT e.cause FROM journal_entry e
-        WHERE e.cause LIKE 'transfer:%'
-          AND NOT EXISTS (SELECT FROM transfer t WHERE t.id = split_part(e.cause, ':', 2))`.execute(tx);
+        SELECT transfer_id AS "transferId", moved.amount::text AS moved, coalesce(booked.amount, 0)::text AS booked, booked.cause
+        FROM moved FULL JOIN booked USING (transfer_id, instrument_id)
+        WHERE coalesce(moved.amount, 0) <> coalesce(booked.amount, 0)`.execute(tx);
 
       const credits = await sql<{ transferId: string }>`
         SELECT a.transfer_id AS "transferId" FROM attribution a LEFT JOIN transfer t ON t.id = a.transfer_id
@@ -66,8 +64,11 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
 
       return [
         ...treasuries.rows.map((row) => ({ kind: 'TREASURY_OFF' as const, ...row })),
-        ...transfers.rows.map((row) => ({ kind: 'TRANSFER_OFF' as const, ...row })),
-        ...causes.rows.map((row) => ({ kind: 'CAUSE_UNKNOWN' as const, ...row })),
+        ...transfers.rows.map(({ transferId, moved, booked, cause }) =>
+          moved === null && cause !== null
+            ? { kind: 'CAUSE_UNKNOWN' as const, cause }
+            : { kind: 'TRANSFER_OFF' as const, transferId, moved: moved ?? '0', booked },
+        ),
         ...credits.rows.map((row) => ({ kind: 'CREDIT_OFF' as const, ...row })),
       ];
     });

@@ -7,13 +7,14 @@ import type { Database, Transaction } from '../db/connection.ts';
 import { createInstrumentBook } from './catalog.ts';
 import { deriveUpdates } from './derive-updates.ts';
 import type { Treasury } from './effect-sink.ts';
-import { restoreUpdate } from './received-update.ts';
+import { BEFORE_ALL, readStoredPage, type StoredPage } from './stored-updates.ts';
 
 export const DERIVED_TABLES = ['holding', 'transfer', 'transfer_instruction'] as const;
 export type DerivedTable = (typeof DERIVED_TABLES)[number];
 
 export type Difference = {
-  readonly table: DerivedTable;
+  /** `ledger_update`: stored bytes that are damaged. */
+  readonly table: DerivedTable | 'ledger_update';
   /** Rows that are stored but do not follow from the updates, as JSON text. */
   readonly onlyStored: readonly string[];
   /** Rows that follow from the updates but are not stored. */
@@ -22,7 +23,6 @@ export type Difference = {
 
 export type RebuildResult = { readonly updatesRead: number; readonly differences: readonly Difference[] };
 
-const PAGE_UPDATES = 500;
 const DIFFERENCES_SHOWN_MAX = 20; // Rows per table and side; one is enough to alarm, twenty to see a pattern.
 
 /**
@@ -40,50 +40,57 @@ export async function compareWithRebuild(db: Database, treasury: Treasury): Prom
           tx,
         );
       }
-      const updatesRead = await derive(tx, treasury);
-      const differences: Difference[] = [];
-      for (const table of DERIVED_TABLES) differences.push(await compare(tx, treasury, table));
-      return {
-        updatesRead,
-        differences: differences.filter(({ onlyStored, onlyRebuilt }) => onlyStored.length + onlyRebuilt.length > 0),
-      };
+      const { updatesRead, damaged } = await derive(tx, treasury);
+      const differences = await compareTables(tx, treasury, { stored: 'public', rebuilt: 'pg_temp' });
+      return { updatesRead, differences: [...damagedRows(damaged), ...differences] };
     });
 }
 
-async function derive(tx: Transaction, treasury: Treasury): Promise<number> {
-  const instruments = createInstrumentBook(treasury.networkId);
-  let updatesRead = 0;
-  let after = { epoch: 0, offset: 0n };
-  for (;;) {
-    const page = await tx
-      .selectFrom('ledger_update')
-      .select(['epoch', 'ledger_offset', 'received'])
-      .where('treasury_id', '=', treasury.id)
-      .where(({ eb, refTuple, tuple }) => eb(refTuple('epoch', 'ledger_offset'), '>', tuple(after.epoch, after.offset)))
-      .orderBy('epoch')
-      .orderBy('ledger_offset')
-      .limit(PAGE_UPDATES)
-      .execute();
-    const last = page.at(-1);
-    if (last === undefined) return updatesRead;
+type Damaged = StoredPage['damaged'];
 
-    const updates = page.map((row) => restoreUpdate(row.received));
+async function derive(
+  tx: Transaction,
+  treasury: Treasury,
+): Promise<{ readonly updatesRead: number; readonly damaged: Damaged }> {
+  const instruments = createInstrumentBook(treasury.networkId);
+  const damaged: Damaged[number][] = [];
+  let updatesRead = 0;
+  let after = BEFORE_ALL;
+  for (;;) {
+    const page = await readStoredPage(tx, treasury, after);
+    if (page === null) return { updatesRead, damaged };
     // What is refused was quarantined when it came, for the same reasons: it has no derived rows.
-    await deriveUpdates({ tx, treasury, instruments, onAnomaly: () => undefined }, updates);
-    updatesRead += page.length;
-    after = { epoch: last.epoch, offset: last.ledger_offset };
+    await deriveUpdates({ tx, treasury, instruments, onAnomaly: () => undefined }, page.updates);
+    damaged.push(...page.damaged);
+    updatesRead += page.count;
+    after = page.last;
   }
 }
 
-async function compare(tx: Transaction, treasury: Treasury, table: DerivedTable): Promise<Difference> {
-  const rowsIn = async (left: string, right: string) => {
-    const { rows } = await sql<{ row: string }>`
-      SELECT to_jsonb(difference)::text AS row FROM (
-        SELECT * FROM ${sql.table(`${left}.${table}`)} WHERE treasury_id = ${treasury.id}
-        EXCEPT
-        SELECT * FROM ${sql.table(`${right}.${table}`)} WHERE treasury_id = ${treasury.id}
-      ) AS difference LIMIT ${DIFFERENCES_SHOWN_MAX}`.execute(tx);
-    return rows.map(({ row }) => row);
-  };
-  return { table, onlyStored: await rowsIn('public', 'pg_temp'), onlyRebuilt: await rowsIn('pg_temp', 'public') };
+/** @param schemas where the two sides are. @returns the tables that differ, with the first rows of each side. */
+export async function compareTables(
+  tx: Transaction,
+  treasury: Treasury,
+  { stored, rebuilt }: { readonly stored: string; readonly rebuilt: string },
+): Promise<readonly Difference[]> {
+  const differences: Difference[] = [];
+  for (const table of DERIVED_TABLES) {
+    const rowsIn = async (left: string, right: string) => {
+      const { rows } = await sql<{ row: string }>`
+        SELECT to_jsonb(difference)::text AS row FROM (
+          SELECT * FROM ${sql.table(`${left}.${table}`)} WHERE treasury_id = ${treasury.id}
+          EXCEPT
+          SELECT * FROM ${sql.table(`${right}.${table}`)} WHERE treasury_id = ${treasury.id}
+        ) AS difference LIMIT ${DIFFERENCES_SHOWN_MAX}`.execute(tx);
+      return rows.map(({ row }) => row);
+    };
+    differences.push({ table, onlyStored: await rowsIn(stored, rebuilt), onlyRebuilt: await rowsIn(rebuilt, stored) });
+  }
+  return differences.filter(({ onlyStored, onlyRebuilt }) => onlyStored.length + onlyRebuilt.length > 0);
+}
+
+function damagedRows(damaged: Damaged): readonly Difference[] {
+  if (damaged.length === 0) return [];
+  const onlyStored = damaged.slice(0, DIFFERENCES_SHOWN_MAX).map((row) => JSON.stringify(row));
+  return [{ table: 'ledger_update', onlyStored, onlyRebuilt: [] }];
 }
