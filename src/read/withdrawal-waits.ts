@@ -4,10 +4,11 @@ import type { Database } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
 import { DEFAULT_LIMITS } from '../withdrawals/automation.ts';
+import { reachOf } from '../withdrawals/free-holdings.ts';
 
 /**
  * The first that holds. `FREEZE`: a freeze covers it. `LEDGER`: ingestion does not run, or the ledger's time is too far from ours to promise
- * an end. `FUNDS`: the treasury's free holdings do not reach. `TURN`: nothing is in the way.
+ * an end. `FUNDS`: the treasury's free holdings do not reach, as many as one transaction takes. `TURN`: nothing is in the way.
  */
 export const WITHDRAWAL_WAITS = ['FREEZE', 'LEDGER', 'FUNDS', 'TURN'] as const;
 export type WithdrawalWait = (typeof WITHDRAWAL_WAITS)[number];
@@ -23,15 +24,8 @@ export async function readWaits(
       SELECT id, treasury_id, instrument_id, amount FROM withdrawal
       WHERE id = ANY (${[...ids]}::text[]) AND state = 'QUEUED'
     ), free AS (
-      SELECT pair.treasury_id, pair.instrument_id, (
-        SELECT coalesce(sum(amount::numeric), 0) FROM holding
-        WHERE holding.treasury_id = pair.treasury_id AND holding.instrument_id = pair.instrument_id
-          AND archived_update_id IS NULL AND lock_holders IS NULL
-          AND NOT EXISTS (
-            SELECT FROM reservation
-            WHERE reservation.treasury_id = holding.treasury_id AND reservation.contract_id = holding.contract_id AND is_open
-          )
-      ) AS amount
+      SELECT pair.treasury_id, pair.instrument_id,
+        ${reachOf(sql`pair.treasury_id`, sql`pair.instrument_id`)} AS amount
       FROM (SELECT DISTINCT treasury_id, instrument_id FROM queued) AS pair
     ), ledger AS (
       SELECT treasury_id, max(record_time) AS record_time FROM synchronizer_time GROUP BY treasury_id

@@ -9,7 +9,8 @@ import { formatAmount, parseAmount } from '../tokens/amount.ts';
 import { META_REASON } from '../tokens/standard.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
 import type { AttemptLimits } from './attempts.ts';
-import { type SpendableHolding, selectInputs } from './input-selection.ts';
+import { IS_FREE, reachOf } from './free-holdings.ts';
+import { INPUTS_MAX, type SpendableHolding, selectInputs } from './input-selection.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
 /** Our own metadata key: the withdrawal's id travels with the transfer. */
@@ -38,36 +39,13 @@ export async function openAttempts(
       .executeTakeFirstOrThrow();
     const clock = await ledgerClock(tx, treasuryId, limits, nowMicros);
     if (clock === null) return 0;
-    const queued = await tx
-      .selectFrom('withdrawal as w')
-      .innerJoin('instrument as i', 'i.id', 'w.instrument_id')
-      .select([
-        'w.id',
-        'w.receiver',
-        'w.amount',
-        'w.memo',
-        'w.instrument_id',
-        'i.admin',
-        'i.instrument_id as instrumentName',
-      ])
-      .where('w.treasury_id', '=', treasuryId)
-      .where('w.state', '=', 'QUEUED')
-      .where(({ not }) => not(isFrozen(sql.ref('w.treasury_id'), sql.ref('w.instrument_id'))))
-      .orderBy('w.created_at')
-      .orderBy('w.id')
-      .limit(FUND_BATCH_MAX)
-      .forUpdate('w')
-      .skipLocked()
-      .execute();
-
+    const queued = await takeFundable(tx, treasuryId);
     let opened = 0;
     for (const withdrawal of queued) {
       const submissionId = `sb_${withdrawal.id.slice(3)}`;
-      const selection = selectInputs(
-        parseAmount(withdrawal.amount),
-        await spendable(tx, treasuryId, withdrawal.instrument_id),
-        await earlierInputs(tx, submissionId),
-      );
+      const earlier = await earlierInputs(tx, submissionId);
+      const holdings = await spendable(tx, treasuryId, withdrawal.instrument_id, earlier.flat());
+      const selection = selectInputs(parseAmount(withdrawal.amount), holdings, earlier);
       if (selection.kind === 'INSUFFICIENT') continue;
       const target = clock.recordTime + millisToMicros(limits.ttlMs);
       const meta = { [META_REASON]: withdrawal.memo ?? withdrawal.id, [META_WITHDRAWAL]: withdrawal.id };
@@ -126,13 +104,57 @@ async function ledgerClock(
   return { synchronizerId: newest.synchronizer_id, recordTime: newest.record_time };
 }
 
-async function spendable(tx: Transaction, treasuryId: number, instrumentKey: number): Promise<SpendableHolding[]> {
+type QueuedWithdrawal = {
+  readonly id: string;
+  readonly receiver: string;
+  readonly amount: string;
+  readonly memo: string | null;
+  readonly instrument_id: number;
+  readonly admin: string;
+  readonly instrumentName: string;
+};
+
+/**
+ * Locks queued withdrawals, oldest first, that are within reach of the treasury's free holdings. The others are left out before the limit and not
+ * after it: however many ask for more than there is, or for an instrument that ran out, they stand in nobody's way.
+ */
+async function takeFundable(tx: Transaction, treasuryId: number): Promise<readonly QueuedWithdrawal[]> {
+  const { rows } = await sql<QueuedWithdrawal>`
+    SELECT w.id, w.receiver, w.amount, w.memo, w.instrument_id, i.admin, i.instrument_id AS "instrumentName"
+    FROM withdrawal w
+    JOIN instrument i ON i.id = w.instrument_id
+    JOIN (
+      SELECT wanted.instrument_id, ${reachOf(sql`${treasuryId}::int`, sql`wanted.instrument_id`)} AS amount
+      FROM (SELECT DISTINCT instrument_id FROM withdrawal WHERE treasury_id = ${treasuryId} AND state = 'QUEUED') AS wanted
+    ) AS reach ON reach.instrument_id = w.instrument_id AND reach.amount >= w.amount
+    WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED'
+      AND NOT ${isFrozen(sql`w.treasury_id`, sql`w.instrument_id`)}
+    ORDER BY w.created_at, w.id
+    LIMIT ${FUND_BATCH_MAX}
+    FOR UPDATE OF w SKIP LOCKED`.execute(tx);
+  return rows;
+}
+
+/**
+ * The smallest free holdings, the largest that one transaction takes, and those an earlier attempt was given: what {@link selectInputs} chooses
+ * from. The smallest alone would let dust hide the rest.
+ */
+async function spendable(
+  tx: Transaction,
+  treasuryId: number,
+  instrumentKey: number,
+  earlier: readonly string[],
+): Promise<SpendableHolding[]> {
+  const free = sql`
+    SELECT contract_id, amount FROM holding
+    WHERE holding.treasury_id = ${treasuryId} AND holding.instrument_id = ${instrumentKey} AND ${IS_FREE}`;
   const { rows } = await sql<{ contractId: string; amount: string }>`
-    SELECT h.contract_id AS "contractId", h.amount::text AS amount FROM holding h
-    WHERE h.treasury_id = ${treasuryId} AND h.instrument_id = ${instrumentKey}
-      AND h.archived_update_id IS NULL AND h.lock_holders IS NULL
-      AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = h.treasury_id AND r.contract_id = h.contract_id AND r.is_open)
-    ORDER BY h.amount, h.contract_id LIMIT ${CANDIDATES_MAX}`.execute(tx);
+    SELECT contract_id AS "contractId", amount::text AS amount FROM (
+      (${free} ORDER BY amount, contract_id LIMIT ${CANDIDATES_MAX - INPUTS_MAX})
+      UNION (${free} ORDER BY amount DESC, contract_id LIMIT ${INPUTS_MAX})
+      UNION (${free} AND contract_id = ANY (${[...earlier]}::text[]))
+    ) AS candidate
+    ORDER BY amount, contract_id`.execute(tx);
   return rows.map(({ contractId, amount }) => ({ contractId, amount: parseAmount(amount) }));
 }
 

@@ -1,0 +1,97 @@
+/** Which queued withdrawals are funded: whatever cannot be paid stands in nobody's way, and dust hides no money. */
+import { sql } from 'kysely';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
+import type { AttemptLimits } from '../../src/withdrawals/attempts.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import { createVirtualClock, type VirtualClock } from '../support/clock.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { AMULET_ADMIN, createRows, DAY, type Rows } from '../support/rows.ts';
+
+const LIMITS: AttemptLimits = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 5, tryHoldMs: 0 };
+/** More than one pass takes. */
+const MANY = 60;
+
+let database: TestDatabase;
+let rows: Rows;
+let treasury: number;
+let clock: VirtualClock;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  rows = createRows(database.db);
+  treasury = await rows.treasury();
+  await rows.instrument();
+  await rows.instrument('Usd');
+  await rows.stream({});
+  clock = createVirtualClock(DAY);
+});
+
+afterEach(async () => {
+  await database.close();
+});
+
+async function ask(idempotencyKey: string, amount: string, id = 'Amulet'): Promise<string> {
+  await clock.advance(1);
+  const withdrawals = createWithdrawals({ db: database.db, clock, network: 'testnet', idKey: new Uint8Array(32) });
+  const created = await withdrawals.create({
+    client: 'exchange',
+    idempotencyKey,
+    account: 'alice',
+    treasuryParty: 'treasury::1220bb',
+    instrument: { admin: AMULET_ADMIN, id },
+    receiver: `bob::1220${'ab'.repeat(32)}`,
+    amount: parseAmount(amount),
+    memo: null,
+  });
+  return created.id;
+}
+
+/** As many passes as the automation would make in some seconds. */
+async function openAll(): Promise<readonly string[]> {
+  for (let pass = 0; pass < 5; pass++) await openAttempts(database.db, treasury, LIMITS, clock.nowMicros());
+  const funded = await database.db
+    .selectFrom('withdrawal')
+    .select('id')
+    .where('state', '=', 'IN_FLIGHT')
+    .orderBy('created_at')
+    .execute();
+  return funded.map(({ id }) => id);
+}
+
+test('E7: many of an instrument that the treasury has run out of stop no other instrument', async () => {
+  for (let line = 0; line < MANY; line++) await ask(`usd-${line}`, '5', 'Usd');
+  const payable = await ask('amulet', '5');
+  await rows.holding('amulet-1', '5');
+
+  expect(await openAll()).toEqual([payable]);
+});
+
+test('E7: many that are larger than what there is stop no smaller one', async () => {
+  for (let line = 0; line < MANY; line++) await ask(`large-${line}`, '1000');
+  const payable = await ask('small', '5');
+  await rows.holding('amulet-1', '20');
+
+  expect(await openAll()).toEqual([payable]);
+});
+
+test('E7: the oldest goes first where the funds reach for one', async () => {
+  const first = await ask('first', '5');
+  await ask('second', '5');
+  await rows.holding('amulet-1', '5');
+
+  expect(await openAll()).toEqual([first]);
+});
+
+test('E7: more dust than is looked at hides no large holding', async () => {
+  await rows.holding('dust', '0.0000000001');
+  await sql`
+    INSERT INTO holding (treasury_id, contract_id, instrument_id, amount, template, created_update_id, created_record_time)
+    SELECT treasury_id, 'dust-' || n, instrument_id, amount, template, created_update_id, created_record_time
+    FROM holding, generate_series(1, 1100) AS n`.execute(database.db);
+  await rows.holding('large', '50');
+  const payable = await ask('payable', '40');
+
+  expect(await openAll()).toEqual([payable]);
+});
