@@ -19,6 +19,7 @@ import {
   META,
   type Transfer,
 } from './tokens/standard.ts';
+import { choiceNameV2, instructionArgumentV2 } from './tokens/standard-v2.ts';
 import type { Submittable, Token, TokenLedger } from './tokens/token.ts';
 import {
   BATCH_TEMPLATE,
@@ -60,7 +61,14 @@ export type TransferRequest = SubmitOptions & {
   readonly proxy?: boolean;
 };
 
-export type InstructionRequest = SubmitOptions & { readonly instructionCid: string; readonly proxy?: boolean };
+export type InstructionRequest = SubmitOptions & {
+  readonly instructionCid: string;
+  readonly proxy?: boolean;
+  /** Through the choice of the standard's second version, where the instruction has it; the first when left out. */
+  readonly standard?: 'V2';
+};
+
+export type OutcomeRequest = SubmitOptions & { readonly instructionCid: string; readonly isSuccess: boolean };
 
 export type AmountRequest = SubmitOptions & {
   readonly instrument: string;
@@ -103,6 +111,13 @@ export type Operations = {
   withdraw(request: InstructionRequest): OperationResult;
   /** The admin's update of an offer whose deadline has passed. */
   expire(request: InstructionRequest): OperationResult;
+  /**
+   * The admin's update of an offer before its deadline: it goes on as another contract that names the first one. Only the `note` token.
+   * @returns the contract that continues it.
+   */
+  evolve(request: InstructionRequest): OperationResult;
+  /** The admin's word on an offer that needs it after acceptance (`acme.example/workflow` = `desk` in its metadata). Only `note`. */
+  reportOutcome(request: OutcomeRequest): OperationResult;
   /** Self-transfer of all inputs into one holding. */
   merge(request: MergeRequest): OperationResult;
   /** Self-transfer that puts `amount` into a holding of its own. */
@@ -216,26 +231,43 @@ export function createOperations(options: OperationsOptions): Operations & { rea
     return { call: request.proxy ? proxied(proxyOf(sender, generation), call) : call, actAs: [sender] };
   };
 
-  const planInstruction = (
-    choice: InstructionChoice,
-    { instructionCid, proxy }: { readonly instructionCid: string; readonly proxy?: boolean },
-    generation: Generation,
-  ): Planned => {
+  const transferOfInstruction = (instructionCid: string): Transfer => {
     const known = ledger.contracts.find(instructionCid);
     const transfer = known && instructionOf(known.contract);
-    if (transfer === undefined) {
-      throw new PermanentError('SIMNET_UNKNOWN_INSTRUCTION', 'No transfer instruction has that contract id.', {
-        instructionCid,
-      });
-    }
-    const { sender, receiver, instrumentId } = transfer;
+    if (transfer !== undefined) return transfer;
+    throw new PermanentError('SIMNET_UNKNOWN_INSTRUCTION', 'No transfer instruction has that contract id.', {
+      instructionCid,
+    });
+  };
+
+  const planInstruction = (
+    choice: InstructionChoice,
+    { instructionCid, proxy, standard }: Pick<InstructionRequest, 'instructionCid' | 'proxy' | 'standard'>,
+    generation: Generation,
+  ): Planned => {
+    const { sender, receiver, instrumentId } = transferOfInstruction(instructionCid);
     const actor = { Accept: receiver, Reject: receiver, Withdraw: sender, Update: instrumentId.admin }[choice];
-    const call: Call = {
-      contractId: instructionCid,
-      choice: `TransferInstruction_${choice}`,
-      argument: instructionArgument(choice, tokenOf(instrumentId).instructionContext(choice, generation)),
-    };
+    const context = tokenOf(instrumentId).instructionContext(choice, generation);
+    const call: Call =
+      standard === 'V2'
+        ? {
+            contractId: instructionCid,
+            choice: choiceNameV2(choice),
+            argument: instructionArgumentV2(choice, [actor], context),
+          }
+        : {
+            contractId: instructionCid,
+            choice: `TransferInstruction_${choice}`,
+            argument: instructionArgument(choice, context),
+          };
     return { call: proxy ? proxied(proxyOf(actor, generation), call) : call, actAs: [actor] };
+  };
+
+  const resultOf = ({ results, ...committed }: ReturnType<typeof submit>): OperationResult => {
+    const [result] = results;
+    const outcome = result && outcomeOf(result);
+    if (outcome === undefined) throw new PermanentError('SIMNET_NO_OUTCOME', 'The choice returned no transfer result.');
+    return { ...committed, ...outcome };
   };
 
   const commandOf = ({ call }: Planned): Command => ({ kind: 'exercise', ...call });
@@ -243,15 +275,7 @@ export function createOperations(options: OperationsOptions): Operations & { rea
   const run = (plan: (generation: Generation) => Planned, submission: SubmitOptions): OperationResult => {
     const generation = generationOf(submission);
     const planned = plan(generation);
-    const { results, ...committed } = submit(
-      { commands: [commandOf(planned)], actAs: planned.actAs },
-      generation,
-      submission,
-    );
-    const [result] = results;
-    const outcome = result && outcomeOf(result);
-    if (outcome === undefined) throw new PermanentError('SIMNET_NO_OUTCOME', 'The choice returned no transfer result.');
-    return { ...committed, ...outcome };
+    return resultOf(submit({ commands: [commandOf(planned)], actAs: planned.actAs }, generation, submission));
   };
 
   const instruction =
@@ -321,6 +345,14 @@ export function createOperations(options: OperationsOptions): Operations & { rea
     reject: instruction('Reject'),
     withdraw: instruction('Withdraw'),
     expire: instruction('Update'),
+    evolve: instruction('Update'),
+    reportOutcome: ({ instructionCid, isSuccess, ...submission }) => {
+      const generation = generationOf(submission);
+      const report = tokenOf(transferOfInstruction(instructionCid).instrumentId).reportOutcome;
+      if (report === undefined)
+        throw new PermanentError('SIMNET_NO_OUTCOME', 'The admin of this token has no word in it.', { instructionCid });
+      return resultOf(submit(report(instructionCid, isSuccess), generation, submission));
+    },
     merge: (request) => {
       const owner = party(request.owner);
       const holdings = holdingsOf(ledger.contracts, owner, token(request.instrument).instrumentId);

@@ -24,16 +24,12 @@ import { createSequencing, type SequencingDelays } from './submission/sequencing
 import type { SubmissionFaultSettings } from './submission/submission-faults.ts';
 import { createAmulet } from './tokens/amulet.ts';
 import { AMULET_PACKAGE_ID, type Generation } from './tokens/amulet-contracts.ts';
-import {
-  EVENT_LOG_PACKAGES,
-  factoryTransferArgument,
-  type InstrumentId,
-  STANDARD_PACKAGES,
-  transferOf,
-} from './tokens/standard.ts';
+import { EVENT_LOG_PACKAGES } from './tokens/event-log.ts';
+import { factoryTransferArgument, type InstrumentId, STANDARD_PACKAGES, transferOf } from './tokens/standard.ts';
+import { STANDARD_V2_PACKAGES } from './tokens/standard-v2.ts';
 import type { Token } from './tokens/token.ts';
 import { createUtilityToken } from './tokens/utility-registry.ts';
-import { createVaultToken } from './tokens/vault-notes.ts';
+import { createVaultToken } from './tokens/vault-desk.ts';
 import { WRAPPER_PACKAGES } from './tokens/wrappers.ts';
 import { createTopology, type ParticipantSpec, type Topology } from './topology.ts';
 
@@ -231,6 +227,7 @@ export function createNetwork(options: NetworkOptions): Network {
   packages.add([
     ...STANDARD_PACKAGES,
     ...EVENT_LOG_PACKAGES,
+    ...STANDARD_V2_PACKAGES,
     ...WRAPPER_PACKAGES,
     ...tokens.flatMap((token) => token.packages),
   ]);

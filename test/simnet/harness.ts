@@ -77,6 +77,12 @@ const INTERFACES: Readonly<Record<string, readonly [string, string, string]>> = 
     'Splice.Api.Token.TransferInstructionV1',
     'TransferInstruction',
   ],
+  HoldingV2: ['#splice-api-token-holding-v2', 'Splice.Api.Token.HoldingV2', 'Holding'],
+  TransferInstructionV2: [
+    '#splice-api-token-transfer-instruction-v2',
+    'Splice.Api.Token.TransferInstructionV2',
+    'TransferInstruction',
+  ],
   TransferFactory: [
     '#splice-api-token-transfer-instruction-v1',
     'Splice.Api.Token.TransferInstructionV1',
@@ -88,7 +94,7 @@ const INTERFACES: Readonly<Record<string, readonly [string, string, string]>> = 
 export function formatFor(parties: readonly string[], options: FormatOptions = {}): UpdateFormat {
   const {
     shape = 'ledgerEffects',
-    interfaces = Object.keys(INTERFACES),
+    interfaces = ['Holding', 'TransferInstruction', 'TransferFactory'],
     wildcard = true,
     verbose = true,
     blob = false,

@@ -156,7 +156,7 @@ class Interpreter {
       ),
       contract,
       interfaceId: choice.interfaceId,
-      choice: name,
+      choice: choice.name ?? name,
       argument: recordValue(argument),
       result,
       consuming: choice.consuming,

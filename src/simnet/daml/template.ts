@@ -27,6 +27,8 @@ export type Scope = {
 export type Choice = {
   /** Set when the choice belongs to an interface. */
   readonly interfaceId?: Identifier;
+  /** Its name on the ledger, where another interface has a choice of the same name; the key in `choices` when left out. */
+  readonly name?: string;
   readonly consuming: boolean;
   controllers(contract: Contract, argument: DamlRecord): readonly string[];
   observers?(contract: Contract, argument: DamlRecord): readonly string[];

@@ -55,6 +55,11 @@ export function fieldOf(source: DamlRecord, label: string): Value | undefined {
   return source.fields.find((field) => field.label === label)?.value;
 }
 
+/** @throws when it is missing. */
+export function valueField(source: DamlRecord, label: string): Value {
+  return required(source, label);
+}
+
 function required(source: DamlRecord, label: string): Value {
   const value = fieldOf(source, label);
   assert(value !== undefined, 'A record lacks a field.', { label, record: source.recordId && keyOf(source.recordId) });

@@ -29,18 +29,17 @@ import {
   type Value,
 } from '../daml/value.ts';
 import { packageId } from '../ledger/ids.ts';
+import { eventLogInterface, holdingsChangeArgument, holdingsChangeChoice } from './event-log.ts';
 import {
-  eventLogInterface,
   type HoldingLock,
   holdingInterface,
-  holdingsChangeArgument,
-  holdingsChangeChoice,
   holdingView,
   META,
   type Metadata,
   metadata,
   metaValues,
 } from './standard.ts';
+import { holdingInterfaceV2 } from './standard-v2.ts';
 
 /** `old` is amulet ≤ 0.1.16 (transfers through AmuletRules_Transfer), `new` is 0.1.21 (SendV2, event log). Both live side by side. */
 export type Generation = 'old' | 'new';
@@ -143,18 +142,21 @@ const dsoOf = (args: DamlRecord): string => partyField(args, 'dso');
 
 /** Holdings, coupons and rounds: everything without transfers of its own. */
 export function amuletContracts(generation: Generation): readonly Template[] {
+  // The newer package shows its holdings through both versions of the standard: one contract, two views.
+  const holding = (view: (args: DamlRecord) => DamlRecord): Template['interfaces'] =>
+    generation === 'old' ? [holdingInterface(view)] : [holdingInterface(view), holdingInterfaceV2(view)];
   const signedByDso = { signatories: (args: DamlRecord) => [dsoOf(args)] };
   const templates = [
     amuletTemplate(generation, 'Splice.Amulet', 'Amulet', {
       signatories: (args) => [dsoOf(args), partyField(args, 'owner')],
-      interfaces: [holdingInterface((args) => amuletView(args, undefined))],
+      interfaces: holding((args) => amuletView(args, undefined)),
     }),
     amuletTemplate(generation, 'Splice.Amulet', 'LockedAmulet', {
       signatories: (args) => {
         const amulet = recordField(args, 'amulet');
         return [dsoOf(amulet), partyField(amulet, 'owner'), ...lockOf(args).holders];
       },
-      interfaces: [holdingInterface((args) => amuletView(recordField(args, 'amulet'), lockOf(args)))],
+      interfaces: holding((args) => amuletView(recordField(args, 'amulet'), lockOf(args))),
       choices: lockedAmuletChoices(generation),
     }),
     amuletTemplate(generation, 'Splice.Amulet', 'ValidatorRewardCoupon', {

@@ -49,6 +49,7 @@ import {
   transferRecord,
   transferResult,
 } from './standard.ts';
+import { instructionChoicesV2, instructionInterfaceV2 } from './standard-v2.ts';
 
 const MODULE = 'Splice.AmuletTransferInstruction';
 
@@ -123,14 +124,17 @@ export function instructionTemplate(generation: Generation): Template {
       run: (scope, contract, argument) => run(scope, offerOf(contract), argument),
     },
   });
+  const view = (args: DamlRecord): DamlRecord => instructionView(recordValue(recordField(args, 'transfer')));
   return amuletTemplate(generation, MODULE, 'AmuletTransferInstruction', {
     signatories: (args) => {
       const { sender, instrumentId } = transferOf(recordField(args, 'transfer'));
       return [instrumentId.admin, sender];
     },
     observers: (args) => [partyField(recordField(args, 'transfer'), 'receiver')],
-    interfaces: [instructionInterface((args) => instructionView(recordValue(recordField(args, 'transfer'))))],
+    interfaces:
+      generation === 'old' ? [instructionInterface(view)] : [instructionInterface(view), instructionInterfaceV2(view)],
     choices: {
+      ...(generation === 'old' ? {} : instructionChoicesV2),
       ...end(
         'Accept',
         ({ receiver }) => [receiver],

@@ -1,8 +1,8 @@
 /**
  * The token standard (CIP-56, V1) as data: interface ids, record types and the values built from them. Package ids are those of the
- * published interface packages. V2's event log is here as far as Canton Coin writes it.
+ * published interface packages.
  */
-import type { Choice, InterfaceImplementation, Package } from '../daml/template.ts';
+import type { InterfaceImplementation, Package } from '../daml/template.ts';
 import {
   contractId,
   contractIdsField,
@@ -13,7 +13,6 @@ import {
   identifier,
   list,
   optional,
-  optionalField,
   party,
   partyField,
   record,
@@ -33,19 +32,14 @@ import {
 const HOLDING_PACKAGE = '718a0f77e505a8de22f188bd4c87fe74101274e9d4cb1bfac7d09aec7158d35b';
 const TRANSFER_PACKAGE = '55ba4deb0ad4662c4168b39859738a0e91388d252286480c7331b3f71a517281';
 const METADATA_PACKAGE = '4ded6b668cb3b64f7a88a30874cd41c75829f5e064b3fbbadf41ec7e8363354f';
-const HOLDING_V2_PACKAGE = '4b7ecfc366d79ccc5ed07c80f26fe489cf2dfd43ce2856c06a78e6a048db7032';
-const EVENTS_V2_PACKAGE = '5c1097a9bad0af4bcfe6d3fb0fe55112d3d11f18eae57ddfb14c20836fee226c';
 
 const HOLDING_MODULE = 'Splice.Api.Token.HoldingV1';
 const TRANSFER_MODULE = 'Splice.Api.Token.TransferInstructionV1';
 const METADATA_MODULE = 'Splice.Api.Token.MetadataV1';
-const HOLDING_V2_MODULE = 'Splice.Api.Token.HoldingV2';
-const EVENTS_V2_MODULE = 'Splice.Api.Token.TransferEventsV2';
 
 export const HOLDING: Identifier = identifier(HOLDING_PACKAGE, HOLDING_MODULE, 'Holding');
 export const TRANSFER_FACTORY: Identifier = identifier(TRANSFER_PACKAGE, TRANSFER_MODULE, 'TransferFactory');
 export const TRANSFER_INSTRUCTION: Identifier = identifier(TRANSFER_PACKAGE, TRANSFER_MODULE, 'TransferInstruction');
-export const EVENT_LOG: Identifier = identifier(EVENTS_V2_PACKAGE, EVENTS_V2_MODULE, 'EventLog');
 
 export const STANDARD_PACKAGES: readonly Package[] = [
   { packageName: 'splice-api-token-metadata-v1', packageId: METADATA_PACKAGE, interfaces: [], templates: [] },
@@ -59,16 +53,6 @@ export const STANDARD_PACKAGES: readonly Package[] = [
     packageName: 'splice-api-token-transfer-instruction-v1',
     packageId: TRANSFER_PACKAGE,
     interfaces: [`${TRANSFER_MODULE}:TransferFactory`, `${TRANSFER_MODULE}:TransferInstruction`],
-    templates: [],
-  },
-];
-
-/** Known to nodes that also run the newer Canton Coin package. */
-export const EVENT_LOG_PACKAGES: readonly Package[] = [
-  {
-    packageName: 'splice-api-token-transfer-events-v2',
-    packageId: EVENTS_V2_PACKAGE,
-    interfaces: [`${EVENTS_V2_MODULE}:EventLog`],
     templates: [],
   },
 ];
@@ -216,13 +200,33 @@ export function holdingView(holding: {
   });
 }
 
-export function instructionView(transfer: Value): DamlRecord {
+/** How far an instruction has come that takes more than one step. */
+export type InstructionProgress = {
+  /** The first instruction of the transfer; undefined for that one itself. */
+  readonly originalCid: string | undefined;
+  /** What which party has yet to do; none: the receiver has to accept. */
+  readonly pendingActions: ReadonlyMap<string, string>;
+};
+
+const NO_PROGRESS: InstructionProgress = { originalCid: undefined, pendingActions: new Map() };
+
+export function instructionView(transfer: Value, progress: InstructionProgress = NO_PROGRESS): DamlRecord {
+  const { originalCid, pendingActions } = progress;
   return record(transferType('TransferInstructionView'), {
-    originalInstructionCid: optional(undefined),
+    originalInstructionCid: optional(originalCid === undefined ? undefined : contractId(originalCid)),
     transfer,
-    status: variant(transferType('TransferInstructionStatus'), 'TransferPendingReceiverAcceptance', unit()),
+    status: instructionStatus(pendingActions),
     meta: metadata(new Map()),
   });
+}
+
+function instructionStatus(pendingActions: ReadonlyMap<string, string>): Value {
+  const id = transferType('TransferInstructionStatus');
+  if (pendingActions.size === 0) return variant(id, 'TransferPendingReceiverAcceptance', unit());
+  const entries = [...pendingActions].map(([actor, action]) => ({ key: party(actor), value: text(action) }));
+  const fields = { pendingActions: { sum: { $case: 'genMap', value: { entries } } } } as const;
+  const type = transferType('TransferInstructionStatus.TransferPendingInternalWorkflow');
+  return variant(id, 'TransferPendingInternalWorkflow', recordValue(record(type, fields)));
 }
 
 export function factoryView(admin: string): DamlRecord {
@@ -295,78 +299,3 @@ export function instructionArgument(choice: InstructionChoice, context: ChoiceCo
     choice === 'Update' ? { extraActors: list([]), extraArgs: extraArgs(context) } : { extraArgs: extraArgs(context) };
   return record(transferType(`TransferInstruction_${choice}`), fields);
 }
-
-type LegSide = {
-  readonly side: 'SenderSide' | 'ReceiverSide';
-  readonly otherParty: string;
-  readonly amountUnits: bigint;
-  readonly meta: Metadata;
-};
-
-/** Argument of V2's `EventLog_HoldingsChange`: one account's view of one change. */
-export function holdingsChangeArgument(change: {
-  readonly instrumentId: InstrumentId;
-  readonly owner: string;
-  readonly inputCids: readonly string[];
-  readonly outputCids: readonly string[];
-  readonly legs: readonly LegSide[];
-}): DamlRecord {
-  const type = (entity: string): Identifier => identifier(EVENTS_V2_PACKAGE, EVENTS_V2_MODULE, entity);
-  const legs = change.legs.map(({ side, otherParty, amountUnits, meta }) =>
-    recordValue(
-      record(type('TransferLegSide'), {
-        transferLegId: text('leg0'),
-        side: { sum: { $case: 'enum', value: { enumId: type('TransferSide'), constructor: side } } },
-        otherside: account(otherParty),
-        amount: decimal(amountUnits),
-        instrumentId: text(change.instrumentId.id),
-        meta: metadata(meta),
-      }),
-    ),
-  );
-  return record(type('EventLog_HoldingsChange'), {
-    admin: party(change.instrumentId.admin),
-    account: account(change.owner),
-    inputHoldingCids: list(change.inputCids.map(contractId)),
-    transferLegSides: list(legs),
-    outputHoldingCids: list(change.outputCids.map(contractId)),
-    observers: list([party(change.owner)]),
-    extraArgs: extraArgs(new Map()),
-  });
-}
-
-function account(owner: string): Value {
-  return recordValue(
-    record(identifier(HOLDING_V2_PACKAGE, HOLDING_V2_MODULE, 'Account'), {
-      owner: optional(party(owner)),
-      provider: optional(undefined),
-      id: text(''),
-    }),
-  );
-}
-
-/** The choice itself: by the admin, seen by the account's owner. */
-export const holdingsChangeChoice: Choice = {
-  interfaceId: EVENT_LOG,
-  consuming: false,
-  controllers: (_contract, argument) => [partyField(argument, 'admin')],
-  observers: (_contract, argument) => {
-    const owner = optionalField(recordField(argument, 'account'), 'owner');
-    return owner?.sum?.$case === 'party' ? [owner.sum.value] : [];
-  },
-  run: () =>
-    recordValue(
-      record(identifier(EVENTS_V2_PACKAGE, EVENTS_V2_MODULE, 'EventLog_HoldingsChangeResult'), {
-        meta: metadata(new Map()),
-      }),
-    ),
-};
-
-export const eventLogInterface = (admin: (args: DamlRecord) => string): InterfaceImplementation => ({
-  interfaceId: EVENT_LOG,
-  view: (args) =>
-    record(identifier(EVENTS_V2_PACKAGE, EVENTS_V2_MODULE, 'EventLogView'), {
-      admin: party(admin(args)),
-      meta: metadata(new Map()),
-    }),
-});

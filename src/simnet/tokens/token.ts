@@ -41,6 +41,8 @@ export type Token = {
     options: { readonly generation: Generation; readonly asOffer: boolean },
   ): TransferPlan;
   instructionContext(choice: InstructionChoice, generation: Generation): ChoiceContext;
+  /** The admin's word on an instruction of several steps. Undefined where every instruction ends with a choice of the standard. */
+  reportOutcome?(instructionCid: string, isSuccess: boolean): Submittable;
   /** Creates holdings out of nothing. */
   mint(ledger: TokenLedger, owner: string, amountUnits: bigint, generation: Generation): Submittable;
   /** Destroys holdings. Undefined where the token knows no such thing. */

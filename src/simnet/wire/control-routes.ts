@@ -45,7 +45,8 @@ const instruction = { instructionCid: z.string(), proxy: z.boolean().exactOption
 
 const amountRequest = z.strictObject({ ...submission, instrument: z.string(), owner: z.string(), amount: decimal });
 const transferRequest = z.strictObject({ ...submission, ...transfer });
-const instructionRequest = z.strictObject({ ...submission, ...instruction });
+const instructionRequest = z.strictObject({ ...submission, ...instruction, standard: z.literal('V2').exactOptional() });
+const outcomeRequest = z.strictObject({ ...submission, instructionCid: z.string(), isSuccess: z.boolean() });
 const mergeRequest = z.strictObject({
   ...submission,
   instrument: z.string(),
@@ -138,6 +139,8 @@ const ROUTES: Readonly<Record<string, Route>> = {
   reject: ({ network }, body) => network.reject(instructionRequest.parse(body)),
   withdraw: ({ network }, body) => network.withdraw(instructionRequest.parse(body)),
   expire: ({ network }, body) => network.expire(instructionRequest.parse(body)),
+  evolve: ({ network }, body) => network.evolve(instructionRequest.parse(body)),
+  'report-outcome': ({ network }, body) => network.reportOutcome(outcomeRequest.parse(body)),
   merge: ({ network }, body) => network.merge(mergeRequest.parse(body)),
   split: ({ network }, body) => network.split(amountRequest.parse(body)),
   batch: ({ network }, body) => network.batch(batchRequest.parse(body)),
