@@ -51,14 +51,17 @@ export type StreamSettings = {
   readonly batchBytesMax: number;
   readonly leaseTtlMs: number;
   readonly silenceMsMax: number;
+  /** A stream that was open for so long was well, whatever ended it and however little there was to read. */
+  readonly lastingMs: number;
   readonly reconnect: RetryPolicy;
 };
 
 const DEFAULTS: StreamSettings = {
   batchCountMax: 500, // The knee of throughput; larger batches gain nothing and hold the row lock longer.
-  batchBytesMax: 4 * 1024 * 1024,
+  batchBytesMax: 2 * 1024 * 1024, // Decoded they take five times as much, and two batches are in memory: one being read, one being written.
   leaseTtlMs: 5_000, // A successor takes over within this time; renewed at a third of it.
   silenceMsMax: 75_000, // A healthy participant sends a checkpoint at least every 75 s, even when nothing happens.
+  lastingMs: 10_000,
   reconnect: { attemptsMax: 40, delayMsMin: 100, delayMsMax: 5_000 }, // Three minutes without progress.
 };
 
@@ -67,8 +70,11 @@ const LEASE_RETRY_MS = 1_000;
 const FROM_THE_BEGINNING: Opening = { at: null };
 
 type Item = ReceivedUpdate | Checkpoint;
-/** When the participant was last heard. */
-type Heard = { at: Micros };
+/** When the participant was last heard, and whether it is we who keep it waiting. */
+type Heard = { at: Micros; isHeldBack: boolean };
+
+/** Rights changed, or a token ended: the participant asks to be asked again at once. */
+const REOPENED_AT_ONCE: ReadonlySet<string> = new Set(['STALE_STREAM_AUTHORIZATION', 'ACCESS_TOKEN_EXPIRED']);
 
 /**
  * @returns when `signal` aborts or the stream is halted.
@@ -79,6 +85,9 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   const logger = options.logger.child({ treasury: treasury.name });
   const settings = { ...DEFAULTS, ...options.settings };
   const writer = createBatchWriter({ ...options, logger });
+  /** Streams in a row that ended without anything to read, and whether the last one was opened again at once. */
+  let emptyStreams = 0;
+  let isReopened = false;
 
   while (!signal.aborted) {
     try {
@@ -132,6 +141,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   async function follow(lease: Lease, held: AbortSignal): Promise<void> {
     const claimed = await claimStream(options.db, treasury, lease.token);
     let position = claimed;
+    let openedAt: Micros | null = null;
     try {
       const patience = { looks: settings.reconnect, listenMs: settings.silenceMsMax };
       const { opening = FROM_THE_BEGINNING } = options;
@@ -142,7 +152,8 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
       const over = new AbortController();
       const streamSignal = AbortSignal.any([held, over.signal]);
       const queue = createBatchQueue<Item>({ countMax: settings.batchCountMax, bytesMax: settings.batchBytesMax });
-      const heard: Heard = { at: clock.nowMicros() };
+      openedAt = clock.nowMicros();
+      const heard: Heard = { at: openedAt, isHeldBack: false };
       const reading = read(position, queue, heard, streamSignal);
       const watching = watchForSilence(queue, heard, over, streamSignal);
       try {
@@ -157,9 +168,36 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     } catch (cause) {
       const error = inOurTerms(cause, position);
       await giveUp(error, position);
-      if (!isProgress(claimed, position) || !(error instanceof RetryableError)) throw error;
+      if (!(error instanceof RetryableError)) throw error;
+      if (held.aborted && error.code === 'STREAM_GIVEN_UP') return;
+      const openMs = openedAt === null ? 0 : microsToMillis(clock.nowMicros() - openedAt);
+      const wasWell = isProgress(claimed, position) || (openMs >= settings.lastingMs && isEndOfStream(error));
+      if (!wasWell && !(await isHarmless(error, position, held))) throw error;
+      if (wasWell) {
+        emptyStreams = 0;
+        isReopened = false;
+      }
       logger.warn('The stream was interrupted.', { code: error.code, why: error.message, offset: position.offset });
     }
+  }
+
+  /**
+   * Whether a stream that brought nothing ended for a reason that tells of no trouble. Then it costs no try, but a wait that grows: proxies that end what is idle, and nodes whose rights
+   * are being changed, must not end a worker that lacks nothing.
+   */
+  async function isHarmless(error: RetryableError, position: Position, held: AbortSignal): Promise<boolean> {
+    if (REOPENED_AT_ONCE.has(error.code) && !isReopened) {
+      isReopened = true;
+      return true;
+    }
+    if (error.code !== 'STREAM_ENDED') return false;
+    const end = await options.ledger.ledgerEnd().catch(() => null);
+    if (end === null || end.offset > position.offset) return false;
+    const { delayMsMin, delayMsMax } = settings.reconnect;
+    const delayMs = Math.min(delayMsMax, delayMsMin * 2 ** Math.min(emptyStreams, 20)) * (0.5 + random.next() / 2);
+    emptyStreams += 1;
+    await clock.sleep(delayMs, held);
+    return true;
   }
 
   async function read(
@@ -175,9 +213,10 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
         signal: streamSignal,
       });
       for await (const message of messages) {
-        heard.at = clock.nowMicros();
+        // Waiting for room in the queue is not the participant's silence, however long the database takes.
+        heard.isHeldBack = true;
         await queue.push(receive(message), message.bytes.length);
-        // Waiting for room in the queue is not the participant's silence.
+        heard.isHeldBack = false;
         heard.at = clock.nowMicros();
         if (streamSignal.aborted) break;
       }
@@ -199,9 +238,11 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     while (!streamSignal.aborted) {
       await clock.sleep(settings.silenceMsMax / 5, streamSignal);
       const silentMs = microsToMillis(clock.nowMicros() - heard.at);
-      if (!streamSignal.aborted && silentMs > settings.silenceMsMax) {
-        queue.close(new RetryableError('STREAM_STALLED', 'No message, not even a checkpoint.', { silentMs }));
-        over.abort();
+      if (!streamSignal.aborted && !heard.isHeldBack && silentMs > settings.silenceMsMax) {
+        const stalled = new RetryableError('STREAM_STALLED', 'No message, not even a checkpoint.', { silentMs });
+        queue.close(stalled);
+        // The reason tells the connection that it is not to be used again.
+        over.abort(stalled);
       }
     }
   }
@@ -216,6 +257,11 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     });
     throw new HaltedError(error.code, error.message, error.facts, { cause: error });
   }
+}
+
+/** Whether the participant, or the network before it, ended the stream: not our database, nor our own leaving. */
+function isEndOfStream({ code, facts }: RetryableError): boolean {
+  return code === 'STREAM_ENDED' || facts['grpcStatus'] !== undefined;
 }
 
 /** Whether anything is known that was not known before: an update, a new place, an offset that passed, or the time of the ledger. */

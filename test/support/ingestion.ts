@@ -10,12 +10,17 @@ import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog
 import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
 import type { Opening } from '../../src/ingestion/opening.ts';
 import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
-import { createLedgerClient, type Ledger } from '../../src/ledger/ledger-client.ts';
+import { createEndpointPool, type EndpointPool, type EndpointPoolOptions } from '../../src/ledger/endpoint-pool.ts';
+import { createFailoverLedger } from '../../src/ledger/failover-ledger.ts';
+import type { Ledger } from '../../src/ledger/ledger-client.ts';
 import { depositAccountId } from '../../src/tokens/ids.ts';
 
 export type IngestionOptions = {
   readonly connectionString: string;
   readonly ledgerUrl: string;
+  /** Beside `ledgerUrl`, after it. */
+  readonly otherLedgerUrls?: readonly string[];
+  readonly endpoints?: Partial<EndpointPoolOptions>;
   readonly catalog: CatalogConfig;
   readonly clock?: Clock;
   readonly failpoint?: Failpoint;
@@ -29,6 +34,7 @@ export type IngestionOptions = {
 export type RunningIngestion = {
   readonly db: Database;
   readonly treasuries: readonly Treasury[];
+  readonly endpoints: EndpointPool;
   /** Settles when every worker has ended; rejects with what ended one. */
   readonly ended: Promise<unknown>;
   /** @throws what ended a worker, if one has ended: a test that waits for progress asks now and then. */
@@ -47,14 +53,23 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
   });
   const { db } = connection;
   const treasuries = await registerCatalog(db, options.catalog);
-  const client = createLedgerClient({ url: options.ledgerUrl });
-  const ledger = options.wrapLedger?.(client) ?? client;
+  const endpoints = createEndpointPool({
+    urls: [options.ledgerUrl, ...(options.otherLedgerUrls ?? [])],
+    clock,
+    random: systemRandom,
+    logger,
+    ...options.endpoints,
+  });
+  const openLedger = (): Ledger => {
+    const ledger = createFailoverLedger(endpoints);
+    return options.wrapLedger?.(ledger) ?? ledger;
+  };
   const controller = new AbortController();
   const workers = treasuries.map((treasury) =>
     runStreamWorker({
       db,
       leases: createLeases({ db, clock }),
-      ledger,
+      ledger: openLedger(),
       treasury,
       sinks: [createDepositSink({ clock }), createTreasurySink(), ...(options.sinks ?? [])],
       holder: systemRandom.uuid(),
@@ -67,20 +82,22 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
       ...(options.opening && { opening: options.opening }),
     }),
   );
+  const checking = endpoints.run(controller.signal);
   const ended = Promise.all(workers);
   const failures: unknown[] = [];
   ended.catch((error: unknown) => failures.push(error));
   return {
     db,
     treasuries,
+    endpoints,
     ended,
     throwIfFailed: () => {
       if (failures.length > 0) throw failures[0];
     },
     stop: async () => {
       controller.abort();
-      await Promise.allSettled(workers);
-      client.close();
+      await Promise.allSettled([...workers, checking]);
+      endpoints.close();
       await connection.close();
     },
   };
