@@ -66,7 +66,18 @@ async function generateProtocol(target: string): Promise<void> {
     cwd: PROJECT,
     env: { ...process.env, PATH: path },
   });
+  const generated = join(target, 'src/gen');
+  for (const file of await readdir(generated, { recursive: true })) {
+    if (!file.endsWith('.ts')) continue;
+    const source = await readFile(join(generated, file), 'utf8');
+    await writeFile(join(generated, file), source.replaceAll(GENERATED_DEPTH_LIMIT, OUR_DEPTH_LIMIT));
+  }
 }
+
+// The generator lets messages lie in one another a hundred deep. A value of the ledger may have a hundred levels, a level takes three messages (value, record,
+// field), and above them are the five of the update: whoever can show us a contract could stop the stream with one that the ledger allows.
+const GENERATED_DEPTH_LIMIT = 'previousRecursionDepth >= 100';
+const OUR_DEPTH_LIMIT = 'previousRecursionDepth >= 400';
 
 /** migrations/ → a real database → src/gen/db.ts. */
 async function generateDatabaseTypes(target: string): Promise<void> {

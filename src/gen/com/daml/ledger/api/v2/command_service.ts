@@ -86,7 +86,7 @@ export const SubmitAndWaitRequest: MessageFns<SubmitAndWaitRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): SubmitAndWaitRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -165,7 +165,7 @@ export const SubmitAndWaitResponse: MessageFns<SubmitAndWaitResponse> = {
   decode(input: BinaryReader | Uint8Array, length?: number): SubmitAndWaitResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -250,7 +250,7 @@ export const SubmitAndWaitForTransactionRequest: MessageFns<SubmitAndWaitForTran
   decode(input: BinaryReader | Uint8Array, length?: number): SubmitAndWaitForTransactionRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -334,7 +334,7 @@ export const SubmitAndWaitForTransactionResponse: MessageFns<SubmitAndWaitForTra
   decode(input: BinaryReader | Uint8Array, length?: number): SubmitAndWaitForTransactionResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -410,7 +410,7 @@ export const SubmitAndWaitForReassignmentRequest: MessageFns<SubmitAndWaitForRea
   decode(input: BinaryReader | Uint8Array, length?: number): SubmitAndWaitForReassignmentRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -494,7 +494,7 @@ export const SubmitAndWaitForReassignmentResponse: MessageFns<SubmitAndWaitForRe
   decode(input: BinaryReader | Uint8Array, length?: number): SubmitAndWaitForReassignmentResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;

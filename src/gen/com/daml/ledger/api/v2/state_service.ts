@@ -178,7 +178,7 @@ export const GetActiveContractsRequest: MessageFns<GetActiveContractsRequest> = 
   decode(input: BinaryReader | Uint8Array, length?: number): GetActiveContractsRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -285,7 +285,7 @@ export const GetActiveContractsResponse: MessageFns<GetActiveContractsResponse> 
   decode(input: BinaryReader | Uint8Array, length?: number): GetActiveContractsResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -442,7 +442,7 @@ export const GetActiveContractsPageRequest: MessageFns<GetActiveContractsPageReq
   decode(input: BinaryReader | Uint8Array, length?: number): GetActiveContractsPageRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -553,7 +553,7 @@ export const GetActiveContractsPageResponse: MessageFns<GetActiveContractsPageRe
   decode(input: BinaryReader | Uint8Array, length?: number): GetActiveContractsPageResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -653,7 +653,7 @@ export const ActiveContract: MessageFns<ActiveContract> = {
   decode(input: BinaryReader | Uint8Array, length?: number): ActiveContract {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -749,7 +749,7 @@ export const IncompleteUnassigned: MessageFns<IncompleteUnassigned> = {
   decode(input: BinaryReader | Uint8Array, length?: number): IncompleteUnassigned {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -833,7 +833,7 @@ export const IncompleteAssigned: MessageFns<IncompleteAssigned> = {
   decode(input: BinaryReader | Uint8Array, length?: number): IncompleteAssigned {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -912,7 +912,7 @@ export const GetConnectedSynchronizersRequest: MessageFns<GetConnectedSynchroniz
   decode(input: BinaryReader | Uint8Array, length?: number): GetConnectedSynchronizersRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1001,7 +1001,7 @@ export const GetConnectedSynchronizersResponse: MessageFns<GetConnectedSynchroni
   decode(input: BinaryReader | Uint8Array, length?: number): GetConnectedSynchronizersResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1088,7 +1088,7 @@ export const GetConnectedSynchronizersResponse_ConnectedSynchronizer: MessageFns
   decode(input: BinaryReader | Uint8Array, length?: number): GetConnectedSynchronizersResponse_ConnectedSynchronizer {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1178,7 +1178,7 @@ export const GetLedgerEndRequest: MessageFns<GetLedgerEndRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetLedgerEndRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1246,7 +1246,7 @@ export const GetLedgerEndResponse: MessageFns<GetLedgerEndResponse> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetLedgerEndResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1323,7 +1323,7 @@ export const GetLatestPrunedOffsetsRequest: MessageFns<GetLatestPrunedOffsetsReq
   decode(input: BinaryReader | Uint8Array, length?: number): GetLatestPrunedOffsetsRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1401,7 +1401,7 @@ export const GetLatestPrunedOffsetsResponse: MessageFns<GetLatestPrunedOffsetsRe
   decode(input: BinaryReader | Uint8Array, length?: number): GetLatestPrunedOffsetsResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;

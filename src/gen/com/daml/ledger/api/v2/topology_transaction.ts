@@ -112,7 +112,7 @@ export const TopologyTransaction: MessageFns<TopologyTransaction> = {
   decode(input: BinaryReader | Uint8Array, length?: number): TopologyTransaction {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -243,7 +243,7 @@ export const TopologyEvent: MessageFns<TopologyEvent> = {
   decode(input: BinaryReader | Uint8Array, length?: number): TopologyEvent {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -393,7 +393,7 @@ export const ParticipantAuthorizationChanged: MessageFns<ParticipantAuthorizatio
   decode(input: BinaryReader | Uint8Array, length?: number): ParticipantAuthorizationChanged {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -485,7 +485,7 @@ export const ParticipantAuthorizationRevoked: MessageFns<ParticipantAuthorizatio
   decode(input: BinaryReader | Uint8Array, length?: number): ParticipantAuthorizationRevoked {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -571,7 +571,7 @@ export const ParticipantAuthorizationAdded: MessageFns<ParticipantAuthorizationA
   decode(input: BinaryReader | Uint8Array, length?: number): ParticipantAuthorizationAdded {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -666,7 +666,7 @@ export const ParticipantAuthorizationOnboarding: MessageFns<ParticipantAuthoriza
   decode(input: BinaryReader | Uint8Array, length?: number): ParticipantAuthorizationOnboarding {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;

@@ -153,7 +153,7 @@ export const GetUpdatesRequest: MessageFns<GetUpdatesRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdatesRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -268,7 +268,7 @@ export const GetUpdatesResponse: MessageFns<GetUpdatesResponse> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdatesResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -400,7 +400,7 @@ export const GetUpdateByOffsetRequest: MessageFns<GetUpdateByOffsetRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdateByOffsetRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -485,7 +485,7 @@ export const GetUpdateByIdRequest: MessageFns<GetUpdateByIdRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdateByIdRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -570,7 +570,7 @@ export const GetUpdateByHashRequest: MessageFns<GetUpdateByHashRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdateByHashRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -660,7 +660,7 @@ export const GetUpdateResponse: MessageFns<GetUpdateResponse> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdateResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -801,7 +801,7 @@ export const GetUpdatesPageRequest: MessageFns<GetUpdatesPageRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdatesPageRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -948,7 +948,7 @@ export const GetUpdatesPageResponse: MessageFns<GetUpdatesPageResponse> = {
   decode(input: BinaryReader | Uint8Array, length?: number): GetUpdatesPageResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;

@@ -105,7 +105,7 @@ export const GetLedgerApiVersionRequest: MessageFns<GetLedgerApiVersionRequest> 
   decode(input: BinaryReader | Uint8Array, length?: number): GetLedgerApiVersionRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -170,7 +170,7 @@ export const GetLedgerApiVersionResponse: MessageFns<GetLedgerApiVersionResponse
   decode(input: BinaryReader | Uint8Array, length?: number): GetLedgerApiVersionResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -271,7 +271,7 @@ export const FeaturesDescriptor: MessageFns<FeaturesDescriptor> = {
   decode(input: BinaryReader | Uint8Array, length?: number): FeaturesDescriptor {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -391,7 +391,7 @@ export const ExperimentalFeatures: MessageFns<ExperimentalFeatures> = {
   decode(input: BinaryReader | Uint8Array, length?: number): ExperimentalFeatures {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -476,7 +476,7 @@ export const ExperimentalStaticTime: MessageFns<ExperimentalStaticTime> = {
   decode(input: BinaryReader | Uint8Array, length?: number): ExperimentalStaticTime {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -547,7 +547,7 @@ export const ExperimentalCommandInspectionService: MessageFns<ExperimentalComman
   decode(input: BinaryReader | Uint8Array, length?: number): ExperimentalCommandInspectionService {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -624,7 +624,7 @@ export const UserManagementFeature: MessageFns<UserManagementFeature> = {
   decode(input: BinaryReader | Uint8Array, length?: number): UserManagementFeature {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -713,7 +713,7 @@ export const PartyManagementFeature: MessageFns<PartyManagementFeature> = {
   decode(input: BinaryReader | Uint8Array, length?: number): PartyManagementFeature {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -784,7 +784,7 @@ export const OffsetCheckpointFeature: MessageFns<OffsetCheckpointFeature> = {
   decode(input: BinaryReader | Uint8Array, length?: number): OffsetCheckpointFeature {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -858,7 +858,7 @@ export const PackageFeature: MessageFns<PackageFeature> = {
   decode(input: BinaryReader | Uint8Array, length?: number): PackageFeature {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;

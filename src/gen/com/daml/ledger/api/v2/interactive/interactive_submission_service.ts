@@ -366,7 +366,7 @@ export const PrepareSubmissionRequest: MessageFns<PrepareSubmissionRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): PrepareSubmissionRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -574,7 +574,7 @@ export const MinLedgerTime: MessageFns<MinLedgerTime> = {
   decode(input: BinaryReader | Uint8Array, length?: number): MinLedgerTime {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -673,7 +673,7 @@ export const CostEstimationHints: MessageFns<CostEstimationHints> = {
   decode(input: BinaryReader | Uint8Array, length?: number): CostEstimationHints {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -782,7 +782,7 @@ export const PrepareSubmissionResponse: MessageFns<PrepareSubmissionResponse> = 
   decode(input: BinaryReader | Uint8Array, length?: number): PrepareSubmissionResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -927,7 +927,7 @@ export const CostEstimation: MessageFns<CostEstimation> = {
   decode(input: BinaryReader | Uint8Array, length?: number): CostEstimation {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1038,7 +1038,7 @@ export const PartySignatures: MessageFns<PartySignatures> = {
   decode(input: BinaryReader | Uint8Array, length?: number): PartySignatures {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1112,7 +1112,7 @@ export const SinglePartySignatures: MessageFns<SinglePartySignatures> = {
   decode(input: BinaryReader | Uint8Array, length?: number): SinglePartySignatures {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1229,7 +1229,7 @@ export const ExecuteSubmissionRequest: MessageFns<ExecuteSubmissionRequest> = {
   decode(input: BinaryReader | Uint8Array, length?: number): ExecuteSubmissionRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1385,7 +1385,7 @@ export const ExecuteSubmissionResponse: MessageFns<ExecuteSubmissionResponse> = 
   decode(input: BinaryReader | Uint8Array, length?: number): ExecuteSubmissionResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1484,7 +1484,7 @@ export const ExecuteSubmissionAndWaitRequest: MessageFns<ExecuteSubmissionAndWai
   decode(input: BinaryReader | Uint8Array, length?: number): ExecuteSubmissionAndWaitRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1649,7 +1649,7 @@ export const ExecuteSubmissionAndWaitResponse: MessageFns<ExecuteSubmissionAndWa
   decode(input: BinaryReader | Uint8Array, length?: number): ExecuteSubmissionAndWaitResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1776,7 +1776,7 @@ export const ExecuteSubmissionAndWaitForTransactionRequest: MessageFns<ExecuteSu
     decode(input: BinaryReader | Uint8Array, length?: number): ExecuteSubmissionAndWaitForTransactionRequest {
       const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
       const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-      if (previousRecursionDepth >= 100) {
+      if (previousRecursionDepth >= 400) {
         throw new globalThis.Error("protobuf decode recursion limit exceeded");
       }
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -1955,7 +1955,7 @@ export const ExecuteSubmissionAndWaitForTransactionResponse: MessageFns<
   decode(input: BinaryReader | Uint8Array, length?: number): ExecuteSubmissionAndWaitForTransactionResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2035,7 +2035,7 @@ export const PreparedTransaction: MessageFns<PreparedTransaction> = {
   decode(input: BinaryReader | Uint8Array, length?: number): PreparedTransaction {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2128,7 +2128,7 @@ export const DamlTransaction: MessageFns<DamlTransaction> = {
   decode(input: BinaryReader | Uint8Array, length?: number): DamlTransaction {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2231,7 +2231,7 @@ export const DamlTransaction_Node: MessageFns<DamlTransaction_Node> = {
   decode(input: BinaryReader | Uint8Array, length?: number): DamlTransaction_Node {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2321,7 +2321,7 @@ export const DamlTransaction_NodeSeed: MessageFns<DamlTransaction_NodeSeed> = {
   decode(input: BinaryReader | Uint8Array, length?: number): DamlTransaction_NodeSeed {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2452,7 +2452,7 @@ export const Metadata: MessageFns<Metadata> = {
   decode(input: BinaryReader | Uint8Array, length?: number): Metadata {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2619,7 +2619,7 @@ export const Metadata_SubmitterInfo: MessageFns<Metadata_SubmitterInfo> = {
   decode(input: BinaryReader | Uint8Array, length?: number): Metadata_SubmitterInfo {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2710,7 +2710,7 @@ export const Metadata_InputContract: MessageFns<Metadata_InputContract> = {
   decode(input: BinaryReader | Uint8Array, length?: number): Metadata_InputContract {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2809,7 +2809,7 @@ export const Metadata_GlobalKeyMappingEntry: MessageFns<Metadata_GlobalKeyMappin
   decode(input: BinaryReader | Uint8Array, length?: number): Metadata_GlobalKeyMappingEntry {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2892,7 +2892,7 @@ export const PackageVettingRequirement: MessageFns<PackageVettingRequirement> = 
   decode(input: BinaryReader | Uint8Array, length?: number): PackageVettingRequirement {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -2978,7 +2978,7 @@ export const GetPreferredPackagesRequest: MessageFns<GetPreferredPackagesRequest
   decode(input: BinaryReader | Uint8Array, length?: number): GetPreferredPackagesRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
@@ -3073,7 +3073,7 @@ export const GetPreferredPackagesResponse: MessageFns<GetPreferredPackagesRespon
   decode(input: BinaryReader | Uint8Array, length?: number): GetPreferredPackagesResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
+    if (previousRecursionDepth >= 400) {
       throw new globalThis.Error("protobuf decode recursion limit exceeded");
     }
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
