@@ -4,8 +4,11 @@ import { once } from 'node:events';
 
 export type Child<Ready> = {
   readonly ready: Ready;
-  readonly pid: number;
+  /** Settles when the process has ended. */
+  readonly exited: Promise<unknown>;
   send(message: string): void;
+  /** Messages after the first. */
+  onMessage(listener: (message: unknown) => void): void;
   stop(): Promise<void>;
 };
 
@@ -20,8 +23,9 @@ export async function startChild<Ready>(script: string, options: unknown): Promi
   if (ready === undefined) throw new Error(`${script} ended before it was ready.`);
   return {
     ready,
-    pid: child.pid ?? 0,
+    exited,
     send: (message) => void child.send(message),
+    onMessage: (listener) => void child.on('message', listener),
     stop: async () => {
       child.kill('SIGKILL');
       await exited;

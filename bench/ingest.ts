@@ -20,16 +20,21 @@ import { prepareTreasury, withServer } from './server.ts';
 import { median, spread } from './statistics.ts';
 import { hasStored, runWorker } from './worker.ts';
 
-const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
-const UPDATES = Number(process.env['BENCH_UPDATES'] ?? 10_000);
+const ROUNDS_DEFAULT = 5;
+const UPDATES_DEFAULT = 10_000;
 const NAIVE_UPDATES = 500;
 const RECORDED = 2_000;
 
-export async function benchIngest(): Promise<void> {
-  const participant = await startParticipant({ recordedMin: RECORDED, updates: UPDATES });
+type Options = {
+  readonly updates?: number;
+  readonly rounds?: number;
+};
+
+export async function benchIngest({ updates = UPDATES_DEFAULT, rounds = ROUNDS_DEFAULT }: Options): Promise<void> {
+  const participant = await startParticipant({ recordedMin: RECORDED, updates });
   try {
     await withServer(async (connectionString) => {
-      await compare(connectionString, participant.ready);
+      await compare(connectionString, participant.ready, { updates, rounds });
       await measureHeadLatency(connectionString);
     });
   } finally {
@@ -37,7 +42,11 @@ export async function benchIngest(): Promise<void> {
   }
 }
 
-async function compare(connectionString: string, participant: ParticipantReady): Promise<void> {
+async function compare(
+  connectionString: string,
+  participant: ParticipantReady,
+  { updates, rounds }: Required<Options>,
+): Promise<void> {
   const treasury = await prepareTreasury(connectionString, participant);
   const client = new pg.Client({ connectionString });
   await client.connect();
@@ -54,19 +63,19 @@ async function compare(connectionString: string, participant: ParticipantReady):
   const naive: number[] = [];
   try {
     await naively(NAIVE_UPDATES);
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       naive.push(NAIVE_UPDATES / (await naively(NAIVE_UPDATES)));
-      ours.push(UPDATES / (await batched(UPDATES)));
+      ours.push(updates / (await batched(updates)));
       const rows = await readRows(client, WRITTEN_TABLES);
       await empty(client);
-      limit.push(UPDATES / (await copyRows(client, rows)));
+      limit.push(updates / (await copyRows(client, rows)));
     }
   } finally {
     await client.end();
   }
 
   console.log(
-    `ingest: ${UPDATES} updates of ${(participant.messageBytesMean / 1_000).toFixed(1)} kB on average, ${ROUNDS} rounds, updates/s`,
+    `ingest: ${updates} updates of ${(participant.messageBytesMean / 1_000).toFixed(1)} kB on average, ${rounds} rounds, updates/s`,
   );
   const row = (name: string, rates: readonly number[], ratios: string) =>
     console.log(`  ${name.padEnd(36)} ${median(rates).toFixed(0).padStart(7)}  ${spread(rates).padEnd(7)} ${ratios}`);

@@ -46,12 +46,14 @@ export function createReplay(messages: readonly Buffer[]): Replay {
     message: (index) => {
       const { round, template } = at(index);
       const bytes = Buffer.from(template.bytes);
-      const digits = round.toString(16).padStart(ID_DIGITS, '0');
-      const offset = varint(template.offset + span * BigInt(round));
-      const seconds = varint(template.seconds + duration * BigInt(round));
-      for (const patch of template.patches) {
-        if (patch.kind === 'ID') bytes.write(digits, patch.at, 'latin1');
-        else bytes.set(patch.kind === 'OFFSET' ? offset : seconds, patch.at);
+      const parts = {
+        ID: Buffer.from(round.toString(16).padStart(ID_DIGITS, '0'), 'latin1'),
+        OFFSET: varint(template.offset + span * BigInt(round)),
+        SECONDS: varint(template.seconds + duration * BigInt(round)),
+      };
+      for (const { kind, at: place } of template.patches) {
+        const part = parts[kind];
+        for (let index = 0; index < part.length; index += 1) bytes[place + index] = part[index] ?? 0;
       }
       return bytes;
     },

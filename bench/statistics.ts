@@ -17,6 +17,15 @@ export function spread(values: readonly number[]): string {
   return `±${((100 * half) / median(values)).toFixed(0)} %`;
 }
 
+/** Of the straight line through `points` with the least squares. */
+export function slopeOf(points: readonly (readonly [number, number])[]): number {
+  const meanX = points.reduce((sum, [x]) => sum + x, 0) / points.length;
+  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
+  const over = points.reduce((sum, [x, y]) => sum + (x - meanX) * (y - meanY), 0);
+  const under = points.reduce((sum, [x]) => sum + (x - meanX) ** 2, 0);
+  return over / under;
+}
+
 /** The wall clock in microseconds, the same in every process of the machine. */
 export function wallMicros(): bigint {
   return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1_000));

@@ -101,9 +101,12 @@ function common(
   };
 }
 
+/** The result keeps all of its chunk in memory: the default of 16 KiB would hold several times what is needed. */
+const COMPRESSED_CHUNK_BYTES = 4_096;
+
 /** zstd: a quarter of the size at hardly any cost (transactions repeat party and package ids). */
 function compressUpdate(bytes: Uint8Array): Buffer {
-  return zstdCompressSync(bytes);
+  return zstdCompressSync(bytes, { chunkSize: COMPRESSED_CHUNK_BYTES });
 }
 
 /** Inverse of {@link compressUpdate}, decoded. @throws when the stored bytes are damaged. */
