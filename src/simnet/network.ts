@@ -67,6 +67,8 @@ export type NetworkOptions = {
   readonly historyUpdatesMax?: number;
   /** Decimal; burned by transfers of the older Canton Coin package. */
   readonly amuletCreateFee?: string;
+  /** Whether nodes know the packages of the token standard's second version; they do when left out. */
+  readonly hasStandardV2?: boolean;
   /** How long submissions travel and wait for their verdict; no time when left out. */
   readonly delays?: SequencingDelays;
   /** Longest time in which an accepted command id is refused; 30 s as on Canton Network when left out, undefined: never. */
@@ -227,7 +229,7 @@ export function createNetwork(options: NetworkOptions): Network {
   packages.add([
     ...STANDARD_PACKAGES,
     ...EVENT_LOG_PACKAGES,
-    ...STANDARD_V2_PACKAGES,
+    ...(options.hasStandardV2 === false ? [] : STANDARD_V2_PACKAGES),
     ...WRAPPER_PACKAGES,
     ...tokens.flatMap((token) => token.packages),
   ]);

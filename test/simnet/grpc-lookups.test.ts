@@ -71,7 +71,7 @@ test('a filter on a package, or on a template, that the node does not know is re
                   identifierFilter: {
                     $case: 'interfaceFilter',
                     value: {
-                      interfaceId: { packageId, moduleName: 'Splice.Api.Token.HoldingV2', entityName },
+                      interfaceId: { packageId, moduleName: 'Splice.Api.Token.HoldingV9', entityName },
                       includeInterfaceView: true,
                     },
                   },
@@ -84,7 +84,7 @@ test('a filter on a package, or on a template, that the node does not know is re
     });
 
   const unknownName = await served.streamRefusal({
-    updateFormat: withInterface('#splice-api-token-holding-v2', 'Holding'),
+    updateFormat: withInterface('#splice-api-token-holding-v9', 'Holding'),
   });
   const unknownEntity = await served.streamRefusal({
     updateFormat: withInterface('#splice-api-token-holding-v1', 'Nothing'),

@@ -191,3 +191,14 @@ test('a filter for the second version alone shows its views alone', async () => 
 
   expect([...modules]).toEqual(['Splice.Api.Token.HoldingV2']);
 });
+
+test('nodes that do not know the second version refuse filters that name it', async () => {
+  const { network } = startNetwork({ hasStandardV2: false });
+  const node = network.participant('participant1');
+  const treasury = network.party(TREASURY);
+
+  await expect(transactionsSeen(node, [treasury], { interfaces: ['HoldingV2'] })).rejects.toMatchObject({
+    code: 'PACKAGE_NAMES_NOT_FOUND',
+  });
+  expect((await transactionsSeen(node, [treasury])).length).toBeGreaterThan(0);
+});
