@@ -22,6 +22,7 @@ import { ledgerErrorOf } from '../ledger/ledger-error.ts';
 import { type BatchQueue, createBatchQueue } from './batch-queue.ts';
 import { type BatchWriter, createBatchWriter } from './batch-writer.ts';
 import { proveContinuity, prunedBeyond } from './continuity.ts';
+import { guardAgainstCrashes, noteOrderlyEnd } from './crash-guard.ts';
 import type { EffectSink, Treasury } from './effect-sink.ts';
 import type { Opening } from './opening.ts';
 import { claimStream, haltStream, POSITION_IN_DOUBT, type Position } from './position.ts';
@@ -114,6 +115,10 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     const renewing = keepLease(lease, lost, held);
     try {
       await follow(lease, held);
+      await endInOrder();
+    } catch (error) {
+      if (error instanceof RetryableError || error instanceof HaltedError) await endInOrder();
+      throw error;
     } finally {
       lost.abort();
       await renewing;
@@ -122,6 +127,13 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
         logger.warn('The lease was not released.', { why: messageOf(error) });
       });
     }
+  }
+
+  /** Whoever vanishes without it is taken to have died of what it had in hand. */
+  async function endInOrder(): Promise<void> {
+    await noteOrderlyEnd(options.db, treasury).catch((error: unknown) => {
+      logger.warn('The orderly end of a worker was not noted.', { why: messageOf(error) });
+    });
   }
 
   /** Renews while `held`; tells `lost` when the lease has gone to somebody else. A database that is away is the writer's affair. */
@@ -143,6 +155,8 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     let position = claimed;
     let openedAt: Micros | null = null;
     try {
+      const guard = { db: options.db, treasury, carefulCount: settings.batchCountMax };
+      const guarded = await guardAgainstCrashes(writer, guard);
       const patience = { looks: settings.reconnect, listenMs: settings.silenceMsMax };
       const { opening = FROM_THE_BEGINNING } = options;
       position = await unlessAborted(
@@ -157,7 +171,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
       const reading = read(position, queue, heard, streamSignal);
       const watching = watchForSilence(queue, heard, over, streamSignal);
       try {
-        await writeBatches(writer, queue, position, (written) => {
+        await writeBatches(guarded, queue, position, (written) => {
           position = written;
         });
       } finally {
