@@ -9,12 +9,14 @@ import { freezesCommand } from './cli/freezes.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
+import { recoverCommand } from './cli/recover.ts';
 import { reparseCommand } from './cli/reparse.ts';
 import { reportFailure } from './cli/report-failure.ts';
 import { serveCommand } from './cli/serve.ts';
 import { simnetCommand } from './cli/simnet.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
 import { verifyCommand } from './cli/verify.ts';
+import { withdrawalsCommand } from './cli/withdrawals.ts';
 import { createSystemLogger, systemClock, systemRandom } from './env/system.ts';
 
 const LEFTOVER_MS = 3_000; // A finished command has nothing left to do; what keeps it alive beyond this is a leak.
@@ -44,8 +46,10 @@ const program = new Command('sluice')
   .addCommand(verifyCommand(context))
   .addCommand(rebuildCommand(context))
   .addCommand(reparseCommand(context))
+  .addCommand(withdrawalsCommand(context))
   .addCommand(freezesCommand(context))
   .addCommand(drillCommand(context))
+  .addCommand(recoverCommand(context))
   .addCommand(keyCommand(context))
   .addCommand(configCommand(context))
   .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);

@@ -23,7 +23,8 @@ export type WithdrawalFilter = {
   readonly createdBefore: Micros | null;
 };
 
-const OPEN_STATES = WITHDRAWAL_STATES.filter((state) => !isFinal(state));
+/** In which a withdrawal may still be paid, or ended. */
+export const OPEN_STATES = WITHDRAWAL_STATES.filter((state) => !isFinal(state));
 const UNPAID_STATES = WITHDRAWAL_STATES.filter((state) => isFinal(state) && state !== 'COMPLETED');
 
 /** Over the table `withdrawal`. */

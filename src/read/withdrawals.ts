@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { formatRecordTime } from '../env/record-time.ts';
 import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
 import type { Account } from './accounts.ts';
 import type { Instrument } from './instruments.ts';
@@ -42,6 +43,11 @@ export type FailureProof = {
   readonly targetRecordTime: Micros;
   readonly passedRecordTime: Micros;
 };
+
+/** A proof in words, for people. */
+export function explainProof({ attempt, synchronizerId, targetRecordTime, passedRecordTime }: FailureProof): string {
+  return `Attempt ${attempt} could commit at ${formatRecordTime(targetRecordTime)} at the latest. Every transaction of ${synchronizerId} up to ${formatRecordTime(passedRecordTime)} has been read, and it is not among them. So it did not pay, and the ledger will refuse it from now on.`;
+}
 
 export const keyOfWithdrawal = (withdrawal: Withdrawal): PageKey => [withdrawal.createdAt, withdrawal.id];
 

@@ -1,8 +1,7 @@
 /** `WithdrawalAttempt` and `DefiniteFailureProof`: what may be in flight, and what certainly never was. */
 
-import { formatRecordTime } from '../env/record-time.ts';
 import type { WithdrawalAttempt } from '../read/withdrawal-attempts.ts';
-import type { FailureProof } from '../read/withdrawals.ts';
+import { explainProof, type FailureProof } from '../read/withdrawals.ts';
 import { builder } from './builder.ts';
 
 export const DefiniteFailureProofRef = builder.objectRef<FailureProof>('DefiniteFailureProof').implement({
@@ -25,8 +24,7 @@ export const DefiniteFailureProofRef = builder.objectRef<FailureProof>('Definite
     }),
     explanation: t.string({
       description: 'The same in words, for people; may change. Scope: `read`. Since 0.1.',
-      resolve: ({ attempt, synchronizerId, targetRecordTime, passedRecordTime }) =>
-        `Attempt ${attempt} could commit at ${formatRecordTime(targetRecordTime)} at the latest. Every transaction of ${synchronizerId} up to ${formatRecordTime(passedRecordTime)} has been read, and it is not among them. So it did not pay, and the ledger will refuse it from now on.`,
+      resolve: explainProof,
     }),
   }),
 });
