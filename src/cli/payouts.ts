@@ -14,6 +14,7 @@ import type { Treasury } from '../ingestion/effect-sink.ts';
 import type { Channel } from '../ledger/channel.ts';
 import { submitterOver } from '../ledger/submission-client.ts';
 import { createRegistries } from '../scan/registries.ts';
+import type { SampleWithdrawal } from '../server/graphiql.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
@@ -46,6 +47,15 @@ export function openWithdrawals(config: PayoutConfig, db: Database, clock: Clock
     network: config.network,
     idKey: Buffer.from(config.withdrawalKey.reveal(), 'hex'),
   });
+}
+
+/** One that is paid out here, for the samples of GraphiQL. */
+export function sampleInstrumentOf({
+  instruments,
+  registries,
+}: Pick<Config, 'instruments' | 'registries'>): Partial<SampleWithdrawal> {
+  const sample = instruments.find(({ admin }) => registries.some((registry) => registry.admin === admin));
+  return sample === undefined ? {} : { instrumentAdmin: sample.admin, instrumentId: sample.id };
 }
 
 /**

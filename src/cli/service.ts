@@ -16,7 +16,7 @@ import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
-import { openWithdrawals } from './payouts.ts';
+import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops, persistently } from './service-loops.ts';
 import { type LaneOptions, START, startWorkers, type Workers } from './service-workers.ts';
@@ -131,7 +131,7 @@ async function start(
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: config.apiKeys.length === 0,
       services: { db: api, depositAccounts, withdrawals, tail, progress, clock },
-      ...(sampleWithdrawal && { sampleWithdrawal }),
+      sampleWithdrawal: { ...sampleInstrumentOf(config), ...sampleWithdrawal },
       random,
       logger,
     });

@@ -35,8 +35,8 @@ export type ServerOptions = {
   /** Origins of pages that may ask, beside our own. */
   readonly allowedOrigins: readonly string[];
   readonly isGraphiqlEnabled: boolean;
-  /** Fills in GraphiQL's samples of withdrawals. Default: placeholders. */
-  readonly sampleWithdrawal?: SampleWithdrawal;
+  /** Fills in GraphiQL's samples of withdrawals. What is left out: placeholders. */
+  readonly sampleWithdrawal?: Partial<SampleWithdrawal>;
   readonly services: ApiServices;
   readonly random: Random;
   readonly logger: Logger;
@@ -81,7 +81,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const graphiql = isGraphiqlEnabled
     ? renderGraphiqlPage({
         isDevelopment: principals.isDevelopment,
-        sampleWithdrawal: options.sampleWithdrawal ?? null,
+        sampleWithdrawal: options.sampleWithdrawal ?? {},
       })
     : null;
   let stopping: Promise<void> | null = null;

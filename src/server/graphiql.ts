@@ -36,7 +36,7 @@ export type SampleWithdrawal = {
   readonly amount: string;
 };
 
-/** Stands for {@link SampleWithdrawal} where none is known. */
+/** Stand for what of a {@link SampleWithdrawal} is not known. */
 const PLACEHOLDERS: SampleWithdrawal = {
   idempotencyKey: 'try-1',
   account: 'alice',
@@ -255,14 +255,14 @@ const TABS_STAND_STILL = '<style>.graphiql-tab { transform: none !important; }</
 
 /**
  * @param isDevelopment subscriptions travel over WebSocket; with keys configured over SSE, which alone sends the page's Authorization header.
- * @param sampleWithdrawal fills in the samples of withdrawals, so that they run as they are; null: placeholders.
+ * @param sampleWithdrawal fills in the samples of withdrawals, as far as it goes; whole, they run as they are.
  * @returns the page, 9 MB: made once.
  */
 export function renderGraphiqlPage(options: {
   readonly isDevelopment: boolean;
-  readonly sampleWithdrawal: SampleWithdrawal | null;
+  readonly sampleWithdrawal: Partial<SampleWithdrawal>;
 }): string {
-  const sample = options.sampleWithdrawal ?? PLACEHOLDERS;
+  const sample = { ...PLACEHOLDERS, ...options.sampleWithdrawal };
   const page = renderGraphiQL({
     title: 'Sluice',
     endpoint: GRAPHQL_PATH,

@@ -64,6 +64,11 @@ test('its sample withdrawal runs as it is where the process says whom to pay', a
   for (const value of ['bob::1220bb', 'payout-77']) expect(text).toContain(value);
   expect(text).not.toContain('customer::1220…');
   await filled.stop();
+
+  const half = await startApi(database, { isGraphiqlEnabled: true, sampleWithdrawal: { instrumentId: 'Half' } });
+  const partly = await (await fetch(`${half.url}/graphiql`)).text();
+  for (const value of ['Half', 'customer::1220…']) expect(partly).toContain(value);
+  await half.stop();
 });
 
 test('switched off, nothing is there', async () => {
