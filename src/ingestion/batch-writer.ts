@@ -31,6 +31,11 @@ export type BatchWriter = {
   write(batch: readonly (ReceivedUpdate | Checkpoint)[], position: Position): Promise<Position>;
 };
 
+export type JoiningBatchWriter = BatchWriter & {
+  /** The same as a part of the caller's transaction, in which the position stands at `position` already. */
+  writeIn(tx: Transaction, batch: readonly (ReceivedUpdate | Checkpoint)[], position: Position): Promise<Position>;
+};
+
 export type BatchWriterOptions = {
   readonly db: Database;
   readonly treasury: Treasury;
@@ -40,7 +45,14 @@ export type BatchWriterOptions = {
   readonly failpoint: Failpoint;
 };
 
-export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoint }: BatchWriterOptions): BatchWriter {
+export function createBatchWriter({
+  db,
+  treasury,
+  sinks,
+  clock,
+  logger,
+  failpoint,
+}: BatchWriterOptions): JoiningBatchWriter {
   const instruments = createInstrumentBook(treasury.networkId);
 
   const storeBatch = async (tx: Transaction, batch: readonly (ReceivedUpdate | Checkpoint)[], position: Position) => {
@@ -91,6 +103,7 @@ export function createBatchWriter({ db, treasury, sinks, clock, logger, failpoin
   };
 
   return {
+    writeIn: async (tx, batch, position) => (await storeBatch(tx, batch, position)).next,
     write: async (batch, position) => {
       await failpoint('ingestion.beforeBatch');
       const { next, quarantined } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));

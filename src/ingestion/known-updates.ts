@@ -10,7 +10,7 @@ import { type ReceivedUpdate, restoreUpdate } from './received-update.ts';
 /** An update of ours; `offset` is where it stands in the present epoch. */
 export type PlacedUpdate = { readonly update: ReceivedUpdate; readonly offset: bigint };
 
-/** Begins the ids of updates that no participant knows: opening balances that we wrote down as one (`opening.ts`). */
+/** Begins the ids of updates that no participant knows: what we took over from a contract set and wrote down as one (`snapshot.ts`). */
 export const SNAPSHOT_PREFIX = 'snapshot:';
 
 /**
@@ -30,12 +30,13 @@ export async function placedUpdates(
     FROM (
       (SELECT update_id, ledger_offset FROM ledger_update
        WHERE treasury_id = ${treasury.id} AND epoch = ${epoch} AND record_time <> ${IMPORT_RECORD_TIME}
+         AND NOT starts_with(update_id, ${SNAPSHOT_PREFIX})
        ORDER BY ledger_offset DESC LIMIT ${limit})
       UNION SELECT ${verified?.updateId ?? null}::text, ${verified?.offset ?? null}::bigint
       UNION SELECT anchor_update_id, anchor_offset FROM stream_epoch WHERE treasury_id = ${treasury.id} AND epoch = ${epoch}
     ) AS placed
     JOIN ledger_update u ON u.treasury_id = ${treasury.id} AND u.update_id = placed.update_id
-    WHERE u.record_time <> ${IMPORT_RECORD_TIME}
+    WHERE u.record_time <> ${IMPORT_RECORD_TIME} AND NOT starts_with(u.update_id, ${SNAPSHOT_PREFIX})
     ORDER BY placed.ledger_offset DESC LIMIT ${limit}`.execute(db);
   return rows.map(({ received, offset }) => ({ update: restoreUpdate(received), offset }));
 }
@@ -52,7 +53,7 @@ export async function newestUpdates(
 ): Promise<readonly ReceivedUpdate[]> {
   const { rows } = await sql<{ received: Buffer }>`
     SELECT received FROM ledger_update
-    WHERE treasury_id = ${treasury.id} AND record_time <> ${IMPORT_RECORD_TIME}
+    WHERE treasury_id = ${treasury.id} AND record_time <> ${IMPORT_RECORD_TIME} AND NOT starts_with(update_id, ${SNAPSHOT_PREFIX})
       AND synchronizer_id = (SELECT synchronizer_id FROM ledger_update WHERE treasury_id = ${treasury.id} ORDER BY epoch, ledger_offset LIMIT 1)
       AND (${before}::bigint IS NULL OR record_time < ${before}::bigint)
     ORDER BY epoch DESC, ledger_offset DESC LIMIT ${limit}`.execute(db);

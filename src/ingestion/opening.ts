@@ -2,26 +2,21 @@
  * The first start of a stream. On a participant with its whole history it begins at the beginning. Where the beginning is pruned, or where a running exchange has
  * accounted for it elsewhere (`openingAt`), the contracts active at the offset where reading begins are taken over as the opening balance.
  *
- * They are stored in the form in which a participant itself shows an imported contract set, transactions of plain creates at the record time 0001-01-01,
- * so that deriving, booking and rebuilding know no second case (`opening-effects.ts`).
+ * `snapshot.ts` says how they are stored.
  */
-import { createHash } from 'node:crypto';
 import type { Database } from '../db/connection.ts';
-import { type Clock, type Micros, microsToTimestamp } from '../env/clock.ts';
+import type { Clock, Micros } from '../env/clock.ts';
 import { RetryableError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
-import type { CreatedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
-import { GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
-import { type ActiveContracts, asEvent, readActiveContracts } from './active-contracts.ts';
+import { readActiveContracts } from './active-contracts.ts';
 import type { BatchWriter } from './batch-writer.ts';
 import type { Treasury } from './effect-sink.ts';
 import { noteEpoch } from './epochs.ts';
-import { SNAPSHOT_PREFIX } from './known-updates.ts';
-import { IMPORT_RECORD_TIME } from './next-position.ts';
 import { bindParticipant, type Position } from './position.ts';
-import { type ReceivedUpdate, receive } from './received-update.ts';
+import { receive } from './received-update.ts';
+import { snapshotUpdates } from './snapshot.ts';
 import { updateFormatFor } from './update-format.ts';
 
 export type Opening = {
@@ -44,9 +39,6 @@ export type BeginOptions = {
   readonly failpoint: Failpoint;
   readonly signal: AbortSignal;
 };
-
-/** Contracts in one stored update: some 15 MB. */
-const SNAPSHOT_CONTRACTS_MAX = 5_000;
 
 /**
  * @returns the position to read on from; the opening balance, if there is one, is booked. After a crash at any point the next start does the rest.
@@ -121,57 +113,4 @@ async function lastOffsetBefore(options: BeginOptions, at: Micros, prunedUpTo: b
   throw new RetryableError('STREAM_ENDED', 'The stream ended before the record time of the opening balance.', {
     openingAt: at,
   });
-}
-
-/**
- * The contract set as stored updates, the last one at `offset`. Their ids are functions of what is in them.
- * @returns none for an empty set.
- */
-export function snapshotUpdates(
-  treasury: Treasury,
-  active: ActiveContracts,
-  offset: bigint,
-): readonly ReceivedUpdate[] {
-  const { events, synchronizerId } = active;
-  if (synchronizerId === null) return [];
-  // Each has an offset of its own, and offsets are above zero.
-  const wanted = Math.ceil(events.length / SNAPSHOT_CONTRACTS_MAX);
-  const count = offset < BigInt(wanted) ? Number(offset) : wanted;
-  const size = Math.ceil(events.length / count);
-  return Array.from({ length: count }, (_, index) =>
-    snapshotUpdate({
-      treasury,
-      synchronizerId,
-      events: events.slice(index * size, (index + 1) * size),
-      offset: offset - BigInt(count - 1 - index),
-    }),
-  );
-}
-
-function snapshotUpdate(content: {
-  readonly treasury: Treasury;
-  readonly synchronizerId: string;
-  readonly events: readonly CreatedEvent[];
-  readonly offset: bigint;
-}): ReceivedUpdate {
-  const { treasury, synchronizerId, events, offset } = content;
-  const hash = createHash('sha256').update(
-    JSON.stringify([treasury.party, events.map(({ contractId }) => contractId)]),
-  );
-  const message = GetUpdatesResponse.fromPartial({
-    update: {
-      $case: 'transaction',
-      value: {
-        updateId: `${SNAPSHOT_PREFIX}${hash.digest('hex')}`,
-        offset,
-        synchronizerId,
-        recordTime: microsToTimestamp(IMPORT_RECORD_TIME),
-        events: events.map(asEvent),
-      },
-    },
-  });
-  const bytes = GetUpdatesResponse.encode(message).finish();
-  const update = receive({ bytes, message: GetUpdatesResponse.decode(bytes) });
-  if (update.kind === 'CHECKPOINT') throw new RangeError('A snapshot is no checkpoint.');
-  return update;
 }

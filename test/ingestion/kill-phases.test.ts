@@ -177,12 +177,17 @@ async function catchUp(at: TestDatabase, openingAt: bigint | null = null): Promi
     await eventually(
       async () => {
         ingestion.throwIfFailed();
+        const stream = await at.db.selectFrom('ingestion_stream').selectAll().executeTakeFirstOrThrow();
+        expect(stream.status, stream.status_reason ?? '').not.toBe('HALTED');
         const stored = await at.db
           .selectFrom('ledger_update')
           .select('update_id')
           .where('update_id', '=', updateId)
           .execute();
-        expect(stored).toHaveLength(1);
+        expect(
+          stored,
+          JSON.stringify(stream, (_, value) => (typeof value === 'bigint' ? String(value) : value)),
+        ).toHaveLength(1);
       },
       { deadlineMs: 20_000 },
     );
