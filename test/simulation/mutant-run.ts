@@ -3,7 +3,7 @@
  * prints the finding as JSON.
  */
 import { registerHooks } from 'node:module';
-import { MUTANTS } from './mutants.ts';
+import { MUTANTS } from './all-mutants.ts';
 
 const { MUTANT = '', DATABASE = '', FROM = '1', SEEDS = '100' } = process.env;
 const mutant = MUTANTS.find(({ name }) => name === MUTANT);

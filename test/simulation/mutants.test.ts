@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { MUTANTS } from './mutants.ts';
+import { MUTANTS } from './all-mutants.ts';
 
 const PROGRAM = fileURLToPath(new URL('mutant-run.ts', import.meta.url));
 /** Seeds within which each mistake must be found. */

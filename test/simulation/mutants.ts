@@ -21,7 +21,7 @@ const MOVE = 'await movePosition(tx, treasury, next, { updatesCount: fresh.lengt
 const TRANSACTION =
   'const { next, quarantined } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));';
 
-export const MUTANTS: readonly Mutant[] = [
+export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'effects-then-position',
     mistake: 'The position is moved in a transaction of its own, after the one that writes the effects.',

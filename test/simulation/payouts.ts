@@ -17,6 +17,7 @@ import {
 } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type { UnaryMethod } from '../../src/ledger/channel.ts';
 import { submitterOver } from '../../src/ledger/submission-client.ts';
+import { isCantonError } from '../../src/simnet/ledger/canton-error.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import type { PrepareLie } from '../../src/simnet/submission/submission-faults.ts';
@@ -138,7 +139,14 @@ function submitterFor(
     marks.add(faults.isOver() ? 'executed in calm' : 'executed in trouble');
     const target = PreparedTransaction.decode(request.preparedTransaction).metadata?.maxRecordTime;
     if (target !== undefined && faults.strikes('executeAtTarget')) {
-      lastMoment.commitAt(target, async () => void (await api.executeSubmission(request)));
+      lastMoment.commitAt(target, async () => {
+        try {
+          await api.executeSubmission(request);
+        } catch (error) {
+          if (!isCantonError(error)) throw error;
+          marks.add('refused at the target');
+        }
+      });
       return ExecuteSubmissionResponse.encode({}).finish();
     }
     if (faults.strikes('executeDropped')) {

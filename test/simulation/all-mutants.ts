@@ -1,0 +1,5 @@
+/** Every mistake that the simulation must find. */
+import { MONEY_MUTANTS } from './money-mutants.ts';
+import { INGESTION_MUTANTS, type Mutant } from './mutants.ts';
+
+export const MUTANTS: readonly Mutant[] = [...INGESTION_MUTANTS, ...MONEY_MUTANTS];
