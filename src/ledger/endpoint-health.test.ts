@@ -50,7 +50,7 @@ test.each([
   ['A18: NODE_IS_PASSIVE_REPLICA', unavailable('NODE_IS_PASSIVE_REPLICA'), true],
   ['A18: UNIMPLEMENTED', unavailable('GRPC_UNIMPLEMENTED', 'UNIMPLEMENTED'), true],
   ['A18: INTERNAL, the storage is not active', unavailable('GRPC_INTERNAL', 'INTERNAL'), true],
-  ['A9: too many streams', unavailable('MAXIMUM_NUMBER_OF_STREAMS', 'RESOURCE_EXHAUSTED'), true],
+  ['A9: too many streams', unavailable('MAXIMUM_NUMBER_OF_STREAMS', 'ABORTED'), true],
   ['A5: no connection', new RetryableError('CONNECT_TIMEOUT', 'None.'), true],
   ['A6: silence', new RetryableError('STREAM_STALLED', 'Nothing.'), true],
   ['A19: rights that changed', unavailable('STALE_STREAM_AUTHORIZATION', 'ABORTED'), false],

@@ -44,7 +44,15 @@ const TROUBLE_STATUS: ReadonlySet<unknown> = new Set([
   'UNAUTHENTICATED',
   'PERMISSION_DENIED',
 ]);
-const TROUBLE_CODES: ReadonlySet<string> = new Set(['CONNECT_TIMEOUT', 'STREAM_STALLED']);
+/** What Canton says with a status that it also has for other things, and what we say ourselves. */
+const TROUBLE_CODES: ReadonlySet<string> = new Set([
+  'MAXIMUM_NUMBER_OF_STREAMS',
+  'PARTICIPANT_BACKPRESSURE',
+  'HEAP_MEMORY_OVER_LIMIT',
+  'THREADPOOL_OVERLOADED',
+  'CONNECT_TIMEOUT',
+  'STREAM_STALLED',
+]);
 
 export function createEndpointHealth(options: {
   /** One or more. */
