@@ -5,6 +5,7 @@ import { type Simnet, startSimnet } from '../simnet/simnet.ts';
 import type { CommandContext } from './command-context.ts';
 import { requireFreePort } from './free-port.ts';
 import { aborted, untilStopped } from './shutdown.ts';
+import { simnetDoCommand } from './simnet-do.ts';
 import { environmentFor, payoutEnvironmentFor } from './simnet-environment.ts';
 import { preapproveCustomers } from './simnet-receivers.ts';
 
@@ -25,6 +26,7 @@ export function simnetCommand(context: CommandContext): Command {
   const { terminal, clock, random } = context;
   return new Command('simnet')
     .description('a simulated Canton network with customers who keep depositing, as a process of its own')
+    .addCommand(simnetDoCommand(context))
     .option(
       '--ports <ports>',
       `of the Ledger APIs of participant 1 and 2 and of the control endpoint, joined by commas; 0: any (default: ${PORTS.join(',')})`,

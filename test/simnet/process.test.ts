@@ -7,6 +7,7 @@ import { PartyManagementServiceClient } from '../../src/gen/com/daml/ledger/api/
 import { GetUpdatesRequest, UpdateServiceClient } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
 import type { CustomerActivity } from '../../src/simnet/customers.ts';
 import { type Simnet, type SimnetOptions, startSimnet } from '../../src/simnet/simnet.ts';
+import { createControlClient } from '../../src/simnet/wire/control-client.ts';
 import { formatFor, silentLogger, waitFor } from './harness.ts';
 
 let simnet: Simnet | undefined;
@@ -275,4 +276,23 @@ test('participants are held, restored, pruned and exchanged over HTTP', async ()
   expect(exchanged.status).toBe(200);
   expect(after.participants[0].servedBy).toBe('participant2');
   expect(refused.map(({ status }) => status)).toEqual([400, 400, 400]);
+});
+
+test('the client of the control endpoint performs operations, and fails as they do', async () => {
+  const { network, controlUrl } = await start();
+  const control = createControlClient({ url: controlUrl, fetch });
+
+  await control.perform('tap', { instrument: 'amulet', owner: 'treasury', amount: '2' });
+  const restored = await control.perform('participant1/restore', { updatesBack: 1, catchUp: 'held' });
+  const described = await control.describe();
+
+  expect(network.balance({ instrument: 'amulet', owner: 'treasury' })).toBe('2.0000000000');
+  expect(restored).toMatchObject({ behind: 1 });
+  expect(described).toMatchObject({ operations: expect.arrayContaining(['transfer', '<participant>/restore']) });
+  await expect(control.perform('participant1/restore', { to: '999' })).rejects.toMatchObject({
+    code: 'SIMNET_CANNOT_GO_BACK',
+  });
+  await expect(control.perform('nonsense', {})).rejects.toMatchObject({ code: 'SIMNET_NOT_FOUND' });
+  await simnet?.stop();
+  await expect(control.describe()).rejects.toMatchObject({ code: 'SIMNET_UNREACHABLE' });
 });

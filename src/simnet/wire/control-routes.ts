@@ -280,5 +280,6 @@ function describe({ network, customers, grpcAddresses, endpoints, registries }: 
     registries: registries.map(({ admin, url }) => ({ admin, url })),
     instruments: network.tokens.map(({ name, instrumentId }) => ({ name, ...instrumentId })),
     customers,
+    operations: [...Object.keys(ROUTES), ...Object.keys(PARTICIPANT_ROUTES).map((name) => `<participant>/${name}`)],
   };
 }
