@@ -33,10 +33,11 @@ const PINNED_CONTRACTS: ReadonlySet<string> = new Set([
 
 /** @param events in pre-order. @returns for each of their exercises what it may speak for. */
 export function speakersIn(events: readonly Event[], party: string): (exercise: ExercisedEvent) => Speaker {
-  const authorities = authoritiesIn(events);
+  let authorities: ReturnType<typeof authoritiesIn> | null = null; // Most transactions need none.
   return (exercise) => {
     const isPinned = PINNED_CONTRACTS.has(`${exercise.packageName}/${qualifiedName(exercise.templateId)}`);
     if (isPinned || exercise.actingParties.includes(party)) return 'ANY';
+    authorities ??= authoritiesIn(events);
     return authorities.get(exercise.nodeId) ?? new Set();
   };
 }

@@ -35,8 +35,8 @@ export type TransferOutput =
 
 export type InstructionChoice = 'ACCEPT' | 'REJECT' | 'WITHDRAW' | 'UPDATE';
 
-/** What the metadata of a result says; each part is absent where it says nothing of it. */
-type Label = { readonly txKind: string | null; readonly memo: string | null; readonly sender: string | null };
+/** What the metadata of a result says of a transfer; each part is null where it says nothing of it. */
+type Label = { readonly memo: string | null; readonly sender: string | null };
 
 /** Claims that name the one instrument they are about. */
 export type TermsClaim =
@@ -52,7 +52,7 @@ export type LabelClaim =
   /** A choice that ends, or moves on, the offer it is exercised on. */
   | ({ readonly kind: 'INSTRUCTION'; readonly choice: InstructionChoice; readonly output: TransferOutput } & Label)
   /** A result with a transaction kind in its metadata. */
-  | ({ readonly kind: 'LABELLED'; readonly txKind: string } & Omit<Label, 'txKind'>);
+  | ({ readonly kind: 'LABELLED'; readonly txKind: string } & Label);
 
 export type Claim = TermsClaim | LabelClaim;
 
@@ -94,7 +94,7 @@ function instructionClaim(event: ExercisedEvent): Claim | undefined {
   const standard = event.consuming ? TRANSFER_INSTRUCTION_V1 : TRANSFER_INSTRUCTION_V2;
   if (choice === undefined || !isInterface(event.interfaceId, standard)) return undefined;
   const output = outputOf(event.exerciseResult);
-  return output && { kind: 'INSTRUCTION', choice, output, ...labelOf(event) };
+  return output && { kind: 'INSTRUCTION', choice, output, ...partiesOf(event, resultMetadata(event.exerciseResult)) };
 }
 
 function termsClaim(event: ExercisedEvent): Claim | undefined {
@@ -108,14 +108,14 @@ function termsClaim(event: ExercisedEvent): Claim | undefined {
 }
 
 function labelledClaim(event: ExercisedEvent): Claim | undefined {
-  const { txKind, memo, sender } = labelOf(event);
-  return txKind === null ? undefined : { kind: 'LABELLED', txKind, memo, sender };
+  const meta = resultMetadata(event.exerciseResult);
+  const txKind = meta.get(META_TX_KIND);
+  return txKind === undefined ? undefined : { kind: 'LABELLED', txKind, ...partiesOf(event, meta) };
 }
 
-function labelOf(event: ExercisedEvent): Label {
-  const meta = resultMetadata(event.exerciseResult);
+function partiesOf(event: ExercisedEvent, meta: ReadonlyMap<string, string>): Label {
   const sender = wellFormed(() => readParty(argument(event, 'sender'))) ?? meta.get(META_SENDER) ?? null;
-  return { txKind: meta.get(META_TX_KIND) ?? null, memo: meta.get(META_REASON) ?? null, sender };
+  return { memo: meta.get(META_REASON) ?? null, sender };
 }
 
 /**

@@ -28,11 +28,12 @@ export function takeOfferEnds(
   instrumentOf: (contractId: string) => Instrument | undefined,
   changes: HoldingChanges,
 ): readonly OfferEnd[] {
+  const onOffers = exercises.filter(({ contractId }) => instrumentOf(contractId) !== undefined);
   const consumedAt = new Map(
-    exercises.flatMap(({ consuming, contractId, nodeId }) => (consuming ? [[contractId, nodeId]] : [])),
+    onOffers.flatMap(({ consuming, contractId, nodeId }) => (consuming ? [[contractId, nodeId]] : [])),
   );
   const ended = new Set<string>();
-  return exercises.flatMap((exercise) => {
+  return onOffers.flatMap((exercise) => {
     const { contractId, nodeId, lastDescendantNodeId } = exercise;
     const instrument = instrumentOf(contractId);
     const at = consumedAt.get(contractId);

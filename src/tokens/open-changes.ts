@@ -14,7 +14,8 @@ export function createOpenChanges<C extends { readonly nodeId: number; readonly 
   changes: readonly C[],
 ): OpenChanges<C> {
   // The next index that may be open, from each one on; itself until it is found taken. Paths are halved on the way, as in a union-find.
-  const next = Int32Array.from({ length: changes.length + 1 }, (_, index) => index);
+  const next = new Int32Array(changes.length + 1);
+  for (let index = 0; index < next.length; index += 1) next[index] = index;
   const at = (index: number): C => {
     const change = changes[index];
     assert(change !== undefined, 'There is no such change.', { index });

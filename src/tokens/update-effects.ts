@@ -89,7 +89,7 @@ export function effectsOf(transaction: Transaction, party: string, known: Known)
     known.instruction(contractId)?.instrument ?? offers.get(contractId)?.view.transfer.instrument;
   const ends = takeOfferEnds(exercises, instrumentOfOffer, changes);
   const ended = new Set(ends.map(({ contractId }) => contractId));
-  const others = exercises.filter(({ contractId }) => !ended.has(contractId));
+  const others = ended.size === 0 ? exercises : exercises.filter(({ contractId }) => !ended.has(contractId));
   const explained = takeExplained(others, party, speakersIn(events, party), changes, offers);
   const movements = [
     ...explained.movements,

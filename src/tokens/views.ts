@@ -1,7 +1,7 @@
 /** Token-standard interface views of created contracts, and whether the instrument's admin stands behind them. */
 
 import type { Micros } from '../env/clock.ts';
-import type { CreatedEvent, Event } from '../gen/com/daml/ledger/api/v2/event.ts';
+import type { CreatedEvent, Event, InterfaceView } from '../gen/com/daml/ledger/api/v2/event.ts';
 import type { Record as DamlRecord, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import type { Amount } from './amount.ts';
 import {
@@ -60,18 +60,18 @@ type ViewReader<T> = { readonly standard: StandardInterface; readonly read: (vie
  * @throws DecodeError when it has such views and none was computed, or when the one that was has another shape than the standard gives it.
  */
 function readView<T>(event: CreatedEvent, readers: readonly ViewReader<T>[]): T | undefined {
-  const views = readers.flatMap(({ standard, read }) =>
-    event.interfaceViews
-      .filter(({ interfaceId }) => isInterface(interfaceId, standard))
-      .map(({ viewStatus, viewValue }) => ({ read, viewStatus, viewValue })),
-  );
-  if (views.length === 0) return undefined;
-  for (const { read, viewStatus, viewValue } of views) {
-    if ((viewStatus?.code ?? 0) === 0 && viewValue !== undefined) return read(viewValue);
+  let failed: InterfaceView | undefined;
+  for (const { standard, read } of readers) {
+    for (const view of event.interfaceViews) {
+      if (!isInterface(view.interfaceId, standard)) continue;
+      if ((view.viewStatus?.code ?? 0) === 0 && view.viewValue !== undefined) return read(view.viewValue);
+      failed ??= view;
+    }
   }
+  if (failed === undefined) return undefined;
   throw new DecodeError('The participant could not compute an interface view.', {
     contractId: event.contractId,
-    status: views[0]?.viewStatus?.message,
+    status: failed.viewStatus?.message,
   });
 }
 

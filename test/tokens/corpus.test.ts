@@ -7,6 +7,7 @@ import { parseAmount } from '../../src/tokens/amount.ts';
 import { DecodeError } from '../../src/tokens/value.ts';
 import type { Case } from './corpus/case.ts';
 import { COIN_CASES } from './corpus/coin-cases.ts';
+import { ODD_CASES } from './corpus/odd-cases.ts';
 import { REGISTRY_CASES } from './corpus/registry-cases.ts';
 import { linesOf } from './corpus/story.ts';
 import { createTeller } from './corpus/telling.ts';
@@ -14,7 +15,7 @@ import { seenBy } from './corpus/tree.ts';
 import { TRICKY_CASES } from './corpus/tricky-cases.ts';
 import { createReference, Unreadable } from './reference/reference.ts';
 
-const CASES = [...COIN_CASES, ...REGISTRY_CASES, ...TRICKY_CASES];
+const CASES = [...COIN_CASES, ...REGISTRY_CASES, ...TRICKY_CASES, ...ODD_CASES];
 const OWED = [
   ...['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'].map((shape) => `4.4 ${shape}`),
   ...Array.from({ length: 20 }, (_, index) => `6.3 ${index + 1}`),

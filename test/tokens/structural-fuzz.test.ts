@@ -17,6 +17,7 @@ import { createDice } from '../simulation/dice.ts';
 import { COIN_CASES } from './corpus/coin-cases.ts';
 import { ALICE, MALLORY, TREASURY } from './corpus/contracts.ts';
 import { damaged, type Stock, stockOf } from './corpus/mutations.ts';
+import { ODD_CASES } from './corpus/odd-cases.ts';
 import { REGISTRY_CASES } from './corpus/registry-cases.ts';
 import type { Story } from './corpus/story.ts';
 import { createTeller, type Given } from './corpus/telling.ts';
@@ -26,7 +27,7 @@ import { holdingOf } from './reference/ledger-values.ts';
 import { createReference, type Reference, Unreadable } from './reference/reference.ts';
 
 const FROM = Number(process.env['SLUICE_FUZZ_FROM'] ?? 0);
-const CASES = Number(process.env['SLUICE_FUZZ_TRANSACTIONS'] ?? 4_000);
+const CASES = Number(process.env['SLUICE_FUZZ_TRANSACTIONS'] ?? 3_000);
 const SEED = Number(process.env['SLUICE_FUZZ_SEED'] ?? 1);
 
 /** A history of one party whose last transaction will be damaged. */
@@ -59,7 +60,7 @@ const CAPTURES: readonly Recorded[] = [
 ];
 
 const transactionOf = (events: Event[]): Transaction => Transaction.fromPartial({ updateId: 'u', events });
-const COMPOSED: readonly Recorded[] = [...COIN_CASES, ...REGISTRY_CASES, ...TRICKY_CASES].flatMap(
+const COMPOSED: readonly Recorded[] = [...COIN_CASES, ...REGISTRY_CASES, ...TRICKY_CASES, ...ODD_CASES].flatMap(
   ({ name, given = [], updates, views }) =>
     Object.entries(views).flatMap(([party, told]) => {
       if (told.includes('refused')) return [];
