@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import type { Clock } from '../../src/env/clock.ts';
+import { createSeededRandom } from '../../src/env/random.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import type { Ledger } from '../../src/ledger/ledger-client.ts';
@@ -13,6 +14,9 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type IngestionOptions, type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+
+/** More of them: RESTORES=1000 npx vitest run test/ingestion/anchor.test.ts */
+const RESTORES = Number(process.env['RESTORES'] ?? 20);
 
 let database: TestDatabase;
 let simnet: TestNetwork;
@@ -285,4 +289,33 @@ test('A13: a node that stands still behind us is waited for with growing pauses 
   expect(Math.max(...pauses.filter((ms) => ms < 100))).toBeLessThanOrEqual(64);
   running.length = 0;
   await ingestion.stop();
+});
+
+test(`A13, A14: ${RESTORES} restores, each otherwise, while deposits come, lose and double nothing`, {
+  timeout: (RESTORES + 20) * 3_000,
+}, async () => {
+  const random = createSeededRandom(Number(process.env['RESTORE_SEED'] ?? 1));
+  const below = (limit: number) => Math.floor(random.next() * limit);
+  await start({
+    settings: { leaseTtlMs: 2_000, silenceMsMax: 2_000, reconnect: { attemptsMax: 60, delayMsMin: 5, delayMsMax: 50 } },
+  });
+  for (let count = 0; count < 5; count += 1) payIn();
+
+  for (let restore = 0; restore < RESTORES; restore += 1) {
+    for (let count = below(4); count > 0; count -= 1) payIn();
+    if (random.next() < 0.3) node().skipOffsets(BigInt(1 + below(100)));
+    // Now and then it strikes while an earlier one is still being survived.
+    if (random.next() < 0.7) await allCredited(20_000);
+    const min = 1 + below(3);
+    node().restore({
+      updatesBack: below(10),
+      numbering: random.next() < 0.3 ? 'same' : 'fresh',
+      catchUp: random.next() < 0.5 ? 'atOnce' : { everyMs: 1 + below(5) },
+      ...(random.next() < 0.5 ? { offsetSteps: { min, max: min + below(5) } } : {}),
+    });
+  }
+
+  payIn();
+  await allCredited(20_000);
+  await expectNothingLostOrDoubled();
 });
