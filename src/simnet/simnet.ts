@@ -11,7 +11,7 @@ import { createNetwork, type Network, type NetworkOptions } from './network.ts';
 import { createRegistryFaults, type RegistryFaultControls } from './registry/registry-faults.ts';
 import { startRegistryServer } from './registry/registry-server.ts';
 import { startControlServer } from './wire/control-server.ts';
-import { createEndpoints, type Endpoints } from './wire/endpoints.ts';
+import { createEndpoints, type EndpointControls } from './wire/endpoints.ts';
 import { startGrpcServer } from './wire/grpc-server.ts';
 
 export type SimnetOptions = Omit<NetworkOptions, 'seed' | 'clock' | 'random'> & {
@@ -60,8 +60,8 @@ export type RunningRegistry = {
 export type Simnet = {
   readonly network: Network;
   readonly participants: readonly RunningParticipant[];
-  /** Which participant answers at which address. */
-  readonly endpoints: Endpoints;
+  /** Which participant answers at which address, and whether anybody does. */
+  readonly endpoints: EndpointControls;
   /** One per instrument admin. */
   readonly registries: readonly RunningRegistry[];
   /** `http://host:port` of the control endpoint. */
@@ -86,12 +86,13 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
   };
   try {
     const participants: RunningParticipant[] = [];
-    const endpoints = createEndpoints(network);
+    const endpoints = createEndpoints(network, (serving, port) =>
+      startGrpcServer({ serving, host, port, clock, logger }),
+    );
+    stops.push(endpoints.stop);
     for (const [index, { name, participantId }] of network.participants.entries()) {
-      const port = options.grpcPorts?.[index] ?? 0;
-      const server = await startGrpcServer({ serving: () => endpoints.serving(name), host, port, clock, logger });
-      stops.push(server.stop);
-      participants.push({ name, participantId, grpcAddress: server.address });
+      const grpcAddress = await endpoints.start(name, options.grpcPorts?.[index] ?? 0);
+      participants.push({ name, participantId, grpcAddress });
     }
     const registries: RunningRegistry[] = [];
     const admins = [...new Set(network.tokens.map(({ instrumentId }) => instrumentId.admin))];

@@ -85,6 +85,62 @@ test('an update of an unknown kind reaches the client as a message without an up
   expect(transactionIds(messages)).toEqual(pick(ids, 1, 2));
 });
 
+test('an update can come as a topology transaction, of which nobody makes money', async () => {
+  const { begin, ids } = threePayments();
+  served.node.faults.disturbNext({ kind: 'topology' });
+
+  const { messages } = await read(begin);
+
+  expect(messages[0]?.update).toMatchObject({
+    $case: 'topologyTransaction',
+    value: { updateId: ids[0], events: [{ event: { $case: 'participantAuthorizationAdded' } }] },
+  });
+  expect(transactionIds(messages)).toEqual(pick(ids, 1, 2));
+});
+
+test('streams beyond a limit are refused until one ends', async () => {
+  served.node.faults.limitStreams(1);
+  const open = served.getUpdates({ beginExclusive: 0n });
+  open.on('error', () => undefined);
+  open.resume();
+  await waitFor(() => served.node.faults.openStreams() === 1);
+
+  const refused = await served.streamRefusal({ beginExclusive: 0n });
+  open.cancel();
+  await waitFor(() => served.node.faults.openStreams() === 0);
+
+  expect(detailsOf(refused).info.reason).toBe('MAXIMUM_NUMBER_OF_STREAMS');
+  expect((await read(0n)).error).toBeUndefined();
+});
+
+test('a closed address refuses connections, and answers again at the same port when it is opened', async () => {
+  const open = drain(served.getUpdates({ beginExclusive: 0n }));
+  await waitFor(() => served.node.faults.openStreams() === 1);
+
+  await served.simnet.endpoints.close('participant1');
+  const cut = (await open).error;
+  const { updateId } = served.pay();
+  const down = await refusal(ledgerEnd());
+  await served.simnet.endpoints.open('participant1');
+  // A channel of its own: one that was refused waits before it tries again.
+  const reconnected = new UpdateServiceClient(served.address, credentials.createInsecure(), {
+    'grpc.use_local_subchannel_pool': 1,
+  });
+  const { messages } = await drain(
+    reconnected.getUpdates(
+      GetUpdatesRequest.fromPartial({
+        beginExclusive: 0n,
+        endInclusive: served.node.ledgerEnd(),
+        updateFormat: served.treasuryFormat(),
+      }),
+    ),
+  );
+  reconnected.close();
+
+  expect([cut?.code, down.code]).toEqual([status.UNAVAILABLE, status.UNAVAILABLE]);
+  expect(transactionIds(messages)).toContain(updateId);
+});
+
 test('an undecodable update fails in the client, not in the node', async () => {
   const { begin } = threePayments();
   served.node.faults.disturbNext({ kind: 'undecodable' });

@@ -3,6 +3,8 @@
  * client knows, unreadable, huge. Each disturbance strikes the next updates that any stream delivers; look-ups go on telling the truth,
  * except for what is hidden or padded, which stays so.
  */
+import { ParticipantPermission } from '../../gen/com/daml/ledger/api/v2/state_service.ts';
+import type { TopologyEvent } from '../../gen/com/daml/ledger/api/v2/topology_transaction.ts';
 import { GetUpdatesResponse } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
 
 export type Disturbance =
@@ -15,6 +17,8 @@ export type Disturbance =
   | { readonly kind: 'sameOffsetOtherId' }
   /** Replaced by an update of a kind that comes with a later version. */
   | { readonly kind: 'unknownKind' }
+  /** Replaced by a change of who hosts a party, which readers get who asked for topology. */
+  | { readonly kind: 'topology' }
   /** Replaced by a transaction whose bytes cannot be decoded. */
   | { readonly kind: 'undecodable' }
   /** Made as large as this, for good. */
@@ -77,6 +81,8 @@ export function createDisturbances(): Disturbances {
         return [message, underOtherId(message)];
       case 'unknownKind':
         return [unknownField(UNKNOWN_FIELD, Uint8Array.of(0))];
+      case 'topology':
+        return [hostingChange(message)];
       case 'undecodable':
         return [unknownField(TRANSACTION_FIELD, GARBAGE)];
       case 'pad': {
@@ -115,6 +121,26 @@ export function createDisturbances(): Disturbances {
         heldBack = disturbance?.kind === 'swap' ? [message] : [];
         return [...delivered, ...late];
       };
+    },
+  };
+}
+
+/** The same update id, offset and time as a topology transaction: a party came to a further participant. */
+function hostingChange({ update }: GetUpdatesResponse): GetUpdatesResponse {
+  if (update?.$case !== 'transaction') return { update };
+  const { updateId, offset, synchronizerId, recordTime, traceContext, events } = update.value;
+  const [first] = events;
+  const [partyId = ''] = first?.event?.value.witnessParties ?? [];
+  const value = {
+    partyId,
+    participantId: `participant::${updateId}`,
+    participantPermission: ParticipantPermission.PARTICIPANT_PERMISSION_OBSERVATION,
+  };
+  const added: TopologyEvent = { event: { $case: 'participantAuthorizationAdded', value } };
+  return {
+    update: {
+      $case: 'topologyTransaction',
+      value: { updateId, offset, synchronizerId, recordTime, traceContext, events: [added] },
     },
   };
 }

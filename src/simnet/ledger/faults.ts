@@ -8,6 +8,7 @@ import type { HowOften, SubmissionFaultControls, SubmissionFaults } from '../sub
 import type { CallName } from './call-name.ts';
 import { cantonError, type Refusal } from './canton-error.ts';
 import { createDisturbances, type DisturbanceControls, type Disturbances } from './disturbances.ts';
+import { knownRefusal } from './known-refusals.ts';
 
 /** How streams and calls end when a node goes down. */
 export const SHUTDOWN: Refusal = {
@@ -47,6 +48,8 @@ export type FaultControls = DisturbanceControls & {
   hideParty(party: string, alsoActive?: boolean): void;
   showParty(party: string): void;
   openStreams(): number;
+  /** Refuses further streams with MAXIMUM_NUMBER_OF_STREAMS while so many are open; undefined: no limit. */
+  limitStreams(streamsMax: number | undefined): void;
   /** What goes wrong with prepare, execute and completions. */
   readonly submissions: SubmissionFaultControls;
 };
@@ -87,6 +90,7 @@ export function createFaults({
   let stalled: 'nothing' | 'streams' | 'everything' = 'nothing';
   let rejections: { readonly rejected: RejectedCalls; left: number }[] = [];
   let delayMs = 0;
+  let streamsMax: number | undefined;
 
   const stop = (failure: () => Error | undefined): number => {
     const stopped = [...streams];
@@ -144,8 +148,13 @@ export function createFaults({
       return alsoActive === true || (alsoActive === false && from === 'updates');
     },
     openStreams: () => streams.size,
+    limitStreams: (limit) => {
+      streamsMax = limit;
+    },
     submissions,
     open: (client) => {
+      if (streamsMax !== undefined && streams.size >= streamsMax)
+        throw cantonError(knownRefusal('MAXIMUM_NUMBER_OF_STREAMS'));
       const controller = new AbortController();
       const stream = { controller, failure: undefined };
       const leave = (): void => controller.abort();

@@ -6,7 +6,7 @@ import type { Network } from '../network.ts';
 import { TREASURY } from '../network.ts';
 import type { RegistryFaultControls } from '../registry/registry-faults.ts';
 import { alsoHowOften, decimal, micros, offset } from './control-shapes.ts';
-import type { Endpoints } from './endpoints.ts';
+import type { EndpointControls } from './endpoints.ts';
 import { PARTICIPANT_ROUTES } from './participant-routes.ts';
 
 export type ControlContext = {
@@ -14,7 +14,7 @@ export type ControlContext = {
   readonly customers: readonly Customer[];
   /** Name → `host:port` of the Ledger API. */
   readonly grpcAddresses: ReadonlyMap<string, string>;
-  readonly endpoints: Endpoints;
+  readonly endpoints: EndpointControls;
   readonly registries: readonly {
     readonly admin: string;
     readonly url: string;
@@ -124,6 +124,7 @@ const upgradeRequest = z.strictObject({
   protocolVersion: z.int().min(1).exactOptional(),
   isInconsistent: z.boolean().exactOptional(),
 });
+const endpointRequest = z.strictObject({ endpoint: z.string() });
 const tokenRequest = z.strictObject({
   user: z.string(),
   lifetimeMs: z.int().exactOptional(),
@@ -223,6 +224,14 @@ const ROUTES: Readonly<Record<string, Route>> = {
     endpoints.switch(endpoint, participant);
     return {};
   },
+  'close-endpoint': async ({ endpoints }, body) => {
+    await endpoints.close(endpointRequest.parse(body).endpoint);
+    return {};
+  },
+  'open-endpoint': async ({ endpoints }, body) => {
+    await endpoints.open(endpointRequest.parse(body).endpoint);
+    return {};
+  },
   'registry-fault': ({ registries }, body) => {
     const { admin, fault } = z.strictObject({ admin: z.string(), fault: registryFault.nullable() }).parse(body);
     const registry = registries.find((candidate) => candidate.admin === admin);
@@ -240,16 +249,21 @@ const ROUTES: Readonly<Record<string, Route>> = {
  * `GET /simnet` describes the network; `POST /<operation>` and `POST /participants/<name>/<switch>` change it.
  * @throws PermanentError SIMNET_NOT_FOUND or SIMNET_BAD_REQUEST, or whatever the operation throws.
  */
-export function answerControl(context: ControlContext, method: string, path: string, body: unknown): unknown {
+export async function answerControl(
+  context: ControlContext,
+  method: string,
+  path: string,
+  body: unknown,
+): Promise<unknown> {
   if (method === 'GET' && path === '/simnet') return describe(context);
   const [, first = '', name = '', action = '', ...rest] = path.split('/');
   try {
     if (method === 'POST' && first === 'participants' && rest.length === 0) {
       const route = own(PARTICIPANT_ROUTES, action);
-      if (route !== undefined) return route(context.network.participant(name), body, context.network.party);
+      if (route !== undefined) return await route(context.network.participant(name), body, context.network.party);
     }
     const route = method === 'POST' && name === '' ? own(ROUTES, first) : undefined;
-    if (route !== undefined) return route(context, body);
+    if (route !== undefined) return await route(context, body);
   } catch (error) {
     if (!(error instanceof z.ZodError)) throw error;
     throw new PermanentError('SIMNET_BAD_REQUEST', z.prettifyError(error), {}, { cause: error });

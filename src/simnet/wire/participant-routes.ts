@@ -30,7 +30,7 @@ const messageBytes = z
 const disturbRequest = z.strictObject({
   disturbance: z.discriminatedUnion('kind', [
     z.strictObject({
-      kind: z.enum(['drop', 'duplicate', 'swap', 'sameOffsetOtherId', 'unknownKind', 'undecodable']),
+      kind: z.enum(['drop', 'duplicate', 'swap', 'sameOffsetOtherId', 'unknownKind', 'topology', 'undecodable']),
     }),
     z.strictObject({ kind: z.literal('pad'), messageBytes }),
   ]),
@@ -89,6 +89,11 @@ export const PARTICIPANT_ROUTES: Readonly<Record<string, ParticipantRoute>> = {
   },
   resume: ({ faults }) => {
     faults.resume();
+    return {};
+  },
+  'limit-streams': ({ faults }, body) => {
+    const { streams } = z.strictObject({ streams: z.union([z.int().min(0), z.null()]) }).parse(body);
+    faults.limitStreams(streams ?? undefined);
     return {};
   },
   'silence-streams': ({ faults }) => {
