@@ -44,7 +44,7 @@ export type DerivedBatch = {
   write(tx: Transaction, instruments: InstrumentBook): Promise<readonly (readonly TransferChange[])[]>;
 };
 
-/** Loads what `updates` refer to of earlier ones. A handful of look-ups, whatever the size of the batch. */
+/** Loads what `updates` refer to of earlier ones. A handful of look-ups, whatever the size of the batch; fewer where it refers to nothing, as a deposit alone does. */
 export async function openDerivedBatch(
   tx: Transaction,
   treasury: Treasury,
@@ -154,12 +154,17 @@ function changesOf(
   return [...started, ...continued];
 }
 
-async function loadHoldings(tx: Transaction, treasury: Treasury, contractIds: readonly string[]) {
+async function loadHoldings(
+  tx: Transaction,
+  treasury: Treasury,
+  contractIds: readonly string[],
+): Promise<Map<string, KnownHolding>> {
+  if (contractIds.length === 0) return new Map();
   const { rows } = await sql<{ contractId: string; admin: string; id: string; amount: string }>`
     SELECT h.contract_id AS "contractId", i.admin, i.instrument_id AS id, h.amount
     FROM holding h JOIN instrument i ON i.id = h.instrument_id
     WHERE h.treasury_id = ${treasury.id} AND h.contract_id = ANY (${contractIds}::text[])`.execute(tx);
-  return new Map<string, KnownHolding>(
+  return new Map(
     rows.map(({ contractId, admin, id, amount }) => [
       contractId,
       { instrument: { admin, id }, amount: parseAmount(amount) },
@@ -167,12 +172,17 @@ async function loadHoldings(tx: Transaction, treasury: Treasury, contractIds: re
   );
 }
 
-async function loadInstructions(tx: Transaction, treasury: Treasury, contractIds: readonly string[]) {
+async function loadInstructions(
+  tx: Transaction,
+  treasury: Treasury,
+  contractIds: readonly string[],
+): Promise<Map<string, KnownInstruction>> {
+  if (contractIds.length === 0) return new Map();
   const { rows } = await sql<{ contractId: string; transferId: string; admin: string; id: string }>`
     SELECT t.contract_id AS "contractId", t.transfer_id AS "transferId", i.admin, i.instrument_id AS id
     FROM transfer_instruction t JOIN instrument i ON i.id = t.instrument_id
     WHERE t.treasury_id = ${treasury.id} AND t.contract_id = ANY (${contractIds}::text[])`.execute(tx);
-  return new Map<string, KnownInstruction>(
+  return new Map(
     rows.map(({ contractId, transferId, admin, id }) => [contractId, { transferId, instrument: { admin, id } }]),
   );
 }
@@ -181,6 +191,7 @@ type TransferRow = Omit<TransferState, 'instrument' | 'amount' | 'holdingsDelta'
   Instrument & { readonly amount: string; readonly holdingsDelta: string };
 
 async function loadTransfers(tx: Transaction, transferIds: readonly string[]): Promise<Map<string, TransferState>> {
+  if (transferIds.length === 0) return new Map();
   const { rows } = await sql<TransferRow>`
     SELECT t.id AS "transferId", t.kind, t.direction, t.status, t.amount, t.holdings_delta AS "holdingsDelta",
            t.counterparty, t.memo, i.admin, i.instrument_id AS id
