@@ -5,12 +5,14 @@ import type { Instrument } from './instruments.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
 
-/** Amounts are decimal text and may exceed what a single holding can have. `total` is `available` and `locked`; `incoming` is not in it. */
+/** Amounts are decimal text and may exceed what a single holding can have. `total` is `available` and `locked`; `reserved` is part of `available`, `incoming` of none. */
 export type Balance = {
   readonly treasury: TreasuryParty;
   readonly instrument: Instrument;
   readonly total: string;
   readonly available: string;
+  /** In open attempts to pay. */
+  readonly reserved: string;
   readonly locked: string;
   readonly incoming: string;
 };
@@ -57,7 +59,7 @@ type BalanceRow = Omit<Balance, 'treasury' | 'instrument'> & {
   readonly isAccepted: boolean;
 };
 
-/** Both sums come from partial indexes that hold only what is active or open, so history does not weigh on them. */
+/** The sums come from partial indexes that hold only what is active or open, so history does not weigh on them. */
 async function selectBalances(
   db: Database,
   { treasuries, instrument, isAcceptedOnly }: BalanceFilter,
@@ -81,13 +83,17 @@ async function selectBalances(
       instrument.admin, instrument.instrument_id AS "instrumentId", instrument.name AS "instrumentName",
       instrument.is_accepted AS "isAccepted",
       coalesce(held.total, 0) AS total, coalesce(held.locked, 0) AS locked,
-      coalesce(held.total, 0) - coalesce(held.locked, 0) AS available, coalesce(offered.incoming, 0) AS incoming
+      coalesce(held.total, 0) - coalesce(held.locked, 0) AS available, coalesce(held.reserved, 0) AS reserved,
+      coalesce(offered.incoming, 0) AS incoming
     FROM treasury_party
     JOIN network ON network.id = treasury_party.network_id
     JOIN instrument ON instrument.network_id = network.id
     LEFT JOIN LATERAL (
-      SELECT sum(amount::numeric) AS total, sum(amount::numeric) FILTER (WHERE lock_holders IS NOT NULL) AS locked
+      SELECT sum(amount::numeric) AS total, sum(amount::numeric) FILTER (WHERE lock_holders IS NOT NULL) AS locked,
+        sum(amount::numeric) FILTER (WHERE lock_holders IS NULL AND reservation.is_open) AS reserved
       FROM holding
+      LEFT JOIN reservation
+        ON reservation.treasury_id = holding.treasury_id AND reservation.contract_id = holding.contract_id AND reservation.is_open
       WHERE holding.treasury_id = treasury_party.id AND holding.instrument_id = instrument.id
         AND holding.archived_update_id IS NULL
     ) AS held ON true

@@ -28,6 +28,11 @@ export const BalanceRef = builder.objectRef<Balance>('Balance').implement({
       type: 'Decimal',
       description: 'Sum of the active holdings without a lock. Scope: `read`. Since 0.1.',
     }),
+    reserved: t.expose('reserved', {
+      type: 'Decimal',
+      description:
+        'Of `available`, what open attempts may spend until each is paid or certainly dead: not to be counted on. Scope: `read`. Since 0.1.',
+    }),
     locked: t.expose('locked', {
       type: 'Decimal',
       description:

@@ -109,7 +109,7 @@ query Balances {
     nodes {
       name
       party
-      balances { instrument { name } total available locked incoming }
+      balances { instrument { name } total available reserved locked incoming }
     }
   }
   accounts(first: 20) {

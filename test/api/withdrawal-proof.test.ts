@@ -48,7 +48,15 @@ test('shows by when it is decided, and then the proof that it failed', async () 
   const limits = { ...DEFAULT_LIMITS, ttlMs: 60_000, attemptsMax: 1 };
   const decision = async () => (await api.query(DECISION, { id })).data.withdrawal;
 
+  const reserved = async () => {
+    const { data } = await api.query('{ balances { nodes { total available reserved } } }');
+    return data.balances.nodes;
+  };
+  const held = { total: '7.0000000000', available: '7.0000000000' };
+  expect(await reserved()).toEqual([{ ...held, reserved: '0.0000000000' }]);
+
   expect(await openAttempts(db, treasury, limits, DAY)).toBe(1);
+  expect(await reserved()).toEqual([{ ...held, reserved: '7.0000000000' }]);
   const [attempt] = await takeDueAttempts(db, treasury, limits, { nowMicros: DAY, countMax: 10 });
   if (attempt === undefined) throw new Error('No attempt is due.');
   await recordSignatureRequest(db, attempt, { hash: Buffer.from('ab', 'hex'), scheme: 'V3', nowMicros: DAY });
@@ -84,6 +92,7 @@ test('shows by when it is decided, and then the proof that it failed', async () 
   await rows.stream({}, DAY + 60n * SECOND + 1n);
   expect(await lapseAttempts(db, treasury, limits, DAY + SECOND)).toBe(1);
 
+  expect(await reserved()).toEqual([{ ...held, reserved: '0.0000000000' }]);
   const times = { targetRecordTime: '2026-11-22T00:01:00.000000Z', passedRecordTime: '2026-11-22T00:01:00.000001Z' };
   expect(await decision()).toEqual({
     state: 'FAILED',
