@@ -12,6 +12,7 @@ import { rebuildCommand } from './cli/rebuild.ts';
 import { recoverCommand } from './cli/recover.ts';
 import { reparseCommand } from './cli/reparse.ts';
 import { reportFailure } from './cli/report-failure.ts';
+import { resumeCommand } from './cli/resume.ts';
 import { serveCommand } from './cli/serve.ts';
 import { simnetCommand } from './cli/simnet.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
@@ -46,6 +47,7 @@ const program = new Command('sluice')
   .addCommand(verifyCommand(context))
   .addCommand(rebuildCommand(context))
   .addCommand(reparseCommand(context))
+  .addCommand(resumeCommand(context))
   .addCommand(withdrawalsCommand(context))
   .addCommand(freezesCommand(context))
   .addCommand(drillCommand(context))

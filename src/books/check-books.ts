@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import { checkWithdrawals, type WithdrawalFault } from './check-withdrawals.ts';
 
 export type BooksFault =
   | {
@@ -15,7 +16,8 @@ export type BooksFault =
     }
   | { readonly kind: 'TRANSFER_OFF'; readonly transferId: string; readonly moved: string; readonly booked: string }
   | { readonly kind: 'CAUSE_UNKNOWN'; readonly cause: string }
-  | { readonly kind: 'CREDIT_OFF'; readonly transferId: string };
+  | { readonly kind: 'CREDIT_OFF'; readonly transferId: string }
+  | WithdrawalFault;
 
 /** @returns all faults found, empty when the books are right. One statement per check, each over a snapshot of its own; run it beside a live stream at will. */
 export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
@@ -58,9 +60,27 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
         FROM moved FULL JOIN booked USING (transfer_id, instrument_id)
         WHERE coalesce(moved.amount, 0) <> coalesce(booked.amount, 0)`.execute(tx);
 
+      // An entry follows from an update that is there, whatever else its cause says behind it.
+      const updates = await sql<{ cause: string }>`
+        SELECT e.cause FROM journal_entry e JOIN transfer t ON t.id = split_part(e.cause, ':', 2)
+        WHERE e.cause LIKE 'transfer:%' AND e.cause NOT LIKE 'transfer:%:corrected:%' AND NOT EXISTS (
+          SELECT FROM ledger_update u WHERE u.treasury_id = t.treasury_id
+            AND u.update_id = regexp_replace(regexp_replace(e.cause, '^transfer:[^:]*:', ''), ':suspended$', '')
+        )`.execute(tx);
+
+      // Who was decided to have it is whom it was booked to; both ways.
       const credits = await sql<{ transferId: string }>`
-        SELECT a.transfer_id AS "transferId" FROM attribution a LEFT JOIN transfer t ON t.id = a.transfer_id
-        WHERE t.id IS NULL OR t.status <> 'COMPLETED' OR t.holdings_delta <= 0`.execute(tx);
+        WITH credited AS (
+          SELECT DISTINCT split_part(e.cause, ':', 2) AS transfer_id, c.id AS account_id
+          FROM journal_entry e JOIN posting p ON p.entry_id = e.id JOIN account c ON c.id = p.credit_account_id
+          WHERE e.cause LIKE 'transfer:%' AND c.kind = 'CUSTOMER'
+        )
+        SELECT coalesce(a.transfer_id, credited.transfer_id) AS "transferId"
+        FROM attribution a
+        FULL JOIN credited ON credited.transfer_id = a.transfer_id AND credited.account_id = a.account_id
+        LEFT JOIN transfer t ON t.id = a.transfer_id
+        WHERE a.transfer_id IS NULL OR t.id IS NULL OR t.status <> 'COMPLETED' OR t.holdings_delta <= 0
+          OR (credited.transfer_id IS NULL AND a.decided_by = 'memo')`.execute(tx);
 
       return [
         ...treasuries.rows.map((row) => ({ kind: 'TREASURY_OFF' as const, ...row })),
@@ -69,7 +89,9 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
             ? { kind: 'CAUSE_UNKNOWN' as const, cause }
             : { kind: 'TRANSFER_OFF' as const, transferId, moved: moved ?? '0', booked },
         ),
+        ...updates.rows.map(({ cause }) => ({ kind: 'CAUSE_UNKNOWN' as const, cause })),
         ...credits.rows.map((row) => ({ kind: 'CREDIT_OFF' as const, ...row })),
+        ...(await checkWithdrawals(tx)),
       ];
     });
 }

@@ -99,7 +99,13 @@ function textOf(fault: BooksFault): string {
     case 'CAUSE_UNKNOWN':
       return `the entry for ${fault.cause} has no such cause`;
     case 'CREDIT_OFF':
-      return `transfer ${fault.transferId} is credited and did not bring anything`;
+      return `transfer ${fault.transferId} is credited to whom it was not decided to belong, or brought nothing`;
+    case 'WITHDRAWAL_OFF':
+      return `withdrawal ${fault.withdrawalId} should have ${fault.expected} waiting, booked are ${fault.booked}`;
+    case 'PAYMENT_OFF':
+      return `withdrawal ${fault.withdrawalId}: ${fault.why}`;
+    case 'RESERVATION_OFF':
+      return `attempt ${fault.attempt} of ${fault.submissionId}: ${fault.why}`;
     default:
       return unreachable(fault);
   }

@@ -13,7 +13,7 @@ export const DERIVED_TABLES = ['holding', 'transfer', 'transfer_instruction'] as
 export type DerivedTable = (typeof DERIVED_TABLES)[number];
 
 export type Difference = {
-  /** `ledger_update`: stored bytes that are damaged. */
+  /** `ledger_update`: stored bytes that are damaged, or updates that are gone. */
   readonly table: DerivedTable | 'ledger_update';
   /** Rows that are stored but do not follow from the updates, as JSON text. */
   readonly onlyStored: readonly string[];
@@ -42,7 +42,8 @@ export async function compareWithRebuild(db: Database, treasury: Treasury): Prom
       }
       const { updatesRead, damaged } = await derive(tx, treasury);
       const differences = await compareTables(tx, treasury, { stored: 'public', rebuilt: 'pg_temp' });
-      return { updatesRead, differences: [...damagedRows(damaged), ...differences] };
+      const missing = await missingUpdates(tx, treasury, updatesRead);
+      return { updatesRead, differences: [...damagedRows(damaged), ...missing, ...differences] };
     });
 }
 
@@ -87,6 +88,23 @@ export async function compareTables(
     differences.push({ table, onlyStored: await rowsIn(stored, rebuilt), onlyRebuilt: await rowsIn(rebuilt, stored) });
   }
   return differences.filter(({ onlyStored, onlyRebuilt }) => onlyStored.length + onlyRebuilt.length > 0);
+}
+
+/** The stream counted what it stored. An update that is gone and had no effects of its own would be missed by nothing else. */
+async function missingUpdates(
+  tx: Transaction,
+  treasury: Treasury,
+  updatesRead: number,
+): Promise<readonly Difference[]> {
+  const stream = await tx
+    .selectFrom('ingestion_stream')
+    .select('updates_count')
+    .where('treasury_id', '=', treasury.id)
+    .executeTakeFirst();
+  const counted = stream?.updates_count ?? 0n;
+  if (counted === BigInt(updatesRead)) return [];
+  const row = JSON.stringify({ updatesStored: String(counted), updatesThere: String(updatesRead) });
+  return [{ table: 'ledger_update', onlyStored: [], onlyRebuilt: [row] }];
 }
 
 function damagedRows(damaged: Damaged): readonly Difference[] {

@@ -28,7 +28,16 @@ export async function readStoredPage(
 ): Promise<StoredPage | null> {
   const rows = await tx
     .selectFrom('ledger_update')
-    .select(['epoch', 'ledger_offset', 'update_id', 'record_time', 'synchronizer_id', 'kind', 'received'])
+    .select([
+      'epoch',
+      'ledger_offset',
+      'update_id',
+      'record_time',
+      'synchronizer_id',
+      'kind',
+      'effective_at',
+      'received',
+    ])
     .where('treasury_id', '=', treasury.id)
     .where(({ eb, refTuple, tuple }) => eb(refTuple('epoch', 'ledger_offset'), '>', tuple(after.epoch, after.offset)))
     .orderBy('epoch')
@@ -53,6 +62,7 @@ type Row = {
   readonly record_time: bigint;
   readonly synchronizer_id: string;
   readonly kind: string;
+  readonly effective_at: bigint | null;
   readonly received: Buffer;
 };
 
@@ -64,8 +74,16 @@ function restore(row: Row): ReceivedUpdate | { readonly why: string } {
   } catch (error) {
     return { why: messageOf(error) };
   }
-  const inBytes = [update.updateId, update.offset, update.recordTime, update.synchronizerId, update.kind];
-  const inColumns = [row.update_id, row.ledger_offset, row.record_time, row.synchronizer_id, row.kind];
+  const { updateId, offset, recordTime, synchronizerId, kind, effectiveAt } = update;
+  const inBytes = [updateId, offset, recordTime, synchronizerId, kind, effectiveAt];
+  const inColumns = [
+    row.update_id,
+    row.ledger_offset,
+    row.record_time,
+    row.synchronizer_id,
+    row.kind,
+    row.effective_at,
+  ];
   const isSame = inBytes.every((value, index) => value === inColumns[index]);
   return isSame ? update : { why: `the bytes say ${inBytes.join(' ')}, the columns ${inColumns.join(' ')}` };
 }

@@ -1,0 +1,110 @@
+/**
+ * Whether withdrawals, their bookings and the ledger tell one story: each is debited once and paid or booked back once, each payment is a transfer that was seen and is nobody else's, and holdings
+ * are reserved for open attempts alone.
+ */
+import { sql } from 'kysely';
+import type { Transaction } from '../db/connection.ts';
+
+export type WithdrawalFault =
+  | {
+      readonly kind: 'WITHDRAWAL_OFF';
+      readonly withdrawalId: string;
+      readonly expected: string;
+      readonly booked: string;
+    }
+  | { readonly kind: 'PAYMENT_OFF'; readonly withdrawalId: string; readonly why: string }
+  | { readonly kind: 'RESERVATION_OFF'; readonly submissionId: string; readonly attempt: number; readonly why: string };
+
+/** @param tx one snapshot for all checks. @returns all faults found. */
+export async function checkWithdrawals(tx: Transaction): Promise<readonly WithdrawalFault[]> {
+  const [booked, payments, reservations] = [await bookings(tx), await paymentsOf(tx), await reservationsOf(tx)];
+  const owners = await ownersOf(tx);
+  return [
+    ...owners.map((row) => ({ kind: 'WITHDRAWAL_OFF' as const, ...row })),
+    ...booked.map((row) => ({ kind: 'WITHDRAWAL_OFF' as const, ...row })),
+    ...payments.map((row) => ({ kind: 'PAYMENT_OFF' as const, ...row })),
+    ...reservations.map((row) => ({ kind: 'RESERVATION_OFF' as const, ...row })),
+  ];
+}
+
+const FINAL = sql`('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED', 'COMPLETED')`;
+
+/** What waits on the withdrawals' account for each: its amount until it is decided, then nothing. */
+async function bookings(tx: Transaction) {
+  const { rows } = await sql<{ withdrawalId: string; expected: string; booked: string }>`
+    WITH booked AS (
+      SELECT split_part(e.cause, ':', 2) AS id,
+        sum(CASE WHEN c.kind = 'WITHDRAWALS' THEN p.amount::numeric ELSE 0 END
+          - CASE WHEN d.kind = 'WITHDRAWALS' THEN p.amount::numeric ELSE 0 END) AS amount
+      FROM journal_entry e JOIN posting p ON p.entry_id = e.id
+      JOIN account d ON d.id = p.debit_account_id JOIN account c ON c.id = p.credit_account_id
+      WHERE e.cause LIKE 'withdrawal:%' GROUP BY 1
+    ), wanted AS (
+      SELECT id, CASE WHEN state IN ${FINAL} THEN 0 ELSE amount::numeric END AS amount FROM withdrawal
+    )
+    SELECT id AS "withdrawalId", coalesce(wanted.amount, 0)::text AS expected, coalesce(booked.amount, 0)::text AS booked
+    FROM wanted FULL JOIN booked USING (id)
+    WHERE coalesce(wanted.amount, 0) <> coalesce(booked.amount, 0)
+      OR wanted.id IS NULL
+      OR NOT EXISTS (SELECT FROM journal_entry WHERE cause = 'withdrawal:' || wanted.id || ':requested')`.execute(tx);
+  return rows;
+}
+
+/** Whoever asked is the one who is debited, and the one who gets it back; in the instrument that was asked for. */
+async function ownersOf(tx: Transaction) {
+  const { rows } = await sql<{ withdrawalId: string; expected: string; booked: string }>`
+    SELECT w.id AS "withdrawalId", 'account ' || w.account_id || ', instrument ' || w.instrument_id AS expected,
+      'account ' || own.account_id || ', instrument ' || own.instrument_id AS booked
+    FROM withdrawal w
+    JOIN journal_entry e ON e.cause IN ('withdrawal:' || w.id || ':requested', 'withdrawal:' || w.id || ':back')
+    JOIN LATERAL (
+      SELECT CASE WHEN e.cause LIKE '%:requested' THEN p.debit_account_id ELSE p.credit_account_id END AS account_id, p.instrument_id
+      FROM posting p WHERE p.entry_id = e.id
+    ) AS own ON own.account_id <> w.account_id OR own.instrument_id <> w.instrument_id
+    ORDER BY 1`.execute(tx);
+  return rows;
+}
+
+/** Each completed one has one transfer, of what was asked for; those that ended unpaid have none, and no attempt of theirs was ever seen. */
+async function paymentsOf(tx: Transaction) {
+  const { rows } = await sql<{ withdrawalId: string; why: string }>`
+    SELECT w.id AS "withdrawalId", CASE
+        WHEN t.id IS NULL THEN 'its transfer is not there'
+        WHEN t.direction <> 'OUT' OR t.status <> 'COMPLETED' THEN 'its transfer did not pay'
+        WHEN t.treasury_id <> w.treasury_id OR t.instrument_id <> w.instrument_id OR t.amount::numeric <> w.amount::numeric
+          THEN 'its transfer paid something else'
+        ELSE 'its transfer paid somebody else'
+      END AS why
+    FROM withdrawal w LEFT JOIN transfer t ON t.id = w.transfer_id
+    WHERE w.state = 'COMPLETED' AND (t.id IS NULL OR t.direction <> 'OUT' OR t.status <> 'COMPLETED'
+      OR t.treasury_id <> w.treasury_id OR t.instrument_id <> w.instrument_id OR t.amount::numeric <> w.amount::numeric
+      OR t.counterparty <> w.receiver)
+    UNION ALL
+    SELECT min(id), 'its transfer is also that of ' || max(id) FROM withdrawal WHERE transfer_id IS NOT NULL
+    GROUP BY transfer_id HAVING count(*) > 1
+    UNION ALL
+    SELECT w.id, 'it ended unpaid, and attempt ' || a.number || ' was seen on the ledger'
+    FROM withdrawal w JOIN submission s ON s.withdrawal_id = w.id JOIN attempt a ON a.submission_id = s.id
+    WHERE w.state IN ('REJECTED', 'CANCELLED', 'FAILED') AND a.state = 'SETTLED'
+    ORDER BY 1`.execute(tx);
+  return rows;
+}
+
+/** What an open attempt may spend is what its transfer names, all of it reserved for it; an ended one has nothing, and nobody else reserves. */
+async function reservationsOf(tx: Transaction) {
+  const { rows } = await sql<{ submissionId: string; attempt: number; why: string }>`
+    WITH reserved AS (
+      SELECT submission_id, number, array_agg(contract_id ORDER BY contract_id) AS inputs FROM reservation WHERE is_open GROUP BY 1, 2
+    ), named AS (
+      SELECT a.submission_id, a.number, ARRAY(
+        SELECT value FROM jsonb_array_elements_text(a.transfer_object->'inputHoldingCids') ORDER BY value
+      ) AS inputs
+      FROM attempt a WHERE a.state = 'OPEN'
+    )
+    SELECT submission_id AS "submissionId", number::int AS attempt,
+      CASE WHEN named.inputs IS NULL THEN 'holdings are reserved for it, and it is not open'
+        ELSE 'what is reserved is not what its transfer spends' END AS why
+    FROM named FULL JOIN reserved USING (submission_id, number)
+    WHERE named.inputs IS DISTINCT FROM reserved.inputs ORDER BY 1, 2`.execute(tx);
+  return rows;
+}
