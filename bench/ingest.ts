@@ -16,6 +16,7 @@ import { copyRows, readRows, WRITTEN_TABLES } from './copy.ts';
 import { measureHeadLatency } from './head-latency.ts';
 import { createNaiveWriter } from './naive.ts';
 import { type ParticipantReady, startParticipant } from './participant.ts';
+import { fingerprint } from './same-rows.ts';
 import { prepareTreasury, withServer } from './server.ts';
 import { median, spread } from './statistics.ts';
 import { hasStored, runWorker } from './worker.ts';
@@ -63,9 +64,11 @@ async function compare(
   const naive: number[] = [];
   try {
     await naively(NAIVE_UPDATES);
+    const expected = await fingerprint(client, NAIVE_UPDATES);
     for (let round = 0; round < rounds; round += 1) {
       naive.push(NAIVE_UPDATES / (await naively(NAIVE_UPDATES)));
       ours.push(updates / (await batched(updates)));
+      requireEqual(await fingerprint(client, NAIVE_UPDATES), expected);
       const rows = await readRows(client, WRITTEN_TABLES);
       await empty(client);
       limit.push(updates / (await copyRows(client, rows)));
@@ -86,6 +89,11 @@ async function compare(
   row('limit: COPY of the same rows', limit, ratio(limit));
   row('ours: gRPC to committed', ours, '');
   row('naive: prepared, one by one', naive, ratio(naive));
+}
+
+/** A rate means nothing if the slower one wrote more. */
+function requireEqual(ours: string, naive: string): void {
+  if (ours !== naive) throw new Error(`Other rows than the naive loop wrote.\n  ours  ${ours}\n  naive ${naive}`);
 }
 
 /** As before the first update; accounts stay. */
