@@ -89,6 +89,8 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   /** Streams in a row that ended without anything to read, and whether the last one was opened again at once. */
   let emptyStreams = 0;
   let isReopened = false;
+  /** Where the try before began. A commit whose answer was lost shows as progress only in the next try. */
+  let claimedBefore: Position | null = null;
 
   while (!signal.aborted) {
     try {
@@ -152,6 +154,8 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   /** Follows until the stream ends. Resolves if the position moved, or nobody wants to go on. */
   async function follow(lease: Lease, held: AbortSignal): Promise<void> {
     const claimed = await claimStream(options.db, treasury, lease.token);
+    const before: Position = claimedBefore ?? claimed;
+    claimedBefore = claimed;
     let position = claimed;
     let openedAt: Micros | null = null;
     try {
@@ -185,7 +189,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
       if (!(error instanceof RetryableError)) throw error;
       if (held.aborted && error.code === 'STREAM_GIVEN_UP') return;
       const openMs = openedAt === null ? 0 : microsToMillis(clock.nowMicros() - openedAt);
-      const wasWell = isProgress(claimed, position) || (openMs >= settings.lastingMs && isEndOfStream(error));
+      const wasWell = isProgress(before, position) || (openMs >= settings.lastingMs && isEndOfStream(error));
       if (!wasWell && !(await isHarmless(error, position, held))) throw error;
       if (wasWell) {
         emptyStreams = 0;

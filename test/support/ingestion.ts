@@ -68,7 +68,7 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
   const workers = treasuries.map((treasury) =>
     runStreamWorker({
       db,
-      leases: createLeases({ db, clock }),
+      leases: createLeases({ db }),
       ledger: openLedger(),
       treasury,
       sinks: [createDepositSink({ clock }), createTreasurySink(), ...(options.sinks ?? [])],
