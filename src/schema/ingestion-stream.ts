@@ -8,9 +8,12 @@ import {
   type SynchronizerTime,
 } from '../read/ingestion-streams.ts';
 import { ledgerKey } from '../read/ledger-keys.ts';
+import { readStreamEpochs } from '../read/stream-epochs.ts';
 import { builder } from './builder.ts';
 import type { ApiContext } from './context.ts';
-import { TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
+import { partsOfKey } from './global-id.ts';
+import { StreamEpochRef } from './stream-epoch.ts';
+import { TREASURY_KEY_PARTS, TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
 
 const IngestionStatusEnum = builder.enumType('IngestionStatus', {
   description: 'What the worker of a stream does. Since 0.1.',
@@ -69,6 +72,8 @@ const SynchronizerTimeRef = builder.objectRef<SynchronizerTime>('SynchronizerTim
   }),
 });
 
+const EPOCHS_SHOWN_MAX = 50; // Each is a restore or a switch: a handful in years.
+
 const keyOf = ({ treasury }: IngestionStream): string => ledgerKey(treasury.network, treasury.party);
 
 export const IngestionStreamRef = builder.objectRef<IngestionStream>('IngestionStream');
@@ -124,6 +129,20 @@ builder.node(IngestionStreamRef, {
       description:
         'Of the offset space, from 1; grows with another or a restored participant. Scope: `operate`. Since 0.1.',
       authScopes: { operate: true },
+    }),
+    epochs: t.loadableGroup({
+      type: StreamEpochRef,
+      description: `The offset spaces it has been through, newest first; the last ${EPOCHS_SHOWN_MAX}. Scope: \`operate\`. Since 0.1.`,
+      authScopes: { operate: true },
+      load: async (keys: string[], { db }) =>
+        await readStreamEpochs(
+          db,
+          keys.map((key) => partsOfKey(key, TREASURY_KEY_PARTS)),
+          EPOCHS_SHOWN_MAX,
+        ),
+      group: ({ network, party }) => ledgerKey(network, party),
+      loaderOptions: { cache: false },
+      resolve: keyOf,
     }),
     participantId: t.exposeString('participantId', {
       nullable: true,

@@ -360,6 +360,71 @@ describe('ids and cursors as hostile input', () => {
 });
 
 describe('ingestion', () => {
+  test('streams show the offset spaces they have been through, newest first, and the gaps before them', async () => {
+    const { treasury_id } = await database.db
+      .selectFrom('ingestion_stream')
+      .select('treasury_id')
+      .where('participant_id', '=', 'participant::1220dd')
+      .executeTakeFirstOrThrow();
+    const common = { treasury_id, participant_id: 'participant::1220dd', detail: 'For people.', started_at: DAY };
+    const epochs = [
+      { ...common, epoch: 1, reason: 'BEGINNING' as const, resumed_offset: 0n },
+      {
+        ...common,
+        epoch: 2,
+        reason: 'RECOVERED' as const,
+        resumed_offset: 17n,
+        previous_offset: 42n,
+        anchor_update_id: null,
+      },
+    ];
+    await database.db.insertInto('stream_epoch').values(epochs).execute();
+    await database.db
+      .insertInto('history_gap')
+      .values({
+        treasury_id,
+        epoch: 2,
+        after_update_id: '1220aa',
+        after_record_time: DAY,
+        position_offset: 42n,
+        pruned_offset: 17n,
+        resumed_offset: 17n,
+        contracts_vanished: 1,
+        contracts_appeared: 2,
+        recorded_by: 'ops',
+        recorded_at: DAY,
+      })
+      .execute();
+
+    const { ingestionStreams } = await ask(`{ ingestionStreams { treasury { name } epochs {
+      epoch reason participantId anchorUpdateId resumedOffset previousOffset detail startedAt
+      gap { afterUpdateId contractsVanished contractsAppeared recordedBy } } } }`);
+
+    const shown = {
+      participantId: 'participant::1220dd',
+      anchorUpdateId: null,
+      detail: 'For people.',
+      startedAt: '2026-11-22T00:00:00.000000Z',
+    };
+    expect(ingestionStreams).toEqual([
+      {
+        treasury: { name: 'treasury' },
+        epochs: [
+          {
+            ...shown,
+            epoch: 2,
+            reason: 'RECOVERED',
+            resumedOffset: '17',
+            previousOffset: '42',
+            gap: { afterUpdateId: '1220aa', contractsVanished: 1, contractsAppeared: 2, recordedBy: 'ops' },
+          },
+          { ...shown, epoch: 1, reason: 'BEGINNING', resumedOffset: '0', previousOffset: null, gap: null },
+        ],
+      },
+      { treasury: { name: 'whale' }, epochs: [] },
+    ]);
+  });
+
   test('streams show their position and freshness', async () => {
     const { ingestionStreams } = await ask(`{ ingestionStreams {
       treasury { name } status statusReason epoch participantId ledgerOffset updatesCount quarantinedCount observedAt

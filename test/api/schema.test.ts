@@ -83,7 +83,10 @@ describe('the schema', () => {
     expect(numbers).toEqual([
       ['DefiniteFailureProof.attempt', 'Int!'],
       ['Freshness.ageMs', 'Float'],
+      ['HistoryGap.contractsAppeared', 'Int!'],
+      ['HistoryGap.contractsVanished', 'Int!'],
       ['IngestionStream.epoch', 'Int!'],
+      ['StreamEpoch.epoch', 'Int!'],
       ['VerificationResult.ageMs', 'Float!'],
       ['VerificationResult.durationMs', 'Int!'],
       ['WithdrawalAttempt.number', 'Int!'],

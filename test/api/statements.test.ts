@@ -82,6 +82,7 @@ test.each([
     2,
   ],
   ['streams', () => '{ ingestionStreams { treasury { name } synchronizers { recordTime } freshness { state } } }', 1],
+  ['streams with their epochs', () => '{ ingestionStreams { epoch epochs { epoch reason gap { recordedBy } } } }', 2],
 ])('%s', async (_what, query, statementsCount) => {
   const one = await statementsOf(query(1));
   const fifty = await statementsOf(query(50));
