@@ -5,7 +5,7 @@
  * `snapshot.ts` says how they are stored.
  */
 import type { Database } from '../db/connection.ts';
-import type { Clock, Micros } from '../env/clock.ts';
+import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
 import { RetryableError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -80,24 +80,22 @@ export async function beginHistory(options: BeginOptions): Promise<Position> {
  */
 async function lastOffsetBefore(options: BeginOptions, at: Micros, prunedUpTo: bigint): Promise<bigint> {
   const { ledger, treasury, patience, clock, signal, logger } = options;
-  let offset = prunedUpTo;
-  const stalled = new AbortController();
-  const reading = AbortSignal.any([signal, stalled.signal]);
-  let heard = new AbortController();
-  const listen = (): void => {
-    heard.abort();
-    heard = new AbortController();
-    const { signal: again } = heard;
-    void clock.sleep(patience.listenMs, AbortSignal.any([again, reading])).then(() => {
-      if (!again.aborted) stalled.abort();
-    });
+  const over = new AbortController();
+  const reading = AbortSignal.any([signal, over.signal]);
+  let heardAt = clock.nowMicros();
+  const watch = async (): Promise<void> => {
+    while (!reading.aborted) {
+      await clock.sleep(patience.listenMs / 5, reading);
+      if (microsToMillis(clock.nowMicros() - heardAt) > patience.listenMs) over.abort();
+    }
   };
   logger.info('Looking for the offset of the opening balance.', { openingAt: at });
-  listen();
+  const watching = watch();
+  let offset = prunedUpTo;
   try {
     const format = updateFormatFor(treasury.party);
     for await (const message of ledger.updates({ beginExclusive: prunedUpTo, format, signal: reading })) {
-      listen();
+      heardAt = clock.nowMicros();
       const item = receive(message);
       if (item.kind === 'CHECKPOINT') {
         if (item.synchronizerTimes.some(({ recordTime }) => recordTime >= at)) return offset;
@@ -107,8 +105,8 @@ async function lastOffsetBefore(options: BeginOptions, at: Micros, prunedUpTo: b
       }
     }
   } finally {
-    heard.abort();
-    stalled.abort();
+    over.abort();
+    await watching;
   }
   throw new RetryableError('STREAM_ENDED', 'The stream ended before the record time of the opening balance.', {
     openingAt: at,
