@@ -8,6 +8,7 @@ import './freeze.ts';
 import './holding.ts';
 import './ingestion-stream.ts';
 import './instrument.ts';
+import './quarantined-update.ts';
 import './transfer.ts';
 import './treasury-party.ts';
 import './verification.ts';

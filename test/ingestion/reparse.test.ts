@@ -16,6 +16,7 @@ import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild, DERIVED_TABLES } from '../../src/ingestion/rebuild.ts';
 import { createSecondSchema, derivePage, startHistory } from '../../src/ingestion/second-schema.ts';
 import { createLedgerClient, type Ledger } from '../../src/ledger/ledger-client.ts';
+import { startApi } from '../support/api.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
@@ -253,6 +254,23 @@ test('A21: what a sink refused is in the books as unexplained meanwhile, and cre
   expect(await balances()).toEqual({ 'CUSTOMER alice': '5', TREASURY: '-7', UNEXPLAINED: '2' });
   expect(await checkBooks(database.db)).toEqual([]);
   expect(await verified()).toBe(true);
+
+  const api = await startApi(database);
+  const ASKED = '{ quarantinedUpdates(isOpen: true) { edges { node { updateId reason detail closedAt } } } }';
+  try {
+    expect((await api.query(ASKED)).data.quarantinedUpdates.edges).toEqual([
+      {
+        node: {
+          updateId: (await quarantined())[0]?.update_id,
+          reason: 'BROKEN',
+          detail: 'A defect of this sink.',
+          closedAt: null,
+        },
+      },
+    ]);
+  } finally {
+    await api.stop();
+  }
 
   isRefused = () => false;
   const result = await reparse();
