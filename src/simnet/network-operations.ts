@@ -10,9 +10,26 @@ import type { Command } from './daml/interpreter.ts';
 import { contractIdOf, type Value } from './daml/value.ts';
 import type { Committed, Ledger } from './ledger/ledger.ts';
 import type { Participant } from './ledger/participant.ts';
-import { holdingsOf, instructionOf, outcomeOf, pickInputs, type TransferOutcome } from './network-commands.ts';
+import {
+  holdingOf,
+  holdingsOf,
+  instructionOf,
+  outcomeOf,
+  pickInputs,
+  type TransferOutcome,
+} from './network-commands.ts';
+import type {
+  BatchRequest,
+  HoldingRequest,
+  InstructionRequest,
+  OperationResult,
+  Operations,
+  SubmitOptions,
+  TransferRequest,
+} from './operation-requests.ts';
 import type { Generation } from './tokens/amulet-contracts.ts';
 import {
+  contextBool,
   factoryTransferArgument,
   type InstructionChoice,
   instructionArgument,
@@ -30,107 +47,6 @@ import {
   proxied,
   proxyArguments,
 } from './tokens/wrappers.ts';
-
-/** How an operation reaches the ledger; all optional. */
-export type SubmitOptions = {
-  /** Which version of the token's packages the nodes prefer; drawn at random when left out. */
-  readonly generation?: Generation;
-  /** Name of the submitting participant; the first that hosts the acting party when left out. */
-  readonly via?: string;
-  readonly commandId?: string;
-  readonly workflowId?: string;
-  readonly externalTransactionHash?: Uint8Array;
-};
-
-export type TransferRequest = SubmitOptions & {
-  readonly instrument: string;
-  readonly sender: string;
-  readonly receiver: string;
-  readonly amount: string;
-  /** Goes to the metadata key `…/reason`; left out: no such key. An empty text is kept. */
-  readonly memo?: string;
-  readonly meta?: Readonly<Record<string, string>>;
-  readonly requestedAtMicros?: bigint;
-  /** A day from now when left out. */
-  readonly executeBeforeMicros?: bigint;
-  /** Holdings to spend; picked among the sender's unlocked ones when left out. */
-  readonly inputHoldingCids?: readonly string[];
-  /** `offer` makes an offer even to a receiver with a preapproval. */
-  readonly kind?: 'offer';
-  /** Wraps the standard choice in that of a delegate proxy. */
-  readonly proxy?: boolean;
-};
-
-export type InstructionRequest = SubmitOptions & {
-  readonly instructionCid: string;
-  readonly proxy?: boolean;
-  /** Through the choice of the standard's second version, where the instruction has it; the first when left out. */
-  readonly standard?: 'V2';
-};
-
-export type OutcomeRequest = SubmitOptions & { readonly instructionCid: string; readonly isSuccess: boolean };
-
-export type AmountRequest = SubmitOptions & {
-  readonly instrument: string;
-  readonly owner: string;
-  readonly amount: string;
-};
-
-export type MergeRequest = SubmitOptions & {
-  readonly instrument: string;
-  readonly owner: string;
-  /** All unlocked holdings, the 100 largest, when left out. */
-  readonly inputHoldingCids?: readonly string[];
-};
-
-export type BatchOperation =
-  | (Omit<TransferRequest, keyof SubmitOptions> & { readonly operation: 'transfer' })
-  | {
-      readonly operation: 'accept' | 'reject' | 'withdraw' | 'expire';
-      readonly instructionCid: string;
-      readonly proxy?: boolean;
-    };
-
-export type BatchRequest = SubmitOptions & {
-  readonly operations: readonly BatchOperation[];
-  /** Puts all of it below one choice of a batching contract of this party, instead of side by side. */
-  readonly wrapper?: string;
-};
-
-/** What a single transfer or instruction choice did. */
-export type OperationResult = Committed & TransferOutcome;
-
-export type Operations = {
-  /** Makes holdings out of nothing. */
-  tap(request: AmountRequest): Committed;
-  /** Destroys holdings; only tokens that know it. */
-  burn(request: AmountRequest): Committed;
-  transfer(request: TransferRequest): OperationResult;
-  accept(request: InstructionRequest): OperationResult;
-  reject(request: InstructionRequest): OperationResult;
-  withdraw(request: InstructionRequest): OperationResult;
-  /** The admin's update of an offer whose deadline has passed. */
-  expire(request: InstructionRequest): OperationResult;
-  /**
-   * The admin's update of an offer before its deadline: it goes on as another contract that names the first one. Only the `note` token.
-   * @returns the contract that continues it.
-   */
-  evolve(request: InstructionRequest): OperationResult;
-  /** The admin's word on an offer that needs it after acceptance (`acme.example/workflow` = `desk` in its metadata). Only `note`. */
-  reportOutcome(request: OutcomeRequest): OperationResult;
-  /** Self-transfer of all inputs into one holding. */
-  merge(request: MergeRequest): OperationResult;
-  /** Self-transfer that puts `amount` into a holding of its own. */
-  split(request: AmountRequest): OperationResult;
-  /** Several operations in one transaction. @returns outcomes in the order given; empty inside a wrapper. */
-  batch(request: BatchRequest): Committed & { readonly outcomes: readonly TransferOutcome[] };
-  /** Lets the receiver be paid in that instrument without acceptance. */
-  preapprove(request: {
-    readonly instrument: string;
-    readonly receiver: string;
-    readonly generation?: Generation;
-  }): void;
-};
 
 export type OperationsOptions = {
   readonly ledger: Ledger;
@@ -245,9 +161,12 @@ export function createOperations(options: OperationsOptions): Operations & { rea
     { instructionCid, proxy, standard }: Pick<InstructionRequest, 'instructionCid' | 'proxy' | 'standard'>,
     generation: Generation,
   ): Planned => {
-    const { sender, receiver, instrumentId } = transferOfInstruction(instructionCid);
+    const { sender, receiver, instrumentId, inputHoldingCids } = transferOfInstruction(instructionCid);
     const actor = { Accept: receiver, Reject: receiver, Withdraw: sender, Update: instrumentId.admin }[choice];
-    const context = tokenOf(instrumentId).instructionContext(choice, generation);
+    const known = tokenOf(instrumentId).instructionContext(choice, generation);
+    // As a registry answers where the lock was released before the offer ended.
+    const isUnlocked = inputHoldingCids.every((cid) => ledger.contracts.find(cid)?.isActive !== true);
+    const context = isUnlocked && known.has('expire-lock') ? new Map([['expire-lock', contextBool(false)]]) : known;
     const call: Call =
       standard === 'V2'
         ? {
@@ -282,6 +201,27 @@ export function createOperations(options: OperationsOptions): Operations & { rea
     (choice: InstructionChoice) =>
     (request: InstructionRequest): OperationResult =>
       run((generation) => planInstruction(choice, request, generation), request);
+
+  const onHolding =
+    (action: 'expireDust' | 'releaseLock') =>
+    ({ contractId, ...submission }: HoldingRequest): Committed => {
+      const contract = ledger.contracts.find(contractId)?.contract;
+      const holding = contract && holdingOf(contract);
+      const act = holding && tokenOf(holding.instrumentId)[action];
+      if (contract === undefined || act === undefined) {
+        throw new PermanentError(
+          'SIMNET_NO_SUCH_HOLDING',
+          'No holding has that id, or its token knows no such thing.',
+          {
+            contractId,
+            action,
+          },
+        );
+      }
+      const generation = generationOf(submission);
+      const { results: _, ...committed } = submit(act(contract, generation), generation, submission);
+      return committed;
+    };
 
   const selfTransfer = (
     request: SubmitOptions & Pick<TransferRequest, 'instrument' | 'amount' | 'inputHoldingCids'>,
@@ -353,6 +293,8 @@ export function createOperations(options: OperationsOptions): Operations & { rea
         throw new PermanentError('SIMNET_NO_OUTCOME', 'The admin of this token has no word in it.', { instructionCid });
       return resultOf(submit(report(instructionCid, isSuccess), generation, submission));
     },
+    expireDust: onHolding('expireDust'),
+    releaseLock: onHolding('releaseLock'),
     merge: (request) => {
       const owner = party(request.owner);
       const holdings = holdingsOf(ledger.contracts, owner, token(request.instrument).instrumentId);

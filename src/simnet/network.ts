@@ -17,7 +17,8 @@ import { createReassignments, type Reassignments } from './ledger/reassignments.
 import { createSynchronizer, type NamedSynchronizer, type SynchronizerControls } from './ledger/synchronizer.ts';
 import type { CheckpointCadence } from './ledger/update-stream.ts';
 import { holdingsOf } from './network-commands.ts';
-import { createOperations, type Operations } from './network-operations.ts';
+import { createOperations } from './network-operations.ts';
+import type { Operations } from './operation-requests.ts';
 import { createPartyKeys, fingerprintOf } from './submission/party-keys.ts';
 import type { Replan } from './submission/prepare-lies.ts';
 import { createSequencing, type SequencingDelays } from './submission/sequencing.ts';

@@ -16,7 +16,7 @@ import { ErrorInfo, RequestInfo, RetryInfo } from '../../src/gen/google/rpc/erro
 import { Status } from '../../src/gen/google/rpc/status.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import type { Network } from '../../src/simnet/network.ts';
-import type { OperationResult } from '../../src/simnet/network-operations.ts';
+import type { OperationResult } from '../../src/simnet/operation-requests.ts';
 import { type Simnet, type SimnetOptions, startSimnet } from '../../src/simnet/simnet.ts';
 import { formatFor, silentLogger } from './harness.ts';
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Event } from '../../src/gen/com/daml/ledger/api/v2/event.ts';
 import type { Transaction } from '../../src/gen/com/daml/ledger/api/v2/transaction.ts';
 import { GetUpdatesRequest } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
+import { holdingsOf } from '../../src/simnet/network-commands.ts';
 import { field, formatFor, sketch, startNetwork, textMapOf, transactionsSeen } from './harness.ts';
 
 const TREASURY = 'treasury';
@@ -202,3 +203,48 @@ test('nodes that do not know the second version refuse filters that name it', as
   });
   expect((await transactionsSeen(node, [treasury])).length).toBeGreaterThan(0);
 });
+
+test.each(['old', 'new'] as const)(
+  'the DSO removes dust, locked or not, in the form of the %s package',
+  async (generation) => {
+    const { network, offer, lastSeen } = start('amulet');
+    network.tap({ instrument: 'amulet', owner: TREASURY, amount: '1', generation });
+    const dust = holdingsOf(network.ledger.contracts, network.party(TREASURY), network.instrument('amulet')).at(-1);
+
+    network.expireDust({ contractId: dust?.contractId ?? '', generation });
+    const seen = await lastSeen();
+
+    const root = seen?.events[0]?.event;
+    expect(root?.$case === 'exercised' && root.value.choice).toBe(
+      generation === 'old' ? 'Amulet_Expire' : 'Amulet_ExpireV2',
+    );
+    const result = root?.$case === 'exercised' ? root.value.exerciseResult?.sum : undefined;
+    expect(textMapOf(result, 'meta')?.get('splice.lfdecentralizedtrust.org/tx-kind')).toBe('expire-dust');
+    expect(network.balance({ instrument: 'amulet', owner: TREASURY })).toBe('10.0000000000');
+    offer(TREASURY, 'alice');
+    const locked = holdingsOf(network.ledger.contracts, network.party(TREASURY), network.instrument('amulet')).find(
+      ({ isLocked }) => isLocked,
+    );
+    network.expireDust({ contractId: locked?.contractId ?? '', generation });
+    expect(network.balance({ instrument: 'amulet', owner: TREASURY })).toBe('6.0000000000');
+  },
+);
+
+test.each(['old', 'new'] as const)(
+  'an offer whose lock was released returns nothing when it ends: %s package',
+  async (generation) => {
+    const { network, clock, offer, balances } = start('amulet');
+    const instructionCid = offer(TREASURY, 'alice');
+    const holdings = () => holdingsOf(network.ledger.contracts, network.party(TREASURY), network.instrument('amulet'));
+    const locked = holdings().find(({ isLocked }) => isLocked)?.contractId ?? '';
+    expect(() => network.releaseLock({ contractId: locked, generation })).toThrow();
+    await clock.advance(DAY_MS + 1);
+
+    network.releaseLock({ contractId: locked, generation });
+    const ended = network.withdraw({ instructionCid, generation });
+
+    expect(holdings().some(({ isLocked }) => isLocked)).toBe(false);
+    expect(ended).toMatchObject({ kind: 'failed', senderChangeCids: [] });
+    expect(balances()).toEqual(['10', '10']);
+  },
+);

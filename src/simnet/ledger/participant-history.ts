@@ -61,7 +61,7 @@ export type ParticipantHistory = {
   contract(contractId: string): StoredContract | undefined;
   /** In order of creation. */
   activeAt(offset: bigint): IterableIterator<StoredContract>;
-  /** Forgets updates up to and including `offset`, and contracts archived by them. */
+  /** Forgets updates up to and including `offset`, and contracts archived by them. @throws PermanentError past the ledger end. */
   prune(offset: bigint): void;
   /** Resolves at the next append, or when `signal` aborts. */
   changed(signal: AbortSignal): Promise<void>;
@@ -143,6 +143,9 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
   };
 
   const prune = (offset: bigint): void => {
+    if (offset > ledgerEnd) {
+      throw new PermanentError('SIMNET_CANNOT_PRUNE', 'There is no history up to that offset.', { offset, ledgerEnd });
+    }
     if (offset <= prunedUpTo) return;
     prunedUpTo = offset;
     const kept = indexAfter(offset);

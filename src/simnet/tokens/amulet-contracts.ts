@@ -140,8 +140,14 @@ export function amuletTemplate(
 
 const dsoOf = (args: DamlRecord): string => partyField(args, 'dso');
 
-/** Holdings, coupons and rounds: everything without transfers of its own. */
-export function amuletContracts(generation: Generation): readonly Template[] {
+/**
+ * Holdings, coupons and rounds: everything without transfers of its own.
+ * @param expiry the choices by which the DSO removes a holding of that template.
+ */
+export function amuletContracts(
+  generation: Generation,
+  expiry: (holding: 'Amulet' | 'LockedAmulet') => Choices,
+): readonly Template[] {
   // The newer package shows its holdings through both versions of the standard: one contract, two views.
   const holding = (view: (args: DamlRecord) => DamlRecord): Template['interfaces'] =>
     generation === 'old' ? [holdingInterface(view)] : [holdingInterface(view), holdingInterfaceV2(view)];
@@ -150,6 +156,7 @@ export function amuletContracts(generation: Generation): readonly Template[] {
     amuletTemplate(generation, 'Splice.Amulet', 'Amulet', {
       signatories: (args) => [dsoOf(args), partyField(args, 'owner')],
       interfaces: holding((args) => amuletView(args, undefined)),
+      choices: expiry('Amulet'),
     }),
     amuletTemplate(generation, 'Splice.Amulet', 'LockedAmulet', {
       signatories: (args) => {
@@ -157,7 +164,7 @@ export function amuletContracts(generation: Generation): readonly Template[] {
         return [dsoOf(amulet), partyField(amulet, 'owner'), ...lockOf(args).holders];
       },
       interfaces: holding((args) => amuletView(recordField(args, 'amulet'), lockOf(args))),
-      choices: lockedAmuletChoices(generation),
+      choices: { ...lockedAmuletChoices(generation), ...expiry('LockedAmulet') },
     }),
     amuletTemplate(generation, 'Splice.Amulet', 'ValidatorRewardCoupon', {
       ...signedByDso,
@@ -185,6 +192,11 @@ export function amuletContracts(generation: Generation): readonly Template[] {
   ];
 }
 
+/** By the owner, once the lock has expired. */
+export function ownerExpireLock(generation: Generation): string {
+  return `LockedAmulet_OwnerExpireLock${generation === 'old' ? '' : 'V2'}`;
+}
+
 /** Unlocking, by owner and holders together or by the owner once the lock has expired. */
 function lockedAmuletChoices(generation: Generation): Choices {
   const version = generation === 'old' ? '' : 'V2';
@@ -202,7 +214,7 @@ function lockedAmuletChoices(generation: Generation): Choices {
         });
       },
     },
-    [`LockedAmulet_OwnerExpireLock${version}`]: {
+    [ownerExpireLock(generation)]: {
       consuming: true,
       controllers: ({ createArguments }) => [owner(createArguments)],
       run: (scope, { createArguments, contractId: cid }) => {

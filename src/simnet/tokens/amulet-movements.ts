@@ -12,6 +12,7 @@ import {
   amuletType,
   type Generation,
   lockedAmuletArguments,
+  ownerExpireLock,
   reportHoldingsChange,
   unlockedCid,
 } from './amulet-contracts.ts';
@@ -87,7 +88,7 @@ export function resolveInputs(
     const amulet = isLocked ? recordField(createArguments, 'amulet') : createArguments;
     requireThat(partyField(amulet, 'owner') === sender, 'an input holding is owned by the sender');
     if (!isLocked) return cid;
-    const choice = generation === 'old' ? 'LockedAmulet_OwnerExpireLock' : 'LockedAmulet_OwnerExpireLockV2';
+    const choice = ownerExpireLock(generation);
     const argument = record(amuletType(generation, 'Splice.Amulet', choice), {});
     return unlockedCid(recordOf(scope.exercise(cid, choice, argument)));
   });

@@ -1,6 +1,15 @@
 /** The Canton-Coin-like instrument `Amulet` of the DSO: its two package generations and its registry. */
 import type { Package } from '../daml/template.ts';
-import { contractIdOf, type DamlRecord, party, record, type Value } from '../daml/value.ts';
+import {
+  contractIdOf,
+  type DamlRecord,
+  type Identifier,
+  party,
+  partyField,
+  record,
+  recordField,
+  type Value,
+} from '../daml/value.ts';
 import {
   AMULET_ID,
   AMULET_PACKAGE_ID,
@@ -8,8 +17,10 @@ import {
   amuletContracts,
   amuletType,
   type Generation,
+  ownerExpireLock,
   round,
 } from './amulet-contracts.ts';
+import { expiryChoice, expiryChoiceName } from './amulet-expiry.ts';
 import {
   FACTORY_MODULE,
   factoryArguments,
@@ -46,7 +57,7 @@ function amuletPackage(generation: Generation): Package {
     packageVersion: generation === 'old' ? '0.1.14' : '0.1.21',
     interfaces: [],
     templates: [
-      ...amuletContracts(generation),
+      ...amuletContracts(generation, (holding) => expiryChoice(holding, generation)),
       amuletRulesTemplate(generation),
       preapprovalTemplate(generation),
       factoryTemplate(generation),
@@ -150,6 +161,17 @@ export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): 
       ],
       actAs: [owner],
     }),
+    expireDust: ({ contractId, templateId }, generation) => {
+      const choice = expiryChoiceName(isLocked(templateId) ? 'LockedAmulet' : 'Amulet', generation);
+      const argument = record(amuletType(generation, 'Splice.Amulet', choice), {});
+      return { commands: [{ kind: 'exercise', contractId, choice, argument }], actAs: [dso] };
+    },
+    releaseLock: ({ contractId, createArguments }, generation) => {
+      const choice = ownerExpireLock(generation);
+      const argument = record(amuletType(generation, 'Splice.Amulet', choice), {});
+      const owner = partyField(recordField(createArguments, 'amulet'), 'owner');
+      return { commands: [{ kind: 'exercise', contractId, choice, argument }], actAs: [owner] };
+    },
     burn: (owner, inputCids, amountUnits, generation) => ({
       commands: [
         {
@@ -162,4 +184,8 @@ export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): 
       actAs: [owner],
     }),
   };
+}
+
+function isLocked({ entityName }: Identifier): boolean {
+  return entityName === 'LockedAmulet';
 }

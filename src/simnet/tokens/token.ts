@@ -2,6 +2,7 @@
  * A token as the network offers it: its packages, the contracts its admin keeps, and what its registry tells those who want to move it.
  * The registry's answers are pure reads, so an HTTP registry can be put in front of the same object.
  */
+import type { Contract } from '../daml/contract.ts';
 import type { Command } from '../daml/interpreter.ts';
 import type { Package, Template } from '../daml/template.ts';
 import type { Value } from '../daml/value.ts';
@@ -47,4 +48,8 @@ export type Token = {
   mint(ledger: TokenLedger, owner: string, amountUnits: bigint, generation: Generation): Submittable;
   /** Destroys holdings. Undefined where the token knows no such thing. */
   burn?(owner: string, inputCids: readonly string[], amountUnits: bigint, generation: Generation): Submittable;
+  /** The admin removes a holding that is worth less than keeping it. Undefined where the token knows no such thing. */
+  expireDust?(holding: Contract, generation: Generation): Submittable;
+  /** The owner releases a lock that has expired. Undefined where locks end otherwise. */
+  releaseLock?(holding: Contract, generation: Generation): Submittable;
 };

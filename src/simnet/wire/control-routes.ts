@@ -47,6 +47,7 @@ const amountRequest = z.strictObject({ ...submission, instrument: z.string(), ow
 const transferRequest = z.strictObject({ ...submission, ...transfer });
 const instructionRequest = z.strictObject({ ...submission, ...instruction, standard: z.literal('V2').exactOptional() });
 const outcomeRequest = z.strictObject({ ...submission, instructionCid: z.string(), isSuccess: z.boolean() });
+const holdingRequest = z.strictObject({ ...submission, contractId: z.string() });
 const mergeRequest = z.strictObject({
   ...submission,
   instrument: z.string(),
@@ -142,6 +143,8 @@ const ROUTES: Readonly<Record<string, Route>> = {
   expire: ({ network }, body) => network.expire(instructionRequest.parse(body)),
   evolve: ({ network }, body) => network.evolve(instructionRequest.parse(body)),
   'report-outcome': ({ network }, body) => network.reportOutcome(outcomeRequest.parse(body)),
+  'expire-dust': ({ network }, body) => network.expireDust(holdingRequest.parse(body)),
+  'release-lock': ({ network }, body) => network.releaseLock(holdingRequest.parse(body)),
   merge: ({ network }, body) => network.merge(mergeRequest.parse(body)),
   split: ({ network }, body) => network.split(amountRequest.parse(body)),
   batch: ({ network }, body) => network.batch(batchRequest.parse(body)),
