@@ -1,7 +1,8 @@
 /** The database a command works on: that of DATABASE_URL, or an embedded one that lives as long as the command. */
 import type { Config } from '../config/config.ts';
-import { startEmbeddedPostgres } from '../db/embedded.ts';
+import { findRunningPostgres, startEmbeddedPostgres } from '../db/embedded.ts';
 import type { Clock } from '../env/clock.ts';
+import { PermanentError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Teardown } from './teardown.ts';
@@ -19,32 +20,36 @@ export type OpenedDatabase = {
 
 /**
  * @param options.isThrowAway an embedded server starts empty and its data goes with it.
- * @throws as startEmbeddedPostgres does. Another's database is not connected to here.
+ * @param options.isGuest where another process of ours runs the embedded server, its database is taken, for as long as that process lives.
+ * @throws as startEmbeddedPostgres does. Nothing is connected to here.
  */
 export async function openDatabase(
   config: Pick<Config, 'databaseUrl' | 'dataDir'>,
   options: {
     readonly isThrowAway: boolean;
+    readonly isGuest?: boolean;
     readonly teardown: Teardown;
     readonly clock: Clock;
     readonly random: Random;
     readonly logger: Logger;
   },
 ): Promise<OpenedDatabase> {
-  if (config.databaseUrl !== null) {
-    return {
-      connectionString: config.databaseUrl.reveal(),
-      isEmbedded: false,
-      exited: Promise.withResolvers<void>().promise,
-    };
-  }
-  const { isThrowAway, teardown, ...env } = options;
-  const server = await startEmbeddedPostgres({
-    ...env,
-    baseDirectory: config.dataDir,
-    name: isThrowAway ? null : PERSISTENT_NAME,
-    port: 0,
+  const ofAnother = (connectionString: string): OpenedDatabase => ({
+    connectionString,
+    isEmbedded: false,
+    exited: Promise.withResolvers<void>().promise,
   });
+  if (config.databaseUrl !== null) return ofAnother(config.databaseUrl.reveal());
+  const { isThrowAway, isGuest = false, teardown, ...env } = options;
+  const place = { ...env, baseDirectory: config.dataDir };
+  const started = startEmbeddedPostgres({ ...place, name: isThrowAway ? null : PERSISTENT_NAME, port: 0 });
+  const server = await started.catch(async (error: unknown) => {
+    const isTaken = error instanceof PermanentError && error.code === 'EMBEDDED_IN_USE';
+    const running = isTaken && isGuest ? await findRunningPostgres({ ...place, name: PERSISTENT_NAME }) : null;
+    if (running === null) throw error;
+    return running;
+  });
+  if (typeof server === 'string') return ofAnother(server);
   teardown.add('embedded PostgreSQL', async () => await server.stop());
   return { connectionString: server.connectionString, isEmbedded: true, exited: server.exited };
 }

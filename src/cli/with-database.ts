@@ -25,7 +25,13 @@ export async function withDatabase(
   const config = loadConfig(context.environment, ['databaseUrl', 'dataDir', 'logLevel']);
   const logger = context.createLogger(config.logLevel);
   await untilStopped({ ...context, logger }, async ({ requested, teardown }) => {
-    const { connectionString } = await openDatabase(config, { ...context, logger, teardown, isThrowAway: false });
+    const { connectionString } = await openDatabase(config, {
+      ...context,
+      logger,
+      teardown,
+      isThrowAway: false,
+      isGuest: true,
+    });
     const { db, close } = createDatabase({
       connectionString,
       applicationName,

@@ -8,14 +8,20 @@ const POLL_MS = 50;
 const SUPERVISOR_GRACE_MS = 4_000; // A supervisor whose process died ends its server within 3 s (embedded-supervisor.ts).
 const SIGNAL_GRACE_MS = 5_000;
 
-type Postmaster = { readonly pid: number; readonly status: string };
+type Postmaster = { readonly pid: number; readonly port: number; readonly status: string };
+
+/** @returns true once the server accepts connections. */
+export async function isReady(dataDirectory: string): Promise<boolean> {
+  return (await readReadyPort(dataDirectory)) !== null;
+}
 
 /**
- * @returns true once the server accepts connections.
- * @see PostgreSQL, src/include/utils/pidfile.h: line 1 is the pid, line 8 the status, padded with blanks.
+ * @returns where the server accepts connections; null: not yet, or there is none.
+ * @see PostgreSQL, src/include/utils/pidfile.h: line 1 is the pid, line 4 the port, line 8 the status, padded with blanks.
  */
-export async function isReady(dataDirectory: string): Promise<boolean> {
-  return (await readPostmaster(dataDirectory))?.status === 'ready';
+export async function readReadyPort(dataDirectory: string): Promise<number | null> {
+  const postmaster = await readPostmaster(dataDirectory);
+  return postmaster?.status === 'ready' ? postmaster.port : null;
 }
 
 /**
@@ -46,7 +52,7 @@ async function readPostmaster(dataDirectory: string): Promise<Postmaster | null>
   try {
     const lines = (await readFile(join(dataDirectory, 'postmaster.pid'), 'utf8')).split('\n');
     const pid = Number(lines[0]);
-    return Number.isInteger(pid) && pid > 0 ? { pid, status: (lines[7] ?? '').trim() } : null;
+    return Number.isInteger(pid) && pid > 0 ? { pid, port: Number(lines[3]), status: (lines[7] ?? '').trim() } : null;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw error;

@@ -15,7 +15,7 @@ import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import { type EmbeddedPlace, exists, findEmbeddedPlace, giveTo, serverEnvironment } from './embedded-files.ts';
 import { type DirectoryLock, isLockReliable, lockDirectory } from './embedded-lock.ts';
-import { endLeftover, isReady } from './embedded-postmaster.ts';
+import { endLeftover, isReady, readReadyPort } from './embedded-postmaster.ts';
 import { type SupervisedServer, superviseServer } from './embedded-supervisor.ts';
 
 const run = promisify(execFile);
@@ -84,6 +84,20 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
+/**
+ * The server that another process of ours runs on a persistent folder, for commands that look at its data meanwhile. Call it when
+ * {@link startEmbeddedPostgres} was refused with EMBEDDED_IN_USE: only then is what it reads certainly alive.
+ * @returns superuser, database `postgres`; null while that server is starting or stopping.
+ */
+export async function findRunningPostgres(
+  options: Pick<EmbeddedPostgresOptions, 'baseDirectory' | 'random'> & { readonly name: string },
+): Promise<string | null> {
+  const { baseDirectory } = await findEmbeddedPlace(options.baseDirectory, options.random);
+  const directory = join(baseDirectory, options.name);
+  const port = await readReadyPort(join(directory, 'data'));
+  return port === null ? null : connectionStringOf(await readPassword(directory), port);
+}
+
 type Started = { readonly server: SupervisedServer; readonly port: number };
 
 function runningServer(
@@ -95,7 +109,7 @@ function runningServer(
     await lock.release();
   });
   return {
-    connectionString: `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`,
+    connectionString: connectionStringOf(password, port),
     port,
     directory,
     exited,
@@ -119,7 +133,7 @@ async function ensureData(place: EmbeddedPlace, directory: string, options: Embe
         { directory, version },
       );
     }
-    return (await readFile(passwordFile, 'utf8')).trim();
+    return await readPassword(directory);
   }
 
   const password = Buffer.from(options.random.bytes(24)).toString('hex');
@@ -133,6 +147,14 @@ async function ensureData(place: EmbeddedPlace, directory: string, options: Embe
   await runInitdb(place, unfinished, passwordFile, options.name === null);
   await rename(unfinished, data);
   return password;
+}
+
+async function readPassword(directory: string): Promise<string> {
+  return (await readFile(join(directory, 'password'), 'utf8')).trim();
+}
+
+function connectionStringOf(password: string, port: number): string {
+  return `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`;
 }
 
 async function runInitdb(

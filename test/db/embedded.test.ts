@@ -7,7 +7,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
-import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  findRunningPostgres,
+  startEmbeddedPostgres,
+} from '../../src/db/embedded.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -247,4 +252,18 @@ test('a taken port and a wrong setting are told apart, and nothing keeps running
     code: 'EMBEDDED_START_FAILED',
     message: expect.stringContaining('invalid value for parameter "shared_buffers"'),
   });
+});
+
+test('a guest finds the server that another one runs, and nothing once it has stopped', async () => {
+  const name = newName();
+  const place = { baseDirectory: null, name, random: systemRandom };
+  const server = await start({ name });
+  await query(server.connectionString, 'CREATE TABLE seen AS SELECT 1 AS line');
+
+  await expect(start({ name })).rejects.toMatchObject({ code: 'EMBEDDED_IN_USE' });
+  const found = await findRunningPostgres(place);
+
+  expect(await query(found ?? '', 'SELECT line FROM seen')).toEqual([{ line: 1 }]);
+  await server.stop();
+  expect(await findRunningPostgres(place)).toBeNull();
 });
