@@ -84,7 +84,7 @@ async function printOne({ terminal, clock }: CommandContext, db: Database, id: s
   );
   if (withdrawal.isCancelRequested) row('cancel', 'was asked for');
   if (withdrawal.updateId !== null) row('update', withdrawal.updateId);
-  if (failure !== null) row('failure', `${failure.code}: ${failure.detail ?? ''}`);
+  if (failure !== null) row('why', failure.detail ?? failure.code);
   if (proof !== null) row('proof', explainProof(proof));
   for (const attempt of await readAttemptsOf(db, [id])) {
     const signed = attempt.isSignatureRequested ? 'a signature may exist' : 'nothing was signed';
@@ -100,7 +100,8 @@ function headOf({ amount, instrument, account }: Withdrawal): string {
   return `${readable(parseAmount(amount))} ${instrument.name} of ${quoted(account.owner)}`;
 }
 
-function stateOf({ state, decidableBy }: Withdrawal): string {
+function stateOf({ state, decidableBy, failure }: Withdrawal): string {
+  if (failure !== null) return `${state}: ${failure.code}`;
   return decidableBy === null ? state : `${state} until ${formatRecordTime(decidableBy)}`;
 }
 

@@ -147,12 +147,12 @@ test('the command line tells what is open and why, and the proof of what failed'
   );
   expect(all.stdout.split('\n').map((line) => line.split('  ')[3])).toEqual([
     'QUEUED, waits for FUNDS',
-    'FAILED',
+    'FAILED: NOT_COMMITTED',
     'COMPLETED',
     undefined,
   ]);
-  expect(shown.stdout).toMatch(/^state +FAILED since /m);
-  expect(shown.stdout).toMatch(/^failure +NOT_COMMITTED: The ledger passed \d{4}-/m);
+  expect(shown.stdout).toMatch(/^state +FAILED: NOT_COMMITTED since /m);
+  expect(shown.stdout).toMatch(/^why +The ledger passed \d{4}-/m);
   expect(shown.stdout).toMatch(/^proof +Attempt 2 could commit at \d{4}-.* refuse it from now on\.$/m);
   expect(shown.stdout).toMatch(/^attempt 2 +LAPSED, may commit until \S+Z, \d+ tries, a signature may exist$/m);
   expect([open.code, all.code, shown.code]).toEqual([0, 0, 0]);
