@@ -8,7 +8,7 @@ import { systemClock } from '../../src/env/system.ts';
 import { type FreezeScope, liftFreeze, openFreeze } from '../../src/ingestion/freezes.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
-import type { AttemptLimits } from '../../src/withdrawals/attempts.ts';
+import { type AttemptLimits, lapseAttempts } from '../../src/withdrawals/attempts.ts';
 import { createWithdrawals, type Withdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { startApi, type TestApi } from '../support/api.ts';
@@ -206,6 +206,27 @@ test.each([
   } finally {
     await payouts.stop();
   }
+});
+
+test('while something was seen that could not be read, an attempt that was not seen is not proven dead', async () => {
+  await ask();
+  expect(await fund()).toBe(1);
+  await ingestion.stop();
+  const { target_record_time: target } = await database.db
+    .selectFrom('attempt')
+    .select('target_record_time')
+    .executeTakeFirstOrThrow();
+  await sql`UPDATE synchronizer_time SET record_time = ${target + 1n}`.execute(database.db);
+  const lapse = () => lapseAttempts(database.db, treasuryId, LIMITS, systemClock.nowMicros());
+  const doubt = { reason: 'QUARANTINE', detail: 'x', cause: 'update:x', openedBy: 'test', nowMicros: 1n };
+  await openFreeze(database.db, { treasuryId, instrumentKey: amulet, ...doubt });
+
+  expect(await lapse()).toBe(0);
+
+  await lift();
+  // An operator's freeze says nothing of what was seen.
+  await freeze({ treasuryId, instrumentKey: null });
+  expect(await lapse()).toBe(1);
 });
 
 test('the API shows freezes, and on a withdrawal the ones that keep it waiting', async () => {
