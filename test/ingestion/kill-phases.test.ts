@@ -21,7 +21,7 @@ import { type RunningIngestion, registerMemos, startIngestion } from '../support
 import type { KillChildTask } from '../support/kill-child.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
-const KILLS = Number(process.env['KILLS'] ?? 20);
+const KILLS = Number(process.env['KILLS'] ?? 15);
 const SECONDS_PER_KILL_MAX = 20;
 const LIFE_MS_MAX = 20_000;
 const KEPT_OFFSETS = 2_000n; // Some hundreds of updates; no blow and no restore goes back so far.
@@ -52,7 +52,7 @@ const POINTS: Readonly<Record<Phase, readonly (FailpointName | null)[]>> = {
     'continuity.afterOpening',
     null,
   ],
-  rebuild: [null],
+  rebuild: ['rebuild.afterPage', 'rebuild.beforeSwitch', 'rebuild.beforeSwitchCommit', 'rebuild.afterSwitch', null],
 };
 
 const SETTINGS = {

@@ -3,10 +3,14 @@
  * (KILL_AT=name:hit), it strikes itself at exactly that point.
  */
 import { writeSync } from 'node:fs';
+import { switchOver } from '../../src/books/switch-over.ts';
+import { createTreasurySink } from '../../src/books/treasury-sink.ts';
 import { createDatabase } from '../../src/db/connection.ts';
+import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
 import type { FailpointName } from '../../src/env/failpoint.ts';
-import { createSystemLogger } from '../../src/env/system.ts';
-import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import type { Treasury } from '../../src/ingestion/effect-sink.ts';
+import { createSecondSchema, derivePage, startHistory } from '../../src/ingestion/second-schema.ts';
 import { startIngestion } from './ingestion.ts';
 
 /** What a test asks of the child, as JSON in the variable KILL_CHILD. */
@@ -20,7 +24,7 @@ export type KillChildTask =
   | {
       readonly kind: 'rebuild';
       readonly connectionString: string;
-      readonly treasury: Parameters<typeof compareWithRebuild>[1];
+      readonly treasury: Treasury;
     };
 
 const task: KillChildTask = JSON.parse(process.env['KILL_CHILD'] ?? '');
@@ -40,15 +44,22 @@ if (task.kind === 'follow') {
   });
   await ingestion.ended;
 } else {
+  const logger = createSystemLogger('silent');
   const { db } = createDatabase({
     connectionString: task.connectionString,
     applicationName: 'test-rebuild',
     poolSizeMax: 1,
-    logger: createSystemLogger('silent'),
+    logger,
   });
+  const { treasury } = task;
+  const sinks = [createDepositSink({ clock: systemClock }), createTreasurySink()];
   // Again and again, so that a blow at any moment falls into one.
   for (;;) {
-    writeSync(1, 'rebuild\n');
-    await compareWithRebuild(db, task.treasury);
+    const runId = systemRandom.uuid();
+    await createSecondSchema(db, runId);
+    const history = startHistory(runId, treasury);
+    while (await db.transaction().execute((tx) => derivePage(tx, history))) await failpoint('rebuild.afterPage');
+    await failpoint('rebuild.beforeSwitch');
+    await switchOver({ db, histories: [history], sinks, by: 'test', clock: systemClock, failpoint });
   }
 }
