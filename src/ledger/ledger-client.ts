@@ -7,6 +7,7 @@
 import { type Micros, timestampToMicros } from '../env/clock.ts';
 import { PartyManagementServiceService } from '../gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
 import type { CreatedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
+import { PackageServiceService } from '../gen/com/daml/ledger/api/v2/package_service.ts';
 import {
   GetActiveContractsRequest,
   GetActiveContractsResponse,
@@ -22,6 +23,7 @@ import {
 } from '../gen/com/daml/ledger/api/v2/update_service.ts';
 import { type Channel, type ChannelOptions, type MessageStream, openChannel } from './channel.ts';
 import { ledgerErrorOf } from './ledger-error.ts';
+import { createSecondViews } from './second-views.ts';
 import { wireReader } from './wire-reader.ts';
 
 /** One message of the update stream, decoded and as received. */
@@ -42,7 +44,10 @@ export type ActiveContract = {
   readonly createdEvent: CreatedEvent;
 };
 
-/** What ingestion asks of a participant. A simulated one may stand behind it in process. All methods throw RetryableError or PermanentError. */
+/**
+ * What ingestion asks of a participant. A simulated one may stand behind it in process. All methods throw RetryableError or PermanentError. Where a format asks for
+ * views of the token standard, the answer has those of its second generation as well, if the participant knows them.
+ */
 export type Ledger = {
   /**
    * Who answers. Where there are several endpoints, asking chooses the one that all further calls go to: what is known of a participant holds until it is asked again.
@@ -75,18 +80,34 @@ export type Ledger = {
 export function createLedgerClient(target: Channel | ChannelOptions): Ledger {
   const { call, stream, close } = 'call' in target ? target : openChannel(target);
 
+  const views = createSecondViews(async () => (await call(PackageServiceService.listPackages, {})).packageIds);
+
+  let answering: string | null = null;
+
   return {
-    participantId: async () => (await call(PartyManagementServiceService.getParticipantId, {})).participantId,
+    participantId: async () => {
+      const { participantId } = await call(PartyManagementServiceService.getParticipantId, {});
+      if (participantId !== answering) views.forget();
+      answering = participantId;
+      return participantId;
+    },
     ledgerEnd: async () => ledgerEndOf(await call(StateServiceService.getLedgerEnd, {})),
     prunedUpTo: async () => (await call(StateServiceService.getLatestPrunedOffsets, {})).participantPrunedUpToInclusive,
     updates: ({ beginExclusive, format, signal }) => {
-      const request = GetUpdatesRequest.fromPartial({ beginExclusive, updateFormat: format });
-      const open = () => stream(UpdateServiceService.getUpdates, request, signal);
+      const open = async () => {
+        views.forget(); // A participant learns of packages while it is away for its upgrade, which ends every stream.
+        const request = GetUpdatesRequest.fromPartial({
+          beginExclusive,
+          updateFormat: await unlessAborted(views.updateFormat(format), signal),
+        });
+        return await stream(UpdateServiceService.getUpdates, request, signal);
+      };
       return updatesOf(bytesOf(open, signal, 'GetUpdates'));
     },
     updateById: async (updateId, format) => {
       try {
-        return await call(UpdateServiceService.getUpdateById, { updateId, updateFormat: format });
+        const updateFormat = await views.updateFormat(format);
+        return await call(UpdateServiceService.getUpdateById, { updateId, updateFormat });
       } catch (error) {
         const known = ledgerErrorOf(error, 'GetUpdateById');
         if (known.code === 'UPDATE_NOT_FOUND') return null;
@@ -94,12 +115,28 @@ export function createLedgerClient(target: Channel | ChannelOptions): Ledger {
       }
     },
     activeContracts: ({ atOffset, format, signal }) => {
-      const request = GetActiveContractsRequest.fromPartial({ activeAtOffset: atOffset, eventFormat: format });
-      const open = () => stream(StateServiceService.getActiveContracts, request, signal);
+      const open = async () => {
+        const eventFormat = await unlessAborted(views.eventFormat(format), signal);
+        const request = GetActiveContractsRequest.fromPartial({ activeAtOffset: atOffset, eventFormat });
+        return await stream(StateServiceService.getActiveContracts, request, signal);
+      };
       return contractsOf(bytesOf(open, signal, 'GetActiveContracts'));
     },
     close,
   };
+}
+
+/** What `work` gives, or the end of the waiting when `signal` aborts. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const leave = () => reject(signal.reason);
+  signal.addEventListener('abort', leave, { once: true });
+  if (signal.aborted) leave();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
 }
 
 async function* updatesOf(messages: AsyncIterable<Buffer>): AsyncGenerator<StreamMessage, void, undefined> {
