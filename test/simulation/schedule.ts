@@ -61,7 +61,7 @@ const SAFETY_STEPS_MIN = 300;
 const SAFETY_STEPS_MAX = 1_000;
 const TRIES_MAX = 6;
 const QUIET_STEPS_MAX = 600;
-const CALM_STEPS_MAX = 6_000; // Rest comes within some 500; a schedule that needs more will never come to rest.
+const CALM_STEPS_MAX = 20_000; // Rest comes within some 500, or 9,000 where long attempts must lapse one after the other; who needs more never comes to rest.
 
 /** Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it. */
 export async function openSimulation(connectionString: string): Promise<Simulation> {
