@@ -154,7 +154,7 @@ async function spendable(
       UNION (${free} ORDER BY amount DESC, contract_id LIMIT ${INPUTS_MAX})
       UNION (${free} AND contract_id = ANY (${[...earlier]}::text[]))
     ) AS candidate
-    ORDER BY amount, contract_id`.execute(tx);
+    ORDER BY candidate.amount, candidate.contract_id`.execute(tx);
   return rows.map(({ contractId, amount }) => ({ contractId, amount: parseAmount(amount) }));
 }
 
