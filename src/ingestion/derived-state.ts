@@ -19,7 +19,7 @@ import {
 } from './derived-rows.ts';
 import type { TransferChange, Treasury } from './effect-sink.ts';
 import type { ReceivedUpdate } from './received-update.ts';
-import { contractsReferredTo, effectsOfUpdate, homeSynchronizer } from './update-reader.ts';
+import { contractsReferredTo, effectsOfUpdate, homeSynchronizer, withoutSpent } from './update-reader.ts';
 
 /** What is kept of a transfer so that a later update can continue it. */
 type TransferState = Omit<
@@ -52,8 +52,9 @@ export async function openDerivedBatch(
 ): Promise<DerivedBatch> {
   const referenced = [...new Set(updates.flatMap(contractsReferredTo))];
   const home = await homeSynchronizer(tx, treasury);
-  const holdings = await loadHoldings(tx, treasury, referenced);
-  const instructions = await loadInstructions(tx, treasury, referenced);
+  const spent = new Set<string>();
+  const holdings = await loadHoldings(tx, treasury, referenced, spent);
+  const instructions = await loadInstructions(tx, treasury, referenced, spent);
   const transfers = await loadTransfers(tx, [
     ...new Set([...instructions.values()].map(({ transferId }) => transferId)),
   ]);
@@ -65,7 +66,9 @@ export async function openDerivedBatch(
 
   return {
     read: (update) => {
-      const effects = effectsOfUpdate(update, treasury.party, home, known);
+      const effects = effectsOfUpdate(withoutSpent(update, spent), treasury.party, home, known);
+      for (const contractId of effects.holdingsArchived) spent.add(contractId);
+      for (const { contractId } of effects.instructionsEnded) spent.add(contractId);
       for (const holding of effects.holdingsCreated) holdings.set(holding.contractId, holding);
       for (const { contractId, transferId, transfer } of effects.instructionsOpened) {
         instructions.set(contractId, { transferId, instrument: transfer.instrument });
@@ -158,12 +161,14 @@ async function loadHoldings(
   tx: Transaction,
   treasury: Treasury,
   contractIds: readonly string[],
+  spent: Set<string>,
 ): Promise<Map<string, KnownHolding>> {
   if (contractIds.length === 0) return new Map();
-  const { rows } = await sql<{ contractId: string; admin: string; id: string; amount: string }>`
-    SELECT h.contract_id AS "contractId", i.admin, i.instrument_id AS id, h.amount
+  const { rows } = await sql<{ contractId: string; admin: string; id: string; amount: string; isSpent: boolean }>`
+    SELECT h.contract_id AS "contractId", i.admin, i.instrument_id AS id, h.amount, h.archived_update_id IS NOT NULL AS "isSpent"
     FROM holding h JOIN instrument i ON i.id = h.instrument_id
     WHERE h.treasury_id = ${treasury.id} AND h.contract_id = ANY (${contractIds}::text[])`.execute(tx);
+  for (const { contractId, isSpent } of rows) if (isSpent) spent.add(contractId);
   return new Map(
     rows.map(({ contractId, admin, id, amount }) => [
       contractId,
@@ -176,12 +181,15 @@ async function loadInstructions(
   tx: Transaction,
   treasury: Treasury,
   contractIds: readonly string[],
+  spent: Set<string>,
 ): Promise<Map<string, KnownInstruction>> {
   if (contractIds.length === 0) return new Map();
-  const { rows } = await sql<{ contractId: string; transferId: string; admin: string; id: string }>`
-    SELECT t.contract_id AS "contractId", t.transfer_id AS "transferId", i.admin, i.instrument_id AS id
+  const { rows } = await sql<{ contractId: string; transferId: string; admin: string; id: string; isSpent: boolean }>`
+    SELECT t.contract_id AS "contractId", t.transfer_id AS "transferId", i.admin, i.instrument_id AS id,
+      t.ended_update_id IS NOT NULL AS "isSpent"
     FROM transfer_instruction t JOIN instrument i ON i.id = t.instrument_id
     WHERE t.treasury_id = ${treasury.id} AND t.contract_id = ANY (${contractIds}::text[])`.execute(tx);
+  for (const { contractId, isSpent } of rows) if (isSpent) spent.add(contractId);
   return new Map(
     rows.map(({ contractId, transferId, admin, id }) => [contractId, { transferId, instrument: { admin, id } }]),
   );

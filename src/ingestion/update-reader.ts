@@ -5,6 +5,7 @@ import { PermanentError } from '../env/errors.ts';
 import { effectsOf, type Known, type UpdateEffects } from '../tokens/update-effects.ts';
 import { referencedContracts } from '../tokens/views.ts';
 import type { Treasury } from './effect-sink.ts';
+import { SNAPSHOT_PREFIX } from './known-updates.ts';
 import { IMPORT_RECORD_TIME } from './next-position.ts';
 import { openedContracts, openingEffects } from './opening-effects.ts';
 import type { ReceivedUpdate } from './received-update.ts';
@@ -48,6 +49,19 @@ export function effectsOfUpdate(
   return update.recordTime === IMPORT_RECORD_TIME
     ? openingEffects(transaction, party, known)
     : effectsOf(transaction, party, known);
+}
+
+/**
+ * What we wrote down ourselves as vanished (`snapshot.ts`) may since have been seen to end: in an update that could not be read then and can be today. It ended once.
+ * @param spent contract ids that have ended before. Of what a participant shows nothing is left out: its ledger consumes nothing twice.
+ */
+export function withoutSpent(update: ReceivedUpdate, spent: ReadonlySet<string>): ReceivedUpdate {
+  const { updateId, transaction } = update;
+  if (transaction === null || !updateId.startsWith(SNAPSHOT_PREFIX)) return update;
+  const events = transaction.events.filter(
+    ({ event }) => event?.$case !== 'exercised' || !spent.has(event.value.contractId),
+  );
+  return { ...update, transaction: { ...transaction, events } };
 }
 
 /** Contracts of earlier updates that decide what this one means. */
