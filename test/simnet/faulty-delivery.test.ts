@@ -8,7 +8,7 @@ import {
 } from '../../src/gen/com/daml/ledger/api/v2/state_service.ts';
 import {
   GetUpdatesRequest,
-  type GetUpdatesResponse,
+  GetUpdatesResponse,
   UpdateServiceClient,
 } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
 import { CATEGORY } from '../../src/simnet/ledger/canton-error.ts';
@@ -32,9 +32,13 @@ const byId = (updateId: string) =>
     served.updates.getUpdateById({ updateId, updateFormat: served.treasuryFormat() }, callback),
   );
 
-/** What the treasury is sent from `begin` to the ledger end. */
-const read = (begin: bigint) =>
-  drain<GetUpdatesResponse>(served.getUpdates({ beginExclusive: begin, endInclusive: served.node.ledgerEnd() }));
+/** What the treasury is sent from `begin` to the ledger end, without the checkpoints that a slow machine gets between. */
+const read = async (begin: bigint) => {
+  const { messages, error } = await drain<GetUpdatesResponse>(
+    served.getUpdates({ beginExclusive: begin, endInclusive: served.node.ledgerEnd() }),
+  );
+  return { messages: messages.filter(({ update }) => update?.$case !== 'offsetCheckpoint'), error };
+};
 
 /** Three payments, of which `index` counts from 0, and where they begin. */
 function threePayments(): { begin: bigint; ids: readonly [string, string, string] } {
@@ -152,39 +156,57 @@ test('an undecodable update fails in the client, not in the node', async () => {
   expect((await read(begin)).error).toBeUndefined();
 });
 
-test.each([5, 20, 127, 130])(
-  'an update of %i MiB arrives at whoever takes messages of that size',
-  async (mebibytes) => {
-    const bytes = mebibytes * 1024 * 1024;
-    const begin = served.node.ledgerEnd();
-    const { updateId } = served.pay();
-    const clientOf = (limit: number) =>
-      new UpdateServiceClient(served.address, credentials.createInsecure(), {
-        'grpc.max_receive_message_length': limit,
-      });
-    const canton = clientOf(128 * 1024 * 1024);
-    const exact = clientOf(bytes);
-    const below = clientOf(bytes - 64);
+const MEBIBYTE = 1024 * 1024;
+
+/** Reads an update of that size as a client that takes messages up to a limit. */
+async function readPadded(messageBytes: number, limits: readonly number[]) {
+  const begin = served.node.ledgerEnd();
+  const { updateId } = served.pay();
+  served.node.faults.padUpdate(updateId, messageBytes);
+  const outcomes: (number | 'taken' | undefined)[] = [];
+  for (const limit of limits) {
+    const client = new UpdateServiceClient(served.address, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': limit,
+    });
     const request = GetUpdatesRequest.fromPartial({
       beginExclusive: begin,
       endInclusive: served.node.ledgerEnd(),
       updateFormat: served.treasuryFormat(),
     });
-    served.node.faults.disturbNext({ kind: 'pad', messageBytes: bytes });
-    await drain(canton.getUpdates(request));
+    const { messages, error } = await drain(client.getUpdates(request));
+    outcomes.push(transactionIds(messages).includes(updateId) ? 'taken' : error?.code);
+    client.close();
+  }
+  return outcomes;
+}
 
-    const [taken, refused, atLimit] = [
-      await drain(exact.getUpdates(request)),
-      await drain(below.getUpdates(request)),
-      await drain(canton.getUpdates(request)),
-    ];
-    for (const client of [canton, exact, below]) client.close();
+test('a padded update has the size it was told to have, at each reading', async () => {
+  const bytes = 5 * MEBIBYTE;
 
-    expect(transactionIds(taken.messages)).toEqual([updateId]);
-    expect(refused.error?.code).toBe(status.RESOURCE_EXHAUSTED);
-    expect(atLimit.error?.code).toBe(mebibytes > 128 ? status.RESOURCE_EXHAUSTED : undefined);
-  },
-);
+  const outcomes = await readPadded(bytes, [bytes, bytes - 64, bytes]);
+
+  expect(outcomes).toEqual(['taken', status.RESOURCE_EXHAUSTED, 'taken']);
+});
+
+test.each([
+  { mebibytes: 20, outcome: 'taken' },
+  { mebibytes: 127, outcome: 'taken' },
+  { mebibytes: 130, outcome: status.RESOURCE_EXHAUSTED },
+])('an update of $mebibytes MiB meets a client that takes 128', async ({ mebibytes, outcome }) => {
+  expect(await readPadded(mebibytes * MEBIBYTE, [128 * MEBIBYTE])).toEqual([outcome]);
+});
+
+test('an update is padded as it is delivered, and stays so', async () => {
+  const { begin, ids } = threePayments();
+  served.node.faults.disturbNext({ kind: 'pad', messageBytes: MEBIBYTE });
+
+  const sizes = async () =>
+    (await read(begin)).messages.map((message) => GetUpdatesResponse.encode(message).finish().length > MEBIBYTE - 64);
+
+  expect(await sizes()).toEqual([true, false, false]);
+  expect(await sizes()).toEqual([true, false, false]);
+  expect((await byId(ids[0])).update).toBeDefined();
+});
 
 test('a hidden update is nowhere, until it is shown again', async () => {
   const { begin, ids } = threePayments();

@@ -11,9 +11,9 @@ import {
 } from '../../src/gen/com/daml/ledger/api/v2/state_service.ts';
 import { EventFormat, UpdateFormat } from '../../src/gen/com/daml/ledger/api/v2/transaction_filter.ts';
 import {
+  GetUpdateByHashRequest,
   GetUpdateByIdRequest,
   GetUpdateByOffsetRequest,
-  GetUpdatesPageRequest,
 } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
 import { GetLedgerApiVersionRequest } from '../../src/gen/com/daml/ledger/api/v2/version_service.ts';
 import { formatFor } from './harness.ts';
@@ -238,8 +238,8 @@ test('version, packages and synchronizers are told; methods beyond are UNIMPLEME
   const connected = await unary<{ connectedSynchronizers: { synchronizerId: string }[] }>((callback) =>
     served.state.getConnectedSynchronizers(GetConnectedSynchronizersRequest.fromPartial({}), callback),
   );
-  const page = await refusal(
-    unary((callback) => served.updates.getUpdatesPage(GetUpdatesPageRequest.fromPartial({}), callback)),
+  const byHash = await refusal(
+    unary((callback) => served.updates.getUpdateByHash(GetUpdateByHashRequest.fromPartial({}), callback)),
   );
 
   expect(version.version).toMatch(/^3\.5\./);
@@ -248,7 +248,7 @@ test('version, packages and synchronizers are told; methods beyond are UNIMPLEME
   expect(connected.connectedSynchronizers.map(({ synchronizerId }) => synchronizerId)).toEqual([
     served.network.synchronizerId,
   ]);
-  expect(page.code).toBe(status.UNIMPLEMENTED);
+  expect(byHash.code).toBe(status.UNIMPLEMENTED);
 });
 
 test('a format that names nobody is refused', async () => {

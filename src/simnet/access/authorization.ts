@@ -105,6 +105,7 @@ export function withAuthorization(api: LedgerApi, users: Users): LedgerApi {
       parties.length === 0 ? { readAsAnyParty: true } : { readAs: parties },
     ),
     getUpdates: streaming(api.getUpdates, readUpdates),
+    getUpdatesPage: unary(api.getUpdatesPage, readUpdates),
     getUpdateByOffset: unary(api.getUpdateByOffset, readUpdates),
     getUpdateById: unary(api.getUpdateById, readUpdates),
     getLedgerEnd: plain(api.getLedgerEnd),

@@ -18,6 +18,7 @@ export const CALL_NAMES = [
   'getUpdateById',
   'getUpdateByOffset',
   'getUpdates',
+  'getUpdatesPage',
   'listKnownParties',
   'listPackages',
   'prepareSubmission',

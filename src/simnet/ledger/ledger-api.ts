@@ -45,6 +45,8 @@ import type {
   GetUpdateByIdRequest,
   GetUpdateByOffsetRequest,
   GetUpdateResponse,
+  GetUpdatesPageRequest,
+  GetUpdatesPageResponse,
   GetUpdatesRequest,
   GetUpdatesResponse,
 } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
@@ -57,18 +59,13 @@ import { cantonError, isCantonError } from './canton-error.ts';
 import { missingField, resolveEventFormat } from './event-filter.ts';
 import type { Faults } from './faults.ts';
 import { sha256Hex } from './ids.ts';
-import {
-  requireNonNegative,
-  requireNotAfterEnd,
-  requireOrdered,
-  requirePositive,
-  requireUnpruned,
-} from './offset-validation.ts';
+import { requireNonNegative, requireNotAfterEnd, requirePositive, requireUnpruned } from './offset-validation.ts';
 import type { PackageDirectory } from './package-directory.ts';
 import type { ParticipantHistory } from './participant-history.ts';
 import { projectTransaction, type Shape } from './projection.ts';
 import { isReassignment, projectReassignment } from './reassignment-projection.ts';
 import type { ParticipantUpdate } from './update.ts';
+import { requireEnd, requireRange, streamDescending, updatesPage } from './update-pages.ts';
 import { type CheckpointCadence, streamOffsets, streamUpdates } from './update-stream.ts';
 
 export type CallOptions = {
@@ -83,6 +80,7 @@ export type LedgerApi = SubmissionApi & {
   /** Completions of all users. */
   getCompletions(request: GetCompletionsRequest, options?: CallOptions): AsyncIterable<CompletionStreamResponse>;
   getUpdates(request: GetUpdatesRequest, options?: CallOptions): AsyncIterable<GetUpdatesResponse>;
+  getUpdatesPage(request: GetUpdatesPageRequest, options?: CallOptions): Promise<GetUpdatesPageResponse>;
   getUpdateByOffset(request: GetUpdateByOffsetRequest, options?: CallOptions): Promise<GetUpdateResponse>;
   getUpdateById(request: GetUpdateByIdRequest, options?: CallOptions): Promise<GetUpdateResponse>;
   getLedgerEnd(options?: CallOptions): Promise<GetLedgerEndResponse>;
@@ -256,18 +254,14 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
       ),
     getUpdates: (request, options) =>
       answerEach('getUpdates', () => {
-        const { beginExclusive, endInclusive } = request;
+        const { beginExclusive, endInclusive, descendingOrder } = request;
         const project = projector(request.updateFormat);
-        requireNonNegative(beginExclusive, 'begin_exclusive');
-        if (endInclusive !== undefined) requirePositive(endInclusive, 'end_inclusive');
-        requireNotAfterEnd(beginExclusive, 'Begin', history);
-        if (endInclusive !== undefined) {
-          requireNotAfterEnd(endInclusive, 'End', history);
-          requireOrdered(beginExclusive, endInclusive);
+        const lastOffset = descendingOrder ? requireEnd(endInclusive) : undefined;
+        requireRange({ beginExclusive, endInclusive }, history);
+        if (lastOffset !== undefined) {
+          const range = { beginExclusive, endInclusive: lastOffset };
+          return streamDescending({ range, history, faults, project, client: options?.signal });
         }
-        const checkPruning = (offset: bigint): void =>
-          requireUnpruned(offset, `Transactions request from ${offset}`, history);
-        checkPruning(beginExclusive);
         return streamUpdates({
           history,
           recordTimes,
@@ -277,10 +271,12 @@ export function createLedgerApi(context: LedgerApiOptions): LedgerApi {
           beginExclusive,
           endInclusive,
           project,
-          requireUnpruned: checkPruning,
+          requireUnpruned: (offset) => requireUnpruned(offset, `Transactions request from ${offset}`, history),
           client: options?.signal,
         });
       }),
+    getUpdatesPage: (request, options) =>
+      answer('getUpdatesPage', options, () => updatesPage(request, history, projector(request.updateFormat))),
     getUpdateByOffset: ({ offset, updateFormat }, options) =>
       answer('getUpdateByOffset', options, () => {
         requirePositive(offset, 'offset');

@@ -56,6 +56,8 @@ export type ParticipantHistory = {
   newest(): ParticipantUpdate | undefined;
   /** @returns the first update after `offset`. */
   next(offset: bigint): ParticipantUpdate | undefined;
+  /** @returns the newest update at or before `offset`. */
+  upTo(offset: bigint): ParticipantUpdate | undefined;
   atOffset(offset: bigint): ParticipantUpdate | undefined;
   byUpdateId(updateId: string): ParticipantUpdate | undefined;
   contract(contractId: string): StoredContract | undefined;
@@ -231,6 +233,7 @@ export function createParticipantHistory(options: HistoryOptions): ParticipantHi
     },
     newest: () => updates.at(-1),
     next: (offset) => updates[indexAfter(offset)],
+    upTo: (offset) => updates[indexAfter(offset) - 1],
     atOffset: (offset) => {
       const found = updates[indexAfter(offset - 1n)];
       return found?.offset === offset ? found : undefined;

@@ -101,6 +101,7 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
   // Methods left out answer UNIMPLEMENTED, as on a node of an older line.
   add(UpdateServiceService, {
     getUpdates: streaming((api, request, options) => api.getUpdates(request, options)),
+    getUpdatesPage: unary((api, request, options) => api.getUpdatesPage(request, options)),
     getUpdateByOffset: unary((api, request, options) => api.getUpdateByOffset(request, options)),
     getUpdateById: unary((api, request, options) => api.getUpdateById(request, options)),
   });
