@@ -1,4 +1,5 @@
 /** What a participant has active of a treasury party at an offset: its holdings and its open offers, as events that can be stored and read again. */
+import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { CreatedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
 import { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
@@ -6,6 +7,7 @@ import type { Ledger } from '../ledger/ledger-client.ts';
 import type { Known } from '../tokens/update-effects.ts';
 import type { Treasury } from './effect-sink.ts';
 import { openingEffects } from './opening-effects.ts';
+import { unlessSilent } from './unless-silent.ts';
 import { updateFormatFor } from './update-format.ts';
 
 export type ActiveContracts = {
@@ -19,6 +21,8 @@ export type ActiveContracts = {
   readonly createdAt: ReadonlyMap<string, bigint>;
 };
 
+const SILENCE_MS_MAX = 20_000; // A contract set comes without pause.
+
 const NOTHING_KNOWN: Known = { holding: () => undefined, instruction: () => undefined };
 
 /**
@@ -26,7 +30,12 @@ const NOTHING_KNOWN: Known = { holding: () => undefined, instruction: () => unde
  * for holdings that cannot be read. RetryableError and PermanentError of the call (OFFSET_AFTER_LEDGER_END, PARTICIPANT_PRUNED_DATA_ACCESSED).
  */
 export async function readActiveContracts(
-  { ledger, treasury, signal }: { readonly ledger: Ledger; readonly treasury: Treasury; readonly signal: AbortSignal },
+  {
+    ledger,
+    treasury,
+    clock,
+    signal,
+  }: { readonly ledger: Ledger; readonly treasury: Treasury; readonly clock: Clock; readonly signal: AbortSignal },
   offset: bigint,
 ): Promise<ActiveContracts> {
   const createdAt = new Map<string, bigint>();
@@ -34,14 +43,18 @@ export async function readActiveContracts(
   const synchronizers = new Set<string>();
   const format = updateFormatFor(treasury.party).includeTransactions?.eventFormat;
   if (format !== undefined && offset > 0n) {
-    for await (const contract of ledger.activeContracts({ atOffset: offset, format, signal })) {
+    const contracts = unlessSilent((reading) => ledger.activeContracts({ atOffset: offset, format, signal: reading }), {
+      clock,
+      signal,
+      silenceMsMax: SILENCE_MS_MAX,
+    });
+    for await (const contract of contracts) {
       const { kind, synchronizerId, createdEvent } = contract;
       if (kind !== 'ACTIVE') throw severalSynchronizers([synchronizerId], createdEvent.contractId);
       createdAt.set(createdEvent.contractId, createdEvent.offset);
       synchronizers.add(synchronizerId);
       events.push(createdEvent);
     }
-    signal.throwIfAborted();
   }
   if (synchronizers.size > 1) throw severalSynchronizers([...synchronizers], null);
   events.sort((left, right) => (left.contractId < right.contractId ? -1 : 1));

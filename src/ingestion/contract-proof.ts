@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
 import { readActiveContracts } from './active-contracts.ts';
@@ -23,17 +24,19 @@ export async function proveByContracts(
     ledger,
     treasury,
     position,
+    clock,
     signal,
   }: {
     readonly db: Database;
     readonly ledger: Ledger;
     readonly treasury: Treasury;
     readonly position: Position;
+    readonly clock: Clock;
     readonly signal: AbortSignal;
   },
   offset: bigint,
 ): Promise<void> {
-  const { holdings, createdAt } = await readActiveContracts({ ledger, treasury, signal }, offset);
+  const { holdings, createdAt } = await readActiveContracts({ ledger, treasury, clock, signal }, offset);
   const ours = await activeHoldings(db, treasury, position.epoch);
   const elsewhere = ours.filter(({ contractId, createdAt: known }) => {
     const shown = createdAt.get(contractId);

@@ -5,7 +5,7 @@
  * `snapshot.ts` says how they are stored.
  */
 import type { Database } from '../db/connection.ts';
-import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
+import type { Clock, Micros } from '../env/clock.ts';
 import { RetryableError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -17,6 +17,7 @@ import { noteEpoch } from './epochs.ts';
 import { bindParticipant, type Position } from './position.ts';
 import { receive } from './received-update.ts';
 import { snapshotUpdates } from './snapshot.ts';
+import { unlessSilent } from './unless-silent.ts';
 import { updateFormatFor } from './update-format.ts';
 
 export type Opening = {
@@ -80,33 +81,22 @@ export async function beginHistory(options: BeginOptions): Promise<Position> {
  */
 async function lastOffsetBefore(options: BeginOptions, at: Micros, prunedUpTo: bigint): Promise<bigint> {
   const { ledger, treasury, patience, clock, signal, logger } = options;
-  const over = new AbortController();
-  const reading = AbortSignal.any([signal, over.signal]);
-  let heardAt = clock.nowMicros();
-  const watch = async (): Promise<void> => {
-    while (!reading.aborted) {
-      await clock.sleep(patience.listenMs / 5, reading);
-      if (microsToMillis(clock.nowMicros() - heardAt) > patience.listenMs) over.abort();
-    }
-  };
   logger.info('Looking for the offset of the opening balance.', { openingAt: at });
-  const watching = watch();
+  const format = updateFormatFor(treasury.party);
+  const messages = unlessSilent((reading) => ledger.updates({ beginExclusive: prunedUpTo, format, signal: reading }), {
+    clock,
+    signal,
+    silenceMsMax: patience.listenMs,
+  });
   let offset = prunedUpTo;
-  try {
-    const format = updateFormatFor(treasury.party);
-    for await (const message of ledger.updates({ beginExclusive: prunedUpTo, format, signal: reading })) {
-      heardAt = clock.nowMicros();
-      const item = receive(message);
-      if (item.kind === 'CHECKPOINT') {
-        if (item.synchronizerTimes.some(({ recordTime }) => recordTime >= at)) return offset;
-      } else {
-        if (item.recordTime >= at) return offset;
-        offset = item.offset;
-      }
+  for await (const message of messages) {
+    const item = receive(message);
+    if (item.kind === 'CHECKPOINT') {
+      if (item.synchronizerTimes.some(({ recordTime }) => recordTime >= at)) return offset;
+    } else {
+      if (item.recordTime >= at) return offset;
+      offset = item.offset;
     }
-  } finally {
-    over.abort();
-    await watching;
   }
   throw new RetryableError('STREAM_ENDED', 'The stream ended before the record time of the opening balance.', {
     openingAt: at,

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { createSeededRandom } from '../../src/env/random.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { holdingsOf } from '../../src/simnet/network-commands.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type IngestionOptions, type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
@@ -190,6 +191,38 @@ test('B5: no record time passes an update that is delivered late', async () => {
     expect(total).toBe('1.0000000000');
   }
   expect(await passed()).toBeGreaterThanOrEqual(recordTimeMicros);
+});
+
+test('A21, B4: a contract that moves to a second synchronizer is stored, quarantined, shown and frozen, and what happens there passes no time of ours', async () => {
+  await start();
+  payIn(1);
+  payIn(2);
+  await becomes(3);
+  const { synchronizerId: privateId } = simnet.network.addSynchronizer('private');
+  const [first] = holdingsOf(
+    simnet.network.ledger.contracts,
+    simnet.network.party('treasury'),
+    simnet.network.instrument('amulet'),
+  );
+  const { reassignmentId } = simnet.network.unassign({ contractId: first?.contractId ?? '', target: 'private' });
+  simnet.network.assign({ reassignmentId });
+  payIn(4);
+
+  await becomes(7);
+  const quarantined = await database.db.selectFrom('quarantine').select('reason').execute();
+  expect(quarantined.map(({ reason }) => reason)).toContain('REASSIGNMENT_NOT_READ');
+  const frozen = await database.db
+    .selectFrom('money_freeze')
+    .select('treasury_id')
+    .where('lifted_at', 'is', null)
+    .execute();
+  expect(frozen.length).toBeGreaterThan(0);
+  await eventually(async () => {
+    const times = await database.db.selectFrom('synchronizer_time').select('synchronizer_id').execute();
+    expect(times.map(({ synchronizer_id: id }) => id)).toContain(privateId);
+  });
+  expect(await stream()).toMatchObject({ status: 'RUNNING' });
+  await expectConsistent();
 });
 
 test('C12: a database that went back in time receives everything again, once', async () => {

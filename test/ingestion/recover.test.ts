@@ -5,13 +5,16 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { sql } from 'kysely';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+
+const PATIENCE = { deadlineMs: 30_000 };
+vi.setConfig({ testTimeout: 150_000 }); // Each starts the command as a process, twice or so.
 
 let database: TestDatabase;
 let simnet: TestNetwork;
@@ -34,7 +37,7 @@ async function start(): Promise<void> {
     connectionString: database.connectionString,
     ledgerUrl: simnet.ledgerUrl(),
     catalog: simnet.catalog,
-    settings: { leaseTtlMs: 600, silenceMsMax: 2_000, reconnect: { attemptsMax: 8, delayMsMin: 5, delayMsMax: 50 } },
+    settings: { leaseTtlMs: 5_000, silenceMsMax: 5_000, reconnect: { attemptsMax: 8, delayMsMin: 5, delayMsMax: 50 } },
   });
 }
 
@@ -102,18 +105,16 @@ async function totals() {
 }
 
 const become = (expected: Partial<Awaited<ReturnType<typeof totals>>>) =>
-  eventually(
-    async () => {
-      running?.throwIfFailed();
-      expect(await totals()).toMatchObject(expected);
-    },
-    { deadlineMs: 10_000 },
-  );
+  eventually(async () => {
+    running?.throwIfFailed();
+    expect(await totals()).toMatchObject(expected);
+  }, PATIENCE);
 
 const halted = (code: string) =>
   eventually(async () => {
+    running?.throwIfFailed();
     expect(await stream()).toMatchObject({ status: 'HALTED', status_reason: expect.stringContaining(code) });
-  });
+  }, PATIENCE);
 
 async function expectConsistent(): Promise<void> {
   for (const treasury of running?.treasuries ?? []) {
