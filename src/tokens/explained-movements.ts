@@ -20,29 +20,30 @@ export type Explained = {
   readonly pendingDeltas: ReadonlyMap<string, Amount>;
 };
 
-/**
- * @param exercises in pre-order, without those on offers that ended: these have said what they had to say.
- * @param offers made in this transaction.
- */
-export function takeExplained(
-  exercises: readonly ExercisedEvent[],
-  party: string,
-  speakerOf: (exercise: ExercisedEvent) => Speaker,
-  changes: HoldingChanges,
-  offers: Offers,
-): Explained {
+/** What claims are read against. */
+type Reading = {
+  readonly party: string;
+  readonly speakerOf: (exercise: ExercisedEvent) => Speaker;
+  readonly changes: HoldingChanges;
+  /** Made in this transaction. */
+  readonly offers: Offers;
+};
+
+/** @param exercises in pre-order, without those on offers that ended: these have said what they had to say. */
+export function takeExplained(exercises: readonly ExercisedEvent[], reading: Reading): Explained {
   const claims = exercises.flatMap((exercise) => {
     const claim = claimOf(exercise);
     return claim === undefined ? [] : [{ exercise, claim }];
   });
   const pendingDeltas = new Map<string, Amount>();
   const byTerms = claims.flatMap(({ exercise, claim }) =>
-    isTerms(claim) ? explainByTerms(exercise, claim, party, speakerOf(exercise), changes, offers, pendingDeltas) : [],
+    isTerms(claim) ? explainByTerms(exercise, claim, reading, pendingDeltas) : [],
   );
   const byLabel = claims.flatMap(({ exercise, claim }) => {
-    const movementOf = isTerms(claim) ? null : labelReader(exercise.nodeId, claim, party);
+    const movementOf = isTerms(claim) ? null : labelReader(exercise.nodeId, claim, reading.party);
     if (movementOf === null) return [];
-    return changes.takeAll(exercise.nodeId, exercise.lastDescendantNodeId, speakerOf(exercise)).map(movementOf);
+    const { nodeId, lastDescendantNodeId } = exercise;
+    return reading.changes.takeAll(nodeId, lastDescendantNodeId, reading.speakerOf(exercise)).map(movementOf);
   });
   return { movements: [...byTerms, ...byLabel], pendingDeltas };
 }
@@ -52,16 +53,14 @@ function isTerms(claim: TermsClaim | LabelClaim): claim is TermsClaim {
 }
 
 function explainByTerms(
-  { nodeId, lastDescendantNodeId }: ExercisedEvent,
+  exercise: ExercisedEvent,
   claim: TermsClaim,
-  party: string,
-  speaker: Speaker,
-  changes: HoldingChanges,
-  offers: Offers,
+  { party, speakerOf, changes, offers }: Reading,
   pendingDeltas: Map<string, Amount>,
 ): readonly DraftMovement[] {
+  const { nodeId, lastDescendantNodeId } = exercise;
   const instrument = claim.kind === 'BURN_MINT' ? claim.instrument : claim.transfer.instrument;
-  if (!speaksFor(speaker, instrument)) return [];
+  if (!speaksFor(speakerOf(exercise), instrument)) return [];
   const take = () => changes.take(nodeId, lastDescendantNodeId, instrument);
   if (claim.kind === 'BURN_MINT') {
     const delta = take();

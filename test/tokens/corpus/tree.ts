@@ -39,12 +39,3 @@ export function seenBy(trees: readonly Tree[], party: string): Event[] {
   for (const tree of trees) visit(tree, false);
   return events;
 }
-
-/** Everything, as a reader sees it that is informed of all. */
-export function wholeOf(trees: readonly Tree[]): Event[] {
-  const everyone = 'everyone';
-  return seenBy(
-    trees.map((tree) => ({ ...tree, informees: [...tree.informees, everyone] })),
-    everyone,
-  );
-}

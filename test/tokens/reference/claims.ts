@@ -156,7 +156,7 @@ export function labelOf(exercise: ExercisedEvent, instrument: Instrument, party:
 }
 
 /** One of the standard's choices by its name: it has terms, or claims nothing at all where its values are not the standard's. */
-export function isNoLabel(exercise: ExercisedEvent): boolean {
+function isNoLabel(exercise: ExercisedEvent): boolean {
   const attempt = <T>(read: () => T): boolean => leniently(read) === null;
   const on = fullName(exercise.interfaceId);
   if (
@@ -179,7 +179,7 @@ export function isNoLabel(exercise: ExercisedEvent): boolean {
 
 export type InstructionChoice = { readonly choice: string; readonly output: Output };
 
-export function isInstructionChoice({ choice, consuming, interfaceId }: ExercisedEvent): boolean {
+function isInstructionChoice({ choice, consuming, interfaceId }: ExercisedEvent): boolean {
   const names = ['Accept', 'Reject', 'Withdraw', 'Update'].map((name) => `TransferInstruction_${name}`);
   const on = `${consuming ? TRANSFERS_1 : TRANSFERS_2}TransferInstruction`;
   return names.includes(choice) && fullName(interfaceId) === on;

@@ -20,10 +20,8 @@ export type Output = { readonly kind: 'Pending' | 'Completed' | 'Failed'; readon
 
 export const KEY = 'splice.lfdecentralizedtrust.org/';
 
-export const HOLDING_1 =
-  '718a0f77e505a8de22f188bd4c87fe74101274e9d4cb1bfac7d09aec7158d35b:Splice.Api.Token.HoldingV1:Holding';
-export const HOLDING_2 =
-  '4b7ecfc366d79ccc5ed07c80f26fe489cf2dfd43ce2856c06a78e6a048db7032:Splice.Api.Token.HoldingV2:Holding';
+const HOLDING_1 = '718a0f77e505a8de22f188bd4c87fe74101274e9d4cb1bfac7d09aec7158d35b:Splice.Api.Token.HoldingV1:Holding';
+const HOLDING_2 = '4b7ecfc366d79ccc5ed07c80f26fe489cf2dfd43ce2856c06a78e6a048db7032:Splice.Api.Token.HoldingV2:Holding';
 export const TRANSFERS_1 =
   '55ba4deb0ad4662c4168b39859738a0e91388d252286480c7331b3f71a517281:Splice.Api.Token.TransferInstructionV1:';
 export const TRANSFERS_2 =
@@ -44,7 +42,7 @@ export function leniently<T>(read: () => T | null): T | null {
   }
 }
 
-export function viewsOf(event: CreatedEvent, names: readonly string[]): { name: string; view: DamlRecord }[] {
+function viewsOf(event: CreatedEvent, names: readonly string[]): { name: string; view: DamlRecord }[] {
   const views = names.flatMap((name) =>
     event.interfaceViews.filter((view) => fullName(view.interfaceId) === name).map((view) => ({ name, view })),
   );
@@ -106,7 +104,7 @@ export function readInstrument(value: Value | undefined): Instrument {
   return { admin: must(partyIn(get(value, 'admin'))), id };
 }
 
-export function readMeta(value: Value | undefined): Map<string, string> {
+function readMeta(value: Value | undefined): Map<string, string> {
   const map = of(get(value, 'values'), 'textMap');
   return new Map((map?.entries ?? []).map(({ key, value: entry }) => [clean(key), must(textIn(entry))]));
 }
@@ -148,7 +146,7 @@ export const mustRecord = (value: Value | undefined): DamlRecord => must(of(valu
 export const partyIn = (value: Value | undefined): string | undefined => of(value, 'party');
 export const cidIn = (value: Value | undefined): string | undefined => of(value, 'contractId');
 export const listIn = (value: Value | undefined): readonly Value[] => of(value, 'list')?.elements ?? [];
-export const insideOf = (value: Value | undefined): Value | undefined => of(value, 'optional')?.value;
+const insideOf = (value: Value | undefined): Value | undefined => of(value, 'optional')?.value;
 
 export function textIn(value: Value | undefined): string | undefined {
   const text = of(value, 'text');
