@@ -49,7 +49,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-async function start(name: string): Promise<SluiceProcess> {
+async function start(name: string, environment: Readonly<Record<string, string>> = {}): Promise<SluiceProcess> {
   const process_ = startProcess(process.execPath, ['test/support/service-child.ts'], {
     DATABASE_URL: database.connectionString,
     SLUICE_LEDGER_URL: simnet.ledgerUrl(),
@@ -61,6 +61,7 @@ async function start(name: string): Promise<SluiceProcess> {
     SLUICE_LOG_LEVEL: 'warn',
     STOP_AT: 'ingestion.afterEffectsBeforeCommit',
     STOP_FILE: join(directory, name),
+    ...environment,
   });
   running.push(process_);
   await process_.waitFor(/^ready/m);
@@ -189,4 +190,26 @@ test('D8: the streams of a process that ends in order are taken over at once', a
   payIn();
   await allCredited();
   await holds({ [second.pid]: 4 });
+});
+
+test('D7: a process whose event loop is blocked in a transaction for longer than its lease is as harmless, and recovers by itself', async () => {
+  const first = await start('first', { BLOCK_MS: '6000' });
+  const second = await start('second');
+  await holds({ [first.pid]: 2, [second.pid]: 2 });
+  payIn();
+  await allCredited();
+
+  await writeFile(join(directory, 'first'), '');
+  payIn();
+  await eventually(() => expect(existsSync(join(directory, 'first'))).toBe(false), { deadlineMs: 10_000 });
+  for (let round = 0; round < 10; round += 1) {
+    payIn();
+    await systemClock.sleep(800);
+  }
+  await allCredited();
+
+  await holds({ [first.pid]: 2, [second.pid]: 2 });
+  payIn();
+  await allCredited();
+  await expectConsistent();
 });

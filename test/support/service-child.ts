@@ -1,13 +1,13 @@
 /**
  * `sluice serve` as a process, from the same environment variables, that stops itself at a named point: when the file STOP_FILE appears it takes it away and, the next time it
- * passes the failpoint STOP_AT, sends itself SIGSTOP.
+ * passes the failpoint STOP_AT, sends itself SIGSTOP; or, where BLOCK_MS is set, does nothing but count for so long, as a runaway loop would.
  */
 import { existsSync, unlinkSync } from 'node:fs';
 import { startService } from '../../src/cli/service.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 
-const { STOP_AT, STOP_FILE = '', ...environment } = process.env;
+const { STOP_AT, STOP_FILE = '', BLOCK_MS, ...environment } = process.env;
 const { databaseUrl, ...config } = loadConfig(environment);
 
 const service = await startService({
@@ -20,7 +20,8 @@ const service = await startService({
     failpoint: async (name) => {
       if (name !== STOP_AT || !existsSync(STOP_FILE)) return;
       unlinkSync(STOP_FILE);
-      process.kill(process.pid, 'SIGSTOP');
+      if (BLOCK_MS === undefined) process.kill(process.pid, 'SIGSTOP');
+      else for (const until = performance.now() + Number(BLOCK_MS); performance.now() < until; );
     },
   },
 });
