@@ -43,7 +43,7 @@ export type Reconciliation = {
   readonly othersCount: bigint;
 };
 
-/** The code of a stream that has not begun: too early, and no trouble. */
+/** The code of a stream that has not begun, or that reads again what it knows: too early, and no trouble. */
 export const NOTHING_TO_COMPARE = 'NOTHING_TO_COMPARE';
 
 export const DIFFERENCES_SHOWN_MAX = 20; // One is enough to alarm, twenty to see a pattern.
@@ -114,6 +114,11 @@ async function comparablePosition(
     throw new RetryableError('OTHER_PARTICIPANT', 'Offsets of another participant are stored.', facts);
   }
   const { epoch, ledger_offset: offset, verified_update_id: updateId, verified_offset: verifiedOffset } = row;
+  const anchor = await anchorOffset(tx, treasury, epoch);
+  if (anchor !== null && anchor > (verifiedOffset ?? offset)) {
+    const facts = { epoch, anchorOffset: anchor, offset };
+    throw new RetryableError(NOTHING_TO_COMPARE, 'The stream has not yet read up to our newest update again.', facts);
+  }
   if (updateId === null || verifiedOffset === null) return { epoch, offset, verifiedOffset: offset };
   const found = await ledger.updateById(updateId, updateFormatFor(treasury.party));
   const foundOffset = found?.update?.value.offset ?? null;
@@ -122,6 +127,17 @@ async function comparablePosition(
     throw new RetryableError('OTHER_HISTORY', 'Our newest update is not where it was.', facts);
   }
   return { epoch, offset, verifiedOffset };
+}
+
+/** Where the newest update that we had before an epoch stands in it: our rows are those of no earlier offset. Null: there was none. */
+async function anchorOffset(tx: Transaction, treasury: Treasury, epoch: number): Promise<bigint | null> {
+  const row = await tx
+    .selectFrom('stream_epoch')
+    .select('anchor_offset as offset')
+    .where('treasury_id', '=', treasury.id)
+    .where('epoch', '=', epoch)
+    .executeTakeFirst();
+  return row?.offset ?? null;
 }
 
 /**
