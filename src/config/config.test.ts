@@ -48,6 +48,8 @@ test('the shortest environment, and its defaults', () => {
     reconnectDelayMs: 5000,
     batchUpdates: 500,
     leaseSeconds: 5,
+    verifySeconds: 60,
+    openingAt: null,
     network: 'simnet',
     treasuryParties: [{ name: 'treasury', party: PARTY }],
     instruments: [{ name: 'CC', admin: ADMIN, id: 'Amulet' }],
