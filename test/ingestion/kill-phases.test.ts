@@ -22,9 +22,9 @@ import type { KillChildTask } from '../support/kill-child.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
 const KILLS = Number(process.env['KILLS'] ?? 15);
-const SECONDS_PER_KILL_MAX = 20;
-const LIFE_MS_MAX = 20_000;
-const KEPT_OFFSETS = 2_000n; // Some hundreds of updates; no blow and no restore goes back so far.
+const SECONDS_PER_KILL_MAX = 60; // Most take two; a busy machine is no failure.
+const LIFE_MS_MAX = 60_000;
+const KEPT_OFFSETS = 600n; // A hundred updates and more; no blow and no restore goes back so far.
 const PHASES = ['backfill', 'head', 're-anchoring', 'opening', 'rebuild'] as const;
 type Phase = (typeof PHASES)[number];
 
@@ -191,7 +191,7 @@ async function catchUp(at: TestDatabase, openingAt: bigint | null = null): Promi
           JSON.stringify(stream, (_, value) => (typeof value === 'bigint' ? String(value) : value)),
         ).toHaveLength(1);
       },
-      { deadlineMs: 20_000 },
+      { deadlineMs: 60_000 },
     );
   } finally {
     await ingestion.stop();
@@ -289,6 +289,7 @@ test(`D1: ${KILLS} kills, spread over ${PHASES.join(', ')}, leave a whole each t
     await expectWhole(database);
     const where = `${phase}: ${point ?? `any moment, after ${life.last}`}`;
     struck.set(where, (struck.get(where) ?? 0) + 1);
+    if ((kill + 1) % 25 === 0) console.log(`${kill + 1} kills, a whole after each.`);
   }
   console.log(
     `Where ${KILLS} SIGKILLs fell:\n${[...struck]
