@@ -72,7 +72,7 @@ export function contractsReferredTo({ transaction, recordTime }: ReceivedUpdate)
 }
 
 /** The synchronizer of the treasury's first update, for good; null before there is one. */
-export async function homeSynchronizer(tx: Transaction, treasury: Treasury): Promise<string | null> {
+export async function homeSynchronizer(tx: Transaction, treasury: Pick<Treasury, 'id'>): Promise<string | null> {
   const { rows } = await sql<{ id: string }>`
     SELECT synchronizer_id AS id FROM ledger_update WHERE treasury_id = ${treasury.id} ORDER BY epoch, ledger_offset LIMIT 1`.execute(
     tx,

@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
+import { homeSynchronizer } from '../ingestion/update-reader.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
 import { META_REASON } from '../tokens/standard.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
@@ -78,30 +79,30 @@ export async function openAttempts(
 
 type LedgerClock = { readonly synchronizerId: string; readonly recordTime: Micros };
 
-/** What time the ledger had when we last heard of it; null where that is too long ago, or too far from our clock, to promise an end. */
+/**
+ * What time the treasury's synchronizer had when we last heard of it, whatever others of the same node say; null where that is too long ago, or too far from our clock, to promise
+ * an end.
+ */
 async function ledgerClock(
   tx: Transaction,
   treasuryId: number,
   limits: AttemptLimits,
   nowMicros: Micros,
 ): Promise<LedgerClock | null> {
-  const times = await tx
-    .selectFrom('synchronizer_time')
-    .selectAll()
-    .where('treasury_id', '=', treasuryId)
-    .orderBy('record_time', 'desc')
-    .execute();
-  const stream = await tx
-    .selectFrom('ingestion_stream')
-    .select('status')
-    .where('treasury_id', '=', treasuryId)
+  const synchronizerId = await homeSynchronizer(tx, { id: treasuryId });
+  if (synchronizerId === null) return null;
+  const time = await tx
+    .selectFrom('synchronizer_time as t')
+    .innerJoin('ingestion_stream as s', 's.treasury_id', 't.treasury_id')
+    .select('t.record_time as recordTime')
+    .where('t.treasury_id', '=', treasuryId)
+    .where('t.synchronizer_id', '=', synchronizerId)
+    .where('s.status', '=', 'RUNNING')
     .executeTakeFirst();
-  const [newest] = times;
-  if (newest === undefined || stream?.status !== 'RUNNING') return null;
-  const distance = nowMicros - newest.record_time;
+  if (time === undefined) return null;
+  const distance = nowMicros - time.recordTime;
   const limit = millisToMicros(limits.recordTimeAgeMsMax);
-  if (distance > limit || distance < -limit) return null;
-  return { synchronizerId: newest.synchronizer_id, recordTime: newest.record_time };
+  return distance > limit || distance < -limit ? null : { synchronizerId, recordTime: time.recordTime };
 }
 
 type QueuedWithdrawal = {

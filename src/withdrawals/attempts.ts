@@ -12,6 +12,7 @@ import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { isInDoubt } from '../ingestion/freezes.ts';
+import { SNAPSHOT_PREFIX } from '../ingestion/known-updates.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
 import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
 import type { SpendableHolding } from './input-selection.ts';
@@ -185,9 +186,20 @@ export async function giveUpUnsigned(
 }
 
 /**
+ * Over an attempt `a`: it may have been signed, and an input of it went in a way that nobody could read, behind a gap of history or in an update that is still in quarantine. That may have been this very
+ * transfer: the record time proves nothing, however far it is, and whatever freeze was lifted.
+ */
+const MAY_HAVE_PAID = sql<boolean>`(a.sign_requested_at IS NOT NULL AND EXISTS (
+  SELECT FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+  WHERE r.submission_id = a.submission_id AND r.number = a.number AND h.archived_update_id IS NOT NULL
+    AND (starts_with(h.archived_update_id, ${sql.lit(SNAPSHOT_PREFIX)})
+      OR EXISTS (SELECT FROM quarantine q WHERE q.treasury_id = h.treasury_id AND q.update_id = h.archived_update_id AND q.closed_at IS NULL))
+))`;
+
+/**
  * Ends every attempt of the treasury that is proven dead. The proof and the end are one statement: it joins the record time that ingestion committed and changes only attempts that are still open, so an
  * attempt whose transaction ingestion has just seen is either settled already (and no longer open) or not yet passed. Not seen is not proven while something was seen that nobody could read, or is
- * known to be missing: then attempts wait for the freeze to be lifted.
+ * known to be missing: then attempts wait for the freeze to be lifted, and those whose inputs went with it wait on.
  * @returns how many lapsed.
  */
 export async function lapseAttempts(
@@ -201,7 +213,7 @@ export async function lapseAttempts(
       SELECT s.withdrawal_id AS "withdrawalId" FROM attempt a JOIN submission s ON s.id = a.submission_id
       JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
       WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND t.record_time > a.target_record_time
-        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}`.execute(tx);
+        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID}`.execute(tx);
     if (candidates.rows.length === 0) return 0;
     // Withdrawals before attempts, as the sink that settles locks them.
     const ids = await lockWithdrawals(
@@ -223,6 +235,7 @@ export async function lapseAttempts(
         AND w.id = ANY (${ids}::text[])
         AND t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
         AND t.record_time > a.target_record_time AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}
+        AND NOT ${MAY_HAVE_PAID}
       RETURNING a.submission_id AS "submissionId", a.number, s.withdrawal_id AS "withdrawalId",
                 w.is_cancel_requested AS "isCancelRequested", t.record_time AS "lapsedBy", a.target_record_time AS target`.execute(
       tx,

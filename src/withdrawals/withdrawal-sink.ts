@@ -1,13 +1,16 @@
 /**
- * How a withdrawal learns what became of it: from the transaction that ingestion stores, inside that transaction. A transfer is ours if its transaction carries a hash we asked a signature for. The
+ * How a withdrawal learns what became of it: from the transaction that ingestion stores, inside that transaction. A transfer is ours if its transaction carries a hash we asked a signature for; where the
+ * participant does not tell the hash, if it spends exactly what an attempt of ours was given, and pays exactly what that was to pay. The
  * attempt settles in the same commit that moves the position past the transfer, so nobody can find the position past it and the attempt still open.
  */
+import { sql } from 'kysely';
 import { houseAccount, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
 import type { Clock } from '../env/clock.ts';
 import { unreachable } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-sink.ts';
+import { formatAmount } from '../tokens/amount.ts';
 import { releaseReservations } from './attempts.ts';
 import type { WithdrawalEvent } from './withdrawal-state.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
@@ -24,7 +27,9 @@ export function createWithdrawalSink({
     apply: async (tx, treasury, changes) => {
       for (const change of changes) {
         if (change.direction !== 'OUT' || (change.kind !== 'DIRECT' && change.kind !== 'OFFER')) continue;
-        const ours = change.isNew ? await signedFor(tx, change) : await offeredAs(tx, change);
+        const ours = change.isNew
+          ? ((await signedFor(tx, change)) ?? (await spentFor(tx, treasury, change)))
+          : await offeredAs(tx, change);
         if (ours === null) continue;
         const { withdrawalId } = ours;
         const transition = await applyWithdrawalEvent(tx, withdrawalId, eventOf(change), {
@@ -61,6 +66,23 @@ async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promi
     .executeTakeFirst();
   if (row === undefined || row.withdrawal_id === null) return null;
   return { withdrawalId: row.withdrawal_id, attempt: { submissionId: row.submission_id, number: row.number } };
+}
+
+/** The open attempt that was given these very inputs to pay this very receiver this very amount. A memo or an id in it alone says nothing: anybody can write them. */
+async function spentFor(tx: Transaction, treasury: Treasury, change: TransferChange): Promise<Ours | null> {
+  const [input] = change.inputs;
+  if (input === undefined) return null;
+  const { rows } = await sql<{ submissionId: string; number: number; withdrawalId: string }>`
+    SELECT s.id AS "submissionId", one.number, w.id AS "withdrawalId"
+    FROM reservation one JOIN submission s ON s.id = one.submission_id JOIN withdrawal w ON w.id = s.withdrawal_id
+    WHERE one.treasury_id = ${treasury.id} AND one.contract_id = ${input} AND one.is_open
+      AND s.instrument_id = ${change.instrument.key} AND w.receiver = ${change.counterparty}
+      AND w.amount = ${formatAmount(change.amount)}::numeric
+      AND (SELECT array_agg(r.contract_id ORDER BY r.contract_id) FROM reservation r WHERE r.submission_id = one.submission_id AND r.number = one.number)
+        = (SELECT array_agg(spent ORDER BY spent) FROM unnest(${[...change.inputs]}::text[]) AS spent)`.execute(tx);
+  const [row] = rows;
+  if (row === undefined) return null;
+  return { withdrawalId: row.withdrawalId, attempt: { submissionId: row.submissionId, number: row.number } };
 }
 
 /** The withdrawal whose offer goes on here. */

@@ -305,6 +305,17 @@ describe('an attempt', () => {
     expect(await lapse()).toBe(0);
   });
 
+  test('B4: is opened on the synchronizer of the treasury, however far ahead another one is', async () => {
+    await fundTreasury('10');
+    await withdrawals.create(request());
+    await sql`INSERT INTO synchronizer_time SELECT ${treasuryId}, 'other::1220', ${systemClock.nowMicros() + 3_600_000_000n}`.execute(
+      database.db,
+    );
+
+    expect(await open()).toBe(1);
+    expect(await onlyDue()).toMatchObject({ synchronizerId: simnet.network.synchronizerId });
+  });
+
   test('is given up only while no signature was asked for', async () => {
     await fundTreasury('100', '100');
     const unsigned = await withdrawals.create(request());
