@@ -68,13 +68,14 @@ async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promi
   return { withdrawalId: row.withdrawal_id, attempt: { submissionId: row.submission_id, number: row.number } };
 }
 
-/** The open attempt that was given these very inputs to pay this very receiver this very amount. A memo or an id in it alone says nothing: anybody can write them. */
+/** The open attempt, perhaps signed, that was given these very inputs to pay this very receiver this very amount. A memo or an id in it alone says nothing: anybody can write them. */
 async function spentFor(tx: Transaction, treasury: Treasury, change: TransferChange): Promise<Ours | null> {
   const [input] = change.inputs;
   if (input === undefined) return null;
   const { rows } = await sql<{ submissionId: string; number: number; withdrawalId: string }>`
     SELECT s.id AS "submissionId", one.number, w.id AS "withdrawalId"
     FROM reservation one JOIN submission s ON s.id = one.submission_id JOIN withdrawal w ON w.id = s.withdrawal_id
+    JOIN attempt a ON a.submission_id = one.submission_id AND a.number = one.number AND a.sign_requested_at IS NOT NULL
     WHERE one.treasury_id = ${treasury.id} AND one.contract_id = ${input} AND one.is_open
       AND s.instrument_id = ${change.instrument.key} AND w.receiver = ${change.counterparty}
       AND w.amount = ${formatAmount(change.amount)}::numeric

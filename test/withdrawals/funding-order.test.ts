@@ -25,6 +25,12 @@ beforeEach(async () => {
   await rows.instrument();
   await rows.instrument('Usd');
   await rows.stream({});
+  // Where the treasury lives is told by its first update.
+  await sql`
+    INSERT INTO ledger_update (treasury_id, epoch, update_id, ledger_offset, record_time, synchronizer_id, kind, received)
+    SELECT ${treasury}, 1, '1220ff', 1, ${DAY}, synchronizer_id, 'TRANSACTION', '\\x00' FROM synchronizer_time`.execute(
+    database.db,
+  );
   clock = createVirtualClock(DAY);
 });
 
