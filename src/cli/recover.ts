@@ -9,7 +9,7 @@ import { formatRecordTime } from '../env/record-time.ts';
 import { createBatchWriter } from '../ingestion/batch-writer.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import { claimStream } from '../ingestion/position.ts';
-import { planRecovery, type RecoveryPlan, recover } from '../ingestion/recover.ts';
+import { planRecovery, type RecoveryPlan, recover, requireRecoverable } from '../ingestion/recover.ts';
 import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
 import type { CommandContext } from './command-context.ts';
 import type { Terminal } from './terminal.ts';
@@ -57,6 +57,8 @@ export function recoverCommand(context: CommandContext): Command {
             );
           }
           try {
+            // Before the claim: it would leave a stream that is refused no longer halted.
+            requireRecoverable(plan);
             const writer = createBatchWriter({
               db,
               treasury,
@@ -81,7 +83,7 @@ export function recoverCommand(context: CommandContext): Command {
 }
 
 function describe(terminal: Terminal, { network, name }: Treasury, plan: RecoveryPlan): void {
-  const { participantId, prunedUpTo, offset, newest, vanished, appeared, active } = plan;
+  const { participantId, prunedUpTo, offset, newest, vanished, appeared, revived, active } = plan;
   const until = newest === null ? 'nothing' : `everything up to record time ${formatRecordTime(newest.recordTime)}`;
   terminal.print(`${network} ${name}: we have ${until}.`);
   terminal.print(
@@ -92,4 +94,6 @@ function describe(terminal: Terminal, { network, name }: Treasury, plan: Recover
   for (const contractId of vanished) terminal.print(`  ${contractId}`);
   terminal.print(`${appeared.length} holdings are new there; they would be opening balance, nobody's deposits:`);
   for (const contractId of appeared) terminal.print(`  ${contractId}`);
+  if (revived.length > 0) terminal.print(`${revived.length} contracts that we saw end are active there again:`);
+  for (const contractId of revived) terminal.print(`  ${contractId}`);
 }

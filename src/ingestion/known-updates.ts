@@ -42,42 +42,47 @@ export async function placedUpdates(
 }
 
 /**
- * The newest updates of any epoch on the synchronizer that the treasury lives on, newest first, imports left out.
+ * The newest updates on the synchronizer that the treasury lives on, newest first, imports left out.
  * @param before only those with a smaller record time.
+ * @param sinceGap only those behind the newest gap that an operator went on behind. What stands before it tells no place any more: the gap is booked, and whoever
+ * reads on from before it books it again.
  */
 export async function newestUpdates(
   db: Database,
   treasury: Treasury,
   limit: number,
-  before: Micros | null = null,
+  { before = null, sinceGap = true }: { readonly before?: Micros | null; readonly sinceGap?: boolean } = {},
 ): Promise<readonly ReceivedUpdate[]> {
   const { rows } = await sql<{ received: Buffer }>`
     SELECT received FROM ledger_update
     WHERE treasury_id = ${treasury.id} AND record_time <> ${IMPORT_RECORD_TIME} AND NOT starts_with(update_id, ${SNAPSHOT_PREFIX})
       AND synchronizer_id = (SELECT synchronizer_id FROM ledger_update WHERE treasury_id = ${treasury.id} ORDER BY epoch, ledger_offset LIMIT 1)
       AND (${before}::bigint IS NULL OR record_time < ${before}::bigint)
+      AND (NOT ${sinceGap}::boolean OR epoch >=
+        coalesce((SELECT max(epoch) FROM stream_epoch WHERE treasury_id = ${treasury.id} AND reason = 'RECOVERED'), 0))
     ORDER BY epoch DESC, ledger_offset DESC LIMIT ${limit}`.execute(db);
   return rows.map(({ received }) => restoreUpdate(received));
 }
 
-/** Whether the history begins with an opening balance, so that the participant may have updates from before it. */
-export async function beginsWithSnapshot(db: Database, treasury: Treasury): Promise<boolean> {
-  return (await firstUpdateId(db, treasury))?.startsWith(SNAPSHOT_PREFIX) === true;
+/** Whether something was taken over without its updates, be it nothing: the participant may have history that is in it and must not come again. */
+export async function hasTakenOver(db: Database, treasury: Treasury): Promise<boolean> {
+  const row = await db
+    .selectFrom('stream_epoch')
+    .select('epoch')
+    .where('treasury_id', '=', treasury.id)
+    .where('reason', 'in', ['OPENING', 'RECOVERED'])
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
-/** Opening balances count as one. */
+/** Those that were taken over count as well. */
 export async function hasUpdates(db: Database, treasury: Treasury): Promise<boolean> {
-  return (await firstUpdateId(db, treasury)) !== undefined;
-}
-
-async function firstUpdateId(db: Database, treasury: Treasury): Promise<string | undefined> {
   const first = await db
     .selectFrom('ledger_update')
     .select('update_id')
     .where('treasury_id', '=', treasury.id)
-    .orderBy('epoch')
-    .orderBy('ledger_offset')
     .limit(1)
     .executeTakeFirst();
-  return first?.update_id;
+  return first !== undefined;
 }

@@ -20,7 +20,7 @@ import type { RetryPolicy } from '../env/retry.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
 import type { Treasury } from './effect-sink.ts';
 import { type EpochReason, startEpoch } from './epochs.ts';
-import { beginsWithSnapshot, hasUpdates, newestUpdates } from './known-updates.ts';
+import { hasTakenOver, hasUpdates, newestUpdates } from './known-updates.ts';
 import { noteWaiting, type Position } from './position.ts';
 import { type ReceivedUpdate, readUpdate } from './received-update.ts';
 import { recordTimeOf } from './record-time-of-node.ts';
@@ -61,8 +61,9 @@ export async function reAnchor(options: ReAnchorOptions): Promise<Position> {
   const { db, ledger, treasury, position, participantId, reason, clock, logger, failpoint } = options;
   const [newest] = await newestUpdates(db, treasury, 1);
   if (newest === undefined) {
-    // Nothing of ours to find and nothing to miss: whatever this one shows is new.
-    if (!(await hasUpdates(db, treasury)) && (await ledger.prunedUpTo()) === 0n) return fromTheStart(options);
+    // Nothing of ours to find and nothing to miss: whatever this one shows is new. An opening that found nothing is no such beginning: what came before it is shown too.
+    const isNew = !(await hasUpdates(db, treasury)) && !(await hasTakenOver(db, treasury));
+    if (isNew && (await ledger.prunedUpTo()) === 0n) return fromTheStart(options);
     throw new PermanentError('NO_ANCHOR', 'Nothing of ours tells where this participant’s history continues.', {
       stored: position.participantId,
       connected: participantId,
@@ -187,21 +188,32 @@ type Start = { readonly updateId: string | null; readonly offset: bigint };
 async function startBefore(options: ReAnchorOptions, newest: ReceivedUpdate, anchor: ReceivedUpdate): Promise<Start> {
   const { db, ledger, treasury } = options;
   const atAnchor = { updateId: newest.updateId, offset: anchor.offset };
-  const [before] = await newestUpdates(db, treasury, 1, newest.recordTime);
+  const [before] = await newestUpdates(db, treasury, 1, { before: newest.recordTime });
   if (before !== undefined) {
     const found = await look(options, before.updateId);
     if (found !== null) {
       requireSame(before, found);
       return { updateId: before.updateId, offset: found.offset };
     }
-    const prunedUpTo = await ledger.prunedUpTo();
+    const prunedUpTo = await prunedBefore(ledger, anchor);
     if (prunedUpTo > 0n) return { updateId: null, offset: prunedUpTo };
     throw new PermanentError('UPDATE_MISSING', 'The participant has our newest update and not the one before it.', {
       updateId: before.updateId,
       newerUpdateId: newest.updateId,
     });
   }
-  // What lies before an opening balance is in it, and must not come again.
-  if (await beginsWithSnapshot(db, treasury)) return atAnchor;
-  return { updateId: null, offset: await ledger.prunedUpTo() };
+  // What lies before an opening balance, or before what was taken over behind a gap, is in it, and must not come again.
+  if (await hasTakenOver(db, treasury)) return atAnchor;
+  return { updateId: null, offset: await prunedBefore(ledger, anchor) };
+}
+
+/** @throws RetryableError ANCHOR_PRUNED: the participant forgot the anchor itself since it showed it; beginning behind it would leave a hole. */
+async function prunedBefore(ledger: Ledger, anchor: ReceivedUpdate): Promise<bigint> {
+  const prunedUpTo = await ledger.prunedUpTo();
+  if (prunedUpTo < anchor.offset) return prunedUpTo;
+  throw new RetryableError('ANCHOR_PRUNED', 'The participant forgot our newest update while we looked.', {
+    updateId: anchor.updateId,
+    anchorOffset: anchor.offset,
+    prunedUpTo,
+  });
 }

@@ -13,10 +13,11 @@ import type { JoiningBatchWriter } from './batch-writer.ts';
 import type { Treasury } from './effect-sink.ts';
 import { startEpoch } from './epochs.ts';
 import { openFreeze } from './freezes.ts';
-import { newestUpdates } from './known-updates.ts';
+import { hasTakenOver, newestUpdates } from './known-updates.ts';
 import { IMPORT_RECORD_TIME } from './next-position.ts';
 import type { Position } from './position.ts';
 import { readUpdate, receive } from './received-update.ts';
+import { recordTimeOf } from './record-time-of-node.ts';
 import { snapshotUpdates, vanishedUpdate } from './snapshot.ts';
 import { updateFormatFor } from './update-format.ts';
 
@@ -29,7 +30,18 @@ export type RecoveryPlan = {
   readonly vanished: readonly string[];
   /** Contract ids of holdings that are active there and unknown to us. */
   readonly appeared: readonly string[];
+  /** Contract ids of holdings and offers that are active there and that we saw end: their end was taken back. */
+  readonly revived: readonly string[];
   readonly newest: { readonly updateId: string; readonly recordTime: Micros } | null;
+  /** How far the synchronizer is that the treasury lives on: as we know it, and as this participant does, where it says so. */
+  readonly recordTime: { readonly ours: Micros; readonly node: Micros | null };
+  /** The stream as it was when the plan was made. */
+  readonly stream: {
+    readonly status: 'STARTING' | 'RUNNING' | 'HALTED';
+    readonly participantId: string | null;
+    readonly epoch: number;
+    readonly offset: bigint;
+  };
   readonly active: ActiveContracts;
 };
 
@@ -46,31 +58,67 @@ type PlanOptions = {
 /** Updates of ours that are looked for on the participant, newest first. */
 const LOOKED_FOR = 50;
 
-/** What a recovery would do; changes nothing. @throws PermanentError SECOND_SYNCHRONIZER; others of the calls. */
+/**
+ * What a recovery would do; changes nothing, and says also what `requireRecoverable` then refuses.
+ * @throws PermanentError NOTHING_TO_RECOVER where there is no history of ours to go on from; SECOND_SYNCHRONIZER; others of the calls.
+ */
 export async function planRecovery(options: PlanOptions): Promise<RecoveryPlan> {
-  const { db, ledger, treasury } = options;
+  const { db, ledger, treasury, listenMs } = options;
+  const [home] = await homeOf(db, treasury);
+  if (home === undefined) throw new PermanentError('NOTHING_TO_RECOVER', 'This treasury has no history yet.');
+  const stream = await streamOf(db, treasury);
   const participantId = await ledger.participantId();
   const prunedUpTo = await ledger.prunedUpTo();
-  const [newest] = await newestUpdates(db, treasury, 1);
-  const offset = (await newestFound(options)) ?? (await offsetAfterImports(options, prunedUpTo));
+  const [newest] = await newestUpdates(db, treasury, 1, { sinceGap: false });
+  const ours = await timePassed(db, treasury, home, newest?.recordTime ?? IMPORT_RECORD_TIME);
+  const node = await recordTimeOf(options, home, listenMs);
+  const offset = await offsetToGoOnFrom(options, stream, { participantId, prunedUpTo });
   const active = await readActiveContracts(options, offset);
-  const ours = await activeContractIds(db, treasury);
+  const believed = await activeContractIds(db, treasury);
   const known = new Set(await knownAmong(db, treasury, active.holdings));
   return {
     participantId,
     prunedUpTo,
     offset,
-    vanished: ours.filter((contractId) => !active.createdAt.has(contractId)),
+    vanished: believed.filter((contractId) => !active.createdAt.has(contractId)),
     appeared: active.holdings.filter((contractId) => !known.has(contractId)),
+    revived: await endedAmong(db, treasury, [...active.createdAt.keys()]),
     newest: newest === undefined ? null : { updateId: newest.updateId, recordTime: newest.recordTime },
+    recordTime: { ours, node },
+    stream,
     active,
   };
 }
 
 /**
+ * @throws PermanentError NOT_HALTED: the stream goes on by itself, or may; PARTICIPANT_BEHIND: what is missing there may still come, and would be counted twice;
+ * SPENDS_TAKEN_BACK: what we saw spent is there again, and our balances cannot say so.
+ */
+export function requireRecoverable({ stream, recordTime, revived }: RecoveryPlan): void {
+  if (stream.status !== 'HALTED') {
+    throw new PermanentError('NOT_HALTED', 'Only a stream that is halted is recovered. Start its worker first.', {
+      status: stream.status,
+    });
+  }
+  if (recordTime.node === null || recordTime.node <= recordTime.ours) {
+    throw new PermanentError('PARTICIPANT_BEHIND', 'The participant is not past what we know: wait until it is.', {
+      recordTime: recordTime.ours,
+      nodeRecordTime: recordTime.node,
+    });
+  }
+  if (revived.length > 0) {
+    throw new PermanentError(
+      'SPENDS_TAKEN_BACK',
+      `${revived.length} contracts that we saw end are active there: a fork took their end back. Going on needs a new database, opened at this participant.`,
+      { contractIds: revived.slice(0, 3) },
+    );
+  }
+}
+
+/**
  * Does what was planned, in one transaction.
  * @param position claimed: no worker may hold the stream. @returns the position from which a worker reads on.
- * @throws PermanentError NOTHING_TO_RECOVER where there is no history of ours to go on from. RetryableError STREAM_TAKEN_OVER.
+ * @throws PermanentError of `requireRecoverable`, and PLAN_OUTDATED when the stream moved since. RetryableError STREAM_TAKEN_OVER.
  */
 export async function recover(
   {
@@ -91,7 +139,15 @@ export async function recover(
   position: Position,
   plan: RecoveryPlan,
 ): Promise<Position> {
-  const { participantId, offset, vanished, appeared, newest, active, prunedUpTo } = plan;
+  requireRecoverable(plan);
+  const { participantId, offset, vanished, appeared, newest, active, prunedUpTo, stream } = plan;
+  if (position.epoch !== stream.epoch || position.offset !== stream.offset) {
+    throw new PermanentError('PLAN_OUTDATED', 'The stream moved since the plan was made. Make a new one.', {
+      planned: stream,
+      epoch: position.epoch,
+      offset: position.offset,
+    });
+  }
   const scope = `${treasury.party}:${position.epoch + 1}`;
   const [home] = await homeOf(db, treasury);
   if (home === undefined) throw new PermanentError('NOTHING_TO_RECOVER', 'This treasury has no history yet.');
@@ -110,18 +166,20 @@ export async function recover(
             scope,
           }),
         ];
+  const written = [...ends, ...creates];
 
   return db.transaction().execute(async (tx) => {
     const started = await startEpoch(tx, treasury, position, {
       reason: 'RECOVERED',
       participantId,
       anchor: null,
-      resumedOffset: before - 1n,
+      // Updates stand above the position that they are written at, the last of them at `offset`.
+      resumedOffset: written.length === 0 ? offset : before - 1n,
       verified: null,
       detail: why,
       startedAt: clock.nowMicros(),
     });
-    const next = await writer.writeIn(tx, [...ends, ...creates], started);
+    const next = await writer.writeIn(tx, written, started);
     await tx
       .updateTable('stream_epoch')
       .set({ resumed_offset: offset })
@@ -157,13 +215,22 @@ export async function recover(
   });
 }
 
-/** @returns where the newest update of ours stands that the participant has at all; null where it has none of the newest. */
-async function newestFound({ db, ledger, treasury }: PlanOptions): Promise<bigint | null> {
-  for (const { updateId } of await newestUpdates(db, treasury, LOOKED_FOR)) {
+/** Behind the newest update of ours that the participant has at all, else behind the imports that it begins with. */
+async function offsetToGoOnFrom(
+  options: PlanOptions,
+  stream: RecoveryPlan['stream'],
+  { participantId, prunedUpTo }: { readonly participantId: string; readonly prunedUpTo: bigint },
+): Promise<bigint> {
+  const { db, ledger, treasury } = options;
+  const ours = await newestUpdates(db, treasury, LOOKED_FOR);
+  for (const { updateId } of ours) {
     const found = await ledger.updateById(updateId, updateFormatFor(treasury.party));
     if (found !== null) return readUpdate(found).offset;
   }
-  return null;
+  // Where nothing was received since a contract set was taken over, only the participant it came from tells by its numbers what is in it already.
+  const isBehindUs = stream.participantId === participantId && prunedUpTo >= stream.offset;
+  if (ours.length === 0 && !isBehindUs && (await hasTakenOver(db, treasury))) return (await ledger.ledgerEnd()).offset;
+  return offsetAfterImports(options, prunedUpTo);
 }
 
 /** A participant that a migration made begins with imports: what they bring is the contract set, and reading goes on behind them. */
@@ -205,6 +272,41 @@ async function knownAmong(
     db,
   );
   return rows.map(({ id }) => id);
+}
+
+/** Of contracts active there, those that ended as far as we know: as holdings or as offers. */
+async function endedAmong(
+  db: Database,
+  treasury: Treasury,
+  contractIds: readonly string[],
+): Promise<readonly string[]> {
+  const { rows } = await sql<{ id: string }>`
+    SELECT contract_id AS id FROM holding
+    WHERE treasury_id = ${treasury.id} AND archived_update_id IS NOT NULL AND contract_id = ANY (${contractIds}::text[])
+    UNION ALL
+    SELECT contract_id FROM transfer_instruction
+    WHERE treasury_id = ${treasury.id} AND ended_update_id IS NOT NULL AND contract_id = ANY (${contractIds}::text[])
+    ORDER BY id`.execute(db);
+  return rows.map(({ id }) => id);
+}
+
+async function streamOf(db: Database, treasury: Treasury): Promise<RecoveryPlan['stream']> {
+  return db
+    .selectFrom('ingestion_stream')
+    .select(['status', 'participant_id as participantId', 'epoch', 'ledger_offset as offset'])
+    .where('treasury_id', '=', treasury.id)
+    .executeTakeFirstOrThrow();
+}
+
+/** What was taken over carries no record time; what passed the synchronizer since may. */
+async function timePassed(db: Database, treasury: Treasury, home: string, newest: Micros): Promise<Micros> {
+  const row = await db
+    .selectFrom('synchronizer_time')
+    .select('record_time')
+    .where('treasury_id', '=', treasury.id)
+    .where('synchronizer_id', '=', home)
+    .executeTakeFirst();
+  return row !== undefined && row.record_time > newest ? row.record_time : newest;
 }
 
 async function homeOf(db: Database, treasury: Treasury): Promise<readonly string[]> {

@@ -337,6 +337,7 @@ test('A21: balances put right from the active contracts meanwhile, and the updat
   if (lease === null) throw new Error('No lease.');
   const token = { ...lease, token: lease.token + 1_000n };
   const signal = new AbortController().signal;
+  await db.updateTable('ingestion_stream').set({ status: 'HALTED' }).execute();
   const plan = await planRecovery({ db, ledger, treasury: treasury(), clock: systemClock, listenMs: 500, signal });
   expect([plan.vanished.length, plan.appeared.length]).toEqual([1, 2]);
   const writer = createBatchWriter({
