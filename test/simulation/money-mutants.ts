@@ -17,8 +17,11 @@ const WITHOUT_CHECK = {
   replace: 'lapsed_by = a.target_record_time + 1',
 };
 const NOW = `\${nowMicros}`;
-const UNRESERVED =
-  'AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = h.treasury_id AND r.contract_id = h.contract_id AND r.is_open)';
+const UNRESERVED = `
+  AND NOT EXISTS (
+    SELECT FROM reservation
+    WHERE reservation.treasury_id = holding.treasury_id AND reservation.contract_id = holding.contract_id AND reservation.is_open
+  )`;
 const RESERVE = `        is_open: true,
       })),
     )
@@ -63,7 +66,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     mistake: 'A holding is spent without a look at who has reserved it.',
     killedBy: 1,
     changes: [
-      { file: FUNDING, find: UNRESERVED, replace: '' },
+      { file: 'withdrawals/free-holdings.ts', find: UNRESERVED, replace: '' },
       { file: FUNDING, find: RESERVE, replace: RESERVE_ANYWAY },
     ],
   },

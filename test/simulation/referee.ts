@@ -5,6 +5,7 @@
 import type pg from 'pg';
 import { checkBooks } from '../../src/books/check-books.ts';
 import type { Database } from '../../src/db/connection.ts';
+import { CRASH_LOOP } from '../../src/ingestion/crash-guard.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
@@ -19,6 +20,8 @@ import { must } from './violation.ts';
 export type Referee = {
   /** @throws Violation. What must hold after every commit. */
   afterCommit(): Promise<void>;
+  /** Whether the stream waits for an operator. */
+  isHalted(): Promise<boolean>;
   /** Whether everything has arrived: the stream at the ledger's end, every event numbered, every one of them received. */
   isAtRest(): Promise<boolean>;
   /** @throws Violation. Everything, when nobody works any more. @returns a hash of what the database ended with. */
@@ -90,7 +93,10 @@ export function createReferee({ observer, db, truth, traffic, orders, marks, rec
       const now = await snapshot();
       if (now === null) return;
       const offset = BigInt(now.offset);
-      must(now.status !== 'HALTED', 'a healthy participant halts nobody', { reason: now.statusReason });
+      const isHalted = now.status === 'HALTED';
+      // A worker that was killed again and again over one update is stopped until somebody looks.
+      if (isHalted && now.statusReason?.startsWith(CRASH_LOOP)) marks.add('stream halted after a series of crashes');
+      else must(!isHalted, 'a healthy participant halts nobody', { reason: now.statusReason });
       must(now.quarantined === '0', 'nothing is quarantined', {});
       if (before !== null) {
         must(BigInt(now.fencingToken) >= BigInt(before.fencingToken), 'the fencing token never goes back', {});
@@ -150,6 +156,8 @@ export function createReferee({ observer, db, truth, traffic, orders, marks, rec
       before = now;
       await payouts.afterCommit();
     },
+
+    isHalted: async () => (await snapshot())?.status === 'HALTED',
 
     isAtRest: async () => {
       const now = await snapshot();

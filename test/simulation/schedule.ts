@@ -9,6 +9,7 @@ import { createDatabase } from '../../src/db/connection.ts';
 import type { Micros } from '../../src/env/clock.ts';
 import { createSystemLogger } from '../../src/env/system.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
+import { forgetCrashes } from '../../src/ingestion/crash-guard.ts';
 import type { StreamSettings } from '../../src/ingestion/stream-worker.ts';
 import { createNetwork, TREASURY } from '../../src/simnet/network.ts';
 import { registerMemos } from '../support/ingestion.ts';
@@ -142,7 +143,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
   });
   await truth.catchUp();
   // Known before any process starts, as on a running installation; each start registers it once more.
-  await registerCatalog(db, catalog);
+  const [{ id: treasuryId } = { id: 0 }] = await registerCatalog(db, catalog);
 
   const reader = createFeedReader();
   const referee = createReferee({
@@ -278,6 +279,10 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     while (!areCustomersDone) await step();
     for (let steps = 0; ; steps += 1) {
       if (steps % 20 === 0 && (await referee.isAtRest())) break;
+      // The operator has looked; he does so once per halt.
+      if (steps % 20 === 0 && (await referee.isHalted()) && (await forgetCrashes(db, treasuryId))) {
+        for (const process of processes) process.crash('operator');
+      }
       if (steps > CALM_STEPS_MAX)
         throw new Violation('everything arrives once faults have ended', await referee.describe());
       await step();
