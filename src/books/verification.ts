@@ -1,6 +1,6 @@
 /**
  * The comparison of three things that must be equal at every offset: the books, the holdings, and the participant's active contracts. What differs is stored, said aloud, and freezes the
- * treasury's money; nothing is repaired here, because whoever repairs in silence hides what broke.
+ * instrument it differs in; nothing is repaired here, because whoever repairs in silence hides what broke.
  */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
@@ -9,8 +9,9 @@ import { PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { ActiveSetSource } from '../ingestion/active-set.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
-import { openFreeze } from '../ingestion/freezes.ts';
+import { isPaidOut, openFreeze } from '../ingestion/freezes.ts';
 import {
+  type ContractDifference,
   type InstrumentReconciliation,
   NOTHING_TO_COMPARE,
   type Reconciliation,
@@ -21,16 +22,18 @@ import { bookedBalances } from './treasury-balances.ts';
 export type InstrumentVerification = InstrumentReconciliation & {
   readonly admin: string;
   readonly id: string;
-  /** Whether we credit and pay it out: what differs of any other is anybody's doing and moves no money of ours. */
-  readonly isAccepted: boolean;
+  /** Whether it leaves the treasury: what differs of any other is anybody's doing and moves no money of ours. */
+  readonly isPaidOut: boolean;
   /** Decimal text. */
   readonly inBooks: string;
   readonly isEqual: boolean;
+  /** Whether what differs puts money of ours in doubt. */
+  readonly isInDoubt: boolean;
 };
 
 export type Verification = Omit<Reconciliation, 'instruments'> & {
   readonly instruments: readonly InstrumentVerification[];
-  /** Whether everything agrees, accepted or not. */
+  /** Whether everything agrees, paid out or not. */
   readonly isEqual: boolean;
   /** Whether what differs puts money of ours in doubt. */
   readonly isInDoubt: boolean;
@@ -72,7 +75,7 @@ export async function verifyTreasury(options: VerificationOptions): Promise<Veri
     const { offset, isInDoubt } = outcome;
     const facts = { treasury: treasury.name, offset, detail: describe(outcome) };
     if (!isInDoubt) logger.warn('Books, holdings and ledger differ in what is not ours to pay.', facts);
-    else logger.error('Books, holdings and ledger differ: the treasury is frozen.', facts);
+    else logger.error('Books, holdings and ledger differ: what is in doubt is frozen.', facts);
     if (isInDoubt) await freeze(db, treasury, outcome, clock);
   }
   return outcome;
@@ -80,21 +83,20 @@ export async function verifyTreasury(options: VerificationOptions): Promise<Veri
 
 /** What differs, in a sentence or two for people. */
 export function describe({ instruments, others, othersCount }: Verification): string {
-  const named = (list: readonly { readonly kind: string; readonly contractId: string }[]) =>
-    list
-      .slice(0, CONTRACTS_NAMED)
-      .map(({ kind, contractId }) => `${kind} ${contractId}`)
-      .join(', ');
-  const parts = instruments
-    .filter(({ isEqual }) => !isEqual)
-    .map(
-      ({ admin, id, onLedger, inHoldings, inBooks, differences, differingCount }) =>
-        `${id} of ${admin}: ${onLedger} on the ledger, ${inHoldings} in holdings, ${inBooks} in the books; ${differingCount} contracts differ${
-          differingCount === 0n ? '' : ` (${named(differences)})`
-        }`,
-    );
+  const parts = instruments.filter(({ isEqual }) => !isEqual).map(describeInstrument);
   if (othersCount > 0n) parts.push(`${othersCount} contracts of no instrument we know (${named(others)})`);
   return parts.join('. ');
+}
+
+function describeInstrument(instrument: InstrumentVerification): string {
+  const { admin, id, onLedger, inHoldings, inBooks, differences, differingCount } = instrument;
+  const which = differingCount === 0n ? '' : ` (${named(differences)})`;
+  return `${id} of ${admin}: ${onLedger} on the ledger, ${inHoldings} in holdings, ${inBooks} in the books; ${differingCount} contracts differ${which}`;
+}
+
+function named(differences: readonly ContractDifference[]): string {
+  const shown = differences.slice(0, CONTRACTS_NAMED);
+  return shown.map(({ kind, contractId }) => `${kind} ${contractId}`).join(', ');
 }
 
 const CONTRACTS_NAMED = 3; // In a sentence; the stored result names more.
@@ -119,26 +121,33 @@ async function compare(options: VerificationOptions): Promise<VerificationOutcom
 async function withBooks(tx: Transaction, treasury: Treasury, found: Reconciliation): Promise<Verification> {
   const booked = await bookedBalances(tx, treasury);
   const keys = [...new Set([...found.instruments.map(({ instrumentKey }) => instrumentKey), ...booked.keys()])];
-  const { rows } = await sql<{ key: number; admin: string; id: string; isAccepted: boolean; isBooked: boolean }>`
-    SELECT i.id AS key, i.admin, i.instrument_id AS id, i.is_accepted AS "isAccepted", seen.held = seen.booked AS "isBooked"
+  const { rows } = await sql<{ key: number; admin: string; id: string; isPaidOut: boolean; isBooked: boolean }>`
+    SELECT i.id AS key, i.admin, i.instrument_id AS id, seen.held = seen.booked AS "isBooked",
+      ${isPaidOut(sql`${treasury.id}::int`, sql`i.id`)} AS "isPaidOut"
     FROM unnest(
       ${keys}::int[],
       ${keys.map((key) => found.instruments.find(({ instrumentKey }) => instrumentKey === key)?.inHoldings ?? '0')}::numeric[],
       ${keys.map((key) => booked.get(key) ?? '0')}::numeric[]
     ) AS seen (key, held, booked)
     JOIN instrument i ON i.id = seen.key ORDER BY i.admin, i.instrument_id`.execute(tx);
-  const instruments = rows.map(({ key, admin, id, isAccepted, isBooked }): InstrumentVerification => {
-    const reconciled = found.instruments.find(({ instrumentKey }) => instrumentKey === key) ?? nothing(key);
-    const isEqual = isBooked && reconciled.differingCount === 0n;
-    return { ...reconciled, admin, id, isAccepted, inBooks: booked.get(key) ?? '0', isEqual };
+  const instruments = rows.map(({ isBooked, ...row }): InstrumentVerification => {
+    const reconciled = found.instruments.find(({ instrumentKey }) => instrumentKey === row.key) ?? nothing(row.key);
+    const { admin, id } = row;
+    return {
+      ...reconciled,
+      admin,
+      id,
+      isPaidOut: row.isPaidOut,
+      inBooks: booked.get(row.key) ?? '0',
+      isEqual: isBooked && reconciled.differingCount === 0n,
+      isInDoubt: row.isPaidOut && (!isBooked || reconciled.doubtfulCount > 0n),
+    };
   });
   return {
     ...found,
     instruments,
     isEqual: found.othersCount === 0n && instruments.every(({ isEqual }) => isEqual),
-    isInDoubt:
-      found.others.some(({ kind }) => kind === 'UNREADABLE') ||
-      instruments.some(({ isEqual, isAccepted }) => isAccepted && !isEqual),
+    isInDoubt: found.othersDoubtfulCount > 0n || instruments.some(({ isInDoubt }) => isInDoubt),
   };
 }
 
@@ -149,18 +158,27 @@ const nothing = (instrumentKey: number): InstrumentReconciliation => ({
   contractsCount: 0n,
   differences: [],
   differingCount: 0n,
+  doubtfulCount: 0n,
 });
 
+/** The instruments that are in doubt, or, where nobody can tell which ones are, the treasury. */
 async function freeze(db: Database, treasury: Treasury, found: Verification, clock: Clock): Promise<void> {
-  await openFreeze(db, {
-    treasuryId: treasury.id,
-    instrumentKey: null,
-    reason: 'LEDGER_DIFFERS',
-    detail: `At offset ${found.offset}: ${describe(found)}`,
-    cause: `verification:${found.epoch}:${found.offset}`,
-    openedBy: 'verification',
-    nowMicros: clock.nowMicros(),
-  });
+  const inDoubt = found.instruments.filter(({ isInDoubt }) => isInDoubt);
+  const scopes =
+    found.othersDoubtfulCount > 0n
+      ? [{ instrumentKey: null, what: describe(found) }]
+      : inDoubt.map((each) => ({ instrumentKey: each.instrumentKey, what: describeInstrument(each) }));
+  for (const { instrumentKey, what } of scopes) {
+    await openFreeze(db, {
+      treasuryId: treasury.id,
+      instrumentKey,
+      reason: 'LEDGER_DIFFERS',
+      detail: `At offset ${found.offset}: ${what}`,
+      cause: `verification:${found.epoch}:${found.offset}`,
+      openedBy: 'verification',
+      nowMicros: clock.nowMicros(),
+    });
+  }
 }
 
 async function store(

@@ -18,10 +18,18 @@ export type ActiveSetSource = Pick<Ledger, 'participantId' | 'updateById' | 'act
 
 export type ActiveEntry =
   | {
-      readonly kind: 'HOLDING' | 'OFFER';
+      readonly kind: 'HOLDING';
       readonly contractId: string;
       readonly instrument: Instrument;
       readonly amount: Amount;
+    }
+  | {
+      readonly kind: 'OFFER';
+      readonly contractId: string;
+      readonly instrument: Instrument;
+      readonly amount: Amount;
+      /** The party is its sender: what it offers is ours. Any other is a stranger's, who may do with it what he likes. */
+      readonly isOutgoing: boolean;
     }
   /** The party signed it, it is a holding or an offer, and its view cannot be read: what it is worth cannot be told. */
   | { readonly kind: 'UNREADABLE'; readonly contractId: string };
@@ -91,10 +99,10 @@ export function activeFormatFor(party: string): EventFormat {
 }
 
 function entriesOf({ kind, createdEvent }: ActiveContract, party: string): readonly ActiveEntry[] {
-  // On its way to another synchronizer: spent there, where it comes from, and not yet to be had where it goes.
-  if (kind !== 'ACTIVE') return [];
   try {
-    return [...holdingOf(createdEvent, party), ...offerOf(createdEvent, party)];
+    // On its way to another synchronizer a holding is spent where it comes from, and not yet to be had where it goes. An offer stays open all the way, and its sender may send it whenever he likes.
+    const holdings = kind === 'ACTIVE' ? holdingOf(createdEvent, party) : [];
+    return [...holdings, ...offerOf(createdEvent, party)];
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     const isOurs = createdEvent.signatories.includes(party);
@@ -115,5 +123,5 @@ function offerOf(event: CreatedEvent, party: string): readonly ActiveEntry[] {
   if (view === undefined) return [];
   const { sender, receiver, instrument, amount } = view.transfer;
   if ((sender !== party && receiver !== party) || !isSignedByAdmin(event, instrument)) return [];
-  return [{ kind: 'OFFER', contractId: event.contractId, instrument, amount }];
+  return [{ kind: 'OFFER', contractId: event.contractId, instrument, amount, isOutgoing: sender === party }];
 }

@@ -96,3 +96,21 @@ export function isInDoubt(treasuryId: RawBuilder<unknown>, instrumentKey: RawBui
     SELECT FROM money_freeze WHERE reason <> 'OPERATOR' AND ${covers(sql`money_freeze`, treasuryId, instrumentKey)}
   )`;
 }
+
+/**
+ * Whether an instrument leaves a treasury, both as SQL of the statement it stands in: it is accepted, or it was until somebody took it out of the configuration and withdrawals of it still wait or are under
+ * way. Others cannot be spent by us, and anybody can bring them here.
+ */
+export function isPaidOut(treasuryId: RawBuilder<unknown>, instrumentKey: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`(
+    EXISTS (SELECT FROM instrument WHERE instrument.id = ${instrumentKey} AND instrument.is_accepted)
+    OR EXISTS (
+      SELECT FROM attempt JOIN submission ON submission.id = attempt.submission_id
+      WHERE attempt.state = 'OPEN' AND submission.treasury_id = ${treasuryId} AND submission.instrument_id = ${instrumentKey}
+    )
+    OR EXISTS (
+      SELECT FROM withdrawal
+      WHERE withdrawal.state = 'QUEUED' AND withdrawal.treasury_id = ${treasuryId} AND withdrawal.instrument_id = ${instrumentKey}
+    )
+  )`;
+}

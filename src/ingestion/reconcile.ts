@@ -29,6 +29,8 @@ export type InstrumentReconciliation = {
   /** The first {@link DIFFERENCES_SHOWN_MAX}. */
   readonly differences: readonly ContractDifference[];
   readonly differingCount: bigint;
+  /** Those of them that put money of ours in doubt: holdings and offers that we made. A stranger's offer is his own affair. */
+  readonly doubtfulCount: bigint;
 };
 
 export type Reconciliation = {
@@ -41,6 +43,8 @@ export type Reconciliation = {
   /** What differs and belongs to no instrument in our tables. */
   readonly others: readonly ContractDifference[];
   readonly othersCount: bigint;
+  /** Those of them that we signed and cannot read: any money of ours may be in them. */
+  readonly othersDoubtfulCount: bigint;
 };
 
 /** The code of a stream that has not begun, or that reads again what it knows: too early, and no trouble. */
@@ -70,7 +74,7 @@ export async function reconcile(
   // What one round leaves behind is gone with its transaction.
   await sql`
     CREATE TEMPORARY TABLE active_contract (
-      contract_id text, kind text, instrument_id integer, amount numeric, PRIMARY KEY (contract_id, kind)
+      contract_id text, kind text, instrument_id integer, amount numeric, is_outgoing boolean, PRIMARY KEY (contract_id, kind)
     ) ON COMMIT DROP`.execute(tx);
   const offset = await loadActiveSet(tx, treasury, position, (at) =>
     readActiveSet(ledger, { party: treasury.party, offset: at, clock, signal }),
@@ -85,10 +89,12 @@ export async function reconcile(
     offersCount,
     instruments: (await sums(tx, treasury)).map((row) => {
       const own = differing.filter(({ instrumentKey }) => instrumentKey === row.instrumentKey);
-      return { ...row, differences: own.map(bare), differingCount: own[0]?.count ?? 0n };
+      const { count = 0n, doubtfulCount = 0n } = own[0] ?? {};
+      return { ...row, differences: own.map(bare), differingCount: count, doubtfulCount };
     }),
     others: others.map(bare),
     othersCount: others[0]?.count ?? 0n,
+    othersDoubtfulCount: others[0]?.doubtfulCount ?? 0n,
   };
 }
 
@@ -165,16 +171,17 @@ async function loadActiveSet(
 
 /** A contract that several synchronizers list is one contract. */
 async function writePage(tx: Transaction, { networkId }: Treasury, page: readonly ActiveEntry[]): Promise<void> {
-  const column = (pick: (entry: ActiveEntry) => string | null) => page.map(pick);
+  const column = <T>(pick: (entry: ActiveEntry) => T | null) => page.map(pick);
   await sql`
-    INSERT INTO active_contract (contract_id, kind, instrument_id, amount)
-    SELECT entry.contract_id, entry.kind, instrument.id, entry.amount::numeric
+    INSERT INTO active_contract (contract_id, kind, instrument_id, amount, is_outgoing)
+    SELECT entry.contract_id, entry.kind, instrument.id, entry.amount::numeric, entry.is_outgoing
     FROM unnest(
       ${column(({ contractId }) => contractId)}::text[], ${column(({ kind }) => kind)}::text[],
       ${column((entry) => ('instrument' in entry ? entry.instrument.admin : null))}::text[],
       ${column((entry) => ('instrument' in entry ? entry.instrument.id : null))}::text[],
-      ${column((entry) => ('amount' in entry ? formatAmount(entry.amount) : null))}::text[]
-    ) AS entry (contract_id, kind, admin, instrument, amount)
+      ${column((entry) => ('amount' in entry ? formatAmount(entry.amount) : null))}::text[],
+      ${column((entry) => ('isOutgoing' in entry ? entry.isOutgoing : null))}::boolean[]
+    ) AS entry (contract_id, kind, admin, instrument, amount, is_outgoing)
     LEFT JOIN instrument ON instrument.network_id = ${networkId} AND instrument.admin = entry.admin
       AND instrument.instrument_id = entry.instrument
     ON CONFLICT DO NOTHING`.execute(tx);
@@ -187,31 +194,39 @@ async function counts(tx: Transaction): Promise<{ readonly holdingsCount: bigint
   return rows[0] ?? { holdingsCount: 0n, offersCount: 0n };
 }
 
-type Differing = ContractDifference & { readonly instrumentKey: number | null; readonly count: bigint };
+type Differing = ContractDifference & {
+  readonly instrumentKey: number | null;
+  readonly count: bigint;
+  readonly doubtfulCount: bigint;
+};
 
-/** Per instrument the first of what differs, with the count of all of it. */
+/** Per instrument the first of what differs, what puts money in doubt before the rest, with the counts of all of it. */
 async function differences(tx: Transaction, treasury: Treasury): Promise<readonly Differing[]> {
   const { rows } = await sql<Differing>`
     WITH ours AS (
-      SELECT 'HOLDING' AS kind, contract_id, instrument_id, amount::numeric AS amount FROM holding
+      SELECT 'HOLDING' AS kind, contract_id, instrument_id, amount::numeric AS amount, false AS is_outgoing FROM holding
       WHERE treasury_id = ${treasury.id} AND archived_update_id IS NULL
       UNION ALL
-      SELECT 'OFFER', contract_id, instrument_id, amount::numeric FROM transfer_instruction
+      SELECT 'OFFER', contract_id, instrument_id, amount::numeric, direction <> 'IN' FROM transfer_instruction
       WHERE treasury_id = ${treasury.id} AND ended_update_id IS NULL
     ), differing AS (
       SELECT coalesce(theirs.instrument_id, ours.instrument_id) AS "instrumentKey", contract_id AS "contractId",
         CASE WHEN theirs.kind = 'UNREADABLE' THEN 'UNREADABLE' ELSE
           CASE WHEN kind = 'OFFER' THEN 'OFFER_' ELSE '' END
           || CASE WHEN ours.amount IS NULL THEN 'MISSING' WHEN theirs.amount IS NULL THEN 'EXTRA' ELSE 'OTHER' END
-        END AS kind
+        END AS kind,
+        kind = 'UNREADABLE' OR (
+          coalesce(theirs.instrument_id, ours.instrument_id) IS NOT NULL AND (kind = 'HOLDING' OR ours.is_outgoing IS TRUE OR theirs.is_outgoing IS TRUE)
+        ) AS is_doubtful
       FROM ours FULL JOIN active_contract AS theirs USING (kind, contract_id)
       WHERE (ours.instrument_id, ours.amount) IS DISTINCT FROM (theirs.instrument_id, theirs.amount) OR theirs.kind = 'UNREADABLE'
     ), numbered AS (
-      SELECT *, row_number() OVER (PARTITION BY "instrumentKey" ORDER BY kind, "contractId") AS line,
-        count(*) OVER (PARTITION BY "instrumentKey") AS count
+      SELECT *, row_number() OVER (PARTITION BY "instrumentKey" ORDER BY is_doubtful DESC, kind, "contractId") AS line,
+        count(*) OVER (PARTITION BY "instrumentKey") AS count,
+        count(*) FILTER (WHERE is_doubtful) OVER (PARTITION BY "instrumentKey") AS "doubtfulCount"
       FROM differing
     )
-    SELECT "instrumentKey", "contractId", kind, count FROM numbered WHERE line <= ${DIFFERENCES_SHOWN_MAX} ORDER BY "instrumentKey", line`.execute(
+    SELECT "instrumentKey", "contractId", kind, count, "doubtfulCount" FROM numbered WHERE line <= ${DIFFERENCES_SHOWN_MAX} ORDER BY "instrumentKey", line`.execute(
     tx,
   );
   return rows;
@@ -221,8 +236,8 @@ async function differences(tx: Transaction, treasury: Treasury): Promise<readonl
 async function sums(
   tx: Transaction,
   treasury: Treasury,
-): Promise<readonly Omit<InstrumentReconciliation, 'differences' | 'differingCount'>[]> {
-  const { rows } = await sql<Omit<InstrumentReconciliation, 'differences' | 'differingCount'>>`
+): Promise<readonly Omit<InstrumentReconciliation, 'differences' | 'differingCount' | 'doubtfulCount'>[]> {
+  const { rows } = await sql<Omit<InstrumentReconciliation, 'differences' | 'differingCount' | 'doubtfulCount'>>`
     WITH ours AS (
       SELECT instrument_id, sum(amount::numeric) AS amount FROM holding
       WHERE treasury_id = ${treasury.id} AND archived_update_id IS NULL GROUP BY 1

@@ -85,7 +85,7 @@ const VerificationResultRef = builder.objectRef<VerificationResult>('Verificatio
     isEqual: t.exposeBoolean('isEqual', { description: 'True: nothing differs at all. Scope: `read`. Since 0.1.' }),
     isInDoubt: t.exposeBoolean('isInDoubt', {
       description:
-        'True: what differs is money that is credited and paid out; the treasury party is frozen. What differs only in instruments that are not accepted freezes nothing: anybody can make such. Scope: `read`. Since 0.1.',
+        'True: what differs is money that is credited and paid out; it is frozen, see `freezes`. What differs only in instruments that are not accepted, or in offers of others, freezes nothing: anybody can make such. Scope: `read`. Since 0.1.',
     }),
     holdingsCount: t.expose('holdingsCount', {
       type: 'BigInt',

@@ -31,7 +31,7 @@ async function start(options: Partial<IngestionOptions> = {}): Promise<void> {
     connectionString: database.connectionString,
     ledgerUrl: simnet.ledgerUrl(),
     catalog: simnet.catalog,
-    settings: { leaseTtlMs: 600, reconnect: { attemptsMax: 20, delayMsMin: 5, delayMsMax: 50 } },
+    settings: { reconnect: { attemptsMax: 20, delayMsMin: 5, delayMsMax: 50 } },
     ...options,
   });
 }
@@ -85,7 +85,7 @@ const silent = (ledger: Ledger): Ledger => ({
   },
 });
 
-test('B5: after a move to another participant nothing is compared until our newest update was read again, and nothing freezes', async () => {
+test('A17: after a move to another participant nothing is compared until our newest update was read again, and nothing freezes', async () => {
   await start();
   payIn('1');
   payIn('2');
@@ -103,5 +103,30 @@ test('B5: after a move to another participant nothing is compared until our newe
   payIn('4');
   await caughtUp('participant2');
   expect(await verify(1)).toMatchObject({ kind: 'COMPARED', isEqual: true });
+  expect(await freezes()).toEqual([]);
+});
+
+test('A21: a stranger who moves his own offer to another synchronizer freezes nothing', async () => {
+  simnet.network.addSynchronizer('private');
+  payIn('3');
+  simnet.network.tap({ instrument: 'amulet', owner: 'bob', amount: '1' });
+  const { instructionCid = '' } = simnet.network.transfer({
+    instrument: 'amulet',
+    sender: 'bob',
+    receiver: 'treasury',
+    amount: '0.0000000001',
+    memo: 'x',
+    kind: 'offer',
+  });
+  await start();
+  await caughtUp();
+  const left = simnet.network.unassign({ contractId: instructionCid, target: 'private', submitter: 'bob' });
+  await caughtUp();
+
+  expect(await verify()).toMatchObject({ kind: 'COMPARED', isEqual: true, isInDoubt: false });
+
+  simnet.network.assign(left);
+  await caughtUp();
+  expect(await verify()).toMatchObject({ kind: 'COMPARED', isEqual: true, isInDoubt: false });
   expect(await freezes()).toEqual([]);
 });
