@@ -14,7 +14,7 @@ import type { Instrument } from '../tokens/transfer-record.ts';
 import { DecodeError } from '../tokens/value.ts';
 import { holdingView, instructionView, isSignedByAdmin } from '../tokens/views.ts';
 import type { TransferChange, Treasury } from './effect-sink.ts';
-import { openFreeze } from './freezes.ts';
+import { isPaidOut, openFreeze } from './freezes.ts';
 import type { ReceivedUpdate } from './received-update.ts';
 
 export type Refused = {
@@ -57,7 +57,7 @@ export async function quarantine(
 async function freezeTouched(tx: Transaction, treasury: Treasury, refused: Refused, nowMicros: Micros): Promise<void> {
   const touched = refused.changes === null ? await touchedBy(tx, treasury, refused.update) : movedBy(refused.changes);
   const { updateId } = refused.update;
-  const scopes = touched.kind === 'UNKNOWN' ? [null] : await paidOut(tx, touched.keys);
+  const scopes = touched.kind === 'UNKNOWN' ? [null] : await paidOut(tx, treasury, touched.keys);
   for (const instrumentKey of scopes) {
     await openFreeze(tx, {
       treasuryId: treasury.id,
@@ -78,17 +78,13 @@ function movedBy(changes: readonly TransferChange[]): Touched {
   return { kind: 'INSTRUMENTS', keys: [...new Set(moved.map(({ instrument }) => instrument.key))] };
 }
 
-/** Of `keys` those that are paid out. Others cannot be spent by us, and anybody can bring them here. */
-async function paidOut(tx: Transaction, keys: readonly number[]): Promise<readonly number[]> {
+/** Of `keys` those that leave the treasury. */
+async function paidOut(tx: Transaction, treasury: Treasury, keys: readonly number[]): Promise<readonly number[]> {
   if (keys.length === 0) return [];
-  const rows = await tx
-    .selectFrom('instrument')
-    .select('id')
-    .where('id', 'in', keys)
-    .where('is_accepted', '=', true)
-    .orderBy('id')
-    .execute();
-  return rows.map(({ id }) => id);
+  const { rows } = await sql<{ key: number }>`
+    SELECT touched.key FROM unnest(${[...keys]}::int[]) AS touched (key)
+    WHERE ${isPaidOut(sql`${treasury.id}::int`, sql`touched.key`)} ORDER BY 1`.execute(tx);
+  return rows.map(({ key }) => key);
 }
 
 /** What an update touched of which no row was written. Reads contracts one by one, so that one that cannot be read hides no other. */

@@ -14,6 +14,9 @@ import { registerCatalog } from '../../src/ingestion/catalog.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { receive } from '../../src/ingestion/received-update.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
   ALICE,
@@ -141,6 +144,44 @@ test('A21: what strangers bring about freezes nothing', async () => {
   expect(await quarantinedCount()).toBe(1);
   expect(frozen).toEqual([]);
 });
+
+test.each([['waits'], ['is under way']])(
+  'A21: an instrument that was taken out of the configuration freezes as before while a withdrawal of it %s',
+  async (state) => {
+    await frozenBy(transaction(deposit('00a')), transaction(deposit('00b')));
+    await createWithdrawals({
+      db: database.db,
+      clock: systemClock,
+      network: 'testnet',
+      idKey: new Uint8Array(32),
+    }).create({
+      client: 'exchange',
+      idempotencyKey: 'key-1',
+      account: 'alice',
+      treasuryParty: TREASURY,
+      instrument: COIN,
+      receiver: `bob::1220${'0'.repeat(64)}`,
+      amount: parseAmount('1'),
+      memo: null,
+    });
+    const limits = { ttlMs: 20_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 6, tryHoldMs: 1_000 };
+    if (state === 'is under way') expect(await openAttempts(database.db, treasury.id, limits, START)).toBe(1);
+    await registerCatalog(database.db, {
+      network: 'testnet',
+      treasuries: [{ name: 'hot', party: TREASURY }],
+      instruments: [],
+    });
+    const { is_accepted } = await database.db
+      .selectFrom('instrument')
+      .select('is_accepted')
+      .where('instrument_id', '=', COIN.id)
+      .executeTakeFirstOrThrow();
+    expect(is_accepted).toBe(false);
+    const spent = exercise({ node: 0, cid: '00a', consuming: true, acting: [TREASURY] });
+
+    expect(await frozenBy(transaction([spent, strangersOffer('poison')]))).toEqual([COIN.id]);
+  },
+);
 
 test('A21: a reassignment freezes what it took from us or brought us, and nothing where it is of others', async () => {
   await frozenBy(transaction(deposit('00a')));
