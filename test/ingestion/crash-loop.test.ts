@@ -7,7 +7,13 @@ import { checkBooks } from '../../src/books/check-books.ts';
 import { createLeases } from '../../src/db/lease.ts';
 import type { BatchWriter } from '../../src/ingestion/batch-writer.ts';
 import { registerCatalog } from '../../src/ingestion/catalog.ts';
-import { CRASHES_MAX, forgetCrashes, guardAgainstCrashes, noteOrderlyEnd } from '../../src/ingestion/crash-guard.ts';
+import {
+  CRASHES_MAX,
+  forgetCrashes,
+  guardAgainstCrashes,
+  noteOrderlyEnd,
+  VANISHED_MAX,
+} from '../../src/ingestion/crash-guard.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
@@ -74,11 +80,11 @@ test.each([['SIGKILL'], ['error']] as const)(
       const end = await live({ DIES_BY: diesBy });
       if (end.signal === null && end.code === 0) break;
       crashes += 1;
-      if (crashes > CRASHES_MAX + 3) throw new Error('It goes on and on.');
+      if (crashes > VANISHED_MAX + CRASHES_MAX) throw new Error('It goes on and on.');
     }
 
-    // Once with the whole batch in hand, then one by one.
-    expect(crashes).toBe(CRASHES_MAX + 1);
+    // A few times with a whole batch in hand, then one by one.
+    expect(crashes).toBe(VANISHED_MAX + CRASHES_MAX);
     expect(await credited()).toEqual({ alice: '5' });
     const { status, status_reason } = await stream();
     expect(status).toBe('HALTED');
@@ -123,15 +129,21 @@ test('D5: workers that are killed with nothing in their hands are careful, and n
   const [treasury] = await registerCatalog(database.db, simnet.catalog);
   if (treasury === undefined) throw new Error('No treasury.');
   const { batches, writer } = recording();
+  const position = await claimed(treasury);
   const guard = { db: database.db, treasury, carefulCount: 3 };
   const updates = [1n, 2n, 3n, 4n, 5n].map(update);
 
   for (let kill = 0; kill < 3 * CRASHES_MAX; kill += 1) await guardAgainstCrashes(writer, guard);
   const careful = await guardAgainstCrashes(writer, guard);
-  const position = await claimed(treasury);
   await careful.write(updates, position);
   expect(batches.splice(0)).toEqual([1, 1, 1, 1, 1]);
   await careful.write(updates, position);
+  expect(batches.splice(0)).toEqual([5]);
+
+  // Those that vanished further on than a batch were no victims of what comes next.
+  for (let kill = 0; kill < VANISHED_MAX + 1; kill += 1) await guardAgainstCrashes(writer, guard);
+  await sql`UPDATE ingestion_stream SET updates_count = updates_count + 3`.execute(database.db);
+  await (await guardAgainstCrashes(writer, guard)).write(updates, position);
   expect(batches.splice(0)).toEqual([5]);
 
   await noteOrderlyEnd(database.db, treasury);
