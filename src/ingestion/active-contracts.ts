@@ -1,4 +1,7 @@
-/** What a participant has active of a treasury party at an offset: its holdings and its open offers, as events that can be stored and read again. */
+/**
+ * What a participant has active of a treasury party at an offset: its holdings and its open offers, as events that can be stored and read again. Everything else that the
+ * party is a stakeholder of is left out. Where the treasury lives is told by its own holdings and the offers it made; where strangers keep what they offer is their affair.
+ */
 import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { CreatedEvent } from '../gen/com/daml/ledger/api/v2/event.ts';
@@ -11,13 +14,13 @@ import { unlessSilent } from './unless-silent.ts';
 import { updateFormatFor } from './update-format.ts';
 
 export type ActiveContracts = {
-  /** Of one synchronizer; in the order of their contract ids, so that two readings of one state are equal. */
+  /** Holdings and open offers of one synchronizer; in the order of their contract ids, so that two readings of one state are equal. */
   readonly events: readonly CreatedEvent[];
   /** Null where nothing is active. */
   readonly synchronizerId: string | null;
   /** Contract ids of the holdings that are the party's own. */
   readonly holdings: readonly string[];
-  /** Contract id → the offset at which it was created, for everything active. */
+  /** Contract id → the offset at which it was created, for all holdings and offers, those of strangers on any synchronizer. */
   readonly createdAt: ReadonlyMap<string, bigint>;
 };
 
@@ -26,7 +29,7 @@ const SILENCE_MS_MAX = 20_000; // A contract set comes without pause.
 const NOTHING_KNOWN: Known = { holding: () => undefined, instruction: () => undefined };
 
 /**
- * @throws PermanentError SECOND_SYNCHRONIZER when contracts of the party live on several, or are on the way between two: this version follows one. DecodeError
+ * @throws PermanentError SECOND_SYNCHRONIZER when holdings of the party or offers it made live on several, or are on the way between two: this version follows one. DecodeError
  * for holdings that cannot be read. RetryableError and PermanentError of the call (OFFSET_AFTER_LEDGER_END, PARTICIPANT_PRUNED_DATA_ACCESSED).
  */
 export async function readActiveContracts(
@@ -39,8 +42,8 @@ export async function readActiveContracts(
   offset: bigint,
 ): Promise<ActiveContracts> {
   const createdAt = new Map<string, bigint>();
-  const events: CreatedEvent[] = [];
-  const synchronizers = new Set<string>();
+  const found: Found[] = [];
+  const homes = new Set<string>();
   const format = updateFormatFor(treasury.party).includeTransactions?.eventFormat;
   if (format !== undefined && offset > 0n) {
     const contracts = unlessSilent((reading) => ledger.activeContracts({ atOffset: offset, format, signal: reading }), {
@@ -48,20 +51,47 @@ export async function readActiveContracts(
       signal,
       silenceMsMax: SILENCE_MS_MAX,
     });
-    for await (const contract of contracts) {
-      const { kind, synchronizerId, createdEvent } = contract;
-      if (kind !== 'ACTIVE') throw severalSynchronizers([synchronizerId], createdEvent.contractId);
+    for await (const { kind, synchronizerId, createdEvent } of contracts) {
+      const role = roleOf(createdEvent, treasury.party);
+      if (role === null) continue;
       createdAt.set(createdEvent.contractId, createdEvent.offset);
-      synchronizers.add(synchronizerId);
-      events.push(createdEvent);
+      if (role !== 'OFFERED_TO_US') {
+        if (kind !== 'ACTIVE') throw severalSynchronizers([synchronizerId], createdEvent.contractId);
+        homes.add(synchronizerId);
+      }
+      if (kind === 'ACTIVE') found.push({ role, synchronizerId, event: createdEvent });
     }
   }
-  if (synchronizers.size > 1) throw severalSynchronizers([...synchronizers], null);
-  events.sort((left, right) => (left.contractId < right.contractId ? -1 : 1));
-  const [synchronizerId = null] = synchronizers;
-  const transaction = Transaction.fromPartial({ events: events.map(asEvent) });
-  const { holdingsCreated } = openingEffects(transaction, treasury.party, NOTHING_KNOWN);
-  return { events, synchronizerId, holdings: holdingsCreated.map(({ contractId }) => contractId), createdAt };
+  if (homes.size > 1) throw severalSynchronizers([...homes], null);
+  const synchronizerId = [...homes][0] ?? onlyOne(found);
+  const ours = found.filter((one) => one.synchronizerId === synchronizerId);
+  ours.sort((left, right) => (left.event.contractId < right.event.contractId ? -1 : 1));
+  return {
+    events: ours.map(({ event }) => event),
+    synchronizerId,
+    holdings: ours.flatMap(({ role, event }) => (role === 'HOLDING' ? [event.contractId] : [])),
+    createdAt,
+  };
+}
+
+type Role = 'HOLDING' | 'OFFERED_BY_US' | 'OFFERED_TO_US';
+
+type Found = { readonly role: Role; readonly synchronizerId: string; readonly event: CreatedEvent };
+
+/** What a contract is to the party, as the stream would read it. */
+function roleOf(event: CreatedEvent, party: string): Role | null {
+  const transaction = Transaction.fromPartial({ events: [asEvent(event, 0)] });
+  const { holdingsCreated, instructionsOpened } = openingEffects(transaction, party, NOTHING_KNOWN);
+  if (holdingsCreated.length > 0) return 'HOLDING';
+  const [offer] = instructionsOpened;
+  return offer === undefined ? null : offer.transfer.sender === party ? 'OFFERED_BY_US' : 'OFFERED_TO_US';
+}
+
+/** Where the treasury has nothing of its own, offers to it name its synchronizer if they agree; otherwise they tell nothing. */
+function onlyOne(found: readonly Found[]): string | null {
+  const synchronizers = new Set(found.map(({ synchronizerId }) => synchronizerId));
+  const [first = null] = synchronizers;
+  return synchronizers.size === 1 ? first : null;
 }
 
 /** Numbered as a transaction numbers its nodes: events are read in that order. */
@@ -72,7 +102,7 @@ export function asEvent(created: CreatedEvent, nodeId: number) {
 function severalSynchronizers(synchronizerIds: readonly string[], contractId: string | null): PermanentError {
   return new PermanentError(
     'SECOND_SYNCHRONIZER',
-    'Contracts of the party live on several synchronizers, or move between two.',
+    'Holdings or offers of the party live on several synchronizers, or move between two.',
     { synchronizerIds, contractId },
   );
 }

@@ -6,14 +6,16 @@
  */
 import type { Database } from '../db/connection.ts';
 import type { Clock, Micros } from '../env/clock.ts';
-import { RetryableError } from '../env/errors.ts';
+import { PermanentError, RetryableError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import { formatRecordTime } from '../env/record-time.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
 import { readActiveContracts } from './active-contracts.ts';
 import type { BatchWriter } from './batch-writer.ts';
 import type { Treasury } from './effect-sink.ts';
 import { noteEpoch } from './epochs.ts';
+import { IMPORT_RECORD_TIME } from './next-position.ts';
 import { bindParticipant, type Position } from './position.ts';
 import { receive } from './received-update.ts';
 import { snapshotUpdates } from './snapshot.ts';
@@ -43,7 +45,7 @@ export type BeginOptions = {
 
 /**
  * @returns the position to read on from; the opening balance, if there is one, is booked. After a crash at any point the next start does the rest.
- * @throws PermanentError SECOND_SYNCHRONIZER; RetryableError and others of the calls.
+ * @throws PermanentError SECOND_SYNCHRONIZER, HISTORY_PRUNED; RetryableError and others of the calls.
  */
 export async function beginHistory(options: BeginOptions): Promise<Position> {
   const { db, ledger, treasury, opening, participantId, logger, failpoint, writer } = options;
@@ -76,8 +78,10 @@ export async function beginHistory(options: BeginOptions): Promise<Position> {
 }
 
 /**
- * Reads until the first sign of a record time at or after `at`, waiting for it if it is yet to come.
+ * Reads until the first sign of a record time at or after `at`, waiting for it if it is yet to come. Such a sign is an update of the synchronizer that the first update
+ * came over, or a checkpoint by which every synchronizer has passed: one whose clock is ahead of the others decides nothing.
  * @returns the offset of the last update before it.
+ * @throws PermanentError HISTORY_PRUNED when nothing shows that `at` lies in what the participant still has: deposits from after it may be among the pruned.
  */
 async function lastOffsetBefore(options: BeginOptions, at: Micros, prunedUpTo: bigint): Promise<bigint> {
   const { ledger, treasury, patience, clock, signal, logger } = options;
@@ -89,12 +93,28 @@ async function lastOffsetBefore(options: BeginOptions, at: Micros, prunedUpTo: b
     silenceMsMax: patience.listenMs,
   });
   let offset = prunedUpTo;
+  let home: string | null = null;
+  let isBeforeSeen = prunedUpTo === 0n;
+  const cut = (recordTime: Micros): bigint => {
+    if (isBeforeSeen) return offset;
+    throw new PermanentError(
+      'HISTORY_PRUNED',
+      `The opening is to be at record time ${formatRecordTime(at)}, and the participant has forgotten its history up to offset ${prunedUpTo}; the first that it still shows is of ${formatRecordTime(recordTime)}. Deposits in between could not be told from the opening balance.`,
+      { openingAt: at, prunedUpTo, firstRecordTime: recordTime },
+    );
+  };
   for await (const message of messages) {
     const item = receive(message);
     if (item.kind === 'CHECKPOINT') {
-      if (item.synchronizerTimes.some(({ recordTime }) => recordTime >= at)) return offset;
+      const times = item.synchronizerTimes.map(({ recordTime }) => recordTime);
+      const [first] = times;
+      if (first !== undefined && times.every((recordTime) => recordTime >= at)) return cut(first);
+      if (first !== undefined) isBeforeSeen = true;
     } else {
-      if (item.recordTime >= at) return offset;
+      home ??= item.synchronizerId;
+      if (item.synchronizerId === home && item.recordTime >= at) return cut(item.recordTime);
+      // Imports carry no time of their own.
+      if (item.recordTime < at && item.recordTime !== IMPORT_RECORD_TIME) isBeforeSeen = true;
       offset = item.offset;
     }
   }

@@ -33,7 +33,9 @@ export type RecoveryPlan = {
   /** Contract ids of holdings and offers that are active there and that we saw end: their end was taken back. */
   readonly revived: readonly string[];
   readonly newest: { readonly updateId: string; readonly recordTime: Micros } | null;
-  /** How far the synchronizer is that the treasury lives on: as we know it, and as this participant does, where it says so. */
+  /** Whether this participant has that one, so that it lacks nothing of ours. */
+  readonly hasNewest: boolean;
+  /** How far the synchronizer is that the treasury lives on: as we know it, and, where that must be asked, as this participant does. */
   readonly recordTime: { readonly ours: Micros; readonly node: Micros | null };
   /** The stream as it was when the plan was made. */
   readonly stream: {
@@ -71,8 +73,9 @@ export async function planRecovery(options: PlanOptions): Promise<RecoveryPlan> 
   const prunedUpTo = await ledger.prunedUpTo();
   const [newest] = await newestUpdates(db, treasury, 1, { sinceGap: false });
   const ours = await timePassed(db, treasury, home, newest?.recordTime ?? IMPORT_RECORD_TIME);
-  const node = await recordTimeOf(options, home, listenMs);
-  const offset = await offsetToGoOnFrom(options, stream, { participantId, prunedUpTo });
+  const { offset, updateId } = await placeToGoOnFrom(options, stream, { participantId, prunedUpTo });
+  const hasNewest = newest !== undefined && newest.updateId === updateId;
+  const node = hasNewest ? null : await recordTimeOf(options, home, listenMs);
   const active = await readActiveContracts(options, offset);
   const believed = await activeContractIds(db, treasury);
   const known = new Set(await knownAmong(db, treasury, active.holdings));
@@ -84,6 +87,7 @@ export async function planRecovery(options: PlanOptions): Promise<RecoveryPlan> 
     appeared: active.holdings.filter((contractId) => !known.has(contractId)),
     revived: await endedAmong(db, treasury, [...active.createdAt.keys()]),
     newest: newest === undefined ? null : { updateId: newest.updateId, recordTime: newest.recordTime },
+    hasNewest,
     recordTime: { ours, node },
     stream,
     active,
@@ -94,13 +98,13 @@ export async function planRecovery(options: PlanOptions): Promise<RecoveryPlan> 
  * @throws PermanentError NOT_HALTED: the stream goes on by itself, or may; PARTICIPANT_BEHIND: what is missing there may still come, and would be counted twice;
  * SPENDS_TAKEN_BACK: what we saw spent is there again, and our balances cannot say so.
  */
-export function requireRecoverable({ stream, recordTime, revived }: RecoveryPlan): void {
+export function requireRecoverable({ stream, hasNewest, recordTime, revived }: RecoveryPlan): void {
   if (stream.status !== 'HALTED') {
     throw new PermanentError('NOT_HALTED', 'Only a stream that is halted is recovered. Start its worker first.', {
       status: stream.status,
     });
   }
-  if (recordTime.node === null || recordTime.node <= recordTime.ours) {
+  if (!hasNewest && (recordTime.node === null || recordTime.node <= recordTime.ours)) {
     throw new PermanentError('PARTICIPANT_BEHIND', 'The participant is not past what we know: wait until it is.', {
       recordTime: recordTime.ours,
       nodeRecordTime: recordTime.node,
@@ -215,22 +219,24 @@ export async function recover(
   });
 }
 
-/** Behind the newest update of ours that the participant has at all, else behind the imports that it begins with. */
-async function offsetToGoOnFrom(
+/** Behind the newest update of ours that the participant has at all, which is then named, else behind the imports that it begins with. */
+async function placeToGoOnFrom(
   options: PlanOptions,
   stream: RecoveryPlan['stream'],
   { participantId, prunedUpTo }: { readonly participantId: string; readonly prunedUpTo: bigint },
-): Promise<bigint> {
+): Promise<{ readonly offset: bigint; readonly updateId: string | null }> {
   const { db, ledger, treasury } = options;
   const ours = await newestUpdates(db, treasury, LOOKED_FOR);
   for (const { updateId } of ours) {
     const found = await ledger.updateById(updateId, updateFormatFor(treasury.party));
-    if (found !== null) return readUpdate(found).offset;
+    if (found !== null) return { offset: readUpdate(found).offset, updateId };
   }
   // Where nothing was received since a contract set was taken over, only the participant it came from tells by its numbers what is in it already.
   const isBehindUs = stream.participantId === participantId && prunedUpTo >= stream.offset;
-  if (ours.length === 0 && !isBehindUs && (await hasTakenOver(db, treasury))) return (await ledger.ledgerEnd()).offset;
-  return offsetAfterImports(options, prunedUpTo);
+  if (ours.length === 0 && !isBehindUs && (await hasTakenOver(db, treasury))) {
+    return { offset: (await ledger.ledgerEnd()).offset, updateId: null };
+  }
+  return { offset: await offsetAfterImports(options, prunedUpTo), updateId: null };
 }
 
 /** A participant that a migration made begins with imports: what they bring is the contract set, and reading goes on behind them. */

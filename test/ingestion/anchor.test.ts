@@ -204,6 +204,33 @@ test('A17: a treasury that never received anything begins on the other participa
   await expectNothingLostOrDoubled();
 });
 
+test('A17: a participant that forgets our newest update while we look at it is asked again, and never read from behind it', async () => {
+  await start();
+  payIn(1);
+  await allCredited();
+  await stopAll();
+  payIn(2);
+  let looks = 0;
+  const other = node('participant2');
+  await start({
+    ledgerUrl: simnet.ledgerUrl(1),
+    wrapLedger: (ledger) => ({
+      ...ledger,
+      updateById: async (updateId, format) => {
+        const found = await ledger.updateById(updateId, format);
+        looks += 1;
+        if (looks === 1) other.prune(other.ledgerEnd());
+        return found;
+      },
+    }),
+  });
+
+  await halted('HISTORY_PRUNED');
+  expect(looks).toBeGreaterThan(1);
+  expect(await epochs()).toHaveLength(1);
+  expect(await credited()).toBe('1.0000000000');
+});
+
 test('B9: a node that is past our newest update and does not have it halts the stream', async () => {
   await start();
   for (let count = 0; count < 5; count += 1) payIn();

@@ -195,7 +195,7 @@ test('A16: a gap behind which there is nothing leaves the stream where reading g
   await halted('PARTICIPANT_PRUNED_DATA_ACCESSED');
   await stop();
   const plan = await makePlan();
-  expect([plan.vanished, plan.active.holdings]).toEqual([[], []]);
+  expect([plan.vanished, plan.active.events]).toEqual([[], []]);
   await carryOut(plan);
   expect((await stream()).ledger_offset).toBe(plan.offset);
 

@@ -5,7 +5,11 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
+import { microsToTimestamp } from '../../src/env/clock.ts';
+import { GetUpdatesResponse } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import type { Ledger } from '../../src/ledger/ledger-client.ts';
+import { holdingsOf } from '../../src/simnet/network-commands.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type IngestionOptions, type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
@@ -236,4 +240,146 @@ test('A16: where contracts of a pruned participant are not what we hold, the str
   await start();
 
   await halted('HISTORY_CHANGED');
+});
+
+/** Nothing comes in the streams after the first `count`. */
+function silentAfter(ledger: Ledger, count: number): Ledger {
+  let streams = 0;
+  return {
+    ...ledger,
+    updates: (options) => {
+      streams += 1;
+      return streams <= count ? ledger.updates(options) : nothingUntil(options.signal);
+    },
+  };
+}
+
+async function* nothingUntil(signal: AbortSignal): AsyncGenerator<never, void, undefined> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  yield* [];
+}
+
+test('A17: an opening that found nothing is no beginning: another participant does not show what came before it as deposits', async () => {
+  payIn(5);
+  simnet.network.preapprove({ instrument: 'amulet', receiver: 'bob' });
+  const { recordTimeMicros } = simnet.network.transfer({
+    instrument: 'amulet',
+    sender: 'treasury',
+    receiver: 'bob',
+    amount: '5',
+  });
+  const at = recordTimeMicros + 1n;
+  // Nothing is read behind the opening.
+  await start({ opening: { at }, wrapLedger: (ledger) => silentAfter(ledger, 1) });
+  await eventually(async () => {
+    expect(await database.db.selectFrom('stream_epoch').select('reason').execute()).toEqual([{ reason: 'OPENING' }]);
+  });
+  await stopAll();
+  await start({ ledgerUrl: simnet.ledgerUrl(1), opening: { at } });
+
+  await halted('NO_ANCHOR');
+  expect(await totals()).toMatchObject({ credited: '0', opening: '0', deposits: 0n });
+});
+
+test('A17: nor does another participant where the first deposit since an empty opening is the anchor', async () => {
+  payIn(5);
+  simnet.network.preapprove({ instrument: 'amulet', receiver: 'bob' });
+  const { recordTimeMicros } = simnet.network.transfer({
+    instrument: 'amulet',
+    sender: 'treasury',
+    receiver: 'bob',
+    amount: '5',
+  });
+  const opening = { at: recordTimeMicros + 1n };
+  await start({ opening });
+  payIn(3);
+  await become({ opening: '0', credited: '3.0000000000' });
+  await stopAll();
+  await start({ ledgerUrl: simnet.ledgerUrl(1), opening });
+  payIn(4);
+
+  await become({ opening: '0', credited: '7.0000000000', deposits: 2n });
+  await expectConsistent();
+});
+
+test('A16: --opening-at in a part that is pruned halts: deposits from after it cannot be told from the opening balance', async () => {
+  payIn(1);
+  const { recordTimeMicros } = payIn(2);
+  node().prune(node().ledgerEnd());
+  await start({ opening: { at: recordTimeMicros } });
+
+  await halted('HISTORY_PRUNED');
+  const { status_reason: reason } = await stream();
+  expect(reason).toContain(`up to offset ${node().prunedUpTo()}`);
+  expect(reason).toContain('to be at record time');
+  expect(await totals()).toMatchObject({ credited: '0', opening: '0' });
+});
+
+test('A16: --opening-at in what is left of a pruned history parts it there', async () => {
+  payIn(1);
+  node().prune(node().ledgerEnd());
+  payIn(2);
+  const { recordTimeMicros } = payIn(4);
+  await start({ opening: { at: recordTimeMicros } });
+
+  await become({ opening: '3.0000000000', credited: '4.0000000000' });
+  await expectConsistent();
+});
+
+test('B4: --opening-at is not reached by a synchronizer whose clock is ahead', async () => {
+  payIn(1);
+  payIn(2);
+  const { recordTimeMicros } = payIn(4);
+  const isAhead = (ledger: Ledger): Ledger => ({
+    ...ledger,
+    updates: async function* (options) {
+      const times = [
+        { synchronizerId: 'ahead::1220', recordTime: microsToTimestamp(recordTimeMicros + 60_000_000n) },
+        { synchronizerId: 'ours::1220', recordTime: microsToTimestamp(recordTimeMicros - 60_000_000n) },
+      ];
+      const message = GetUpdatesResponse.fromPartial({
+        update: { $case: 'offsetCheckpoint', value: { offset: 1n, synchronizerTimes: times } },
+      });
+      if (options.beginExclusive === 0n) yield { message, bytes: GetUpdatesResponse.encode(message).finish() };
+      yield* ledger.updates(options);
+    },
+  });
+  await start({ opening: { at: recordTimeMicros }, wrapLedger: isAhead });
+
+  await become({ opening: '3.0000000000', credited: '4.0000000000' });
+  await expectConsistent();
+});
+
+test('B4: an offer that a stranger moved to another synchronizer does not stand in the way of an opening', async () => {
+  simnet.network.addSynchronizer('private');
+  payIn(3);
+  const moved = offer(1);
+  const onItsWay = offer(1);
+  const left = simnet.network.unassign({ contractId: moved, target: 'private', submitter: 'alice' });
+  simnet.network.assign(left);
+  simnet.network.unassign({ contractId: onItsWay, target: 'private', submitter: 'alice' });
+  node().prune(node().ledgerEnd());
+  await start();
+  payIn(4);
+
+  await become({ opening: '3.0000000000', credited: '4.0000000000' });
+  await expectConsistent();
+});
+
+test('B4: a holding of ours on another synchronizer does', async () => {
+  simnet.network.addSynchronizer('private');
+  payIn(3);
+  payIn(4);
+  const [first] = holdingsOf(
+    simnet.network.ledger.contracts,
+    simnet.network.party('treasury'),
+    simnet.network.instrument('amulet'),
+  );
+  const { reassignmentId } = simnet.network.unassign({ contractId: first?.contractId ?? '', target: 'private' });
+  simnet.network.assign({ reassignmentId });
+  node().prune(node().ledgerEnd());
+  await start();
+
+  await halted('SECOND_SYNCHRONIZER');
 });
