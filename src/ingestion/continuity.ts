@@ -63,14 +63,21 @@ export async function proveContinuity(options: ContinuityOptions): Promise<Posit
 
   if (epoch === undefined) await noteEpoch(options, participantId);
   const resumeOffset = position.verified?.offset ?? epoch?.resumedOffset ?? 0n;
-  const proof = await compare(options, await placedUpdates(db, treasury, position, PROOF_COUNT));
+  const ours = await placedUpdates(db, treasury, position, PROOF_COUNT);
+  const proof = await compare(options, ours);
   switch (proof.kind) {
     case 'MOVED':
       logger.warn('Our updates are not where they were.', { ...proof.facts });
       return reAnchor({ ...options, participantId, reason: 'OFFSETS_CHANGED' });
-    case 'PROVEN':
-      logger.info('The stream resumes.', { participantId, offset: resumeOffset });
-      return resumeAt(db, treasury, position, resumeOffset);
+    case 'PROVEN': {
+      // Where the newest of all is an import, which a restored node may have done otherwise, only what is older was proven.
+      const [newest] = ours;
+      const isBeyondProof = newest !== undefined && newest.offset < resumeOffset;
+      const verified = isBeyondProof ? { updateId: newest.update.updateId, offset: newest.offset } : position.verified;
+      const offset = isBeyondProof ? newest.offset : resumeOffset;
+      logger.info('The stream resumes.', { participantId, offset });
+      return resumeAt(db, treasury, position, { offset, verified });
+    }
     case 'NOTHING_TO_COMPARE': {
       const prunedUpTo = await ledger.prunedUpTo();
       if (prunedUpTo > position.offset) throw prunedBeyond(position.offset, prunedUpTo);
@@ -80,7 +87,7 @@ export async function proveContinuity(options: ContinuityOptions): Promise<Posit
       }
       await proveByContracts(options, offset);
       logger.info('The stream resumes; its updates are pruned, its contracts are there.', { participantId, offset });
-      return resumeAt(db, treasury, position, offset);
+      return resumeAt(db, treasury, position, { offset, verified: position.verified });
     }
   }
 }

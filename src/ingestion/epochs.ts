@@ -109,12 +109,12 @@ export async function resumeAt(
   db: Database,
   treasury: Treasury,
   position: Position,
-  offset: bigint,
+  { offset, verified }: Pick<Position, 'offset' | 'verified'>,
 ): Promise<Position> {
-  if (position.offset === offset) return position;
+  if (position.offset === offset && position.verified?.offset === verified?.offset) return position;
   return db.transaction().execute(async (tx) => {
     await lockPosition(tx, treasury, position);
-    const next = { ...position, offset };
+    const next = { ...position, offset, verified };
     await writePosition(tx, treasury, next);
     return next;
   });
