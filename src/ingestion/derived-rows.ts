@@ -77,7 +77,7 @@ export async function writeHoldings(
 const TRANSFER_COLUMNS = {
   treasury_id: 'integer',
   update_id: 'text',
-  rank: 'smallint',
+  rank: 'integer',
   id: 'text',
   kind: 'text',
   direction: 'text',
