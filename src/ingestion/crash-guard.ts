@@ -61,9 +61,18 @@ function partsOf(batch: readonly Item[]): readonly (readonly Item[])[] {
   return parts;
 }
 
-/** The worker's try has ended in order, whatever came of it: nobody vanished. */
-export async function noteOrderlyEnd(db: Database, treasury: Treasury): Promise<void> {
-  await db.updateTable('stream_crash').set({ is_open: false }).where('treasury_id', '=', treasury.id).execute();
+/**
+ * The worker's try has ended in order, whatever came of it: nobody vanished.
+ * @param fencingToken under which it followed the stream. One that was paused and ends after its successor has claimed the stream says nothing about that one.
+ */
+export async function noteOrderlyEnd(db: Database, treasury: Treasury, fencingToken: bigint): Promise<void> {
+  // The lock lets no successor begin between the look and the note.
+  await sql`
+    UPDATE stream_crash SET is_open = false
+    FROM (
+      SELECT treasury_id FROM ingestion_stream WHERE treasury_id = ${treasury.id} AND fencing_token = ${fencingToken} FOR SHARE
+    ) AS ours
+    WHERE stream_crash.treasury_id = ours.treasury_id`.execute(db);
 }
 
 /**

@@ -117,9 +117,9 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     const renewing = keepLease(lease, lost, held);
     try {
       await follow(lease, held);
-      await endInOrder();
+      await endInOrder(lease);
     } catch (error) {
-      if (error instanceof RetryableError || error instanceof HaltedError) await endInOrder();
+      if (error instanceof RetryableError || error instanceof HaltedError) await endInOrder(lease);
       throw error;
     } finally {
       lost.abort();
@@ -132,8 +132,8 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   }
 
   /** Whoever vanishes without it is taken to have died of what it had in hand. */
-  async function endInOrder(): Promise<void> {
-    await noteOrderlyEnd(options.db, treasury).catch((error: unknown) => {
+  async function endInOrder(lease: Lease): Promise<void> {
+    await noteOrderlyEnd(options.db, treasury, lease.token).catch((error: unknown) => {
       logger.warn('The orderly end of a worker was not noted.', { why: messageOf(error) });
     });
   }

@@ -146,10 +146,36 @@ test('D5: workers that are killed with nothing in their hands are careful, and n
   await (await guardAgainstCrashes(writer, guard)).write(updates, position);
   expect(batches.splice(0)).toEqual([5]);
 
-  await noteOrderlyEnd(database.db, treasury);
+  await noteOrderlyEnd(database.db, treasury, position.fencingToken);
   const calm = await guardAgainstCrashes(writer, guard);
   await calm.write(updates, position);
   expect(batches).toEqual([5]);
+});
+
+test('D3: a paused worker that ends in order after its successor began leaves the mark of that one alone', async () => {
+  const [treasury] = await registerCatalog(database.db, simnet.catalog);
+  if (treasury === undefined) throw new Error('No treasury.');
+  const { writer } = recording();
+  const guard = { db: database.db, treasury, carefulCount: 3 };
+  const isOpen = async () =>
+    (await database.db.selectFrom('stream_crash').select('is_open').executeTakeFirstOrThrow()).is_open;
+  const leases = createLeases({ db: database.db });
+  const claim = async () => {
+    const lease = await leases.acquire({ name: 'test', holder: 'test', ttlMs: 60_000 });
+    if (lease === null) throw new Error('No lease.');
+    const position = await claimStream(database.db, treasury, lease.token);
+    await guardAgainstCrashes(writer, guard);
+    await leases.release(lease);
+    return position;
+  };
+  const paused = await claim();
+  const successor = await claim();
+
+  await noteOrderlyEnd(database.db, treasury, paused.fencingToken);
+  expect(await isOpen()).toBe(true);
+
+  await noteOrderlyEnd(database.db, treasury, successor.fencingToken);
+  expect(await isOpen()).toBe(false);
 });
 
 function recording(): { readonly batches: number[]; readonly writer: BatchWriter } {
