@@ -41,6 +41,7 @@ export function recoverCommand(context: CommandContext): Command {
           const plan = await planRecovery({ db, ledger, treasury, clock, listenMs: LISTEN_MS, signal });
           describe(terminal, treasury, plan);
           if (options.yes !== true) {
+            requireRecoverable(plan);
             terminal.print('Nothing was changed. The same with --yes does it.');
             return true;
           }
