@@ -16,7 +16,8 @@ import type { PermanentError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { EffectSink, Treasury } from '../ingestion/effect-sink.ts';
 import { fenceOff } from '../ingestion/fence-off.ts';
-import { openFreeze } from '../ingestion/freezes.ts';
+import { isPaidOut, openFreeze } from '../ingestion/freezes.ts';
+import { touchedInQuarantine } from '../ingestion/open-quarantine.ts';
 import { isPoison } from '../ingestion/poison.ts';
 import {
   applySecondSchema,
@@ -187,28 +188,17 @@ async function openQuarantine(tx: Transaction, treasury: Treasury): Promise<Swit
     .execute();
 }
 
-/** Freezes that updates in quarantine had caused, once none of this treasury's is left. */
+/** Freezes that updates in quarantine had caused, once none is left that touched the same. */
 async function liftFreezes(tx: Transaction, treasury: Treasury, { by, clock }: SwitchOptions): Promise<number> {
-  const { numUpdatedRows } = await tx
-    .updateTable('money_freeze')
-    .set({
-      lifted_at: clock.nowMicros(),
-      lifted_by: by,
-      lift_detail: 'All updates in quarantine were derived and booked.',
-    })
-    .where('treasury_id', '=', treasury.id)
-    .where('reason', '=', 'QUARANTINE')
-    .where('lifted_at', 'is', null)
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('quarantine')
-            .select('update_id')
-            .where('quarantine.treasury_id', '=', treasury.id)
-            .where('quarantine.closed_at', 'is', null),
-        ),
-      ),
-    )
-    .executeTakeFirst();
-  return Number(numUpdatedRows);
+  const touched = await touchedInQuarantine(tx, treasury);
+  if (touched.kind === 'UNKNOWN') return 0;
+  const keys = sql`${[...touched.keys]}::int[]`;
+  const leaving = isPaidOut(sql`${treasury.id}::int`, sql`touched.key`);
+  const { numAffectedRows = 0n } = await sql`
+    UPDATE money_freeze
+    SET lifted_at = ${clock.nowMicros()}, lifted_by = ${by}, lift_detail = 'All updates in quarantine that touched it were derived and booked.'
+    WHERE treasury_id = ${treasury.id} AND reason = 'QUARANTINE' AND lifted_at IS NULL
+      AND CASE WHEN instrument_id IS NULL THEN NOT EXISTS (SELECT FROM unnest(${keys}) AS touched (key) WHERE ${leaving})
+        ELSE instrument_id <> ALL (${keys}) END`.execute(tx);
+  return Number(numAffectedRows);
 }

@@ -10,6 +10,7 @@ import type { Ledger } from '../ledger/ledger-client.ts';
 import { readActiveContracts } from './active-contracts.ts';
 import type { Treasury } from './effect-sink.ts';
 import { SNAPSHOT_PREFIX } from './known-updates.ts';
+import { contractsInQuarantine } from './open-quarantine.ts';
 import type { Position } from './position.ts';
 
 type Held = {
@@ -43,9 +44,10 @@ export async function proveByContracts(
     return known !== null && shown !== undefined && shown !== known;
   });
   const oursById = new Set(ours.map(({ contractId }) => contractId));
-  const isComplete = !(await hasQuarantine(db, treasury)); // What could not be read is active there and unknown here.
-  const vanished = ours.filter(({ contractId }) => !createdAt.has(contractId));
-  const appeared = isComplete ? holdings.filter((contractId) => !oursById.has(contractId)) : [];
+  // What could not be read is not in the tables: neither what it brought nor what it took.
+  const unread = await contractsInQuarantine(db, treasury);
+  const vanished = ours.filter(({ contractId }) => !createdAt.has(contractId) && !unread.consumed.has(contractId));
+  const appeared = holdings.filter((contractId) => !oursById.has(contractId) && !unread.created.has(contractId));
   if (elsewhere.length + vanished.length + appeared.length === 0) return;
   throw new PermanentError('HISTORY_CHANGED', 'What the participant has active is not what we hold.', {
     offset,
@@ -62,14 +64,4 @@ async function activeHoldings(db: Database, treasury: Treasury, epoch: number): 
     FROM holding h JOIN ledger_update u ON u.treasury_id = h.treasury_id AND u.update_id = h.created_update_id
     WHERE h.treasury_id = ${treasury.id} AND h.archived_update_id IS NULL`.execute(db);
   return rows;
-}
-
-async function hasQuarantine(db: Database, treasury: Treasury): Promise<boolean> {
-  const row = await db
-    .selectFrom('quarantine')
-    .select('update_id')
-    .where('treasury_id', '=', treasury.id)
-    .limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
 }

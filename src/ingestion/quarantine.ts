@@ -25,7 +25,7 @@ export type Refused = {
 };
 
 /** Which of a treasury's holdings an update created or consumed. */
-type Touched =
+export type Touched =
   /** By the database's numbers of the instruments; none: it touched no holding of ours. */
   | { readonly kind: 'INSTRUMENTS'; readonly keys: readonly number[] }
   /** A contract that the party itself signed cannot be read: it may be any holding. */
@@ -88,7 +88,7 @@ async function paidOut(tx: Transaction, treasury: Treasury, keys: readonly numbe
 }
 
 /** What an update touched of which no row was written. Reads contracts one by one, so that one that cannot be read hides no other. */
-async function touchedBy(tx: Transaction, treasury: Treasury, update: ReceivedUpdate): Promise<Touched> {
+export async function touchedBy(tx: Transaction, treasury: Treasury, update: ReceivedUpdate): Promise<Touched> {
   const { created, consumed } = contractsOf(update);
   const instruments: Instrument[] = [];
   for (const event of created) {
@@ -113,7 +113,8 @@ async function touchedBy(tx: Transaction, treasury: Treasury, update: ReceivedUp
   return { kind: 'INSTRUMENTS', keys: rows.map(({ key }) => key) };
 }
 
-function contractsOf({ bytes }: ReceivedUpdate): {
+/** The contracts that an update created and consumed, or brought here and took away. */
+export function contractsOf({ bytes }: ReceivedUpdate): {
   readonly created: readonly CreatedEvent[];
   readonly consumed: readonly string[];
 } {

@@ -247,6 +247,20 @@ test('A21: what this version cannot read either stays where it is, and stays fro
   expect(await openFreezes()).toEqual([]);
 });
 
+test('A21: what touched no holding may wait for ever, and keeps nothing frozen', async () => {
+  await cannot('holding', 'amount <> 3');
+  await cannot('transfer_instruction', "memo <> 'junk'");
+  payIn('3');
+  simnet.network.tap({ instrument: 'amulet', owner: 'bob', amount: '1' });
+  const offer = { instrument: 'amulet', sender: 'bob', receiver: 'treasury', amount: '1', memo: 'junk' };
+  simnet.network.transfer({ ...offer, kind: 'offer' });
+  await caughtUp();
+  expect(await quarantined()).toHaveLength(2);
+  await fix('holding');
+  expect(await reparse()).toMatchObject({ stillQuarantined: [expect.anything()], freezesLifted: 1 });
+  expect(await openFreezes()).toEqual([]);
+});
+
 test('A21: what a sink refused is in the books as unexplained meanwhile, and credited when the sink can', async () => {
   isRefused = (memo) => memo === 'carol-memo';
   payIn('1');

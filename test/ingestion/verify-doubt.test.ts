@@ -10,6 +10,8 @@ import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.
 
 const logger = createSystemLogger('silent');
 
+const DEADLINE = { deadlineMs: 15_000 };
+
 let database: TestDatabase;
 let simnet: TestNetwork;
 let ingestion: RunningIngestion;
@@ -66,7 +68,7 @@ async function caughtUp(participant = 'participant1'): Promise<void> {
     ingestion.throwIfFailed();
     const { ledger_offset } = await database.db.selectFrom('ingestion_stream').selectAll().executeTakeFirstOrThrow();
     expect(ledger_offset).toBeGreaterThanOrEqual(end);
-  });
+  }, DEADLINE);
 }
 
 const freezes = () =>
@@ -92,8 +94,9 @@ test('A17: after a move to another participant nothing is compared until our new
   await caughtUp();
   await ingestion.stop();
   await start({ ledgerUrl: simnet.ledgerUrl(1), wrapLedger: silent });
-  await eventually(async () =>
-    expect(await database.db.selectFrom('stream_epoch').select('epoch').execute()).toHaveLength(2),
+  await eventually(
+    async () => expect(await database.db.selectFrom('stream_epoch').select('epoch').execute()).toHaveLength(2),
+    DEADLINE,
   );
 
   expect(await verify(1)).toMatchObject({ kind: 'NOT_COMPARED', code: 'NOTHING_TO_COMPARE' });
