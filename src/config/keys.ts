@@ -228,7 +228,7 @@ export const CONFIG_KEYS = {
     type: '1–86400',
     unit: 'seconds',
     meaning:
-      "How often books and holdings are compared with the participant's active contracts. A difference freezes the treasury's payouts.",
+      "How often books and holdings are compared with the participant's active contracts. A difference freezes payouts of its instrument.",
     schema: values.wholeNumber(1, 86_400),
   }),
   host: withDefault('127.0.0.1', {
