@@ -221,19 +221,7 @@ test.each([
   await expectConsistent();
 });
 
-test('an update that the tables refuse is quarantined alone, and the rebuild leaves it out as well', {
-  timeout: 60_000,
-}, async () => {
-  // More offers than ranks fit into the table's smallint.
-  const flood = Array.from({ length: 32_769 }, (_, index) => fakeOffer(index, '1'));
-  const quarantined = await write([deposit('00a'), flood, deposit('00c')]);
-
-  expect(quarantined).toBe(1);
-  expect(await coins()).toEqual({ held: '2.0000000000', credited: '2.0000000000' });
-  await expectConsistent();
-});
-
-test('an offer that gathers more than an amount can be over several updates is quarantined at the step too far', async () => {
+test('what the tables refuse is quarantined alone, and the rebuild leaves it out as well: an offer that gathers more than an amount can be', async () => {
   const step = (node: number, cid: string, next: string): Event[] => [
     exercise({
       node,

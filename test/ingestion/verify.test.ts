@@ -145,17 +145,17 @@ test('beside a running stream, holdings of many shapes, offers and books agree w
 
 test('while deposits pour in, no round ever sees a difference', async () => {
   await start();
-  const rounds: VerificationOutcome[] = [];
-  for (let index = 0; index < 12; index += 1) {
+  let compared = 0;
+  // A round that finds the stream between two places has nothing to compare; a slow machine has more of them.
+  for (let index = 0; compared < 9; index += 1) {
+    expect(index, 'rounds without a comparison').toBeLessThan(200);
     for (let count = 0; count < 5; count += 1) payIn('1');
-    rounds.push(await verify());
+    const round: VerificationOutcome = await verify();
+    if (round.kind === 'COMPARED') {
+      expect(round.isEqual).toBe(true);
+      compared += 1;
+    } else expect(round.code).toBe('NOTHING_TO_COMPARE');
   }
-
-  for (const round of rounds) {
-    if (round.kind === 'COMPARED') expect(round.isEqual).toBe(true);
-    else expect(round.code).toBe('NOTHING_TO_COMPARE');
-  }
-  expect(rounds.filter(({ kind }) => kind === 'COMPARED').length).toBeGreaterThan(8);
 });
 
 test('A12: an update that the node drops is found within one round; the contract is named and its instrument frozen', async () => {
