@@ -13,7 +13,7 @@ import type { Treasury } from './effect-sink.ts';
 import type { Checkpoint, ReceivedUpdate } from './received-update.ts';
 
 /** In a row, with the same update in hand. Enough that no series of accidents looks like it. */
-export const CRASHES_MAX = 5;
+export const CRASHES_MAX = 20;
 
 /** In a row, without getting further than a batch together: then the next is careful. A kill or two at the head of a ledger are no sign of anything. */
 export const VANISHED_MAX = 3;

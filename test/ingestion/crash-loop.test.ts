@@ -89,7 +89,7 @@ test.each([['SIGKILL'], ['error']] as const)(
     const { status, status_reason } = await stream();
     expect(status).toBe('HALTED');
     expect(status_reason).toMatch(
-      /^CRASH_LOOP: Update 1220[0-9a-f]{64} at offset \d+ has ended the worker 5 times in a row\.$/,
+      /^CRASH_LOOP: Update 1220[0-9a-f]{64} at offset \d+ has ended the worker 20 times in a row\.$/,
     );
     const api = await startApi(database);
     try {

@@ -148,13 +148,14 @@ test(`killed ${KILLS} times on the way, the tables in use are the old ones or th
   const random = createSeededRandom(7);
   let kills = 0;
   let total = 5;
-  for (let round = 0; round < KILLS; round += 1) {
+  for (let round = 0; kills < KILLS; round += 1) {
+    expect(round, 'rounds that were over before they were struck').toBeLessThan(60);
     if (await isRight()) await breakTables();
     const owned = await ownedRows();
     const running = startSluice(['rebuild', '--switch'], { DATABASE_URL: database.connectionString });
     // From the first page on: the comparison, the switch and its commit follow within a second.
     await running.waitFor(/updates derived again/).catch(() => undefined);
-    await systemClock.sleep(random.next() * 300);
+    await systemClock.sleep(random.next() * 150);
     running.child.kill('SIGKILL');
     const { signal } = await running.exited;
     if (signal === 'SIGKILL') kills += 1;
@@ -164,7 +165,6 @@ test(`killed ${KILLS} times on the way, the tables in use are the old ones or th
     expect([0, 8]).toContain(rows.length); // Nothing between.
     expect(await ownedRows()).toEqual(owned);
   }
-  expect(kills).toBeGreaterThan(KILLS / 2);
 
   const last = await run('--switch');
   expect(last.code).toBe(EXIT_CODES.done.code);
