@@ -59,7 +59,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-fencing',
     mistake: 'Holding the lease is believed to be enough: the position is locked, not compared.',
-    killedBy: 27,
+    killedBy: 31,
     changes: [
       {
         file: 'ingestion/position.ts',
@@ -77,7 +77,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     killedBy: 13,
     changes: [
       {
-        file: WRITER,
+        file: 'ingestion/update-store.ts',
         find: 'return once.filter((update) => fresh.has(update.updateId));',
         replace: 'return fresh.size === -1 ? [] : once;',
       },
@@ -98,7 +98,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'batch-dropped-on-error',
     mistake: 'A batch that failed for a passing reason is left behind, and the next one is written.',
-    killedBy: 3,
+    killedBy: 4,
     changes: [
       {
         file: 'ingestion/stream-worker.ts',
@@ -113,7 +113,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     killedBy: 1,
     changes: [
       {
-        file: WRITER,
+        file: 'ingestion/next-position.ts',
         find: 'recordTimes.set(synchronizerId, recordTime);',
         replace: 'recordTimes.set(synchronizerId, recordTime + 100_000n);',
       },
@@ -139,7 +139,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'sequencer-unlocked',
     mistake: 'Nothing keeps two sequencers apart.',
-    killedBy: 4,
+    killedBy: 9,
     changes: [
       {
         file: 'db/event-sequencer.ts',
@@ -188,8 +188,8 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'ingestion/stream-worker.ts',
-        find: 'beginExclusive: position.verified?.offset ?? 0n,',
-        replace: 'beginExclusive: (position.verified?.offset ?? 0n) + 1n,',
+        find: 'beginExclusive: position.offset,',
+        replace: 'beginExclusive: position.offset + 1n,',
       },
     ],
   },
