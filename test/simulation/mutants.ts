@@ -74,7 +74,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-replay-guard',
     mistake: 'What was delivered before is taken for new.',
-    killedBy: 13,
+    killedBy: 10,
     changes: [
       {
         file: 'ingestion/update-store.ts',
@@ -184,7 +184,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'offset-taken-as-inclusive',
     mistake: 'The stream is asked for from the offset after the newest one, which the exclusive begin then skips.',
-    killedBy: 2,
+    killedBy: 8,
     changes: [
       {
         file: 'ingestion/stream-worker.ts',
