@@ -21,7 +21,7 @@ import { type RunningIngestion, registerMemos, startIngestion } from '../support
 import type { KillChildTask } from '../support/kill-child.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
-const KILLS = Number(process.env['KILLS'] ?? 15);
+const KILLS = Number(process.env['KILLS'] ?? 5);
 const SECONDS_PER_KILL_MAX = 60; // Most take two; a busy machine is no failure.
 const LIFE_MS_MAX = 60_000;
 const KEPT_OFFSETS = 600n; // A hundred updates and more; no blow and no restore goes back so far.
@@ -274,8 +274,11 @@ test(`D1: ${KILLS} kills, spread over ${PHASES.join(', ')}, leave a whole each t
 
   for (let kill = 0; kill < KILLS; kill += 1) {
     const phase = PHASES[kill % PHASES.length] ?? 'backfill';
-    // As by a pruning schedule: an opening need not read what is long past.
-    for (const { prune, ledgerEnd } of simnet.network.participants) prune(ledgerEnd() - KEPT_OFFSETS);
+    if (kill % PHASES.length === 0) {
+      // As by a pruning schedule: an opening need not read what is long past. What the stream has not read yet, nobody may prune.
+      await catchUp(database);
+      for (const { prune, ledgerEnd } of simnet.network.participants) prune(ledgerEnd() - KEPT_OFFSETS);
+    }
     const round = Math.floor(kill / PHASES.length);
     const point = POINTS[phase][round % POINTS[phase].length] ?? null;
     const blow =
