@@ -18,8 +18,9 @@ import {
   writeTransfers,
 } from './derived-rows.ts';
 import type { TransferChange, Treasury } from './effect-sink.ts';
+import { homeSynchronizer } from './home-synchronizer.ts';
 import type { ReceivedUpdate } from './received-update.ts';
-import { contractsReferredTo, effectsOfUpdate, homeSynchronizer, withoutSpent } from './update-reader.ts';
+import { contractsReferredTo, effectsOfUpdate, withoutSpent } from './update-reader.ts';
 
 /** What is kept of a transfer so that a later update can continue it. */
 type TransferState = Omit<
@@ -51,7 +52,7 @@ export async function openDerivedBatch(
   updates: readonly ReceivedUpdate[],
 ): Promise<DerivedBatch> {
   const referenced = [...new Set(updates.flatMap(contractsReferredTo))];
-  const home = await homeSynchronizer(tx, treasury);
+  const home = await homeSynchronizer(tx, treasury.id);
   const spent = new Set<string>();
   const holdings = await loadHoldings(tx, treasury, referenced, spent);
   const instructions = await loadInstructions(tx, treasury, referenced, spent);

@@ -1,10 +1,7 @@
 /** What one received update means, before it meets the tables. The stream and every rebuild read through here. */
-import { sql } from 'kysely';
-import type { Transaction } from '../db/connection.ts';
 import { PermanentError } from '../env/errors.ts';
 import { effectsOf, type Known, type UpdateEffects } from '../tokens/update-effects.ts';
 import { referencedContracts } from '../tokens/views.ts';
-import type { Treasury } from './effect-sink.ts';
 import { SNAPSHOT_PREFIX } from './known-updates.ts';
 import { IMPORT_RECORD_TIME } from './next-position.ts';
 import { openedContracts, openingEffects } from './opening-effects.ts';
@@ -69,13 +66,4 @@ export function contractsReferredTo({ transaction, recordTime }: ReceivedUpdate)
   if (transaction === null) return [];
   const referenced = referencedContracts(transaction.events);
   return recordTime === IMPORT_RECORD_TIME ? [...referenced, ...openedContracts(transaction)] : referenced;
-}
-
-/** The synchronizer of the treasury's first update, for good; null before there is one. */
-export async function homeSynchronizer(tx: Transaction, treasury: Pick<Treasury, 'id'>): Promise<string | null> {
-  const { rows } = await sql<{ id: string }>`
-    SELECT synchronizer_id AS id FROM ledger_update WHERE treasury_id = ${treasury.id} ORDER BY epoch, ledger_offset LIMIT 1`.execute(
-    tx,
-  );
-  return rows[0]?.id ?? null;
 }

@@ -3,11 +3,12 @@ import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
+import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
 import { DEFAULT_LIMITS } from '../withdrawals/automation.ts';
 import { reachOf } from '../withdrawals/free-holdings.ts';
 
 /**
- * The first that holds. `FREEZE`: a freeze covers it. `LEDGER`: ingestion does not run, or the ledger's time is too far from ours to promise
+ * The first that holds. `FREEZE`: a freeze covers it. `LEDGER`: ingestion does not run, or its synchronizer's time is too far from ours to promise
  * an end. `FUNDS`: the treasury's free holdings do not reach, as many as one transaction takes. `TURN`: nothing is in the way.
  */
 export const WITHDRAWAL_WAITS = ['FREEZE', 'LEDGER', 'FUNDS', 'TURN'] as const;
@@ -27,8 +28,6 @@ export async function readWaits(
       SELECT pair.treasury_id, pair.instrument_id,
         ${reachOf(sql`pair.treasury_id`, sql`pair.instrument_id`)} AS amount
       FROM (SELECT DISTINCT treasury_id, instrument_id FROM queued) AS pair
-    ), ledger AS (
-      SELECT treasury_id, max(record_time) AS record_time FROM synchronizer_time GROUP BY treasury_id
     )
     SELECT queued.id,
       CASE
@@ -41,7 +40,8 @@ export async function readWaits(
     FROM queued
     JOIN free ON free.treasury_id = queued.treasury_id AND free.instrument_id = queued.instrument_id
     LEFT JOIN ingestion_stream ON ingestion_stream.treasury_id = queued.treasury_id
-    LEFT JOIN ledger ON ledger.treasury_id = queued.treasury_id
+    LEFT JOIN synchronizer_time AS ledger ON ledger.treasury_id = queued.treasury_id
+      AND ledger.synchronizer_id = ${homeSynchronizerOf(sql`queued.treasury_id`)}
   `.execute(db);
   const byId = new Map(rows.map(({ id, wait }) => [id, wait]));
   return ids.map((id) => byId.get(id) ?? null);

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
-import { homeSynchronizer } from '../ingestion/update-reader.ts';
+import { homeSynchronizer } from '../ingestion/home-synchronizer.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
 import { META_REASON } from '../tokens/standard.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
@@ -89,7 +89,7 @@ async function ledgerClock(
   limits: AttemptLimits,
   nowMicros: Micros,
 ): Promise<LedgerClock | null> {
-  const synchronizerId = await homeSynchronizer(tx, { id: treasuryId });
+  const synchronizerId = await homeSynchronizer(tx, treasuryId);
   if (synchronizerId === null) return null;
   const time = await tx
     .selectFrom('synchronizer_time as t')

@@ -9,7 +9,7 @@ import {
   takeDueAttempts,
 } from '../../src/withdrawals/attempts.ts';
 import { DEFAULT_LIMITS } from '../../src/withdrawals/automation.ts';
-import { DAY } from '../support/rows.ts';
+import { DAY, SYNCHRONIZER } from '../support/rows.ts';
 import { startWithdrawalApi, type WithdrawalApi } from '../support/withdrawal-api.ts';
 
 let withdrawals: WithdrawalApi;
@@ -29,7 +29,6 @@ afterAll(async () => {
   await withdrawals.close();
 });
 
-const SYNCHRONIZER = 'global-domain::1220ee';
 const SECOND = 1_000_000n;
 const DECISION = `query ($id: String!) { withdrawal(withdrawalId: $id) {
   state isFinal decidableBy failure { code detail }

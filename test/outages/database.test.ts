@@ -199,6 +199,9 @@ test('C4: a primary that turns read-only is waited for; nothing is remembered th
 });
 
 test('C5: transactions that the database gives up for others are run again as a whole', async () => {
+  await start({
+    settings: { batchCountMax: 2, leaseTtlMs: 600, reconnect: { attemptsMax: 1_000, delayMsMin: 1, delayMsMax: 5 } },
+  });
   // Every tenth row that any of these tables gets is refused as a conflict, wherever in the transaction that is.
   await sql`CREATE FUNCTION refuse_now_and_then() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN IF random() < 0.1 THEN RAISE EXCEPTION 'a conflict' USING ERRCODE = CASE WHEN random() < 0.5 THEN '40001' ELSE '40P01' END; END IF; RETURN NEW; END $$`.execute(
@@ -210,9 +213,6 @@ test('C5: transactions that the database gives up for others are run again as a 
     );
   }
   for (let count = 0; count < 60; count += 1) payIn();
-  await start({
-    settings: { batchCountMax: 2, leaseTtlMs: 600, reconnect: { attemptsMax: 1_000, delayMsMin: 1, delayMsMax: 5 } },
-  });
 
   await allCredited(60_000);
   await expectConsistent();

@@ -9,6 +9,7 @@ import { depositAccountId, eventId, transferId } from '../../src/tokens/ids.ts';
 /** 2026-11-22T00:00:00Z. */
 export const DAY: bigint = 1_795_305_600_000_000n;
 export const AMULET_ADMIN = 'DSO::1220aa';
+export const SYNCHRONIZER = 'global-domain::1220ee';
 
 export type Rows = ReturnType<typeof createRows>;
 
@@ -248,11 +249,28 @@ export function createRows(db: Database, network = 'testnet') {
       `.execute(db);
       if (recordTime !== null) {
         await sql`
-          INSERT INTO synchronizer_time VALUES (${treasury_id}, 'global-domain::1220ee', ${recordTime})
+          INSERT INTO synchronizer_time VALUES (${treasury_id}, ${SYNCHRONIZER}, ${recordTime})
           ON CONFLICT (treasury_id, synchronizer_id) DO UPDATE SET record_time = excluded.record_time
         `.execute(db);
       }
       await sql`SELECT pg_notify('sluice_progress', '')`.execute(db);
+    },
+
+    /** Any update: enough to know the treasury's synchronizer. */
+    update: async (updateId: string): Promise<void> => {
+      await db
+        .insertInto('ledger_update')
+        .values({
+          treasury_id: await treasury(),
+          update_id: updateId,
+          epoch: 1,
+          ledger_offset: 1n,
+          record_time: DAY,
+          synchronizer_id: SYNCHRONIZER,
+          kind: 'TRANSACTION',
+          received: Buffer.of(),
+        })
+        .execute();
     },
 
     /** A deposit's event as the deposit sink writes it, in a transaction of its own. `waitMs` holds the commit back. */

@@ -75,6 +75,7 @@ export async function startWithdrawalApi(): Promise<WithdrawalApi> {
   await rows.instrument();
   await rows.instrument('Spam', false);
   await rows.stream({});
+  await rows.update('first');
   // A small ring, so that resuming goes through the database as well.
   const api = await startApi(database, { ringCountMax: 8 });
 
