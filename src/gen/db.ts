@@ -190,6 +190,37 @@ export interface PostingTable {
   amount: string;
 }
 
+export interface PreapprovalTable {
+  treasury_id: number;
+  instrument_id: number;
+  tried_at: bigint;
+  trouble: string | null;
+  checked_at: bigint | null;
+  ledger_offset: bigint | null;
+  contract_id: string | null;
+  provider: string | null;
+  valid_from: bigint | null;
+  last_renewed_at: bigint | null;
+  expires_at: bigint | null;
+  proposal_contract_id: string | null;
+  proposal_provider: string | null;
+}
+
+export interface PreapprovalProposalTable {
+  id: GeneratedAlways<bigint>;
+  treasury_id: number;
+  instrument_id: number;
+  provider: string;
+  command_id: string;
+  synchronizer_id: string;
+  target_record_time: bigint;
+  requested_at: bigint;
+  requested_by: string;
+  state: 'OPEN' | 'SEEN' | 'LAPSED';
+  last_error: string | null;
+  ended_at: bigint | null;
+}
+
 export interface QuarantineTable {
   treasury_id: number;
   update_id: string;
@@ -198,6 +229,14 @@ export interface QuarantineTable {
   quarantined_at: bigint;
   closed_at: bigint | null;
   closed_by: string | null;
+}
+
+export interface RegistryTable {
+  network_id: number;
+  admin: string;
+  urls: string[];
+  strategy: 'PROXY' | 'RANDOM' | 'QUORUM';
+  faults: WithDefault<number>;
 }
 
 export interface ReservationTable {
@@ -251,6 +290,43 @@ export interface SynchronizerTimeTable {
   treasury_id: number;
   synchronizer_id: string;
   record_time: bigint;
+}
+
+export interface TokenTable {
+  instrument_id: number;
+  implementation: 'SPLICE_AMULET' | 'UTILITY_REGISTRY' | 'OTHER';
+  packages: string[];
+  credits_deposits: boolean;
+  accepts_offers: boolean;
+  deposit_min: string;
+  pays_direct: boolean;
+  pays_offers: boolean;
+  offer_validity_seconds: number;
+  version: WithDefault<number>;
+  onboarded_at: bigint;
+  onboarded_by: string;
+  pinned_at: bigint | null;
+  pinned_name: string | null;
+  pinned_symbol: string | null;
+  pinned_decimals: number | null;
+  registry_tried_at: bigint | null;
+  registry_checked_at: bigint | null;
+  registry_trouble: string | null;
+  registry_differs: ColumnType<JsonValue, string | null | undefined, string | null>;
+  packages_checked_at: bigint | null;
+  packages_missing: ColumnType<JsonValue, string | null | undefined, string | null>;
+  packages_trouble: string | null;
+}
+
+export interface TokenChangeTable {
+  id: GeneratedAlways<bigint>;
+  instrument_id: number;
+  action: 'ADDED' | 'POLICY' | 'REGISTRY' | 'PINNED' | 'FROZEN' | 'ENABLED';
+  changed_at: bigint;
+  changed_by: string;
+  why: string;
+  before: ColumnType<JsonValue, string | null | undefined, string | null>;
+  after: Json;
 }
 
 export interface TransferTable {
@@ -367,13 +443,18 @@ export interface DB {
   money_freeze: MoneyFreezeTable;
   network: NetworkTable;
   posting: PostingTable;
+  preapproval: PreapprovalTable;
+  preapproval_proposal: PreapprovalProposalTable;
   quarantine: QuarantineTable;
+  registry: RegistryTable;
   reservation: ReservationTable;
   signed_hash: SignedHashTable;
   stream_crash: StreamCrashTable;
   stream_epoch: StreamEpochTable;
   submission: SubmissionTable;
   synchronizer_time: SynchronizerTimeTable;
+  token: TokenTable;
+  token_change: TokenChangeTable;
   transfer: TransferTable;
   transfer_instruction: TransferInstructionTable;
   treasury_party: TreasuryPartyTable;
