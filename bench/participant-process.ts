@@ -10,6 +10,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { PartyManagementServiceService } from '../src/gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
+import { PackageServiceService } from '../src/gen/com/daml/ledger/api/v2/package_service.ts';
 import { StateServiceService } from '../src/gen/com/daml/ledger/api/v2/state_service.ts';
 import {
   type GetUpdatesRequest,
@@ -52,6 +53,9 @@ async function serve(replay: Replay, count: number, participantId: string): Prom
   add(PartyManagementServiceService, {
     getParticipantId: (_call: unknown, answer: (error: null, response: unknown) => void) =>
       answer(null, { participantId }),
+  });
+  add(PackageServiceService, {
+    listPackages: (_call: unknown, answer: (error: null, response: unknown) => void) => answer(null, { packageIds: [] }),
   });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
