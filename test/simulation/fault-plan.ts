@@ -46,6 +46,8 @@ const FAULTS = {
   /** The participant falls silent. */
   participantStall: SELDOM,
   hintLost: SELDOM,
+  /** A submission is on its way, and its answer never arrives. */
+  executeUnanswered: MOSTLY,
   /** The participant accepts a submission and never sends it on. */
   executeDropped: MOSTLY,
   executeTwice: MOSTLY,
@@ -81,12 +83,15 @@ const ON = [0.05, 0.15, 0.4] as const;
 /** The faults around withdrawals only strike who gets that far. */
 const ON_MOSTLY = 0.5;
 
-/** @param off classes that stay off whatever the seed says: how a failure is narrowed down. */
-export function drawFaultPlan(dice: (purpose: string) => Dice, off: ReadonlySet<string>): FaultPlan {
+/** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */
+export type FaultSwitches = { readonly on?: ReadonlySet<string>; readonly off?: ReadonlySet<string> };
+
+export function drawFaultPlan(dice: (purpose: string) => Dice, switches: FaultSwitches): FaultPlan {
   const on = dice('faults').pick(ON);
   const drawn = Object.entries(FAULTS).map(([name, [least, most]]) => {
     const own = dice(`fault/${name}`);
-    const isOn = own.chance(least === MOSTLY[0] ? ON_MOSTLY : on) && !off.has(name);
+    const isDrawn = own.chance(least === MOSTLY[0] ? ON_MOSTLY : on);
+    const isOn = (isDrawn || switches.on?.has(name) === true) && switches.off?.has(name) !== true;
     return { name, dice: own, rate: isOn ? own.logUniform(least, most) : 0 };
   });
   const byName = new Map<string, (typeof drawn)[number]>(drawn.map((fault) => [fault.name, fault]));

@@ -45,6 +45,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'expiry-not-strict',
     mistake: 'A record time at the target is taken for one past it.',
     killedBy: 42,
+    company: ['executeAtTarget'],
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('>', '>=') },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('>', '>=') },
@@ -55,6 +56,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'wall-clock-decides-expiry',
     mistake: 'An attempt is over when our own clock says so.',
     killedBy: 5,
+    company: ['executeLate'],
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('t.record_time', NOW) },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('t.record_time', NOW) },
@@ -65,6 +67,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'no-reservation-check',
     mistake: 'A holding is spent without a look at who has reserved it.',
     killedBy: 1,
+    company: [],
     changes: [
       { file: 'withdrawals/free-holdings.ts', find: UNRESERVED, replace: '' },
       { file: FUNDING, find: RESERVE, replace: RESERVE_ANYWAY },
@@ -74,6 +77,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'choose-then-reserve',
     mistake: 'Holdings are chosen first and reserved later, with nothing that keeps two choosers apart.',
     killedBy: 1,
+    company: [],
     changes: [
       {
         file: FUNDING,
@@ -88,6 +92,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'retry-with-other-inputs',
     mistake: 'Each try spends whatever is free at the time.',
     killedBy: 1,
+    company: [],
     changes: [
       {
         file: ATTEMPTS,
@@ -113,6 +118,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'retry-extends-deadline',
     mistake: 'A try gets as much time as the attempt got when it was opened.',
     killedBy: 1,
+    company: [],
     changes: [
       {
         file: TRY,
@@ -130,6 +136,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'contract-not-found-is-failure',
     mistake: 'Inputs that are gone are taken for proof that the transfer can never happen; often it just has.',
     killedBy: 10,
+    company: ['executeUnanswered'],
     changes: [
       { file: AUTOMATION, find: IMPORT, replace: IMPORT.replace('type', 'giveUpUnsigned, type') },
       {
@@ -145,12 +152,13 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     name: 'lost-answer-is-failure',
     mistake: 'No answer is taken for a no.',
     killedBy: 11,
+    company: ['executeUnanswered'],
     changes: [
       { file: AUTOMATION, find: IMPORT, replace: IMPORT.replace('type', 'giveUpUnsigned, type') },
       {
         file: AUTOMATION,
         find: TROUBLE,
-        replace: `if (/UNAVAILABLE|No connection/.test(messageOf(error))) ${GIVE_UP} else ${TROUBLE}`,
+        replace: `if (/^ExecuteSubmission: No connection/.test(messageOf(error))) ${GIVE_UP} else ${TROUBLE}`,
       },
       { file: ATTEMPTS, find: UNSIGNED_ONLY, replace: '' },
       FORGOTTEN,

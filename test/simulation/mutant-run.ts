@@ -32,7 +32,7 @@ let finding: { seed: number; seedsTried: number; invariant: string; message: str
 // A seed known to find it comes first; where the product has changed since, the search begins anew.
 const seeds = [Number(FROM), ...Array.from({ length: Number(SEEDS) }, (_, index) => index + 1)];
 for (const [index, seed] of seeds.entries()) {
-  const { violation } = await simulation.run(seed, createMarks());
+  const { violation } = await simulation.run(seed, createMarks(), { on: new Set(mutant.company) });
   if (violation !== null) {
     finding = { seed, seedsTried: index + 1, invariant: violation.invariant, message: violation.message };
     break;

@@ -1,12 +1,16 @@
 /**
  * Mistakes that the simulation must find: each changes a line or two of the product as it is loaded, never on disk. A harness that lets one live is blind there.
  */
+import type { FaultClass } from './fault-plan.ts';
+
 export type Mutant = {
   readonly name: string;
   /** What somebody might have thought. */
   readonly mistake: string;
   /** The first seed that finds it, when it was last looked for. */
   readonly killedBy: number;
+  /** Classes of faults without which it cannot show: on in each seed that looks for it. */
+  readonly company: readonly FaultClass[];
   readonly changes: readonly {
     /** Below `src/`. */
     readonly file: string;
@@ -26,6 +30,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'effects-then-position',
     mistake: 'The position is moved in a transaction of its own, after the one that writes the effects.',
     killedBy: 1,
+    company: [],
     changes: [
       { file: WRITER, find: MOVE, replace: '' },
       { file: WRITER, find: 'return { next, quarantined };', replace: 'return { next, quarantined, fresh };' },
@@ -41,6 +46,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'position-then-effects',
     mistake: 'The position is moved first, in a transaction of its own.',
     killedBy: 1,
+    company: [],
     changes: [
       { file: WRITER, find: MOVE, replace: '' },
       { file: WRITER, find: 'await lockPosition(tx, treasury, position);', replace: '' },
@@ -60,6 +66,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'no-fencing',
     mistake: 'Holding the lease is believed to be enough: the position is locked, not compared.',
     killedBy: 31,
+    company: ['pauseAtStatement', 'pauseAtFailpoint'],
     changes: [
       {
         file: 'ingestion/position.ts',
@@ -75,6 +82,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'no-replay-guard',
     mistake: 'What was delivered before is taken for new.',
     killedBy: 10,
+    company: ['commitAnswerLost'],
     changes: [
       {
         file: 'ingestion/update-store.ts',
@@ -87,6 +95,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'sink-twice',
     mistake: 'A sink is called again after it has succeeded.',
     killedBy: 1,
+    company: [],
     changes: [
       {
         file: WRITER,
@@ -99,6 +108,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'batch-dropped-on-error',
     mistake: 'A batch that failed for a passing reason is left behind, and the next one is written.',
     killedBy: 4,
+    company: ['statementError'],
     changes: [
       {
         file: 'ingestion/stream-worker.ts',
@@ -111,6 +121,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'record-time-ahead',
     mistake: 'Record time is taken to have passed a little further than the ledger said.',
     killedBy: 1,
+    company: [],
     changes: [
       {
         file: 'ingestion/next-position.ts',
@@ -123,6 +134,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'events-numbered-by-sequence',
     mistake: 'Events keep the number that the outbox gave them before commit.',
     killedBy: 3,
+    company: [],
     changes: [
       {
         file: 'db/event-sequencer.ts',
@@ -140,6 +152,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'sequencer-unlocked',
     mistake: 'Nothing keeps two sequencers apart.',
     killedBy: 9,
+    company: ['pauseAtStatement'],
     changes: [
       {
         file: 'db/event-sequencer.ts',
@@ -166,12 +179,14 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'hints-believed',
     mistake: 'A notification is believed never to get lost.',
     killedBy: 4,
+    company: ['hintLost'],
     changes: [{ file: 'db/event-sequencer.ts', find: 'const POLL_MS = 250;', replace: 'const POLL_MS = 3_600_000;' }],
   },
   {
     name: 'rank-from-node-id',
     mistake: 'A transfer is told by its node id, which every participant numbers its own way.',
     killedBy: 1,
+    company: [],
     changes: [
       {
         file: 'tokens/update-effects.ts',
@@ -185,6 +200,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     name: 'offset-taken-as-inclusive',
     mistake: 'The stream is asked for from the offset after the newest one, which the exclusive begin then skips.',
     killedBy: 8,
+    company: ['streamTorn'],
     changes: [
       {
         file: 'ingestion/stream-worker.ts',

@@ -31,6 +31,7 @@ import type { FaultPlan } from './fault-plan.ts';
 import type { LastMoment } from './last-moment.ts';
 import type { Marks } from './marks.ts';
 import { INSTRUMENT, type Orders } from './orders.ts';
+import { unavailable } from './outside-calls.ts';
 import type { Life } from './process.ts';
 import type { Extension } from './serve-loop.ts';
 import type { Truth } from './truth.ts';
@@ -161,7 +162,12 @@ function submitterFor(
       marks.add('execute sequenced late');
       wrong.set({ delaySequencingMs: Math.round(dice.logUniform(LATE_MS_MIN, LATE_MS_MAX)) });
     }
-    return ExecuteSubmissionResponse.encode(await api.executeSubmission(request)).finish();
+    const answer = await api.executeSubmission(request);
+    if (faults.strikes('executeUnanswered')) {
+      marks.add('execute carried out, unanswered');
+      throw unavailable('ExecuteSubmission');
+    }
+    return ExecuteSubmissionResponse.encode(answer).finish();
   };
   return submitterOver(async <Request, Response>(method: UnaryMethod<Request, Response>, request: Request) => {
     const bytes = method.requestSerialize(request);

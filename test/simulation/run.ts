@@ -1,5 +1,5 @@
 /**
- * Runs schedules outside the test runner: `node test/simulation/run.ts --seed 17 --trace`, `--from 1 --count 1000`, `--off pause,crash` to narrow a failure down.
+ * Runs schedules outside the test runner: `node test/simulation/run.ts --seed 17 --trace`, `--from 1 --count 1000`, `--off pause,crash` or `--on executeAtTarget` to narrow a failure down.
  * On the server of DATABASE_URL, or a throw-away one.
  */
 import { parseArgs } from 'node:util';
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     count: { type: 'string', default: '100' },
     off: { type: 'string', default: '' },
+    on: { type: 'string', default: '' },
     trace: { type: 'boolean', default: false },
     /** Stops at the first violation. */
     first: { type: 'boolean', default: false },
@@ -22,7 +23,8 @@ const { values } = parseArgs({
 
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.count) : 1;
-const off = new Set(values.off.split(',').filter((name) => name !== ''));
+const namesIn = (list: string) => new Set(list.split(',').filter((name) => name !== ''));
+const switches = { on: namesIn(values.on), off: namesIn(values.off) };
 
 await withMigratedDatabase(async (connectionString) => {
   const marks = createMarks();
@@ -33,7 +35,7 @@ await withMigratedDatabase(async (connectionString) => {
   let done = 0;
   try {
     for (let seed = from; seed < from + count; seed += 1) {
-      const report = await simulation.run(seed, marks, off);
+      const report = await simulation.run(seed, marks, switches);
       done += 1;
       steps += report.steps;
       if (report.violation !== null) {

@@ -15,7 +15,7 @@ import { createNetwork, TREASURY } from '../../src/simnet/network.ts';
 import { registerMemos } from '../support/ingestion.ts';
 import { createDatabaseAccess } from './database-access.ts';
 import { createDice, type Dice } from './dice.ts';
-import { drawFaultPlan } from './fault-plan.ts';
+import { drawFaultPlan, type FaultSwitches } from './fault-plan.ts';
 import { createFeedReader } from './feed-reader.ts';
 import { createLastMoment, createPinnedClock } from './last-moment.ts';
 import type { Marks } from './marks.ts';
@@ -50,8 +50,7 @@ export type Report = {
 };
 
 export type Simulation = {
-  /** @param off fault classes that stay off whatever the seed says. */
-  run(seed: number, marks: Marks, off?: ReadonlySet<string>): Promise<Report>;
+  run(seed: number, marks: Marks, switches?: FaultSwitches): Promise<Report>;
   close(): Promise<void>;
 };
 
@@ -71,10 +70,10 @@ export async function openSimulation(connectionString: string): Promise<Simulati
   const server = await createServerSessions(shape.pool.options);
   const reset = await prepareReset(server.observer);
   return {
-    run: async (seed, marks, off = new Set()) => {
+    run: async (seed, marks, switches = {}) => {
       await reset();
       await registerMemos(shape.db, NETWORK, MEMOS);
-      return await runSchedule({ seed, marks, off, connectionString, server, db: shape.db });
+      return await runSchedule({ seed, marks, switches, connectionString, server, db: shape.db });
     },
     close: async () => {
       await shape.close();
@@ -86,13 +85,13 @@ export async function openSimulation(connectionString: string): Promise<Simulati
 type ScheduleOptions = {
   readonly seed: number;
   readonly marks: Marks;
-  readonly off: ReadonlySet<string>;
+  readonly switches: FaultSwitches;
   readonly connectionString: string;
   readonly server: ServerSessions;
   readonly db: ReturnType<typeof createDatabase>['db'];
 };
 
-async function runSchedule({ seed, marks, off, connectionString, server, db }: ScheduleOptions): Promise<Report> {
+async function runSchedule({ seed, marks, switches, connectionString, server, db }: ScheduleOptions): Promise<Report> {
   const dice = (purpose: string): Dice => createDice(seed, purpose);
   const shape = dice('shape');
   const scheduler = createScheduler({
@@ -101,7 +100,7 @@ async function runSchedule({ seed, marks, off, connectionString, server, db }: S
     hurry: shape.pick([0, 0.005, 0.02, 0.1]),
     stickiness: shape.pick([0, 0.5, 0.9]),
   });
-  const faults = drawFaultPlan(dice, off);
+  const faults = drawFaultPlan(dice, switches);
   let violation: Violation | null = null;
   const onViolation = (found: Violation): void => {
     violation ??= found;

@@ -32,6 +32,7 @@ const ALWAYS_MET = [
   'statement waited for a lock',
   'stream torn',
   'message delivered twice',
+  'execute carried out, unanswered',
   'execute sequenced late',
   'execute sequenced twice',
   'executed in trouble',
