@@ -15,7 +15,7 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 export interface AccountTable {
   id: GeneratedAlways<bigint>;
   network_id: number;
-  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES' | 'WITHDRAWALS' | 'OPENING';
+  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES' | 'WITHDRAWALS' | 'OPENING' | 'HELD' | 'REFUNDS';
   owner: string;
 }
 
@@ -56,6 +56,45 @@ export interface DepositAccountTable {
   account_id: bigint;
   created_at: bigint;
   created_by: string;
+  state: WithDefault<'ACTIVE' | 'RETIRED' | 'DISABLED'>;
+  metadata: ColumnType<JsonValue, string | null | undefined, string | null>;
+  replaced_by: string | null;
+  changed_at: bigint | null;
+  changed_by: string | null;
+}
+
+export interface DeskCaseTable {
+  transfer_id: string;
+  treasury_id: number;
+  instrument_id: number;
+  state: 'OFFERED' | 'OPEN' | 'ASSIGNED' | 'REFUNDED' | 'ENDED';
+  why: 'NO_MEMO' | 'UNKNOWN_MEMO' | 'MEMO_DISABLED' | 'INSTRUMENT_NOT_ACCEPTED' | 'DENIED';
+  amount: string;
+  memo: string | null;
+  sender: string | null;
+  update_id: string;
+  record_time: bigint;
+  named_account_id: bigint | null;
+  account_id: bigint | null;
+  decided_by: string | null;
+  funds_account_id: bigint | null;
+  withdrawal_id: string | null;
+}
+
+export interface DeskDecisionTable {
+  id: GeneratedAlways<bigint>;
+  transfer_id: string;
+  kind: 'ASSIGN' | 'REFUND' | 'REJECT';
+  state: 'AWAITING_APPROVAL' | 'DONE' | 'REFUSED';
+  account_id: bigint | null;
+  needs_approval: boolean;
+  reason: string;
+  withdrawal_id: string | null;
+  requested_by: string;
+  requested_at: bigint;
+  decided_by: string | null;
+  decided_at: bigint | null;
+  decided_reason: string | null;
 }
 
 export interface EventTable {
@@ -247,6 +286,31 @@ export interface ReservationTable {
   is_open: boolean;
 }
 
+export interface ScreeningTable {
+  transfer_id: string;
+  treasury_id: number;
+  instrument_id: number;
+  is_offer: boolean;
+  state: 'WAITING' | 'PARKED' | 'ALLOWED' | 'DENIED' | 'ENDED';
+  account_id: bigint;
+  deposit_account_id: string | null;
+  owner_decided_by: string;
+  amount: string;
+  memo: string | null;
+  sender: string | null;
+  update_id: string;
+  record_time: bigint;
+  held: string | null;
+  tries: WithDefault<number>;
+  next_try_at: bigint | null;
+  last_error: string | null;
+  case_id: string | null;
+  reason: string | null;
+  opened_at: bigint;
+  decided_at: bigint | null;
+  decided_by: string | null;
+}
+
 export interface SignedHashTable {
   hash: Bytes;
   submission_id: string;
@@ -430,6 +494,8 @@ export interface DB {
   attempt: AttemptTable;
   attribution: AttributionTable;
   deposit_account: DepositAccountTable;
+  desk_case: DeskCaseTable;
+  desk_decision: DeskDecisionTable;
   event: EventTable;
   event_log: EventLogTable;
   event_outbox: EventOutboxTable;
@@ -448,6 +514,7 @@ export interface DB {
   quarantine: QuarantineTable;
   registry: RegistryTable;
   reservation: ReservationTable;
+  screening: ScreeningTable;
   signed_hash: SignedHashTable;
   stream_crash: StreamCrashTable;
   stream_epoch: StreamEpochTable;
