@@ -110,6 +110,17 @@ export interface EventLogTable {
   only_row: WithDefault<boolean>;
   epoch: string;
   last_position: bigint;
+  history: string | null;
+}
+
+export interface EventLogEpochTable {
+  epoch: string;
+  shared_position: bigint;
+  reason: 'HISTORY_CHANGED' | 'WENT_BACK' | 'OPERATOR';
+  history_before: string | null;
+  history_after: string;
+  detail: string;
+  ended_at: bigint;
 }
 
 export interface EventOutboxTable {
@@ -498,6 +509,7 @@ export interface DB {
   desk_decision: DeskDecisionTable;
   event: EventTable;
   event_log: EventLogTable;
+  event_log_epoch: EventLogEpochTable;
   event_outbox: EventOutboxTable;
   history_gap: HistoryGapTable;
   holding: HoldingTable;
