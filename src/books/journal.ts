@@ -18,6 +18,8 @@ export type AccountKind =
   | 'BETWEEN_TREASURIES' // transfers between our own treasuries: zero once both sides are in
   | 'OPENING' // what a treasury held when we began to follow it
   | 'WITHDRAWALS' // what customers asked for and the ledger has not decided yet
+  | 'HELD' // deposits that wait for a verdict, or were denied; owner: the customer's account they are for
+  | 'REFUNDS' // what is on its way back to a sender; owner: the id of the transfer that brought it
   | 'FEES'
   | 'HOUSE'; // mints and rewards
 
@@ -40,7 +42,10 @@ export type JournalEntry = {
   readonly lines: readonly JournalLine[];
 };
 
-export const houseAccount = (kind: Exclude<AccountKind, 'CUSTOMER' | 'TREASURY'>): AccountRef => ({ kind, owner: '' });
+export const houseAccount = (kind: Exclude<AccountKind, 'CUSTOMER' | 'TREASURY' | 'HELD' | 'REFUNDS'>): AccountRef => ({
+  kind,
+  owner: '',
+});
 
 /**
  * Books `entries`; those without lines are left out. A few statements, whatever their number.

@@ -3,7 +3,7 @@
  * with the same input is the same withdrawal, for ever and on every replica; with another input it is refused.
  */
 import { createHash } from 'node:crypto';
-import { houseAccount, openAccounts, postEntries } from '../books/journal.ts';
+import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import { appendEvents } from '../db/event-log.ts';
 import type { Clock } from '../env/clock.ts';
@@ -51,6 +51,8 @@ export class WithdrawalRefusal extends PermanentError {
 export type Withdrawals = {
   /** @throws WithdrawalRefusal: nothing was stored. RetryableError: ask again with the same key. */
   create(request: WithdrawalRequest): Promise<CreatedWithdrawal>;
+  /** As `create`, as part of `tx`, and out of `payer` instead of a customer's account: what is paid back to a sender was never a customer's. */
+  createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal>;
   /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. */
   cancel(client: string, id: string): Promise<boolean>;
 };
@@ -73,64 +75,68 @@ export function createWithdrawals({
   readonly network: string;
   readonly idKey: Uint8Array;
 }): Withdrawals {
+  async function createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal> {
+    demandWellFormed(request);
+    const id = withdrawalId(idKey, request.client, request.idempotencyKey);
+    // A retry must meet its withdrawal whatever has changed since: refusing it would tell the client to pay by another way.
+    const earlier = await replay(tx, id, request);
+    if (earlier !== null) return earlier;
+    const target = await findTarget(tx, network, request);
+    const nowMicros = clock.nowMicros();
+    const accounts = await openAccounts(tx, target.networkId, [payer]);
+    const inserted = await tx
+      .insertInto('withdrawal')
+      .values({
+        id,
+        network_id: target.networkId,
+        client: request.client,
+        idempotency_key: request.idempotencyKey,
+        request_hash: hashOf(request),
+        account_id: accounts(payer),
+        treasury_id: target.treasuryId,
+        instrument_id: target.instrumentKey,
+        receiver: request.receiver,
+        amount: formatAmount(request.amount),
+        memo: request.memo,
+        state: 'REQUESTED',
+        created_at: nowMicros,
+        changed_at: nowMicros,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirst();
+    // A rival with the same key waits for the first to commit at the unique index, and then finds its row.
+    if (inserted.numInsertedOrUpdatedRows !== 1n) {
+      const rival = await replay(tx, id, request);
+      assert(rival !== null, 'A withdrawal was in the way and is not there.', { id });
+      return rival;
+    }
+
+    await postEntries(tx, target.networkId, [
+      {
+        cause: `withdrawal:${id}:requested`,
+        description: 'withdrawal requested',
+        recordTime: nowMicros,
+        lines: [
+          {
+            debit: payer,
+            credit: houseAccount('WITHDRAWALS'),
+            instrumentKey: target.instrumentKey,
+            amount: request.amount,
+          },
+        ],
+      },
+    ]);
+    await announceRequest(tx, id, nowMicros);
+    await applyWithdrawalEvent(tx, id, { kind: 'POLICY_ALLOWED' }, { nowMicros });
+    return { id, isReplayed: false };
+  }
+
   return {
     create: async (request) => {
       demandWellFormed(request);
-      const id = withdrawalId(idKey, request.client, request.idempotencyKey);
-      return db.transaction().execute(async (tx) => {
-        // A retry must meet its withdrawal whatever has changed since: refusing it would tell the client to pay by another way.
-        const earlier = await replay(tx, id, request);
-        if (earlier !== null) return earlier;
-        const target = await findTarget(tx, network, request);
-        const nowMicros = clock.nowMicros();
-        const accounts = await openAccounts(tx, target.networkId, [customerOf(request)]);
-        const inserted = await tx
-          .insertInto('withdrawal')
-          .values({
-            id,
-            network_id: target.networkId,
-            client: request.client,
-            idempotency_key: request.idempotencyKey,
-            request_hash: hashOf(request),
-            account_id: accounts(customerOf(request)),
-            treasury_id: target.treasuryId,
-            instrument_id: target.instrumentKey,
-            receiver: request.receiver,
-            amount: formatAmount(request.amount),
-            memo: request.memo,
-            state: 'REQUESTED',
-            created_at: nowMicros,
-            changed_at: nowMicros,
-          })
-          .onConflict((conflict) => conflict.doNothing())
-          .executeTakeFirst();
-        // A rival with the same key waits for the first to commit at the unique index, and then finds its row.
-        if (inserted.numInsertedOrUpdatedRows !== 1n) {
-          const rival = await replay(tx, id, request);
-          assert(rival !== null, 'A withdrawal was in the way and is not there.', { id });
-          return rival;
-        }
-
-        await postEntries(tx, target.networkId, [
-          {
-            cause: `withdrawal:${id}:requested`,
-            description: 'withdrawal requested',
-            recordTime: nowMicros,
-            lines: [
-              {
-                debit: customerOf(request),
-                credit: houseAccount('WITHDRAWALS'),
-                instrumentKey: target.instrumentKey,
-                amount: request.amount,
-              },
-            ],
-          },
-        ]);
-        await announceRequest(tx, id, nowMicros);
-        await applyWithdrawalEvent(tx, id, { kind: 'POLICY_ALLOWED' }, { nowMicros });
-        return { id, isReplayed: false };
-      });
+      return await db.transaction().execute(async (tx) => await createIn(tx, request, customerOf(request)));
     },
+    createIn,
     cancel: async (client, id) =>
       db.transaction().execute(async (tx) => {
         const own = await tx

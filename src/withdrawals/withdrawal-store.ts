@@ -110,11 +110,11 @@ type WithdrawalRow = {
   readonly update_id: string | null;
 };
 
-/** What the customer was debited at the request and is not paid. The unique cause makes it happen once. */
+/** What was debited at the request and is not paid, to the account it came from. The unique cause makes it happen once. */
 async function bookBack(tx: Transaction, row: WithdrawalRow, state: WithdrawalState): Promise<void> {
-  const { owner } = await tx
+  const payer = await tx
     .selectFrom('account')
-    .select('owner')
+    .select(['kind', 'owner'])
     .where('id', '=', row.account_id)
     .executeTakeFirstOrThrow();
   const entry: JournalEntry = {
@@ -124,7 +124,7 @@ async function bookBack(tx: Transaction, row: WithdrawalRow, state: WithdrawalSt
     lines: [
       {
         debit: houseAccount('WITHDRAWALS'),
-        credit: { kind: 'CUSTOMER', owner },
+        credit: payer,
         instrumentKey: row.instrument_id,
         amount: parseAmount(row.amount),
       },
