@@ -1,15 +1,17 @@
 -- The token directory: which registry speaks for an admin, what we do with each of its instruments, and what its registry said when it was onboarded.
 -- And each treasury party's transfer preapproval, as its participant last showed it.
 
--- Where the registry of an instrument admin is found, and how it is read. One row per admin, whatever number of its instruments we take.
+-- Where the registry of an instrument admin is found, and how it is read. One row per admin, whatever number of its instruments we take; an instrument may have one of its own.
 CREATE TABLE registry (
-  network_id      smallint NOT NULL REFERENCES network,
-  admin           text NOT NULL,
-  urls            text[] NOT NULL CHECK (cardinality(urls) BETWEEN 1 AND 64),
-  strategy        text NOT NULL CHECK (strategy IN ('PROXY', 'RANDOM', 'QUORUM')),
-  faults          smallint NOT NULL DEFAULT 0 CHECK (faults >= 0), -- QUORUM: how many of the URLs may lie; faults + 1 equal answers are needed
-  PRIMARY KEY (network_id, admin),
-  CHECK (strategy <> 'QUORUM' OR cardinality(urls) > 2 * faults)
+  network_id    smallint NOT NULL REFERENCES network,
+  admin         text NOT NULL,
+  instrument_id text NOT NULL,                     -- '': every instrument of the admin that has no row of its own
+  strategy      text NOT NULL CHECK (strategy IN ('PROXY', 'ROTATE', 'QUORUM')),
+  urls          text[] NOT NULL,                   -- none for PROXY: our own validator's Scan proxy
+  faults_max    smallint NOT NULL DEFAULT 0 CHECK (faults_max >= 0), -- QUORUM: how many of the URLs may be wrong
+  PRIMARY KEY (network_id, admin, instrument_id),
+  CHECK ((strategy = 'PROXY') = (cardinality(urls) = 0) AND cardinality(urls) <= 64),
+  CHECK (CASE WHEN strategy = 'QUORUM' THEN cardinality(urls) > 2 * faults_max ELSE faults_max = 0 END)
 );
 
 -- What we do with an instrument. Its row in `instrument` says that we have seen it; this one, that somebody decided about it. Frozen or not is not here: `money_freeze`

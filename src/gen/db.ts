@@ -284,9 +284,10 @@ export interface QuarantineTable {
 export interface RegistryTable {
   network_id: number;
   admin: string;
+  instrument_id: string;
+  strategy: 'PROXY' | 'ROTATE' | 'QUORUM';
   urls: string[];
-  strategy: 'PROXY' | 'RANDOM' | 'QUORUM';
-  faults: WithDefault<number>;
+  faults_max: WithDefault<number>;
 }
 
 export interface ReservationTable {
