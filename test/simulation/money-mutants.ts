@@ -1,10 +1,12 @@
 /** Mistakes with withdrawals that would lose money: what somebody might think is safe, and is not. */
 import type { Mutant } from './mutants.ts';
 
-const ATTEMPTS = 'withdrawals/attempts.ts';
+const ATTEMPTS = 'submissions/attempts.ts';
 const FUNDING = 'withdrawals/attempt-funding.ts';
-const TRY = 'withdrawals/attempt-try.ts';
-const AUTOMATION = 'withdrawals/automation.ts';
+const OPENING = 'submissions/attempt-opening.ts';
+const TRY = 'submissions/attempt-try.ts';
+const PLAN = 'withdrawals/transfer-plan.ts';
+const LOOP = 'submissions/attempt-loop.ts';
 
 /** Where attempts lapse: first those to lock are looked for, then they are ended. */
 const CANDIDATES = `t.record_time > a.target_record_time
@@ -29,8 +31,7 @@ const RESERVE = `        is_open: true,
 /** The database holds on to what the code forgets: without its constraint the mistake shows. */
 const RESERVE_ANYWAY = RESERVE.replace('.execute()', '.onConflict((conflict) => conflict.doNothing()).execute()');
 const TROUBLE = 'await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });';
-const IMPORT = 'type OpenAttempt, recordTrouble, takeDueAttempts }';
-const GIVE_UP = `await giveUpUnsigned(db, attempt, { code: 'MUTANT', detail: messageOf(error) }, clock.nowMicros());`;
+const GIVE_UP = `await giveUpUnsigned(db, purpose, attempt, { code: 'MUTANT', detail: messageOf(error) }, clock.nowMicros());`;
 /** Here, too, the table would refuse it. */
 const FORGOTTEN = {
   file: ATTEMPTS,
@@ -44,7 +45,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'expiry-not-strict',
     mistake: 'A record time at the target is taken for one past it.',
-    killedBy: 42,
+    killedBy: 15,
     company: ['executeAtTarget'],
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('>', '>=') },
@@ -55,7 +56,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'wall-clock-decides-expiry',
     mistake: 'An attempt is over when our own clock says so.',
-    killedBy: 5,
+    killedBy: 24,
     company: ['executeLate'],
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('t.record_time', NOW) },
@@ -70,13 +71,13 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     company: [],
     changes: [
       { file: 'withdrawals/free-holdings.ts', find: UNRESERVED, replace: '' },
-      { file: FUNDING, find: RESERVE, replace: RESERVE_ANYWAY },
+      { file: OPENING, find: RESERVE, replace: RESERVE_ANYWAY },
     ],
   },
   {
     name: 'choose-then-reserve',
     mistake: 'Holdings are chosen first and reserved later, with nothing that keeps two choosers apart.',
-    killedBy: 1,
+    killedBy: 15,
     company: [],
     changes: [
       {
@@ -85,7 +86,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
 `,
         replace: '',
       },
-      { file: FUNDING, find: RESERVE, replace: RESERVE_ANYWAY },
+      { file: OPENING, find: RESERVE, replace: RESERVE_ANYWAY },
     ],
   },
   {
@@ -121,7 +122,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     company: [],
     changes: [
       {
-        file: TRY,
+        file: PLAN,
         find: 'maxRecordTime: attempt.target,\n  };',
         replace: 'maxRecordTime: attempt.target + 20_000_000n,\n  };',
       },
@@ -135,12 +136,11 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'contract-not-found-is-failure',
     mistake: 'Inputs that are gone are taken for proof that the transfer can never happen; often it just has.',
-    killedBy: 10,
+    killedBy: 25,
     company: ['executeUnanswered'],
     changes: [
-      { file: AUTOMATION, find: IMPORT, replace: IMPORT.replace('type', 'giveUpUnsigned, type') },
       {
-        file: AUTOMATION,
+        file: LOOP,
         find: TROUBLE,
         replace: `if (/NOT_FOUND|NOT_ACTIVE|INACTIVE/.test(messageOf(error))) ${GIVE_UP} else ${TROUBLE}`,
       },
@@ -151,12 +151,11 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'lost-answer-is-failure',
     mistake: 'No answer is taken for a no.',
-    killedBy: 11,
+    killedBy: 1,
     company: ['executeUnanswered'],
     changes: [
-      { file: AUTOMATION, find: IMPORT, replace: IMPORT.replace('type', 'giveUpUnsigned, type') },
       {
-        file: AUTOMATION,
+        file: LOOP,
         find: TROUBLE,
         replace: `if (/^ExecuteSubmission: No connection/.test(messageOf(error))) ${GIVE_UP} else ${TROUBLE}`,
       },

@@ -65,7 +65,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-fencing',
     mistake: 'Holding the lease is believed to be enough: the position is locked, not compared.',
-    killedBy: 31,
+    killedBy: 1,
     company: ['pauseAtStatement', 'pauseAtFailpoint'],
     changes: [
       {
@@ -107,7 +107,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'batch-dropped-on-error',
     mistake: 'A batch that failed for a passing reason is left behind, and the next one is written.',
-    killedBy: 4,
+    killedBy: 1,
     company: ['statementError'],
     changes: [
       {
@@ -151,7 +151,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'sequencer-unlocked',
     mistake: 'Nothing keeps two sequencers apart.',
-    killedBy: 9,
+    killedBy: 24,
     company: ['pauseAtStatement'],
     changes: [
       {
@@ -178,7 +178,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'hints-believed',
     mistake: 'A notification is believed never to get lost.',
-    killedBy: 4,
+    killedBy: 13,
     company: ['hintLost'],
     changes: [{ file: 'db/event-sequencer.ts', find: 'const POLL_MS = 250;', replace: 'const POLL_MS = 3_600_000;' }],
   },
