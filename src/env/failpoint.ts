@@ -25,6 +25,14 @@ export const FAILPOINTS = [
   'withdrawals.beforeExecute',
   'withdrawals.afterExecute',
   'withdrawals.afterLapse',
+  'offers.afterFinding',
+  'offers.afterFunding',
+  'offers.afterPrepare',
+  'offers.afterSignatureRequested',
+  'offers.afterSigning',
+  'offers.beforeExecute',
+  'offers.afterExecute',
+  'offers.afterLapse',
 ] as const;
 
 export type FailpointName = (typeof FAILPOINTS)[number];

@@ -5,11 +5,12 @@ import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
-import { homeSynchronizer } from '../ingestion/home-synchronizer.ts';
+import { insertAttempt } from '../submissions/attempt-opening.ts';
+import type { AttemptLimits } from '../submissions/attempts.ts';
+import { positionClock } from '../submissions/position-clock.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
 import { META_REASON } from '../tokens/standard.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
-import type { AttemptLimits } from './attempts.ts';
 import { IS_FREE, reachOf } from './free-holdings.ts';
 import { INPUTS_MAX, type SpendableHolding, selectInputs } from './input-selection.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
@@ -38,7 +39,7 @@ export async function openAttempts(
       .where('id', '=', treasuryId)
       .forNoKeyUpdate()
       .executeTakeFirstOrThrow();
-    const clock = await ledgerClock(tx, treasuryId, limits, nowMicros);
+    const clock = await positionClock(tx, treasuryId, limits, nowMicros);
     if (clock === null) return 0;
     const queued = await takeFundable(tx, treasuryId);
     let opened = 0;
@@ -61,13 +62,14 @@ export async function openAttempts(
         meta: { values: meta },
       };
       await insertAttempt(tx, {
-        withdrawalId: withdrawal.id,
         submissionId,
+        purpose: { purpose: 'WITHDRAWAL', withdrawal_id: withdrawal.id },
         treasuryId,
         instrumentKey: withdrawal.instrument_id,
         clock,
         target,
         transfer,
+        inputs: transfer.inputHoldingCids,
         nowMicros,
       });
       await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
@@ -75,34 +77,6 @@ export async function openAttempts(
     }
     return opened;
   });
-}
-
-type LedgerClock = { readonly synchronizerId: string; readonly recordTime: Micros };
-
-/**
- * What time the treasury's synchronizer had when we last heard of it, whatever others of the same node say; null where that is too long ago, or too far from our clock, to promise
- * an end.
- */
-async function ledgerClock(
-  tx: Transaction,
-  treasuryId: number,
-  limits: AttemptLimits,
-  nowMicros: Micros,
-): Promise<LedgerClock | null> {
-  const synchronizerId = await homeSynchronizer(tx, treasuryId);
-  if (synchronizerId === null) return null;
-  const time = await tx
-    .selectFrom('synchronizer_time as t')
-    .innerJoin('ingestion_stream as s', 's.treasury_id', 't.treasury_id')
-    .select('t.record_time as recordTime')
-    .where('t.treasury_id', '=', treasuryId)
-    .where('t.synchronizer_id', '=', synchronizerId)
-    .where('s.status', '=', 'RUNNING')
-    .executeTakeFirst();
-  if (time === undefined) return null;
-  const distance = nowMicros - time.recordTime;
-  const limit = millisToMicros(limits.recordTimeAgeMsMax);
-  return distance > limit || distance < -limit ? null : { synchronizerId, recordTime: time.recordTime };
 }
 
 type QueuedWithdrawal = {
@@ -169,58 +143,4 @@ async function earlierInputs(tx: Transaction, submissionId: string): Promise<str
     WHERE a.submission_id = ${submissionId} AND a.sign_requested_at IS NOT NULL
     GROUP BY a.number`.execute(tx);
   return rows.map(({ inputs }) => inputs);
-}
-
-type NewAttempt = {
-  readonly withdrawalId: string;
-  readonly submissionId: string;
-  readonly treasuryId: number;
-  readonly instrumentKey: number;
-  readonly clock: LedgerClock;
-  readonly target: Micros;
-  readonly transfer: TransferJson;
-  readonly nowMicros: Micros;
-};
-
-async function insertAttempt(tx: Transaction, fresh: NewAttempt): Promise<void> {
-  await tx
-    .insertInto('submission')
-    .values({
-      id: fresh.submissionId,
-      treasury_id: fresh.treasuryId,
-      instrument_id: fresh.instrumentKey,
-      purpose: 'WITHDRAWAL',
-      withdrawal_id: fresh.withdrawalId,
-      created_at: fresh.nowMicros,
-    })
-    .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
-  const { number } = await tx
-    .insertInto('attempt')
-    .values(({ selectFrom }) => ({
-      submission_id: fresh.submissionId,
-      number: selectFrom('attempt')
-        .where('submission_id', '=', fresh.submissionId)
-        .select(sql<number>`coalesce(max(number), 0) + 1`.as('number')),
-      state: 'OPEN' as const,
-      synchronizer_id: fresh.clock.synchronizerId,
-      target_record_time: fresh.target,
-      transfer_object: JSON.stringify(fresh.transfer),
-      next_try_at: fresh.nowMicros,
-      opened_at: fresh.nowMicros,
-    }))
-    .returning('number')
-    .executeTakeFirstOrThrow();
-  await tx
-    .insertInto('reservation')
-    .values(
-      fresh.transfer.inputHoldingCids.map((contractId) => ({
-        submission_id: fresh.submissionId,
-        number,
-        treasury_id: fresh.treasuryId,
-        contract_id: contractId,
-        is_open: true,
-      })),
-    )
-    .execute();
 }

@@ -10,8 +10,8 @@ import type { Clock } from '../env/clock.ts';
 import { unreachable } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-sink.ts';
+import { settleAttempt } from '../submissions/attempts.ts';
 import { formatAmount } from '../tokens/amount.ts';
-import { releaseReservations } from './attempts.ts';
 import type { WithdrawalEvent } from './withdrawal-state.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
@@ -43,7 +43,7 @@ export function createWithdrawalSink({
             status: change.status,
           });
         }
-        if (ours.attempt !== null) await settle(tx, ours.attempt, clock.nowMicros());
+        if (ours.attempt !== null) await settleAttempt(tx, ours.attempt, clock.nowMicros());
         if (change.status === 'COMPLETED' && transition.kind !== 'ALARM')
           await bookPaid(tx, treasury, withdrawalId, change);
       }
@@ -108,21 +108,6 @@ function eventOf({ isNew, status }: TransferChange): WithdrawalEvent {
     default:
       return unreachable(status);
   }
-}
-
-async function settle(
-  tx: Transaction,
-  { submissionId, number }: NonNullable<Ours['attempt']>,
-  nowMicros: bigint,
-): Promise<void> {
-  await tx
-    .updateTable('attempt')
-    .set({ state: 'SETTLED', closed_at: nowMicros })
-    .where('submission_id', '=', submissionId)
-    .where('number', '=', number)
-    .where('state', '=', 'OPEN')
-    .execute();
-  await releaseReservations(tx, submissionId, number);
 }
 
 /** An outgoing transfer is unexplained until somebody who asked for it is found; this is he. */

@@ -1,13 +1,14 @@
 /** By when a withdrawal is decided, and the proof that an attempt never paid, through the API. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import {
   lapseAttempts,
   recordSignatureRequest,
   recordTrouble,
   recordTry,
   takeDueAttempts,
-} from '../../src/withdrawals/attempts.ts';
+} from '../../src/submissions/attempts.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
+import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
 import { DEFAULT_LIMITS } from '../../src/withdrawals/automation.ts';
 import { DAY, SYNCHRONIZER } from '../support/rows.ts';
 import { startWithdrawalApi, type WithdrawalApi } from '../support/withdrawal-api.ts';
@@ -56,7 +57,7 @@ test('shows by when it is decided, and then the proof that it failed', async () 
 
   expect(await openAttempts(db, treasury, limits, DAY)).toBe(1);
   expect(await reserved()).toEqual([{ ...held, reserved: '7.0000000000' }]);
-  const [attempt] = await takeDueAttempts(db, treasury, limits, { nowMicros: DAY, countMax: 10 });
+  const [attempt] = await takeDueAttempts(db, WITHDRAWALS, treasury, limits, { nowMicros: DAY, countMax: 10 });
   if (attempt === undefined) throw new Error('No attempt is due.');
   await recordSignatureRequest(db, attempt, { hash: Buffer.from('ab', 'hex'), scheme: 'V3', nowMicros: DAY });
   await recordTry(db, attempt, DAY + SECOND);
@@ -86,10 +87,10 @@ test('shows by when it is decided, and then the proof that it failed', async () 
 
   // At exactly the target it may still commit; a microsecond later it may not.
   await rows.stream({}, DAY + 60n * SECOND);
-  expect(await lapseAttempts(db, treasury, limits, DAY + SECOND)).toBe(0);
+  expect(await lapseAttempts(db, WITHDRAWALS, treasury, limits, DAY + SECOND)).toBe(0);
   expect((await decision()).state).toBe('IN_FLIGHT');
   await rows.stream({}, DAY + 60n * SECOND + 1n);
-  expect(await lapseAttempts(db, treasury, limits, DAY + SECOND)).toBe(1);
+  expect(await lapseAttempts(db, WITHDRAWALS, treasury, limits, DAY + SECOND)).toBe(1);
 
   expect(await reserved()).toEqual([{ ...held, reserved: '0.0000000000' }]);
   const times = { targetRecordTime: '2026-11-22T00:01:00.000000Z', passedRecordTime: '2026-11-22T00:01:00.000001Z' };
@@ -115,7 +116,7 @@ test('a lapsed attempt is proof of its own end only, while its withdrawal goes o
   const limits = { ...DEFAULT_LIMITS, ttlMs: 60_000, attemptsMax: 3 };
   expect(await openAttempts(db, treasury, limits, DAY)).toBe(1);
   await rows.stream({}, DAY + 181n * SECOND);
-  expect(await lapseAttempts(db, treasury, limits, DAY)).toBe(1);
+  expect(await lapseAttempts(db, WITHDRAWALS, treasury, limits, DAY)).toBe(1);
 
   const { data } = await api.query(DECISION, { id });
 

@@ -10,9 +10,10 @@ import { PermanentError } from '../../src/env/errors.ts';
 import { systemClock } from '../../src/env/system.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { type AttemptLimits, recordSignatureRequest, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
-import { type AttemptLimits, recordSignatureRequest, takeDueAttempts } from '../../src/withdrawals/attempts.ts';
+import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -82,7 +83,7 @@ async function makeHistory(): Promise<void> {
     });
   await ask('paid', 'alice');
   await openAttempts(database.db, treasury.id, LIMITS, systemClock.nowMicros());
-  const [attempt] = await takeDueAttempts(database.db, treasury.id, LIMITS, {
+  const [attempt] = await takeDueAttempts(database.db, WITHDRAWALS, treasury.id, LIMITS, {
     nowMicros: systemClock.nowMicros(),
     countMax: 1,
   });

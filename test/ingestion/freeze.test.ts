@@ -6,9 +6,10 @@ import type { Signer } from '../../src/custody/signer.ts';
 import type { FailpointName } from '../../src/env/failpoint.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { type FreezeScope, liftFreeze, openFreeze } from '../../src/ingestion/freezes.ts';
+import { type AttemptLimits, lapseAttempts } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
-import { type AttemptLimits, lapseAttempts } from '../../src/withdrawals/attempts.ts';
+import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
 import { createWithdrawals, type Withdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { startApi, type TestApi } from '../support/api.ts';
@@ -217,7 +218,7 @@ test('while something was seen that could not be read, an attempt that was not s
     .select('target_record_time')
     .executeTakeFirstOrThrow();
   await sql`UPDATE synchronizer_time SET record_time = ${target + 1n}`.execute(database.db);
-  const lapse = () => lapseAttempts(database.db, treasuryId, LIMITS, systemClock.nowMicros());
+  const lapse = () => lapseAttempts(database.db, WITHDRAWALS, treasuryId, LIMITS, systemClock.nowMicros());
   const doubt = { reason: 'QUARANTINE', detail: 'x', cause: 'update:x', openedBy: 'test', nowMicros: 1n };
   await openFreeze(database.db, { treasuryId, instrumentKey: amulet, ...doubt });
 

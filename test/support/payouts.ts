@@ -10,9 +10,9 @@ import type { Logger } from '../../src/env/logger.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { createSubmitter, type Submitter } from '../../src/ledger/submission-client.ts';
-import type { Registry } from '../../src/withdrawals/attempt-try.ts';
-import type { AttemptLimits } from '../../src/withdrawals/attempts.ts';
+import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { runAutomation } from '../../src/withdrawals/automation.ts';
+import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 
 export const SIGNER_SEED = new Uint8Array(32).fill(7);
 

@@ -3,7 +3,7 @@
 import type { DisclosedContract } from '../../src/gen/com/daml/ledger/api/v2/commands.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
-import type { Registry } from '../../src/withdrawals/attempt-try.ts';
+import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 import type { TestNetwork } from './network.ts';
 
 function contractIdsIn(value: Value): string[] {

@@ -15,14 +15,15 @@ import type { EffectSink } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { planRecovery, recover } from '../../src/ingestion/recover.ts';
 import { createLedgerClient } from '../../src/ledger/ledger-client.ts';
-import { parseAmount } from '../../src/tokens/amount.ts';
-import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import {
   lapseAttempts,
   type OpenAttempt,
   recordSignatureRequest,
   takeDueAttempts,
-} from '../../src/withdrawals/attempts.ts';
+} from '../../src/submissions/attempts.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
+import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -68,7 +69,7 @@ const treasury = () => {
   if (only === undefined) throw new Error('No treasury.');
   return only;
 };
-const lapse = () => lapseAttempts(database.db, treasury().id, LIMITS, systemClock.nowMicros());
+const lapse = () => lapseAttempts(database.db, WITHDRAWALS, treasury().id, LIMITS, systemClock.nowMicros());
 const fund = () => openAttempts(database.db, treasury().id, LIMITS, systemClock.nowMicros());
 const stateOfWithdrawal = async () =>
   (await database.db.selectFrom('withdrawal').select('state').executeTakeFirstOrThrow()).state;
@@ -91,7 +92,7 @@ async function signedAttempt(): Promise<OpenAttempt> {
   });
   expect(await fund()).toBe(1);
   const nowMicros = systemClock.nowMicros();
-  const [attempt] = await takeDueAttempts(database.db, treasury().id, LIMITS, { nowMicros, countMax: 9 });
+  const [attempt] = await takeDueAttempts(database.db, WITHDRAWALS, treasury().id, LIMITS, { nowMicros, countMax: 9 });
   if (attempt === undefined) throw new Error('No attempt.');
   await recordSignatureRequest(database.db, attempt, { hash: HASH, scheme: 'V3', nowMicros });
   return attempt;

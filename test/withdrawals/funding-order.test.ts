@@ -1,9 +1,9 @@
 /** Which queued withdrawals are funded: whatever cannot be paid stands in nobody's way, and dust hides no money. */
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
-import type { AttemptLimits } from '../../src/withdrawals/attempts.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createVirtualClock, type VirtualClock } from '../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';

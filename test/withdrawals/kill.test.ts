@@ -13,8 +13,8 @@ import { createSeededRandom } from '../../src/env/random.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { registerCatalog } from '../../src/ingestion/catalog.ts';
 import { holdingsOf } from '../../src/simnet/network-commands.ts';
+import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { amountOf, formatAmount, parseAmount } from '../../src/tokens/amount.ts';
-import type { AttemptLimits } from '../../src/withdrawals/attempts.ts';
 import { createWithdrawals, type Withdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
@@ -65,7 +65,11 @@ function spawnPayer(environment: Record<string, string> = {}, limits: AttemptLim
       catalog: simnet.catalog,
       settings: { leaseTtlMs: 300 },
     },
-    registries: simnet.registries.map(({ admin, url }) => ({ admin, url })),
+    registries: simnet.registries.map(({ admin, url }) => ({
+      admin,
+      instrumentId: null,
+      source: { strategy: 'rotate', urls: [url] },
+    })),
     limits,
   };
   const child = spawn(process.execPath, [`${import.meta.dirname}/../support/payout-child.ts`], {

@@ -6,15 +6,16 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { systemClock } from '../../src/env/system.ts';
-import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
-import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import {
   type AttemptLimits,
   giveUpUnsigned,
   lapseAttempts,
   recordSignatureRequest,
   takeDueAttempts,
-} from '../../src/withdrawals/attempts.ts';
+} from '../../src/submissions/attempts.ts';
+import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
+import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
 import {
   createWithdrawals,
   type WithdrawalRequest,
@@ -80,9 +81,9 @@ function request(overrides: Partial<WithdrawalRequest> = {}): WithdrawalRequest 
 }
 
 const open = (limits = LIMITS) => openAttempts(database.db, treasuryId, limits, systemClock.nowMicros());
-const lapse = (limits = LIMITS) => lapseAttempts(database.db, treasuryId, limits, systemClock.nowMicros());
+const lapse = (limits = LIMITS) => lapseAttempts(database.db, WITHDRAWALS, treasuryId, limits, systemClock.nowMicros());
 const due = () =>
-  takeDueAttempts(database.db, treasuryId, LIMITS, { nowMicros: systemClock.nowMicros(), countMax: 100 });
+  takeDueAttempts(database.db, WITHDRAWALS, treasuryId, LIMITS, { nowMicros: systemClock.nowMicros(), countMax: 100 });
 const stateOf = async (id: string) =>
   (await database.db.selectFrom('withdrawal').select('state').where('id', '=', id).executeTakeFirstOrThrow()).state;
 
@@ -321,14 +322,14 @@ describe('an attempt', () => {
     const unsigned = await withdrawals.create(request());
     await open();
     const failure = { code: 'RECEIVER_NOT_PREAPPROVED', detail: 'x' };
-    expect(await giveUpUnsigned(database.db, await onlyDue(), failure, 1n)).toBe(true);
+    expect(await giveUpUnsigned(database.db, WITHDRAWALS, await onlyDue(), failure, 1n)).toBe(true);
     expect(await stateOf(unsigned.id)).toBe('FAILED');
 
     const signed = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
     await open();
     const attempt = await onlyDue();
     await recordSignatureRequest(database.db, attempt, { hash: new Uint8Array(32), scheme: 'V3', nowMicros: 1n });
-    expect(await giveUpUnsigned(database.db, attempt, failure, 1n)).toBe(false);
+    expect(await giveUpUnsigned(database.db, WITHDRAWALS, attempt, failure, 1n)).toBe(false);
     expect(await stateOf(signed.id)).toBe('IN_FLIGHT');
   });
 

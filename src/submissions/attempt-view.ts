@@ -13,10 +13,11 @@ export async function viewOf(db: Database, { submissionId, number, synchronizerI
   assert(time !== undefined, 'An attempt on a synchronizer that was never seen.', { submissionId, synchronizerId });
   const { rows } = await sql<{ attempt: number; inputs: string[]; spent: string[] | null }>`
     SELECT a.number::int AS attempt, array_agg(r.contract_id ORDER BY r.contract_id) AS inputs,
-           array_agg(r.contract_id) FILTER (WHERE h.archived_update_id IS NOT NULL) AS spent
+           array_agg(r.contract_id) FILTER (WHERE coalesce(h.archived_update_id, i.ended_update_id) IS NOT NULL) AS spent
     FROM attempt a
     JOIN reservation r ON r.submission_id = a.submission_id AND r.number = a.number
-    JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+    LEFT JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+    LEFT JOIN transfer_instruction i ON i.treasury_id = r.treasury_id AND i.contract_id = r.contract_id
     WHERE a.submission_id = ${submissionId} AND a.number < ${number} AND a.sign_requested_at IS NOT NULL
     GROUP BY a.number ORDER BY a.number`.execute(db);
   return {

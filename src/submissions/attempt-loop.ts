@@ -1,0 +1,77 @@
+/**
+ * One pass over the submissions of one purpose. It holds no state: each pass reads from the database what there is to do, and any number of these may run at once, in any number of processes. What keeps two
+ * of them, or a paused one that wakes up, from doing a thing twice is not this loop but the ledger (the same inputs, one last record time) and the constraints of the database.
+ *
+ *   lapse   attempts whose target the ledger has passed end, and those they serve are told.
+ *   open    what waits gets inputs, a target and an attempt.
+ *   try     attempts that are due are prepared, checked, signed and executed, several at a time.
+ */
+import { type Micros, millisToMicros } from '../env/clock.ts';
+import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import { type TryOptions, tryAttempt } from './attempt-try.ts';
+import { viewOf } from './attempt-view.ts';
+import {
+  type AttemptLimits,
+  giveUpUnsigned,
+  lapseAttempts,
+  type OpenAttempt,
+  recordTrouble,
+  takeDueAttempts,
+} from './attempts.ts';
+import type { Failure } from './submission-purpose.ts';
+
+export type PassOptions = TryOptions & {
+  readonly treasuryId: number;
+  readonly limits: AttemptLimits;
+  /** Opens attempts for what waits. @returns how many. */
+  readonly open: (nowMicros: Micros) => Promise<number>;
+  /** Whether an attempt is given up at once when a try came to nothing before any signature, rather than tried again until its target. */
+  readonly isGivenUpEarly: boolean;
+  readonly logger: Logger;
+};
+
+const TRIES_AT_ONCE_MAX = 8;
+const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
+const RETRY_MS_MAX = 15_000;
+
+/** @returns true when there may be more to do at once. */
+export async function passOver(options: PassOptions): Promise<boolean> {
+  const { db, purpose, treasuryId, limits, clock, failpoint } = options;
+  const lapsed = await lapseAttempts(db, purpose, treasuryId, limits, clock.nowMicros());
+  if (lapsed > 0) await failpoint(`${purpose.failpoints}.afterLapse`);
+  const opened = await options.open(clock.nowMicros());
+  if (opened > 0) await failpoint(`${purpose.failpoints}.afterFunding`);
+  const due = await takeDueAttempts(db, purpose, treasuryId, limits, {
+    nowMicros: clock.nowMicros(),
+    countMax: TRIES_AT_ONCE_MAX,
+  });
+  await Promise.all(due.map((attempt) => tryOnce(options, attempt)));
+  return due.length === TRIES_AT_ONCE_MAX || opened > 0;
+}
+
+async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void> {
+  const { db, purpose, clock, random, logger } = options;
+  const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** attempt.tries) * (0.5 + random.next() / 2);
+  const nextTryAt = clock.nowMicros() + millisToMicros(delayMs);
+  const facts = { purpose: purpose.name, subjectId: attempt.subjectId, attempt: attempt.number };
+  try {
+    const outcome = await tryAttempt(options, attempt, await viewOf(db, attempt), nextTryAt);
+    logger.info('Tried an attempt.', { ...facts, outcome });
+  } catch (error) {
+    // Whatever it was: a hint for people. What became of the transaction, the ledger will tell.
+    logger.info('A try came to nothing that we know of.', { ...facts, why: messageOf(error) });
+    if (options.isGivenUpEarly && (await giveUpUnsigned(db, purpose, attempt, failureOf(error), clock.nowMicros())))
+      return;
+    await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  const isOurs = error instanceof RetryableError || error instanceof PermanentError;
+  return {
+    code: isOurs ? error.code : 'UNEXPECTED',
+    detail: messageOf(error),
+    isPassing: error instanceof RetryableError,
+  };
+}

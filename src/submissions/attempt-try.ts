@@ -1,0 +1,117 @@
+/**
+ * One try at an attempt: ask what to exercise, prepare, check, write down, sign, verify, write down, execute, forget the answer.
+ *
+ * Every try of an attempt has the same inputs and the same last record time, so that however many of them reach the ledger, one commits at most. Before the signer is called the hash is
+ * committed, and before execute is called the try is; a crash anywhere leaves a row that says the most that can be in flight. Nothing that fails here ends the attempt once a signature was asked
+ * for; before that, only what can never succeed does.
+ */
+import { checkTransfer } from '../custody/intent-check.ts';
+import { PREPARATION_TOLERANCE_MICROS } from '../custody/intent-metadata.ts';
+import type { EarlierAttempt, Signer } from '../custody/signer.ts';
+import { verifySignature } from '../custody/verify-signature.ts';
+import type { Database } from '../db/connection.ts';
+import type { Clock, Micros } from '../env/clock.ts';
+import type { Failpoint } from '../env/failpoint.ts';
+import type { Random } from '../env/random.ts';
+import type { Prepared, Submitter } from '../ledger/submission-client.ts';
+import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
+import { demandUnfrozen } from './freeze-check.ts';
+import type { Exercise, Planner } from './submission-plan.ts';
+import type { Purpose } from './submission-purpose.ts';
+
+export type TryOptions = {
+  readonly db: Database;
+  readonly submitter: Pick<Submitter, 'prepare' | 'execute'>;
+  readonly purpose: Purpose;
+  readonly plan: Planner;
+  readonly signer: Signer;
+  readonly userId: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly failpoint: Failpoint;
+};
+
+/** What a try needs to know beside its attempt, read from the database at its start. */
+export type LedgerView = {
+  readonly recordTime: Micros;
+  readonly earlier: readonly EarlierAttempt[];
+  readonly inputsSpentElsewhere: readonly string[];
+};
+
+export type TryOutcome = 'EXECUTED' | 'GIVEN_UP' | 'NO_LONGER_OPEN';
+
+/** @throws whatever the registry, participant or signer threw, or a CustodyRefusal: to be noted, and tried again later. */
+export async function tryAttempt(
+  options: TryOptions,
+  attempt: OpenAttempt,
+  view: LedgerView,
+  nextTryAt: Micros,
+): Promise<TryOutcome> {
+  const { db, purpose, submitter, signer, clock, random, failpoint } = options;
+  await demandUnfrozen(db, attempt.submissionId);
+  const plan = await options.plan(attempt);
+  if (plan.kind === 'CANNOT') {
+    if (await giveUpUnsigned(db, purpose, attempt, plan.failure, clock.nowMicros())) return 'GIVEN_UP';
+    // A signature may exist: only the ledger ends it now. Another try may find things changed.
+    throw plan.later;
+  }
+
+  const { intent } = plan;
+  const prepared = await prepare(options, attempt, plan);
+  await failpoint(`${purpose.failpoints}.afterPrepare`);
+  const window = { recordTime: view.recordTime, toleranceMicros: PREPARATION_TOLERANCE_MICROS };
+  const checked = checkTransfer(intent, prepared, window);
+
+  if (
+    !(await recordSignatureRequest(db, attempt, {
+      hash: checked.hash,
+      scheme: checked.scheme,
+      nowMicros: clock.nowMicros(),
+    }))
+  ) {
+    return 'NO_LONGER_OPEN';
+  }
+  await failpoint(`${purpose.failpoints}.afterSignatureRequested`);
+  await demandUnfrozen(db, attempt.submissionId);
+  const signature = await signer.sign({
+    requestId: random.uuid(),
+    submissionId: attempt.submissionId,
+    attempt: attempt.number,
+    earlierAttempts: view.earlier,
+    inputsSpentElsewhere: view.inputsSpentElsewhere,
+    intent,
+    prepared,
+    recordTime: view.recordTime,
+  });
+  verifySignature(checked.hash, signature, [await signer.currentKey()]);
+  await failpoint(`${purpose.failpoints}.afterSigning`);
+
+  await demandUnfrozen(db, attempt.submissionId);
+  if (!(await recordTry(db, attempt, nextTryAt))) return 'NO_LONGER_OPEN';
+  await failpoint(`${purpose.failpoints}.beforeExecute`);
+  await submitter.execute({
+    userId: options.userId,
+    submissionId: random.uuid(),
+    party: attempt.treasuryParty,
+    preparedTransaction: prepared.preparedTransaction,
+    scheme: prepared.scheme,
+    signature,
+  });
+  await failpoint(`${purpose.failpoints}.afterExecute`);
+  return 'EXECUTED';
+}
+
+function prepare({ submitter, userId }: TryOptions, attempt: OpenAttempt, plan: Exercise): Promise<Prepared> {
+  return submitter.prepare({
+    userId,
+    commandId: plan.intent.commandId,
+    actAs: attempt.treasuryParty,
+    synchronizerId: attempt.synchronizerId,
+    contractId: plan.contractId,
+    interfaceId: plan.interfaceId,
+    choice: plan.choice,
+    argument: plan.argument,
+    disclosedContracts: plan.disclosedContracts,
+    maxRecordTime: attempt.target,
+  });
+}

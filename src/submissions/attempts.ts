@@ -1,0 +1,270 @@
+/**
+ * Attempts and reservations: what may be in flight. Each function is one transaction or one statement; none believes anything a participant, registry or signer said.
+ *
+ *   open      inputs reserved, target record time fixed; nothing is signed.
+ *   signing   `sign_requested_at` is set before the signer is called, and the hash is stored with it: from here on only the ledger ends the attempt.
+ *   settled   ingestion saw its transaction (in the transaction that moves the position).
+ *   lapsed    ingestion saw a record time of its synchronizer strictly past its target; Canton lets it commit at exactly the target.
+ *   given up  only while no signature was ever asked for: compare-and-set on `sign_requested_at`.
+ */
+import { sql } from 'kysely';
+import type { Database, Transaction } from '../db/connection.ts';
+import { type Micros, millisToMicros } from '../env/clock.ts';
+import { isInDoubt } from '../ingestion/freezes.ts';
+import { SNAPSHOT_PREFIX } from '../ingestion/known-updates.ts';
+import { type Amount, parseAmount } from '../tokens/amount.ts';
+import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
+import type { DeadAttempt, Failure, Purpose } from './submission-purpose.ts';
+
+export type AttemptLimits = {
+  /** How long after the last ingested record time an attempt may commit. */
+  readonly ttlMs: number;
+  /** Beyond this difference of wall clock and record time no attempt is opened: its end could not be decided. */
+  readonly recordTimeAgeMsMax: number;
+  /** Attempts per submission; after the last one lapses it is over. */
+  readonly attemptsMax: number;
+  /** Tries (prepare to execute) per attempt; then it waits for its end. */
+  readonly triesMax: number;
+  /** How long a try keeps others from trying the same attempt. A crashed one's attempt is tried again after it. */
+  readonly tryHoldMs: number;
+};
+
+/** A contract that an attempt consumes, with the amount it stands for: two attempts with one in common cannot both commit. */
+export type AttemptInput = { readonly contractId: string; readonly amount: Amount };
+
+export type OpenAttempt = {
+  readonly submissionId: string;
+  readonly number: number;
+  /** Whom it serves: of a withdrawal its id. */
+  readonly subjectId: string;
+  readonly treasuryParty: string;
+  readonly instrument: Instrument;
+  readonly synchronizerId: string;
+  readonly target: Micros;
+  readonly transfer: TransferJson;
+  readonly inputs: readonly AttemptInput[];
+  readonly isSignatureRequested: boolean;
+  readonly tries: number;
+};
+
+/** Takes attempts that are due for a try and puts their next turn off, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. */
+export async function takeDueAttempts(
+  db: Database,
+  purpose: Purpose,
+  treasuryId: number,
+  limits: AttemptLimits,
+  { nowMicros, countMax }: { readonly nowMicros: Micros; readonly countMax: number },
+): Promise<readonly OpenAttempt[]> {
+  const { rows } = await sql<
+    Omit<OpenAttempt, 'inputs' | 'instrument'> & {
+      inputs: { contractId: string; amount: string }[];
+      admin: string;
+      instrumentName: string;
+    }
+  >`
+    WITH due AS (
+      SELECT a.submission_id, a.number FROM attempt a JOIN submission s ON s.id = a.submission_id
+      WHERE a.state = 'OPEN' AND a.next_try_at <= ${nowMicros} AND a.tries < ${limits.triesMax} AND s.treasury_id = ${treasuryId}
+        AND s.purpose = ${purpose.name}
+      ORDER BY a.next_try_at LIMIT ${countMax} FOR UPDATE OF a SKIP LOCKED
+    ), taken AS (
+      UPDATE attempt a SET next_try_at = ${nowMicros + millisToMicros(limits.tryHoldMs)} FROM due
+      WHERE a.submission_id = due.submission_id AND a.number = due.number
+      RETURNING a.*
+    )
+    SELECT t.submission_id AS "submissionId", t.number, ${purpose.subject} AS "subjectId", p.party AS "treasuryParty",
+           i.admin, i.instrument_id AS "instrumentName", t.synchronizer_id AS "synchronizerId", t.target_record_time AS target,
+           t.transfer_object AS transfer, t.sign_requested_at IS NOT NULL AS "isSignatureRequested", t.tries::int AS tries,
+           ${purpose.inputs} AS inputs
+    FROM taken t
+    JOIN submission s ON s.id = t.submission_id
+    JOIN treasury_party p ON p.id = s.treasury_id
+    JOIN instrument i ON i.id = s.instrument_id
+    ORDER BY t.opened_at`.execute(db);
+  return rows.map(({ inputs, admin, instrumentName, ...row }) => ({
+    ...row,
+    instrument: { admin, id: instrumentName },
+    inputs: inputs.map(({ contractId, amount }): AttemptInput => ({ contractId, amount: parseAmount(amount) })),
+  }));
+}
+
+/**
+ * Writes down, before the signer is asked, that a signature of `hash` may exist from now on.
+ * @returns false where the attempt is no longer open: nothing may be signed.
+ */
+export async function recordSignatureRequest(
+  db: Database,
+  { submissionId, number }: OpenAttempt,
+  { hash, scheme, nowMicros }: { readonly hash: Uint8Array; readonly scheme: 'V2' | 'V3'; readonly nowMicros: Micros },
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    const marked = await tx
+      .updateTable('attempt')
+      .set((row) => ({ sign_requested_at: row.fn.coalesce('sign_requested_at', sql<bigint>`${nowMicros}::bigint`) }))
+      .where('submission_id', '=', submissionId)
+      .where('number', '=', number)
+      .where('state', '=', 'OPEN')
+      .executeTakeFirst();
+    if (marked.numUpdatedRows !== 1n) return false;
+    await tx
+      .insertInto('signed_hash')
+      .values({
+        hash: Buffer.from(hash),
+        submission_id: submissionId,
+        number,
+        scheme: scheme === 'V3' ? 3 : 2,
+        requested_at: nowMicros,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    return true;
+  });
+}
+
+/** Writes down, before `execute` is called, that it may have been. @returns false where the attempt is no longer open. */
+export async function recordTry(
+  db: Database,
+  { submissionId, number }: OpenAttempt,
+  nextTryAt: Micros,
+): Promise<boolean> {
+  const counted = await db
+    .updateTable('attempt')
+    .set((row) => ({ tries: row('tries', '+', 1), next_try_at: nextTryAt }))
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .where('state', '=', 'OPEN')
+    .executeTakeFirst();
+  return counted.numUpdatedRows === 1n;
+}
+
+/** Notes why a try came to nothing, for people. It never ends the attempt. */
+export async function recordTrouble(
+  db: Database,
+  { submissionId, number }: OpenAttempt,
+  { message, nextTryAt }: { readonly message: string; readonly nextTryAt: Micros },
+): Promise<void> {
+  await db
+    .updateTable('attempt')
+    .set({ last_error: message, next_try_at: nextTryAt })
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .where('state', '=', 'OPEN')
+    .execute();
+}
+
+/**
+ * Gives an attempt up for which no signature was ever asked: what it was given is free, and whom it served is told.
+ * @returns false where a signature may exist: then only the ledger can end it.
+ */
+export async function giveUpUnsigned(
+  db: Database,
+  purpose: Purpose,
+  { submissionId, number, subjectId }: OpenAttempt,
+  failure: Failure,
+  nowMicros: Micros,
+): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    await purpose.lockSubjects(tx, [subjectId]);
+    const ended = await tx
+      .updateTable('attempt')
+      .set({ state: 'GIVEN_UP', closed_at: nowMicros })
+      .where('submission_id', '=', submissionId)
+      .where('number', '=', number)
+      .where('state', '=', 'OPEN')
+      .where('sign_requested_at', 'is', null)
+      .executeTakeFirst();
+    if (ended.numUpdatedRows !== 1n) return false;
+    await releaseReservations(tx, submissionId, number);
+    await purpose.attemptDead(tx, subjectId, { kind: 'GIVEN_UP', failure }, nowMicros);
+    return true;
+  });
+}
+
+/**
+ * Over an attempt `a`: it may have been signed, and an input of it went in a way that nobody could read, behind a gap of history or in an update that is still in quarantine. That may have been this very
+ * transfer: the record time proves nothing, however far it is, and whatever freeze was lifted.
+ */
+const MAY_HAVE_PAID = sql<boolean>`(a.sign_requested_at IS NOT NULL AND EXISTS (
+  SELECT FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+  WHERE r.submission_id = a.submission_id AND r.number = a.number AND h.archived_update_id IS NOT NULL
+    AND (starts_with(h.archived_update_id, ${sql.lit(SNAPSHOT_PREFIX)})
+      OR EXISTS (SELECT FROM quarantine q WHERE q.treasury_id = h.treasury_id AND q.update_id = h.archived_update_id AND q.closed_at IS NULL))
+))`;
+
+/**
+ * Ends every attempt of the treasury that is proven dead. The proof and the end are one statement: it joins the record time that ingestion committed and changes only attempts that are still open, so an
+ * attempt whose transaction ingestion has just seen is either settled already (and no longer open) or not yet passed. Not seen is not proven while something was seen that nobody could read, or is
+ * known to be missing: then attempts wait for the freeze to be lifted, and those whose inputs went with it wait on.
+ * @returns how many lapsed.
+ */
+export async function lapseAttempts(
+  db: Database,
+  purpose: Purpose,
+  treasuryId: number,
+  limits: AttemptLimits,
+  nowMicros: Micros,
+): Promise<number> {
+  return db.transaction().execute(async (tx) => {
+    const candidates = await sql<{ subjectId: string }>`
+      SELECT ${purpose.subject} AS "subjectId" FROM attempt a JOIN submission s ON s.id = a.submission_id
+      JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
+      WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name} AND t.record_time > a.target_record_time
+        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID}`.execute(tx);
+    if (candidates.rows.length === 0) return 0;
+    // Those served before attempts, as the sink that settles locks them.
+    const ids = await purpose.lockSubjects(
+      tx,
+      candidates.rows.map(({ subjectId }) => subjectId),
+    );
+
+    const { rows } = await sql<{
+      submissionId: string;
+      number: number;
+      subjectId: string;
+      isTried: boolean;
+      lapsedBy: bigint;
+      target: bigint;
+      lastError: string | null;
+    }>`
+      UPDATE attempt a SET state = 'LAPSED', closed_at = ${nowMicros}, lapsed_by = t.record_time
+      FROM submission s, synchronizer_time t
+      WHERE a.state = 'OPEN' AND s.id = a.submission_id AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name}
+        AND ${purpose.subject} = ANY (${ids}::text[])
+        AND t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
+        AND t.record_time > a.target_record_time AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}
+        AND NOT ${MAY_HAVE_PAID}
+      RETURNING a.submission_id AS "submissionId", a.number, ${purpose.subject} AS "subjectId", a.tries > 0 AS "isTried",
+                t.record_time AS "lapsedBy", a.target_record_time AS target, a.last_error AS "lastError"`.execute(tx);
+    for (const { submissionId, subjectId, ...facts } of rows) {
+      await releaseReservations(tx, submissionId, facts.number);
+      const dead: DeadAttempt = { kind: 'LAPSED', isLast: facts.number >= limits.attemptsMax, ...facts };
+      await purpose.attemptDead(tx, subjectId, dead, nowMicros);
+    }
+    return rows.length;
+  });
+}
+
+/** Ends an attempt, if it is still open, because ingestion saw what became of what it was to consume. For the transaction that moves the position. */
+export async function settleAttempt(
+  tx: Transaction,
+  { submissionId, number }: { readonly submissionId: string; readonly number: number },
+  nowMicros: Micros,
+): Promise<void> {
+  await tx
+    .updateTable('attempt')
+    .set({ state: 'SETTLED', closed_at: nowMicros })
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .where('state', '=', 'OPEN')
+    .execute();
+  await releaseReservations(tx, submissionId, number);
+}
+
+async function releaseReservations(tx: Transaction, submissionId: string, number: number): Promise<void> {
+  await tx
+    .updateTable('reservation')
+    .set({ is_open: false })
+    .where('submission_id', '=', submissionId)
+    .where('number', '=', number)
+    .execute();
+}

@@ -1,0 +1,39 @@
+/**
+ * What a submission is for. Everything that happens to attempts is the same for all of them; this is what differs: whom an attempt serves, and what follows for him when it is dead. What
+ * a try of it exercises is in `submission-plan.ts`.
+ */
+import type { RawBuilder } from 'kysely';
+import type { Transaction } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
+
+export type Purpose = {
+  readonly name: 'WITHDRAWAL' | 'OFFER';
+  /** What the failpoints of its steps are called after. */
+  readonly failpoints: 'withdrawals' | 'offers';
+  /** Whom a submission `s` serves: his id. */
+  readonly subject: RawBuilder<string>;
+  /** The inputs of an attempt `t` of a submission `s`, as a JSON list of `{"contractId", "amount"}` in the order of the contract ids. */
+  readonly inputs: RawBuilder<unknown>;
+  /** Locks those served, in the order of their ids, before any of their attempts. Those that somebody else works on are left out. */
+  lockSubjects(tx: Transaction, ids: readonly string[]): Promise<string[]>;
+  /** Writes what follows for the one served, whose row is locked. */
+  attemptDead(tx: Transaction, subjectId: string, dead: DeadAttempt, nowMicros: Micros): Promise<void>;
+};
+
+export type DeadAttempt =
+  /** The ledger passed its target without it. */
+  | {
+      readonly kind: 'LAPSED';
+      readonly number: number;
+      readonly isLast: boolean;
+      /** Whether `execute` was ever called, as far as we know. */
+      readonly isTried: boolean;
+      readonly lapsedBy: Micros;
+      readonly target: Micros;
+      readonly lastError: string | null;
+    }
+  /** No signature was ever asked for. */
+  | { readonly kind: 'GIVEN_UP'; readonly failure: Failure };
+
+/** @param isPassing whether it lies with a service that is away rather than with what was to be done. */
+export type Failure = { readonly code: string; readonly detail: string; readonly isPassing?: boolean };
