@@ -10,7 +10,7 @@ import type { ActiveContract, Ledger } from '../ledger/ledger-client.ts';
 import type { Amount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { DecodeError } from '../tokens/value.ts';
-import { holdingView, instructionView, isSignedByAdmin } from '../tokens/views.ts';
+import { holdingView, instructionView, isOwnHolding, isSignedByAdmin } from '../tokens/views.ts';
 import { updateFormatFor } from './update-format.ts';
 
 /** What is asked of a participant. */
@@ -112,7 +112,7 @@ function entriesOf({ kind, createdEvent }: ActiveContract, party: string): reado
 
 function holdingOf(event: CreatedEvent, party: string): readonly ActiveEntry[] {
   const view = holdingView(event);
-  if (view === undefined || view.owner !== party || !isSignedByAdmin(event, view.instrument)) return [];
+  if (view === undefined || !isOwnHolding(view, party) || !isSignedByAdmin(event, view.instrument)) return [];
   // The stream leaves these out as well: no package that keeps the standard has them.
   if (view.amount <= 0n) return [];
   return [{ kind: 'HOLDING', contractId: event.contractId, instrument: view.instrument, amount: view.amount }];

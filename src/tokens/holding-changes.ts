@@ -5,7 +5,7 @@ import type { Speaker } from './belief.ts';
 import { createOpenChanges, type OpenChanges } from './open-changes.ts';
 import type { Instrument } from './transfer-record.ts';
 import { DecodeError, qualifiedName } from './value.ts';
-import { type HoldingView, holdingView, isSignedByAdmin } from './views.ts';
+import { type HoldingView, holdingView, isOwnHolding, isSignedByAdmin } from './views.ts';
 
 export type HoldingCreated = HoldingView & { readonly contractId: string; readonly template: string };
 export type KnownHolding = { readonly instrument: Instrument; readonly amount: Amount };
@@ -15,6 +15,7 @@ export type Anomaly = {
   readonly code:
     | 'UNSIGNED_HOLDING'
     | 'UNSIGNED_OFFER'
+    | 'DIVIDED_ACCOUNT'
     | 'UNREADABLE_VIEW'
     | 'AMOUNT_NOT_POSITIVE'
     | 'EVENT_LOG_DIFFERS';
@@ -134,7 +135,7 @@ function byNodeId(left: HoldingChange, right: HoldingChange): number {
   return left.nodeId - right.nodeId;
 }
 
-/** The holding that `event` creates for `party`; `undefined` where it is another's, none, or not signed by the admin it names. */
+/** The holding that `event` creates for `party`; `undefined` where it is another's, none, in a divided account, or not signed by the admin it names. */
 function ownHolding(
   event: CreatedEvent,
   party: string,
@@ -144,6 +145,10 @@ function ownHolding(
   if (view === undefined || view.owner !== party) return undefined;
   if (!isSignedByAdmin(event, view.instrument)) {
     report({ code: 'UNSIGNED_HOLDING', contractId: event.contractId });
+    return undefined;
+  }
+  if (!isOwnHolding(view, party)) {
+    report({ code: 'DIVIDED_ACCOUNT', contractId: event.contractId });
     return undefined;
   }
   // The interface promises more than nothing, the package behind it need not keep that.

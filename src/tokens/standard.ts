@@ -93,5 +93,8 @@ export function interfaceReference(standard: StandardInterface): Identifier {
 
 /** Metadata keys (TextMap Text) of the standard. */
 export const META_REASON = 'splice.lfdecentralizedtrust.org/reason';
+/** Which account of V2 a holding lies in, as its V1 view tells it (CIP-112). */
+export const META_ACCOUNT_PROVIDER = 'cip-112/account.provider';
+export const META_ACCOUNT_ID = 'cip-112/account.id';
 export const META_TX_KIND = 'splice.lfdecentralizedtrust.org/tx-kind';
 export const META_SENDER = 'splice.lfdecentralizedtrust.org/sender';

@@ -2,6 +2,7 @@
 import type { Micros } from '../env/clock.ts';
 import type { Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { type Amount, formatAmount, parseAmount } from './amount.ts';
+import { META_ACCOUNT_ID, META_ACCOUNT_PROVIDER } from './standard.ts';
 import {
   DecodeError,
   field,
@@ -64,6 +65,19 @@ export function readTransferV2(value: Value | undefined): TransferRecord {
  */
 export function readAccountOwner(value: Value | undefined, { admin }: Instrument): string {
   return readParty(readOptional(field(required(readRecord(value), 'account'), 'owner'))) ?? admin;
+}
+
+/** Of V2: whether the account is all that its owner has and not a part, kept by a provider or under a number. */
+export function isPlainAccount(value: Value | undefined): boolean {
+  const account = required(readRecord(value), 'account');
+  const provider = readParty(readOptional(field(account, 'provider')));
+  const id = readText(field(account, 'id')) ?? '';
+  return provider === undefined && id === '';
+}
+
+/** The same as a V1 view tells it of a holding of V2 (CIP-112). */
+export function isPlainByMetadata(meta: ReadonlyMap<string, string>): boolean {
+  return (meta.get(META_ACCOUNT_PROVIDER) ?? '') === '' && (meta.get(META_ACCOUNT_ID) ?? '') === '';
 }
 
 function transferBetween(

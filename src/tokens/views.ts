@@ -14,8 +14,11 @@ import {
 } from './standard.ts';
 import {
   type Instrument,
+  isPlainAccount,
+  isPlainByMetadata,
   readAccountOwner,
   readInstrument,
+  readMetadata,
   readTransfer,
   readTransferV2,
   type TransferRecord,
@@ -44,6 +47,8 @@ export type Lock = {
 
 export type HoldingView = {
   readonly owner: string;
+  /** Not in an account of the second generation that a provider or a number divides from what the owner has otherwise: the provider may have a say in it. */
+  readonly isPlain: boolean;
   readonly instrument: Instrument;
   readonly amount: Amount;
   readonly lock: Lock | null;
@@ -78,11 +83,17 @@ function readView<T>(event: CreatedEvent, readers: readonly ViewReader<T>[]): T 
 const HOLDING_READERS: readonly ViewReader<HoldingView>[] = [
   {
     standard: HOLDING_V1,
-    read: (view) => readHolding(view, () => required(readParty(field(view, 'owner')), 'owner')),
+    read: (view) => ({
+      ...readHolding(view, () => required(readParty(field(view, 'owner')), 'owner')),
+      isPlain: isPlainByMetadata(readMetadata(field(view, 'meta'))),
+    }),
   },
   {
     standard: HOLDING_V2,
-    read: (view) => readHolding(view, (instrument) => readAccountOwner(field(view, 'account'), instrument)),
+    read: (view) => ({
+      ...readHolding(view, (instrument) => readAccountOwner(field(view, 'account'), instrument)),
+      isPlain: isPlainAccount(field(view, 'account')),
+    }),
   },
 ];
 
@@ -91,7 +102,12 @@ export function holdingView(event: CreatedEvent): HoldingView | undefined {
   return readView(event, HOLDING_READERS);
 }
 
-function readHolding(view: DamlRecord, ownerOf: (instrument: Instrument) => string): HoldingView {
+/** Whether the holding is one of those that `party` owns and spends alone. Others are not the treasury's to promise to anybody. */
+export function isOwnHolding(view: HoldingView, party: string): boolean {
+  return view.owner === party && view.isPlain;
+}
+
+function readHolding(view: DamlRecord, ownerOf: (instrument: Instrument) => string): Omit<HoldingView, 'isPlain'> {
   const instrument = readInstrument(field(view, 'instrumentId'));
   const lock = readRecord(readOptional(field(view, 'lock')));
   return {

@@ -83,6 +83,8 @@ export function createHolding(
     view?: Partial<StandardInterface>;
     status?: number;
     lockHolders?: string[];
+    /** The part of the owner's account that it lies in, as the V1 view of a V2 holding tells it. */
+    division?: { provider?: string; id?: string };
   },
 ): Event {
   const instrument = options.instrument ?? COIN;
@@ -96,7 +98,10 @@ export function createHolding(
     instrumentId: instrumentValue(instrument),
     amount: numeric(options.amount),
     lock: some(options.lockHolders && record({ holders: list(options.lockHolders.map(party)) })),
-    meta: metadata({}),
+    meta: metadata({
+      ...(options.division?.provider && { 'cip-112/account.provider': options.division.provider }),
+      ...(options.division?.id && { 'cip-112/account.id': options.division.id }),
+    }),
   });
   return created(
     { ...options, signatories: options.signatories ?? [instrument.admin, owner] },

@@ -54,8 +54,15 @@ export const interfaceIdOf = ({ packageIds, moduleName, entityName }: StandardIn
 });
 
 /** An account of the second generation. The admin's own have no owner: what is minted comes from there. */
-export const account = (owner: string, { admin }: Instrument = COIN): Value =>
-  record({ owner: some(owner === admin ? undefined : party(owner)), provider: some(), id: text('') });
+export const account = (owner: string, { admin }: Instrument = COIN, { provider, id = '' }: Division = {}): Value =>
+  record({
+    owner: some(owner === admin ? undefined : party(owner)),
+    provider: some(provider === undefined ? undefined : party(provider)),
+    id: text(id),
+  });
+
+/** What divides an account from its owner's plain one. */
+export type Division = { readonly provider?: string; readonly id?: string };
 
 /** A holding, as an output of something. */
 export type Output = { readonly cid: string; readonly amount: string };
@@ -67,10 +74,11 @@ export type HoldingOptions = {
   readonly observers?: readonly string[];
   readonly signatories?: readonly string[];
   readonly packageName?: string;
+  readonly division?: Division;
 };
 
 export function holding(owner: string, { cid, amount }: Output, options: HoldingOptions = {}): Tree {
-  const { instrument = COIN, views = 'V1', lockHolders, observers = [], packageName } = options;
+  const { instrument = COIN, views = 'V1', lockHolders, observers = [], packageName, division } = options;
   const signatories = options.signatories ?? [instrument.admin, owner];
   return leaf([...signatories, ...observers], (node) => {
     const event = createHolding({
@@ -82,10 +90,11 @@ export function holding(owner: string, { cid, amount }: Output, options: Holding
       signatories: [...signatories],
       ...(lockHolders && { lockHolders: [...lockHolders] }),
       ...(packageName && { packageName }),
+      ...(division && { division }),
     });
     const lock = some(lockHolders && record({ holders: list(lockHolders.map(party)) }));
     const view = fields({
-      account: account(owner, instrument),
+      account: account(owner, instrument, division),
       instrumentId: instrumentValue(instrument),
       amount: numeric(amount),
       lock,

@@ -81,8 +81,11 @@ const result: fc.Arbitrary<(node: number) => Value> = fc.oneof(
   fc.constant(() => record({})),
 );
 
+/** Mostly none. */
+const division = fc.constantFrom({}, {}, {}, {}, { provider: MALLORY }, { id: 'savings' });
+
 const created: fc.Arbitrary<Node> = fc.oneof(
-  fc.record({ owner: party, amount, instrument, isSigned: fc.constantFrom(true, true, true, false) }).map(
+  fc.record({ owner: party, amount, instrument, isSigned: fc.constantFrom(true, true, true, false), division }).map(
     ({ isSigned, ...options }): Node =>
       (node) =>
         createHolding({

@@ -57,6 +57,25 @@ function unlabelled(tree: Tree): Tree {
 
 export const ODD_CASES: readonly Case[] = [
   {
+    name: 'what is sent to a divided account of ours, a part that a provider or a number keeps apart, is nobody’s deposit',
+    covers: ['6.3 17'],
+    updates: [
+      ...(['V1', 'V2', 'BOTH'] as const).map((views) => [
+        holding(TREASURY, { cid: `00provided-${views}`, amount: '5' }, { views, division: { provider: MALLORY } }),
+        holding(TREASURY, { cid: `00numbered-${views}`, amount: '5' }, { views, division: { id: 'savings' } }),
+        holding(TREASURY, { cid: `00plain-${views}`, amount: '1' }, { views }),
+      ]),
+    ],
+    views: {
+      [TREASURY]: (['V1', 'V2', 'BOTH'] as const).map((views) => [
+        'DIRECT IN COMPLETED 1 Amulet (+1) from ? null',
+        `gains 00plain-${views} 1 Amulet`,
+        `! DIVIDED_ACCOUNT 00provided-${views}`,
+        `! DIVIDED_ACCOUNT 00numbered-${views}`,
+      ]),
+    },
+  },
+  {
     name: 'memos: none, empty, unknown, too long, with control characters, two in one',
     covers: ['6.3 10'],
     given: [1, 2, 3, 4, 5].map((n) => had(ALICE, `00in${n}`, '1')),

@@ -68,7 +68,14 @@ export function holdingOf(event: CreatedEvent) {
     of(insideOf(get(mustRecord(lock), 'expiresAfter')), 'record');
     of(insideOf(get(mustRecord(lock), 'context')), 'text');
   }
-  return { owner, instrument, units, isLocked: lock !== undefined };
+  const part =
+    name === HOLDING_1
+      ? [...readMeta(get(view, 'meta'))].flatMap(([key, value]) => (key.startsWith('cip-112/account.') ? [value] : []))
+      : [
+          partyIn(insideOf(get(mustRecord(get(view, 'account')), 'provider'))) ?? '',
+          textIn(get(mustRecord(get(view, 'account')), 'id')) ?? '',
+        ];
+  return { owner, instrument, units, isLocked: lock !== undefined, part: part.join('') };
 }
 
 export function offerOf(event: CreatedEvent): Offer | undefined {

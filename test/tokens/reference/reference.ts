@@ -75,9 +75,15 @@ function tellUpdate(
   const gained = creates.flatMap((event) => {
     const view = own(event, () => holdingOf(event));
     if (view === undefined || view.owner !== party) return [];
-    const code = event.signatories.includes(view.instrument.admin) ? 'AMOUNT_NOT_POSITIVE' : 'UNSIGNED_HOLDING';
-    if (code === 'UNSIGNED_HOLDING' || view.units <= 0n) {
-      anomalies.push({ code, cid: event.contractId });
+    const fault = !event.signatories.includes(view.instrument.admin)
+      ? 'UNSIGNED_HOLDING'
+      : view.part !== ''
+        ? 'DIVIDED_ACCOUNT'
+        : view.units <= 0n
+          ? 'AMOUNT_NOT_POSITIVE'
+          : null;
+    if (fault !== null) {
+      anomalies.push({ code: fault, cid: event.contractId });
       return [];
     }
     return [{ cid: event.contractId, node: event.nodeId, ...view }];
