@@ -12,6 +12,7 @@ import { rebuildCommand } from './cli/rebuild.ts';
 import { recoverCommand } from './cli/recover.ts';
 import { reparseCommand } from './cli/reparse.ts';
 import { reportFailure } from './cli/report-failure.ts';
+import { restoredCommand } from './cli/restored.ts';
 import { resumeCommand } from './cli/resume.ts';
 import { serveCommand } from './cli/serve.ts';
 import { simnetCommand } from './cli/simnet.ts';
@@ -52,6 +53,7 @@ const program = new Command('sluice')
   .addCommand(freezesCommand(context))
   .addCommand(drillCommand(context))
   .addCommand(recoverCommand(context))
+  .addCommand(restoredCommand(context))
   .addCommand(keyCommand(context))
   .addCommand(configCommand(context))
   .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);

@@ -7,6 +7,7 @@ import { createTreasurySink } from '../books/treasury-sink.ts';
 import type { Database } from '../db/connection.ts';
 import { createEventSequencer } from '../db/event-sequencer.ts';
 import { createLeases } from '../db/lease.ts';
+import type { LogMemory } from '../db/log-history.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { createSharedLeases } from '../db/shared-leases.ts';
 import { createDepositSink } from '../deposits/deposit-sink.ts';
@@ -53,8 +54,9 @@ export async function startWorkers(parts: {
   readonly env: ServiceEnv;
   readonly openLane: OpenLane;
   readonly notifications: Notifications;
+  readonly memory: LogMemory;
 }): Promise<Workers> {
-  const { config, env, openLane, notifications } = parts;
+  const { config, env, openLane, notifications, memory } = parts;
   const teardown = createTeardown(env.logger);
   const lane = (name: string, options: LaneOptions): Database => {
     const { db, close } = openLane(name, options);
@@ -137,7 +139,7 @@ export async function startWorkers(parts: {
       treasuries,
       working,
     });
-    const sequencer = createEventSequencer({ ...env, db: events, notifications, signal: working.signal });
+    const sequencer = createEventSequencer({ ...env, db: events, notifications, memory, signal: working.signal });
     working.run('event sequencer', sequencer.run);
     return { failed: working.failed, stop: teardown.run, stopping: teardown.current };
   } catch (error) {

@@ -7,6 +7,8 @@
  */
 import { createDatabase, type Database } from '../db/connection.ts';
 import { type EventTail, openEventTail } from '../db/event-tail.ts';
+import { readLogAnchor, runLogAnchor } from '../db/log-anchor.ts';
+import { checkLogHistory, createLogMemory } from '../db/log-history.ts';
 import { requireMigrated } from '../db/migrate.ts';
 import { createNotifications } from '../db/notifications.ts';
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
@@ -83,13 +85,22 @@ async function start(
   };
   const events = lane('events', EVENTS_CONNECTIONS);
   const retryEnv = { clock, random, signal: new AbortController().signal };
-  await retry(async () => await requireMigrated(events), START, retryEnv);
+  const { anchorFile } = config;
+  const memory = createLogMemory(anchorFile === null ? null : await readLogAnchor(anchorFile));
+  const ready = async (): Promise<void> => {
+    await requireMigrated(events);
+    await checkLogHistory(events, { memory, random, logger, nowMicros: clock.nowMicros() });
+  };
+  await retry(ready, START, retryEnv);
 
   const notifications = createNotifications({ ...env, connectionString, applicationName: 'sluice-listen' });
   teardown.add('database notifications', notifications.close);
 
   const reading = createServiceLoops(env);
   teardown.add('event log', reading.stop);
+  if (anchorFile !== null) {
+    reading.run('log anchor', async (signal) => await runLogAnchor(anchorFile, { memory, clock, logger, signal }));
+  }
   const tail = await openEventTail({ ...env, db: events, notifications, signal: reading.signal });
   reading.run('event tail', isWorker ? tail.run : persistently(tail.run, env));
 
@@ -110,7 +121,7 @@ async function start(
   };
 
   async function work(): Promise<Workers> {
-    const begin = async (): Promise<Workers> => await startWorkers({ config, env, openLane, notifications });
+    const begin = async (): Promise<Workers> => await startWorkers({ config, env, openLane, notifications, memory });
     const first = await begin();
     const running = isWorker ? first : superviseWorkers(first, begin, env);
     teardown.add('workers', running.stop, running.stopping);

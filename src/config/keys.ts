@@ -183,9 +183,51 @@ export const CONFIG_KEYS = {
   }),
   registries: withDefault('', {
     variable: 'SLUICE_REGISTRIES',
-    type: 'comma list of `admin=url`',
-    meaning: 'The token registry of each instrument admin whose instruments are paid out.',
+    type: 'comma list of `admin=source` or `admin/id=source`',
+    meaning:
+      'Where the token registry of an instrument admin (or of one instrument) is read. A source is a `url`; `rotate:url|url`: one instance at random, another one after a failure; `quorum:url|url|url|url`: all of them at once, believed where all but a third agree (`quorum1:` says how many may be wrong); or `proxy`: the Scan proxy of `SLUICE_VALIDATOR_URL`.',
     schema: values.registries,
+  }),
+  registryPrivate: withDefault('refuse', {
+    variable: 'SLUICE_REGISTRY_PRIVATE',
+    type: 'refuse or allow',
+    meaning:
+      'Whether registries and Scans may have loopback and private addresses and speak plain http. Link-local and metadata addresses are refused always; the validator, which is yours, may be anywhere else.',
+    schema: values.oneOf(['refuse', 'allow']),
+  }),
+  registryCallsPerSecond: withDefault('20', {
+    variable: 'SLUICE_REGISTRY_CALLS_PER_SECOND',
+    type: '1–1000',
+    meaning:
+      'Calls to one registry or Scan instance in a second, in the long run; twice as many at once. The rest waits.',
+    schema: values.wholeNumber(1, 1_000),
+  }),
+  scan: optional({
+    variable: 'SLUICE_SCAN',
+    type: 'a source, as in `SLUICE_REGISTRIES`',
+    meaning:
+      'Where preapprovals and the DSO are looked up: Scan instances (`https://scan.example/api/scan`) or `proxy`. Unset: the proxy, where there is a validator.',
+    schema: values.readSource,
+  }),
+  validatorUrl: optional({
+    variable: 'SLUICE_VALIDATOR_URL',
+    type: 'http or https URL',
+    meaning: 'The API of your own validator, e.g. `https://validator.example/api/validator`, for its Scan proxy.',
+    schema: values.httpUrl,
+  }),
+  validatorToken: optional({
+    variable: 'SLUICE_VALIDATOR_TOKEN',
+    type: 'text',
+    meaning: 'The bearer token (JWT) for the validator; sent to no other server. Unset: none is sent.',
+    isSecret: true,
+    schema: values.secretText,
+  }),
+  validatorTokenFile: optional({
+    variable: 'SLUICE_VALIDATOR_TOKEN_FILE',
+    type: 'path',
+    meaning:
+      'A file with the bearer token instead, which is read again while we run: whoever keeps it fresh needs no restart.',
+    schema: values.path,
   }),
   withdrawalKey: optional({
     variable: 'SLUICE_WITHDRAWAL_KEY',
@@ -264,6 +306,13 @@ export const CONFIG_KEYS = {
     meaning:
       'What this process does: answer requests (`api`), follow the ledger (`worker`), or both. More than one process needs `DATABASE_URL`.',
     schema: values.oneOf(['all', 'api', 'worker']),
+  }),
+  anchorFile: optional({
+    variable: 'SLUICE_ANCHOR_FILE',
+    type: 'path',
+    meaning:
+      'A file of this process, on a disk that is not restored together with the database, that keeps the last it saw of the event log: so it is noticed when the files of the database are put back. Unset: only what PostgreSQL tells by itself is noticed, a restore to a point in time, from a dump, or a failover.',
+    schema: values.path,
   }),
   dataDir: optional({
     variable: 'SLUICE_DATA_DIR',

@@ -1,7 +1,7 @@
 /**
  * The cursor clients resume with: opaque, versioned, and free of participant offsets, so that it survives failover and validator restore.
- * It names the log it belongs to, so one from another database is refused with the way on and never misread; from before a restore too, where the
- * restored log was given a new epoch (docs/decisions/0002-event-log.md).
+ * It names the log it belongs to, so one from another database is refused with the way on and never misread; so is one of an event that is gone since the database
+ * went back in time (log-history.ts).
  */
 import { type ErrorFacts, PermanentError } from '../env/errors.ts';
 
@@ -45,24 +45,38 @@ export function parseEventCursor(text: string): EventPoint {
 }
 
 /**
- * @param log the log as it is now.
- * @throws CursorError CURSOR_FROM_ANOTHER_LOG, CURSOR_AHEAD; both carry `startCursor` and `headCursor` of this log to resume from.
+ * @param log the log as it is now; `sharedPosition`: how far the cursor's epoch is also the present one, where it is another one; null: not at all.
+ * @returns the place in the present epoch.
+ * @throws CursorError CURSOR_FROM_ANOTHER_LOG, CURSOR_AHEAD; both carry `startCursor` and `headCursor` of this log to resume from, and `resumeCursor`, the last that both
+ * epochs have in common, where they have anything.
  */
-export function checkEventPoint(point: EventPoint, log: { readonly epoch: string; readonly head: bigint }): void {
-  const facts = {
-    startCursor: formatEventCursor({ epoch: log.epoch, position: 0n }),
-    headCursor: formatEventCursor({ epoch: log.epoch, position: log.head }),
-  };
-  if (point.epoch !== log.epoch) {
-    throw new CursorError(
-      'CURSOR_FROM_ANOTHER_LOG',
-      'The cursor belongs to another event log: the database was restored or replaced. Resume from startCursor, or from headCursor after reading the present state.',
-      facts,
-    );
+export function checkEventPoint(
+  point: EventPoint,
+  log: { readonly epoch: string; readonly head: bigint; readonly sharedPosition?: bigint | null },
+): EventPoint {
+  const { epoch, head, sharedPosition = null } = log;
+  const cursorAt = (position: bigint): string => formatEventCursor({ epoch, position });
+  const facts = { startCursor: cursorAt(0n), headCursor: cursorAt(head) };
+  if (point.epoch !== epoch) {
+    if (sharedPosition === null) {
+      throw new CursorError(
+        'CURSOR_FROM_ANOTHER_LOG',
+        'The cursor belongs to another event log: the database was restored or replaced. Resume from startCursor, or from headCursor after reading the present state.',
+        facts,
+      );
+    }
+    if (point.position > sharedPosition) {
+      throw new CursorError(
+        'CURSOR_FROM_ANOTHER_LOG',
+        'The cursor is of an event that is gone: the database went back in time. Resume from resumeCursor; what you received after it may come again, or never have happened.',
+        { ...facts, resumeCursor: cursorAt(sharedPosition) },
+      );
+    }
   }
-  if (point.position > log.head) {
+  if (point.position > head) {
     throw new CursorError('CURSOR_AHEAD', 'The cursor is ahead of the event log: nothing was ever there.', facts);
   }
+  return { epoch, position: point.position };
 }
 
 function invalid(): CursorError {

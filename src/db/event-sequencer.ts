@@ -10,6 +10,7 @@
  *   sequence is handed out before commit.
  * - A transaction that stays open hides its own rows and nobody else's: later ones are numbered past it, and its events come when it
  *   commits. No horizon is waited for.
+ * - Before anything is numbered, the log is what it was (log-history.ts), or has a new epoch.
  * - The advisory lock only keeps the others from queueing up behind the row lock; whoever fails to get it leaves the work to its holder
  *   and looks again at the next hint or poll.
  */
@@ -20,6 +21,7 @@ import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Database, Transaction } from './connection.ts';
 import { LOG_CHANNEL, OUTBOX_CHANNEL } from './event-log.ts';
+import { createLogMemory, keepLogHistory, type LogMemory } from './log-history.ts';
 import type { Notifications } from './notifications.ts';
 import { createWakeUp, runPollingLoop } from './polling-loop.ts';
 
@@ -31,6 +33,8 @@ export type EventSequencerOptions = {
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly failpoint: Failpoint;
+  /** What the process has seen of the log; left out: nothing but what this sequencer sees. */
+  readonly memory?: LogMemory;
 };
 
 export type EventSequencer = {
@@ -48,7 +52,7 @@ const POLL_MS = 250;
 const LOCK_KEYS = [0x534c5549, 0x53455131] as const;
 
 export function createEventSequencer(options: EventSequencerOptions): EventSequencer {
-  const { db, notifications, clock, random, logger, signal, failpoint } = options;
+  const { db, notifications, clock, random, logger, signal, failpoint, memory = createLogMemory() } = options;
 
   async function sequence(): Promise<number> {
     await failpoint('eventLog.beforeSequence');
@@ -61,6 +65,7 @@ export function createEventSequencer(options: EventSequencerOptions): EventSeque
         `.execute(tx);
         if (lock.rows[0]?.isMine !== true) return { taken: 0, numbered: 0 };
         await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);
+        await keepLogHistory(tx, { memory, random, logger, nowMicros: clock.nowMicros() });
         return await moveBatch(tx);
       });
     await failpoint('eventLog.afterSequence');

@@ -16,6 +16,7 @@ import { LOG_CHANNEL } from './event-log.ts';
 import { type LogEvent, readEvents, readEventsOfTypes, readLogEnd } from './event-page.ts';
 import { createEventRing } from './event-ring.ts';
 import { interruptible } from './interruptible.ts';
+import { sharedPositionOf } from './log-history.ts';
 import type { Notifications } from './notifications.ts';
 import { createWakeUp, runPollingLoop } from './polling-loop.ts';
 import { createTurnstile } from './turnstile.ts';
@@ -36,7 +37,8 @@ export type EventTail = {
   /** The newest event this process has seen. Another process may be a moment ahead. */
   head(): EventPoint;
   /**
-   * Where to start reading: after the cursor, or at the present end of the log when there is none.
+   * Where to start reading, in the present epoch: after the cursor, or at the present end of the log when there is none. A cursor of an epoch that has ended is good as far as that one is
+   * the beginning of the present one.
    * @throws CursorError; asks the database before it calls a cursor ahead, since another process may have seen more than this one.
    */
   pointAfter(cursor: string | null): Promise<EventPoint>;
@@ -87,7 +89,8 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     ringCountMax = 10_000,
     ringBytesMax = 16 * 1024 * 1024,
   } = options;
-  const { epoch, head: firstHead } = await readLogEnd(db);
+  const { epoch: firstEpoch, head: firstHead } = await readLogEnd(db);
+  let epoch = firstEpoch;
   const ring = createEventRing<LogEvent>({ head: firstHead, countMax: ringCountMax, bytesMax: ringBytesMax });
   const waiters = new Set<() => void>();
   const turnstile = createTurnstile(PAGES_AT_ONCE_MAX);
@@ -100,7 +103,12 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
 
   async function follow(): Promise<boolean> {
     const end = await readLogEnd(db);
-    if (end.epoch !== epoch || end.head < ring.head()) {
+    const isContinued = end.epoch === epoch || (await isSharedUpTo(ring.head()));
+    if (isContinued && end.epoch !== epoch) {
+      logger.warn('The event log has a new epoch, and all that was read of it so far.', { epoch: end.epoch });
+      epoch = end.epoch;
+    }
+    if (!isContinued || end.head < ring.head()) {
       throw new PermanentError('EVENT_LOG_REPLACED', 'The event log is not the one this process started with.', {
         epoch: end.epoch,
         head: end.head,
@@ -115,6 +123,12 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     for (const row of events) ring.push(row.event, row.bytes);
     wakeAll();
     return ring.head() < end.head;
+  }
+
+  /** Whether the epoch that was read, which has ended, is the beginning of the present one up to `position`. */
+  async function isSharedUpTo(position: bigint): Promise<boolean> {
+    const shared = await sharedPositionOf(db, epoch);
+    return shared !== null && position <= shared;
   }
 
   /** Resolves when the head has moved past `position` or one of the signals aborted. */
@@ -167,9 +181,12 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     pointAfter: async (cursor) => {
       if (cursor === null) return { epoch, position: ring.head() };
       const point = parseEventCursor(cursor);
-      const isAheadOfUs = point.epoch === epoch && point.position > ring.head();
-      checkEventPoint(point, isAheadOfUs ? await readLogEnd(db) : { epoch, head: ring.head() });
-      return point;
+      // What this process has not seen yet, another one may have.
+      const isOurs = point.epoch === epoch && point.position <= ring.head();
+      if (isOurs) return checkEventPoint(point, { epoch, head: ring.head() });
+      const end = await readLogEnd(db);
+      const sharedPosition = point.epoch === end.epoch ? null : await sharedPositionOf(db, point.epoch);
+      return checkEventPoint(point, { ...end, sharedPosition });
     },
     run: async () => {
       const wakeUp = createWakeUp(clock);

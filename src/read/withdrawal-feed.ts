@@ -46,15 +46,14 @@ export async function followWithdrawal(
   const point = cursor === null ? null : await tail.pointAfter(cursor);
   const present = await readPresent(db, withdrawalId);
   if (present === null) return null;
-  const { epoch } = tail.head();
   return interruptible(async function* updates(ended): WithdrawalUpdates {
     if (point === null) {
-      yield presentUpdateOf(withdrawalId, present, epoch);
+      yield presentUpdateOf(withdrawalId, present);
       if (!isFinal(present.state)) yield* changes(present.position, new Set(present.pendingEventIds), ended);
       return;
     }
     for (const event of await readChanges(db, withdrawalId, { after: point.position, upTo: present.position })) {
-      yield withdrawalUpdateOf(event, epoch);
+      yield withdrawalUpdateOf(event, tail.head().epoch);
     }
     // Whatever is not in the log by now comes by the tail; of a final one nothing comes that is not written yet.
     if (isFinal(present.state) && present.pendingEventIds.length === 0) return;
@@ -66,7 +65,7 @@ export async function followWithdrawal(
     const events = tail.subscribe({ after, types: [WITHDRAWAL_CHANGED] });
     for await (const event of endedBy(events, ended)) {
       if (event.subject !== withdrawalId || alreadyTold.delete(event.eventId)) continue;
-      const update = withdrawalUpdateOf(event, epoch);
+      const update = withdrawalUpdateOf(event, tail.head().epoch);
       yield update;
       if (update.isFinal) return;
     }
@@ -82,10 +81,9 @@ export function followWithdrawals(
   { after, states }: { readonly after: bigint; readonly states: readonly WithdrawalState[] | null },
 ): WithdrawalUpdates {
   const events = tail.subscribe({ after, types: [WITHDRAWAL_CHANGED] });
-  const { epoch } = tail.head();
   return interruptible(async function* updates(ended): WithdrawalUpdates {
     for await (const event of endedBy(events, ended)) {
-      const update = withdrawalUpdateOf(event, epoch);
+      const update = withdrawalUpdateOf(event, tail.head().epoch);
       if (states === null || states.includes(update.state)) yield update;
     }
   });
@@ -114,8 +112,8 @@ function withdrawalUpdateOf(event: LogEvent, epoch: string): WithdrawalUpdate {
   };
 }
 
-function presentUpdateOf(withdrawalId: string, present: Present, epoch: string): WithdrawalUpdate {
-  const { state, changedAt, failureCode, transferId, updateId } = present;
+function presentUpdateOf(withdrawalId: string, present: Present): WithdrawalUpdate {
+  const { epoch, state, changedAt, failureCode, transferId, updateId } = present;
   return {
     cursor: formatEventCursor({ epoch, position: present.position }),
     eventId: null,
@@ -131,6 +129,7 @@ function presentUpdateOf(withdrawalId: string, present: Present, epoch: string):
 
 type Present = Pick<WithdrawalUpdate, 'state' | 'changedAt' | 'failureCode' | 'transferId' | 'updateId'> & {
   /** Of the newest event in the log. */
+  readonly epoch: string;
   readonly position: bigint;
   /** Of this withdrawal, committed and not yet in the log. */
   readonly pendingEventIds: readonly string[];
@@ -139,7 +138,7 @@ type Present = Pick<WithdrawalUpdate, 'state' | 'changedAt' | 'failureCode' | 't
 async function readPresent(db: Database, withdrawalId: string): Promise<Present | null> {
   const { rows } = await sql<Present>`
     SELECT withdrawal.state, withdrawal.changed_at AS "changedAt", withdrawal.failure_code AS "failureCode",
-      withdrawal.transfer_id AS "transferId", withdrawal.update_id AS "updateId", event_log.last_position AS position,
+      withdrawal.transfer_id AS "transferId", withdrawal.update_id AS "updateId", event_log.epoch, event_log.last_position AS position,
       ARRAY(SELECT event_id FROM event_outbox WHERE subject = withdrawal.id) AS "pendingEventIds"
     FROM withdrawal, event_log
     WHERE withdrawal.id = ${withdrawalId}

@@ -1,0 +1,26 @@
+/** `sluice restored`: tells Sluice what it cannot always notice by itself, that its database was put back to an earlier state. */
+import { Command } from 'commander';
+import { renewLogEpoch } from '../db/log-history.ts';
+import type { CommandContext } from './command-context.ts';
+import { withDatabase } from './with-database.ts';
+
+export function restoredCommand(context: CommandContext): Command {
+  return new Command('restored')
+    .description(
+      'the database was put back to an earlier state: old cursors beyond it are refused, payouts freeze until somebody has looked',
+    )
+    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--why <text>', 'what was done, for those who come after you')
+    .action(async ({ by, why }: { readonly by: string; readonly why: string }) => {
+      const { clock, random, terminal } = context;
+      await withDatabase(context, 'sluice-restored', async (db) => {
+        const epoch = await renewLogEpoch(db, { by, why, random, nowMicros: clock.nowMicros() });
+        if (epoch !== null) {
+          terminal.print(`the event log has the new epoch ${epoch}; payouts are frozen (sluice freezes)`);
+          return;
+        }
+        terminal.print('this is a standby: name the primary in DATABASE_URL');
+        context.end('no');
+      });
+    });
+}

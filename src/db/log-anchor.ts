@@ -1,0 +1,77 @@
+/**
+ * The last that a process has seen of the event log, in a file of its own: what tells, at the next start, that the files of the database were put back meanwhile. Nothing inside the
+ * database could.
+ */
+import { open, readFile, rename } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Clock } from '../env/clock.ts';
+import { messageOf, PermanentError } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { LogMark, LogMemory } from './log-history.ts';
+
+const WRITE_MS = 1_000; // What was committed in the last second before all stopped can go back unnoticed.
+
+const count = z
+  .string()
+  .regex(/^\d{1,19}$/)
+  .transform(BigInt);
+const schema = z.strictObject({
+  version: z.literal(1),
+  epoch: z.string(),
+  position: count,
+  history: z.string(),
+  walPosition: count,
+});
+
+/** @returns null where there is no file yet. @throws PermanentError LOG_ANCHOR_UNREADABLE: guessing would defeat its purpose. */
+export async function readLogAnchor(path: string): Promise<LogMark | null> {
+  try {
+    const { version: _version, ...mark } = schema.parse(JSON.parse(await readFile(path, 'utf8')));
+    return mark;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw new PermanentError(
+      'LOG_ANCHOR_UNREADABLE',
+      `${path} is not what Sluice wrote there. It tells whether the database went back in time: find out what became of it, then remove it.`,
+      { path },
+      { cause: error },
+    );
+  }
+}
+
+/** Keeps the file up to date until `signal` aborts, and once more then. A disk that refuses is told of, and tried again. */
+export async function runLogAnchor(
+  path: string,
+  env: { readonly memory: LogMemory; readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  const { memory, clock, logger, signal } = env;
+  let written: LogMark | null = null;
+  const write = async (): Promise<void> => {
+    const mark = memory.known();
+    if (mark === null || mark === written) return;
+    try {
+      await writeAnchor(path, mark);
+      written = mark;
+    } catch (error) {
+      logger.warn('What was seen of the event log could not be written down.', { path, why: messageOf(error) });
+    }
+  };
+  while (!signal.aborted) {
+    await write();
+    await clock.sleep(WRITE_MS, signal);
+  }
+  await write();
+}
+
+/** Either the old content or the new one is there, whatever stops us. */
+async function writeAnchor(path: string, { epoch, position, history, walPosition }: LogMark): Promise<void> {
+  const content = { version: 1, epoch, position: String(position), history, walPosition: String(walPosition) };
+  const file = await open(`${path}.new`, 'w', 0o600);
+  try {
+    await file.writeFile(`${JSON.stringify(content)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+}
