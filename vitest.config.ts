@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
 export default defineConfig({
   // graphql refuses to work with a second copy of itself, and the bundler would load its ES modules where Node loads the CommonJS ones.
@@ -7,6 +8,7 @@ export default defineConfig({
   test: {
     // Two workers: the smallest machine this runs on has two cores, and the database needs its share.
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,

@@ -97,7 +97,9 @@ function ownHolding(event: CreatedEvent, party: string): Held | undefined {
     const view = holdingOf(event);
     if (view === undefined || view.owner !== party || !event.signatories.includes(view.instrument.admin))
       return undefined;
-    return view.units > 0n && view.part === '' ? { key: JSON.stringify(view.instrument), units: view.units } : undefined;
+    return view.units > 0n && view.part === ''
+      ? { key: JSON.stringify(view.instrument), units: view.units }
+      : undefined;
   } catch {
     return undefined; // Unreadable: it can credit nothing.
   }
