@@ -13,11 +13,11 @@ import type { Random } from '../env/random.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import type { Channel } from '../ledger/channel.ts';
 import { submitterOver } from '../ledger/submission-client.ts';
-import { createRegistries } from '../scan/registries.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import { openRegistries, type RegistriesConfig } from './open-registries.ts';
 import type { ServiceLoops } from './service-loops.ts';
 
 type PayoutEnv = {
@@ -29,14 +29,9 @@ type PayoutEnv = {
 
 type PayoutConfig = Pick<
   Config,
-  | 'ledgerUser'
-  | 'registries'
-  | 'withdrawalKey'
-  | 'withdrawalTtlSeconds'
-  | 'withdrawalAttempts'
-  | 'signerSeed'
-  | 'network'
->;
+  'ledgerUser' | 'withdrawalKey' | 'withdrawalTtlSeconds' | 'withdrawalAttempts' | 'signerSeed' | 'network'
+> &
+  RegistriesConfig;
 
 /** What the API offers; null where this installation is not configured to pay out. */
 export function openWithdrawals(config: PayoutConfig, db: Database, clock: Clock): Withdrawals | null {
@@ -78,7 +73,7 @@ export function preparePayouts(parts: {
     ...env,
     db,
     submitter: submitterOver(call),
-    registry: createRegistries(config.registries, { fetch, clock: env.clock }),
+    registry: openRegistries(config, env),
     signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
     implementationOf,
     userId: config.ledgerUser,

@@ -31,12 +31,17 @@ const KEY_BYTES = 32;
 export async function payoutEnvironmentFor(
   { network, registries }: Simnet,
   random: Random,
-): Promise<Readonly<Record<'SLUICE_REGISTRIES' | 'SLUICE_WITHDRAWAL_KEY' | 'SLUICE_DEV_SIGNER_SEED', string>>> {
+): Promise<
+  Readonly<
+    Record<'SLUICE_REGISTRIES' | 'SLUICE_REGISTRY_PRIVATE' | 'SLUICE_WITHDRAWAL_KEY' | 'SLUICE_DEV_SIGNER_SEED', string>
+  >
+> {
   const seed = random.bytes(KEY_BYTES);
   const { publicKey } = await createLocalSigner({ privateKey: ed25519PrivateKey(seed) }).currentKey();
   network.registerKey(TREASURY, publicKey.export({ type: 'spki', format: 'der' }));
   return {
     SLUICE_REGISTRIES: registries.map(({ admin, url }) => `${admin}=${url}`).join(','),
+    SLUICE_REGISTRY_PRIVATE: 'allow',
     SLUICE_WITHDRAWAL_KEY: Buffer.from(random.bytes(KEY_BYTES)).toString('hex'),
     SLUICE_DEV_SIGNER_SEED: Buffer.from(seed).toString('hex'),
   };

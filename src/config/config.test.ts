@@ -54,6 +54,12 @@ test('the shortest environment, and its defaults', () => {
     treasuryParties: [{ name: 'treasury', party: PARTY }],
     instruments: [{ name: 'CC', admin: ADMIN, id: 'Amulet' }],
     registries: [],
+    registryPrivate: 'refuse',
+    registryCallsPerSecond: 20,
+    scan: null,
+    validatorUrl: null,
+    validatorToken: null,
+    validatorTokenFile: null,
     withdrawalKey: null,
     signerSeed: null,
     withdrawalTtlSeconds: 60,
@@ -64,6 +70,7 @@ test('the shortest environment, and its defaults', () => {
     apiKeys: [],
     logLevel: 'info',
     role: 'all',
+    anchorFile: null,
     dataDir: null,
   });
 });
@@ -76,11 +83,13 @@ test('payouts need their key and their signer together, and registries by admin'
     SLUICE_DEV_SIGNER_SEED: seed,
   };
   const config = loadConfig({ ...given, SLUICE_WITHDRAWAL_KEY: seed });
-  expect(config.registries).toEqual([{ admin: ADMIN, url: 'http://127.0.0.1:9000/registry' }]);
+  expect(config.registries).toEqual([
+    { admin: ADMIN, instrumentId: null, source: { strategy: 'rotate', urls: ['http://127.0.0.1:9000/registry'] } },
+  ]);
   expect(config.signerSeed?.reveal()).toBe(seed);
   expect(() => loadConfig(given)).toThrow('expected both');
   expect(() => loadConfig({ ...SUFFICIENT, SLUICE_WITHDRAWAL_KEY: 'short' })).toThrow('64 lower-case hex digits');
-  expect(() => loadConfig({ ...SUFFICIENT, SLUICE_REGISTRIES: `${ADMIN}=ftp://x` })).toThrow('http or https');
+  expect(() => loadConfig({ ...SUFFICIENT, SLUICE_REGISTRIES: `${ADMIN}=ftp://x` })).toThrow('quorum:url|url|url|url');
 });
 
 test('everything set', () => {

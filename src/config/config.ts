@@ -102,6 +102,10 @@ function conflicts(config: Partial<Config>): readonly string[] {
   if (isGiven(config.ledgerToken) && isGiven(config.oauthUrl)) {
     faults.push('SLUICE_LEDGER_TOKEN and SLUICE_LEDGER_OAUTH_URL are both set: expected one of them');
   }
+  const proxied = [config.scan, ...(config.registries?.map(({ source }) => source) ?? [])];
+  if (config.validatorUrl === null && proxied.some((source) => source?.strategy === 'proxy')) {
+    faults.push('SLUICE_VALIDATOR_URL is required where SLUICE_REGISTRIES or SLUICE_SCAN say `proxy`');
+  }
   const payouts = [config.withdrawalKey, config.signerSeed];
   if (payouts.some((secret) => secret === null) && payouts.some((secret) => secret !== null && secret !== undefined)) {
     faults.push('SLUICE_WITHDRAWAL_KEY and SLUICE_DEV_SIGNER_SEED: expected both (withdrawals on) or neither (off)');

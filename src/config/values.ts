@@ -1,6 +1,7 @@
 /** The values that are more than a word: how each is written in an environment variable, and what is made of it. */
 import { z } from 'zod';
 import { parseRecordTime } from '../env/record-time.ts';
+import { type ConfiguredRegistry, parseReadSource, type ReadSource } from './read-source.ts';
 import { createSecret, type Secret } from './secret.ts';
 
 export type TreasuryParty = { readonly name: string; readonly party: string };
@@ -9,9 +10,6 @@ export type TreasuryParty = { readonly name: string; readonly party: string };
 export type ConfiguredInstrument = { readonly name: string; readonly admin: string; readonly id: string };
 
 /** `sha256` is the hash, in hex, of the key that a client sends: the key itself is nowhere in the configuration. */
-/** Where the registry of an instrument admin is found. */
-export type ConfiguredRegistry = { readonly admin: string; readonly url: string };
-
 export type ApiKey = { readonly name: string; readonly scopes: readonly string[]; readonly sha256: Secret };
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -138,15 +136,26 @@ export const instruments: z.ZodType<readonly ConfiguredInstrument[], string> = t
 
 export const registries: z.ZodType<readonly ConfiguredRegistry[], string> = text((input) => {
   const expected =
-    'a comma list of `admin=url`, each admin (a party, `hint::fingerprint`) once; the URL is http or https';
-  const registries = entriesOf(input).map((entry): ConfiguredRegistry => {
-    const [, admin = '', url = ''] = /^([^=]*)=(.*)$/.exec(entry) ?? [];
-    return { admin, url };
+    'a comma list of `admin=source` or `admin/id=source`, each once; the admin is a party, `hint::fingerprint`; a source is `url`, `rotate:url|url`, `quorum:url|url|url|url` or `proxy`';
+  const registries = entriesOf(input).map((entry) => {
+    // A party holds neither `=` nor `/`. An id may hold a `=`: what follows the last one before a source is the source.
+    const [, admin = '', , id, source = ''] =
+      /^([^=/]*)(\/(.+?))?=((?:rotate|quorum\d*|https?):.*|proxy)$/.exec(entry) ?? [];
+    return { admin, instrumentId: id ?? null, source: parseReadSource(source) };
   });
+  const isUsable = (entry: (typeof registries)[number]): entry is ConfiguredRegistry =>
+    PARTY.test(entry.admin) && entry.source !== null;
   const isValid =
-    registries.every(({ admin, url }) => PARTY.test(admin) && /^https?:$/.test(URL.parse(url)?.protocol ?? '')) &&
-    isUnique(registries, ({ admin }) => admin);
-  return isValid ? { value: registries } : { expected };
+    registries.every(isUsable) &&
+    isUnique(registries, ({ admin, instrumentId }) => JSON.stringify([admin, instrumentId]));
+  return isValid ? { value: registries.filter(isUsable) } : { expected };
+});
+
+export const readSource: z.ZodType<ReadSource, string> = text((input) => {
+  const source = parseReadSource(input);
+  return source === null
+    ? { expected: 'a `url`, `rotate:url|url`, `quorum:url|url|url|url` or `proxy`' }
+    : { value: source };
 });
 
 /** 32 bytes, as a key or a seed has. */

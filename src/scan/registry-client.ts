@@ -10,7 +10,7 @@ import type { Identifier } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { formatAmount } from '../tokens/amount.ts';
 import type { TransferRecord } from '../tokens/transfer-record.ts';
 import { type ChoiceContext, ChoiceContextError, readChoiceContext } from './choice-context.ts';
-import { createRegistryHttp, type RegistryHttpOptions, retryable } from './registry-http.ts';
+import { type RegistryHttp, retryable } from './registry-http.ts';
 
 /** What the receiver has agreed to at the time of asking: `direct` settles at once, `offer` waits for acceptance, `self` is a merge or split. */
 export type TransferKind = 'self' | 'direct' | 'offer';
@@ -34,6 +34,8 @@ export type RegistryInstrument = {
   readonly symbol: string;
   /** Digits after the point that make sense to show; 10 when the registry does not say. */
   readonly decimals: number;
+  /** Package name → minor version of each part of the standard that it serves. */
+  readonly supportedApis: Readonly<Record<string, number>>;
 };
 
 export type RegistryClient = {
@@ -58,6 +60,7 @@ export type RegistryClient = {
 const DISCLOSED_MAX = 500;
 const INSTRUMENTS_MAX = 1_000;
 const PAGE_SIZE = 100;
+const TEXT_MAX = 1_000;
 
 const contractId = z.string().regex(/^(?:[0-9a-f]{2}){1,255}$/, 'a contract id');
 const disclosedContract = z.object({
@@ -78,19 +81,19 @@ const transferFactory = z.object({
 });
 const registryInfo = z.object({ adminId: z.string().min(1).max(255) });
 const instrument = z.object({
-  id: z.string().min(1),
-  name: z.string(),
-  symbol: z.string(),
+  id: z.string().min(1).max(TEXT_MAX),
+  name: z.string().max(TEXT_MAX),
+  symbol: z.string().max(TEXT_MAX),
   decimals: z.int().min(0).max(38).default(10),
+  supportedApis: z.record(z.string().max(200), z.int().min(0)).default({}),
 });
 const instrumentPage = z.object({
   instruments: z.array(instrument).max(INSTRUMENTS_MAX),
   nextPageToken: z.string().min(1).nullish(),
 });
 
-/** @throws RegistryPermanentError REGISTRY_URL_INVALID. */
-export function createRegistryClient(options: RegistryHttpOptions): RegistryClient {
-  const http = createRegistryHttp(options);
+/** Of one instance. Who reads by a strategy takes `createRegistries`. */
+export function createRegistryClient(http: RegistryHttp): RegistryClient {
   return {
     transferFactory: async (transfer, signal) => {
       const body = { choiceArguments: choiceArguments(transfer), excludeDebugFields: true };
@@ -106,14 +109,14 @@ export function createRegistryClient(options: RegistryHttpOptions): RegistryClie
     instruments: async (signal) => {
       const found: RegistryInstrument[] = [];
       let token: string | undefined;
-      do {
+      for (let pages = 0; pages < INSTRUMENTS_MAX; pages += 1) {
         const query = new URLSearchParams({ pageSize: String(PAGE_SIZE), ...(token && { pageToken: token }) });
         const page = parse(instrumentPage, await http.get(`/registry/metadata/v1/instruments?${query}`, signal));
         found.push(...page.instruments);
         token = page.nextPageToken ?? undefined;
         // A page without entries would let a registry keep us turning pages for ever.
-        if (page.instruments.length === 0) break;
-      } while (token !== undefined && found.length < INSTRUMENTS_MAX);
+        if (page.instruments.length === 0 || token === undefined || found.length >= INSTRUMENTS_MAX) break;
+      }
       return found.slice(0, INSTRUMENTS_MAX);
     },
     instrument: async (id, signal) =>
@@ -143,7 +146,7 @@ function contextOf({ choiceContextData, disclosedContracts }: z.infer<typeof cho
   try {
     return {
       choiceContext: readChoiceContext(choiceContextData.values),
-      disclosedContracts: disclosedContracts.map((contract) => ({
+      disclosedContracts: eachOnce(disclosedContracts).map((contract) => ({
         templateId: templateIdOf(contract.templateId),
         contractId: contract.contractId,
         createdEventBlob: Uint8Array.from(Buffer.from(contract.createdEventBlob, 'base64')),
@@ -154,6 +157,21 @@ function contextOf({ choiceContextData, disclosedContracts }: z.infer<typeof cho
     if (error instanceof ChoiceContextError) throw retryable('REGISTRY_ANSWER_INVALID', error.message, {}, error);
     throw error;
   }
+}
+
+/** The same contract may be named for the factory and for the context; two of one id are a lie that the ledger would refuse. */
+function eachOnce(disclosed: readonly z.infer<typeof disclosedContract>[]): z.infer<typeof disclosedContract>[] {
+  const byId = new Map<string, z.infer<typeof disclosedContract>>();
+  for (const contract of disclosed) {
+    const known = byId.get(contract.contractId);
+    if (known !== undefined && known.createdEventBlob !== contract.createdEventBlob) {
+      throw retryable('REGISTRY_ANSWER_INVALID', 'A contract is disclosed twice, with different contents.', {
+        contractId: contract.contractId,
+      });
+    }
+    byId.set(contract.contractId, contract);
+  }
+  return [...byId.values()];
 }
 
 function templateIdOf(text: string): Identifier {

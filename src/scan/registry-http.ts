@@ -1,32 +1,27 @@
 /**
- * One HTTP exchange with a registry, which is somebody else's server: bounded in time and size, never redirected, without any credentials of
- * ours, and every failure one of two kinds.
+ * One HTTP exchange with a registry or a Scan, which is somebody else's server: bounded in time and size, never redirected, without any credentials that are not meant for exactly this server, and every
+ * failure one of two kinds.
  *
  * What may be tried again follows the exchange guide of the Canton Network: every status but 401, 403, 500 and 501. An answer that is no
  * answer (not JSON, too large, another shape) may be tried again too: one instance of a registry may be ill while the others are well.
  */
-import type { Clock } from '../env/clock.ts';
+import { type Clock, microsToMillis } from '../env/clock.ts';
 import { type ErrorFacts, messageOf, PermanentError, RetryableError } from '../env/errors.ts';
+import { parseRecordTime } from '../env/record-time.ts';
+import type { TokenSource } from '../ledger/token-source.ts';
+import type { HttpAnswer, Send } from './http-send.ts';
 
-/** Codes: REGISTRY_UNREACHABLE, REGISTRY_TIMEOUT, REGISTRY_ABORTED, REGISTRY_STATUS, REGISTRY_ANSWER_TOO_LARGE, REGISTRY_ANSWER_INVALID. */
+/**
+ * Codes: REGISTRY_UNREACHABLE, REGISTRY_TIMEOUT, REGISTRY_ABORTED, REGISTRY_STATUS, REGISTRY_ANSWER_TOO_LARGE, REGISTRY_ANSWER_INVALID; without asking: REGISTRY_RESTING,
+ * REGISTRY_RATE_LIMITED; of a quorum: REGISTRY_NO_QUORUM.
+ */
 export class RegistryRetryableError extends RetryableError {}
-/** Codes: REGISTRY_STATUS, REGISTRY_REDIRECTED, REGISTRY_URL_INVALID. */
+/** Codes: REGISTRY_STATUS, REGISTRY_REDIRECTED, REGISTRY_URL_INVALID, REGISTRY_ADDRESS_REFUSED, REGISTRY_UNKNOWN. */
 export class RegistryPermanentError extends PermanentError {}
 
-/** The standard's `fetch`, as far as it is used. */
-export type Fetch = (
-  url: string,
-  init: {
-    readonly method: string;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body?: string;
-    readonly redirect: 'manual';
-    readonly signal: AbortSignal;
-  },
-) => Promise<Response>;
-
 export type RegistryHttp = {
-  /** @param path begins with `/registry`. @returns parsed JSON, of any shape. */
+  readonly baseUrl: string;
+  /** @param path begins with `/`. @returns parsed JSON, of any shape. */
   get(path: string, signal?: AbortSignal): Promise<unknown>;
   post(path: string, body: unknown, signal?: AbortSignal): Promise<unknown>;
 };
@@ -34,8 +29,10 @@ export type RegistryHttp = {
 export type RegistryHttpOptions = {
   /** `http` or `https`, may have a path. */
   readonly baseUrl: string;
-  readonly fetch: Fetch;
+  readonly send: Send;
   readonly clock: Clock;
+  /** Sent to this server and to no other. */
+  readonly tokens?: TokenSource;
   /** For the whole exchange, the body included. */
   readonly timeoutMs?: number;
   readonly bodyBytesMax?: number;
@@ -48,7 +45,7 @@ const ERROR_TEXT_MAX = 300;
 
 /** @throws RegistryPermanentError REGISTRY_URL_INVALID for another scheme, or credentials in the URL. */
 export function createRegistryHttp(options: RegistryHttpOptions): RegistryHttp {
-  const { fetch, clock, timeoutMs = TIMEOUT_MS, bodyBytesMax = BODY_BYTES_MAX } = options;
+  const { send, clock, tokens, timeoutMs = TIMEOUT_MS, bodyBytesMax = BODY_BYTES_MAX } = options;
   const baseUrl = checkedBaseUrl(options.baseUrl);
 
   const exchange = async (
@@ -64,18 +61,24 @@ export function createRegistryHttp(options: RegistryHttpOptions): RegistryHttp {
     // When the exchange is over first, `waiting` ends the sleep, and aborting what is done does nothing.
     void clock.sleep(timeoutMs, waiting.signal).then(() => deadline.abort());
     try {
-      const response = await fetch(facts.url, {
+      const token = await tokens?.token();
+      const answer = await send({
         method,
+        url: new URL(facts.url),
         headers: {
           accept: 'application/json',
+          ...(token === undefined ? {} : { authorization: `Bearer ${token.reveal()}` }),
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        redirect: 'manual',
         signal,
       });
-      return await readAnswer(response, bodyBytesMax, facts);
+      if (token !== undefined && answer.status === 401) tokens?.refused(token);
+      return await readAnswer(answer, { bodyBytesMax, facts, clock, isOurs: tokens !== undefined });
     } catch (error) {
+      if (error instanceof PermanentError && error.code === 'ADDRESS_REFUSED') {
+        throw new RegistryPermanentError('REGISTRY_ADDRESS_REFUSED', error.message, { ...facts, ...error.facts });
+      }
       if (error instanceof RetryableError || error instanceof PermanentError) throw error;
       if (caller?.aborted) throw retryable('REGISTRY_ABORTED', 'The caller gave up.', facts, error);
       if (deadline.signal.aborted)
@@ -87,42 +90,59 @@ export function createRegistryHttp(options: RegistryHttpOptions): RegistryHttp {
   };
 
   return {
+    baseUrl,
     get: (path, signal) => exchange('GET', path, undefined, signal),
     post: (path, body, signal) => exchange('POST', path, body, signal),
   };
 }
 
-async function readAnswer(response: Response, bytesMax: number, facts: ErrorFacts): Promise<unknown> {
-  const { status } = response;
+async function readAnswer(
+  answer: HttpAnswer,
+  options: {
+    readonly bodyBytesMax: number;
+    readonly facts: ErrorFacts;
+    readonly clock: Clock;
+    readonly isOurs: boolean;
+  },
+): Promise<unknown> {
+  const { facts, isOurs } = options;
+  const { status } = answer;
   if (status >= 300 && status < 400) {
-    await response.body?.cancel();
+    answer.body.destroy();
     throw new RegistryPermanentError('REGISTRY_REDIRECTED', 'A registry must answer itself.', {
       ...facts,
       status,
-      location: response.headers.get('location'),
+      location: answer.header('location'),
     });
   }
-  const text = await readText(response, bytesMax, facts);
+  const text = await readText(answer, options.bodyBytesMax, facts);
   if (status === 200) return parseJson(text, facts);
-  const failure = { ...facts, status, answer: text.slice(0, ERROR_TEXT_MAX) };
+  const retryAfterMs = retryAfterOf(answer.header('retry-after'), options.clock);
+  const failure = {
+    ...facts,
+    status,
+    answer: text.slice(0, ERROR_TEXT_MAX),
+    isJson: isJsonObject(text),
+    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+  };
   const message = `The registry answered ${status}.`;
-  if (PERMANENT_STATUS.has(status)) throw new RegistryPermanentError('REGISTRY_STATUS', message, failure);
+  // Where we have a token a refusal may be of that one token: the next may be good.
+  const isPermanent = PERMANENT_STATUS.has(status) && !(isOurs && (status === 401 || status === 403));
+  if (isPermanent) throw new RegistryPermanentError('REGISTRY_STATUS', message, failure);
   throw new RegistryRetryableError('REGISTRY_STATUS', message, failure);
 }
 
 /** Counts while it reads: a length in the header may be missing or a lie. */
-async function readText(response: Response, bytesMax: number, facts: ErrorFacts): Promise<string> {
-  if (response.body === null) return '';
+async function readText({ body }: HttpAnswer, bytesMax: number, facts: ErrorFacts): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  const reader = response.body.getReader();
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    bytes += next.value.length;
+  for await (const chunk of body) {
+    bytes += chunk.length;
     if (bytes > bytesMax) {
-      await reader.cancel();
+      body.destroy();
       throw retryable('REGISTRY_ANSWER_TOO_LARGE', 'A longer answer than any context needs.', { ...facts, bytesMax });
     }
-    chunks.push(next.value);
+    chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
@@ -135,7 +155,42 @@ function parseJson(text: string, facts: ErrorFacts): unknown {
   }
 }
 
-function checkedBaseUrl(baseUrl: string): string {
+/** An error of the registry itself, rather than of some proxy before it that knows no such page. */
+function isJsonObject(text: string): boolean {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return typeof parsed === 'object' && parsed !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** @returns milliseconds from now, never negative; null where nothing readable was said. @see RFC 9110, section 10.2.3 */
+function retryAfterOf(header: string | null, clock: Clock): number | null {
+  if (header === null) return null;
+  if (/^\d{1,9}$/.test(header)) return Number(header) * 1_000;
+  const at = Number(parseHttpDate(header));
+  return Number.isNaN(at) ? null : Math.max(0, at - microsToMillis(clock.nowMicros()));
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** @returns milliseconds since 1970, or NaN. Only the form that servers must send today, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`. */
+function parseHttpDate(text: string): number {
+  const match = /^\w{3}, (\d{2}) (\w{3}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/.exec(text);
+  const month = MONTHS.indexOf(match?.[2] ?? '');
+  if (match === null || month < 0) return Number.NaN;
+  const two = (value: number): string => String(value).padStart(2, '0');
+  try {
+    const iso = `${match[3]}-${two(month + 1)}-${match[1]}T${match[4]}:${match[5]}:${match[6]}Z`;
+    return microsToMillis(parseRecordTime(iso));
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** @returns without a slash at its end. @throws RegistryPermanentError REGISTRY_URL_INVALID. */
+export function checkedBaseUrl(baseUrl: string): string {
   const url = URL.parse(baseUrl);
   const isPlain = url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
   if (!isPlain || (url.protocol !== 'http:' && url.protocol !== 'https:')) {

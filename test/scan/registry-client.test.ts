@@ -13,8 +13,9 @@ import {
   type PrepareSubmissionResponse,
 } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import { choiceContextValue } from '../../src/scan/choice-context.ts';
+import { createSend } from '../../src/scan/http-send.ts';
 import { createRegistryClient, type RegistryClient } from '../../src/scan/registry-client.ts';
-import type { RegistryHttpOptions } from '../../src/scan/registry-http.ts';
+import { createRegistryHttp, type RegistryHttpOptions } from '../../src/scan/registry-http.ts';
 import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
 import { holdingsOf } from '../../src/simnet/network-commands.ts';
 import type { RegistryFault } from '../../src/simnet/registry/registry-faults.ts';
@@ -25,6 +26,7 @@ import { silentLogger } from '../simnet/harness.ts';
 import { unary } from '../simnet/ledger-client.ts';
 import { openWallet, signed } from '../simnet/wallet.ts';
 
+const send = createSend({ isPrivateAllowed: true });
 let simnet: Simnet;
 
 beforeAll(async () => {
@@ -48,7 +50,9 @@ const registryOf = (instrument: string) =>
   simnet.registries.find(({ admin }) => admin === simnet.network.instrument(instrument).admin)!;
 
 function client(instrument: string, options: Partial<RegistryHttpOptions> = {}): RegistryClient {
-  return createRegistryClient({ baseUrl: registryOf(instrument).url, fetch, clock: systemClock, ...options });
+  return createRegistryClient(
+    createRegistryHttp({ baseUrl: registryOf(instrument).url, send, clock: systemClock, ...options }),
+  );
 }
 
 function transfer(instrument: string, receiver: string): TransferRecord {
@@ -224,7 +228,9 @@ describe('the metadata of a registry', () => {
     const usd = simnet.network.instrument('usd');
 
     expect(await client('usd').adminId()).toBe(usd.admin);
-    expect(await client('usd').instruments()).toEqual([{ id: 'USDX', name: 'Usd', symbol: 'USDX', decimals: 10 }]);
+    expect(await client('usd').instruments()).toMatchObject([
+      { id: 'USDX', name: 'Usd', symbol: 'USDX', decimals: 10 },
+    ]);
     expect(await client('usd').instrument('USDX')).toMatchObject({ id: 'USDX' });
     expect(await failure(client('usd').instrument('../info'))).toMatchObject({ facts: { status: 404 } });
   });

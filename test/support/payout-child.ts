@@ -4,8 +4,8 @@
  */
 import { writeSync } from 'node:fs';
 import type { FailpointName } from '../../src/env/failpoint.ts';
-import { createSystemLogger, systemClock } from '../../src/env/system.ts';
-import { createRegistries } from '../../src/scan/registries.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { createRegistries, sourcesOf } from '../../src/scan/registries.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { startIngestion } from './ingestion.ts';
 import { startPayouts } from './payouts.ts';
@@ -37,7 +37,16 @@ for (const treasury of ingestion.treasuries) {
     db: ingestion.db,
     treasury,
     ledgerUrl: settings.ledgerUrl,
-    registry: createRegistries(registries, { fetch, clock: systemClock }),
+    registry: createRegistries({
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      sourceOf: sourcesOf(registries),
+      scan: null,
+      validator: null,
+      isPrivateAllowed: true,
+      callsPerSecondMax: 1_000,
+    }),
     logger: createSystemLogger('silent'),
     limits,
     failpoint,
