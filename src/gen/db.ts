@@ -231,6 +231,45 @@ export interface NetworkTable {
   name: string;
 }
 
+export interface OfferActionTable {
+  id: string;
+  treasury_id: number;
+  instrument_id: number;
+  transfer_id: string;
+  choice: 'ACCEPT' | 'REJECT';
+  sender: string;
+  deposit_account_id: string | null;
+  state: 'QUEUED' | 'IN_FLIGHT' | 'PARKED' | 'DONE' | 'ENDED';
+  reason: string | null;
+  detail: string | null;
+  is_forced: WithDefault<boolean>;
+  is_park_requested: WithDefault<boolean>;
+  tries: WithDefault<number>;
+  waits: WithDefault<number>;
+  next_try_at: bigint;
+  ended_update_id: string | null;
+  requested_by: string;
+  created_at: bigint;
+  changed_at: bigint;
+}
+
+export interface OfferBudgetTable {
+  treasury_id: number;
+  scope: string;
+  window_start: bigint;
+  spent: number;
+}
+
+export interface OfferDecisionTable {
+  id: GeneratedAlways<bigint>;
+  offer_action_id: string;
+  decision: 'ACCEPT' | 'REJECT' | 'RETRY_NOW' | 'PARK' | 'UNPARK';
+  decided_at: bigint;
+  decided_by: string;
+  why: string;
+  state_before: string | null;
+}
+
 export interface PostingTable {
   entry_id: bigint;
   line: number;
@@ -360,6 +399,7 @@ export interface SubmissionTable {
   purpose: string;
   withdrawal_id: string | null;
   created_at: bigint;
+  offer_action_id: string | null;
 }
 
 export interface SynchronizerTimeTable {
@@ -521,6 +561,9 @@ export interface DB {
   ledger_update: LedgerUpdateTable;
   money_freeze: MoneyFreezeTable;
   network: NetworkTable;
+  offer_action: OfferActionTable;
+  offer_budget: OfferBudgetTable;
+  offer_decision: OfferDecisionTable;
   posting: PostingTable;
   preapproval: PreapprovalTable;
   preapproval_proposal: PreapprovalProposalTable;
