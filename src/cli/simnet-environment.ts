@@ -29,7 +29,7 @@ const KEY_BYTES = 32;
  * @param random decides the key: worth as much as the network.
  */
 export async function payoutEnvironmentFor(
-  { network, registries }: Simnet,
+  { network, registries, validator }: Simnet,
   random: Random,
 ): Promise<
   Readonly<
@@ -42,6 +42,7 @@ export async function payoutEnvironmentFor(
   return {
     SLUICE_REGISTRIES: registries.map(({ admin, url }) => `${admin}=${url}`).join(','),
     SLUICE_REGISTRY_PRIVATE: 'allow',
+    SLUICE_VALIDATOR_URL: validator.url,
     SLUICE_WITHDRAWAL_KEY: Buffer.from(random.bytes(KEY_BYTES)).toString('hex'),
     SLUICE_DEV_SIGNER_SEED: Buffer.from(seed).toString('hex'),
   };

@@ -8,8 +8,7 @@ import type { Random } from '../env/random.ts';
 import { createSeededRandom } from '../env/random.ts';
 import { type Customer, type CustomerActivity, createCustomers } from './customers.ts';
 import { createNetwork, type Network, type NetworkOptions } from './network.ts';
-import { createRegistryFaults, type RegistryFaultControls } from './registry/registry-faults.ts';
-import { startRegistryServer } from './registry/registry-server.ts';
+import { startTokenServices, type TokenServices } from './registry/token-services.ts';
 import { startControlServer } from './wire/control-server.ts';
 import { createEndpoints, type EndpointControls } from './wire/endpoints.ts';
 import { startGrpcServer } from './wire/grpc-server.ts';
@@ -28,6 +27,8 @@ export type SimnetOptions = Omit<NetworkOptions, 'seed' | 'clock' | 'random'> & 
   readonly controlPort?: number;
   /** One per instrument admin, in order of the instruments; 0 or left out: any free port. */
   readonly registryPorts?: readonly number[];
+  /** Of each registry, and so how many Scans; one when left out. */
+  readonly registryInstances?: number;
   /** Left out: nobody deposits. */
   readonly customers?: CustomersSpec;
 };
@@ -49,21 +50,11 @@ export type RunningParticipant = {
   readonly grpcAddress: string;
 };
 
-export type RunningRegistry = {
-  /** Party id of the instrument admin. */
-  readonly admin: string;
-  /** `http://host:port`; paths begin with `/registry`. */
-  readonly url: string;
-  readonly faults: RegistryFaultControls;
-};
-
-export type Simnet = {
+export type Simnet = TokenServices & {
   readonly network: Network;
   readonly participants: readonly RunningParticipant[];
   /** Which participant answers at which address, and whether anybody does. */
   readonly endpoints: EndpointControls;
-  /** One per instrument admin. */
-  readonly registries: readonly RunningRegistry[];
   /** `http://host:port` of the control endpoint. */
   readonly controlUrl: string;
   readonly customers: readonly Customer[];
@@ -94,24 +85,15 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
       const grpcAddress = await endpoints.start(name, options.grpcPorts?.[index] ?? 0);
       participants.push({ name, participantId, grpcAddress });
     }
-    const registries: RunningRegistry[] = [];
-    const admins = [...new Set(network.tokens.map(({ instrumentId }) => instrumentId.admin))];
-    for (const [index, admin] of admins.entries()) {
-      const faults = createRegistryFaults(createSeededRandom(index + 1));
-      const server = await startRegistryServer({
-        admin,
-        tokens: network.tokens.filter(({ instrumentId }) => instrumentId.admin === admin),
-        contracts: network.ledger.contracts,
-        synchronizerId: network.synchronizerId,
-        faults,
-        host,
-        port: options.registryPorts?.[index] ?? 0,
-        clock,
-        logger,
-      });
-      stops.push(server.stop);
-      registries.push({ admin, url: server.url, faults });
-    }
+    const services = await startTokenServices({
+      network,
+      host,
+      clock,
+      logger,
+      onStarted: ({ close }) => stops.push(close),
+      ...(options.registryInstances === undefined ? {} : { registryInstances: options.registryInstances }),
+      ...(options.registryPorts === undefined ? {} : { registryPorts: options.registryPorts }),
+    });
     const spec = options.customers;
     const traffic =
       spec &&
@@ -129,7 +111,7 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
       customers,
       grpcAddresses,
       endpoints,
-      registries,
+      ...services,
       host,
       port: options.controlPort ?? 0,
       logger,
@@ -151,7 +133,7 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
         await run;
       });
     };
-    return { network, participants, endpoints, registries, controlUrl: control.url, customers, startCustomers, stop };
+    return { network, participants, endpoints, ...services, controlUrl: control.url, customers, startCustomers, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -33,6 +33,8 @@ export type AccessControls = {
   setTokenLifetime(lifetimeMs: number): void;
   /** @returns a token, also for users that do not exist: a provider of identities does not know them. */
   issueToken(request: TokenRequest): { readonly token: string; readonly expiresInMs: number };
+  /** Whether somebody with this token is let in: anybody, while no tokens are demanded. */
+  isAccepted(token: string | undefined): boolean;
 };
 
 export type Users = AccessControls & {
@@ -62,6 +64,11 @@ export function createUsers({ clock, random }: { readonly clock: Clock; readonly
     for (const listener of [...(watchers.get(id) ?? [])]) listener();
   };
 
+  const claimsOf = (token: string | undefined): TokenClaims | undefined => {
+    const claims = token === undefined ? undefined : readToken(token, secret);
+    return claims === undefined || claims.aud !== AUDIENCE || isExpired(claims) ? undefined : claims;
+  };
+
   return {
     demandTokens: (are) => {
       demanded = are;
@@ -82,10 +89,8 @@ export function createUsers({ clock, random }: { readonly clock: Clock; readonly
       const exp = Number(clock.nowMicros() / 1_000n + BigInt(Math.trunc(lifetimeMs))) / 1_000;
       return { token: signToken({ sub: user, aud: audience, exp }, secret), expiresInMs: lifetimeMs };
     },
-    claimsOf: (token) => {
-      const claims = token === undefined ? undefined : readToken(token, secret);
-      return claims === undefined || claims.aud !== AUDIENCE || isExpired(claims) ? undefined : claims;
-    },
+    claimsOf,
+    isAccepted: (token) => !demanded || claimsOf(token) !== undefined,
     isExpired,
     rightsOf: (user) => users.get(user),
     watch: (user, listener) => {

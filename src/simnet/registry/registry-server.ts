@@ -1,19 +1,38 @@
-/** The registry of one instrument admin over HTTP, as its wallets and exchanges ask it. Without authentication, like the real ones. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+/**
+ * One server over HTTP that wallets and exchanges ask about tokens: an instance of a registry, of Scan, or a validator's proxy. What it answers is given; how it misbehaves is told by its faults. It may be
+ * closed, as when the process is gone, and opened again at the same port.
+ */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Clock } from '../../env/clock.ts';
 import { messageOf } from '../../env/errors.ts';
 import type { Logger } from '../../env/logger.ts';
-import { answerRegistry, type RegistryContext } from './registry-answers.ts';
-import type { RegistryFault, RegistryFaults } from './registry-faults.ts';
+import type { RegistryFaultControls, RegistryFaults } from './registry-faults.ts';
 import { RegistryRefusal } from './registry-refusal.ts';
+import { type Answer, sendAnswer } from './send-answer.ts';
 
-export type RegistryServer = {
-  /** `http://host:port`; paths begin with `/registry`. */
-  readonly url: string;
-  stop(): Promise<void>;
+export type Ask = {
+  readonly method: string;
+  readonly url: URL;
+  readonly body: unknown;
+  /** The bearer token that came with it. */
+  readonly token: string | undefined;
 };
 
-export type RegistryServerOptions = RegistryContext & {
+export type RegistryServer = {
+  /** `http://host:port`. */
+  readonly url: string;
+  readonly faults: RegistryFaultControls;
+  /** Requests so far, whatever became of them. */
+  requests(): number;
+  /** Cuts every connection and refuses new ones. Harmless when it is closed. */
+  close(): Promise<void>;
+  /** Harmless when it is open. @throws when the port was taken meanwhile. */
+  open(): Promise<void>;
+};
+
+export type RegistryServerOptions = {
+  /** @throws RegistryRefusal with the status and text to answer. */
+  readonly answer: (ask: Ask) => unknown;
   readonly faults: RegistryFaults;
   readonly host: string;
   /** 0: any free port. */
@@ -23,51 +42,75 @@ export type RegistryServerOptions = RegistryContext & {
 };
 
 const BODY_BYTES_MAX = 1024 * 1024;
-const TRICKLE_MS = 1_000;
+const REMEMBERED_MAX = 1_000; // Questions whose first answer is kept, for those who shall lie with it.
 
 /** @throws when the port is taken. */
 export async function startRegistryServer(options: RegistryServerOptions): Promise<RegistryServer> {
-  const { host, port, faults, clock, logger } = options;
-  const closing = new AbortController();
-  const server = createServer((request, response) => {
-    answer(options, request)
-      .catch((error: unknown) => failure(error, logger))
-      .then(({ status, body }) => send(response, status, body, { fault: faults.draw(), clock, signal: closing.signal }))
-      .catch((error: unknown) => {
-        logger.debug('A registry answer was not sent.', { error: messageOf(error) });
-        response.destroy();
-      });
-  });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve();
+  const { host, faults, clock, logger } = options;
+  const first = new Map<string, unknown>();
+  let running: { readonly server: Server; readonly closing: AbortController } | undefined;
+  let { port } = options;
+  let requests = 0;
+
+  async function reply(request: IncomingMessage): Promise<Answer> {
+    const method = request.method ?? 'GET';
+    try {
+      const body = await readJson(request);
+      const url = new URL(request.url ?? '/', 'http://registry');
+      const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+      const answer = options.answer({ method, url, body, token });
+      const question = `${method} ${request.url} ${JSON.stringify(body)}`;
+      if (!first.has(question) && first.size < REMEMBERED_MAX) first.set(question, answer);
+      return { status: 200, body: answer, first: first.get(question) };
+    } catch (error) {
+      return { ...failure(error, logger), first: undefined };
+    }
+  }
+
+  async function open(): Promise<void> {
+    if (running !== undefined) return;
+    const closing = new AbortController();
+    const server = createServer((request, response) => {
+      requests += 1;
+      reply(request)
+        .then((answer) => sendAnswer(response, answer, { fault: faults.draw(), clock, signal: closing.signal }))
+        .catch((error: unknown) => {
+          logger.debug('A registry answer was not sent.', { error: messageOf(error) });
+          response.destroy();
+        });
     });
-  });
-  const address = server.address();
-  const bound = typeof address === 'object' && address !== null ? address.port : port;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    const address = server.address();
+    if (typeof address === 'object' && address !== null) port = address.port;
+    running = { server, closing };
+  }
+
+  await open();
   return {
-    url: `http://${host}:${bound}`,
-    stop: () => {
-      closing.abort();
-      return new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
+    url: `http://${host}:${port}`,
+    faults,
+    requests: () => requests,
+    open,
+    close: async () => {
+      const former = running;
+      if (former === undefined) return;
+      running = undefined;
+      former.closing.abort();
+      await new Promise<void>((resolve) => {
+        former.server.close(() => resolve());
+        former.server.closeAllConnections();
       });
     },
   };
 }
 
-type Answer = { readonly status: number; readonly body: unknown };
-
-async function answer(context: RegistryContext, request: IncomingMessage): Promise<Answer> {
-  const method = request.method ?? 'GET';
-  const url = new URL(request.url ?? '/', 'http://registry');
-  return { status: 200, body: answerRegistry(context, { method, url, body: await readJson(request) }) };
-}
-
-function failure(error: unknown, logger: Logger): Answer {
+function failure(error: unknown, logger: Logger): { readonly status: number; readonly body: unknown } {
   if (error instanceof RegistryRefusal) return { status: error.status, body: { error: error.message } };
   if (error instanceof URIError) return { status: 400, body: { error: 'The path is malformed.' } };
   logger.error('A registry request failed inside.', { error: messageOf(error) });
@@ -88,45 +131,5 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch (error) {
     throw new RegistryRefusal(400, `The request content was malformed: ${messageOf(error)}`);
-  }
-}
-
-async function send(
-  response: ServerResponse,
-  status: number,
-  body: unknown,
-  { fault, clock, signal }: { fault: RegistryFault | undefined; clock: Clock; signal: AbortSignal },
-): Promise<void> {
-  const json = { 'content-type': 'application/json' };
-  const text = JSON.stringify(body);
-  switch (fault?.kind) {
-    case undefined:
-      response.writeHead(status, json).end(text);
-      return;
-    case 'hang':
-      return;
-    case 'status':
-      response.writeHead(fault.status, json).end(JSON.stringify({ error: 'The registry is told to fail.' }));
-      return;
-    case 'notJson':
-      response.writeHead(status, json).end(text.slice(0, -1));
-      return;
-    case 'redirect':
-      response.writeHead(307, { location: fault.location }).end();
-      return;
-    case 'huge':
-      response.writeHead(status, json).end(`${text.slice(0, -1)},"padding":"${'x'.repeat(fault.bytes)}"}`);
-      return;
-    case 'mutate':
-      response.writeHead(status, json).end(JSON.stringify({ ...(body as object), ...fault.fields }));
-      return;
-    case 'trickle':
-      response.writeHead(status, json);
-      for (const letter of text) {
-        if (signal.aborted || response.destroyed) return;
-        response.write(letter);
-        await clock.sleep(TRICKLE_MS, signal);
-      }
-      response.end();
   }
 }

@@ -4,22 +4,18 @@ import { PermanentError } from '../../env/errors.ts';
 import type { Customer } from '../customers.ts';
 import type { Network } from '../network.ts';
 import { TREASURY } from '../network.ts';
-import type { RegistryFaultControls } from '../registry/registry-faults.ts';
+import { LIES } from '../registry/lies.ts';
+import type { RunningInstance, TokenServices } from '../registry/token-services.ts';
 import { alsoHowOften, decimal, micros, offset } from './control-shapes.ts';
 import type { EndpointControls } from './endpoints.ts';
 import { PARTICIPANT_ROUTES } from './participant-routes.ts';
 
-export type ControlContext = {
+export type ControlContext = TokenServices & {
   readonly network: Network;
   readonly customers: readonly Customer[];
   /** Name → `host:port` of the Ledger API. */
   readonly grpcAddresses: ReadonlyMap<string, string>;
   readonly endpoints: EndpointControls;
-  readonly registries: readonly {
-    readonly admin: string;
-    readonly url: string;
-    readonly faults: RegistryFaultControls;
-  }[];
 };
 
 const submission = {
@@ -82,8 +78,15 @@ const delaysRequest = z.strictObject({
 });
 const registryFault = alsoHowOften({
   fault: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('hang') }),
-    z.strictObject({ kind: z.literal('status'), status: z.int().min(300).max(599) }),
+    z.strictObject({ kind: z.enum(['hang', 'cut', 'compressed', 'endlessPages']) }),
+    z.strictObject({ kind: z.literal('slow'), delayMs: z.int().min(0) }),
+    z.strictObject({
+      kind: z.literal('status'),
+      status: z.int().min(300).max(599),
+      headers: z.record(z.string(), z.string()).exactOptional(),
+    }),
+    z.strictObject({ kind: z.literal('nested'), depth: z.int().min(1).max(1_000_000) }),
+    z.strictObject({ kind: z.literal('lie'), lie: z.enum(LIES), salt: z.string().exactOptional() }),
     z.strictObject({ kind: z.literal('trickle') }),
     z.strictObject({ kind: z.literal('huge'), bytes: z.int().min(1) }),
     z.strictObject({ kind: z.literal('notJson') }),
@@ -91,6 +94,8 @@ const registryFault = alsoHowOften({
     z.strictObject({ kind: z.literal('mutate'), fields: z.record(z.string(), z.unknown()) }),
   ]),
 });
+
+const instance = { admin: z.string(), instance: z.int().min(0).exactOptional() };
 
 const parties = z.array(z.string()).exactOptional();
 const userRequest = z.strictObject({
@@ -235,18 +240,42 @@ const ROUTES: Readonly<Record<string, Route>> = {
     await endpoints.open(endpointRequest.parse(body).endpoint);
     return {};
   },
-  'registry-fault': ({ registries }, body) => {
-    const { admin, fault } = z.strictObject({ admin: z.string(), fault: registryFault.nullable() }).parse(body);
-    const registry = registries.find((candidate) => candidate.admin === admin);
-    if (registry === undefined) throw new PermanentError('SIMNET_NOT_FOUND', 'No registry of that admin.', { admin });
-    if (fault === null) registry.faults.clear();
-    else registry.faults.set(fault);
+  /** Of one instance of the admin's registry: the first when none is named. */
+  'registry-fault': (context, body) => {
+    const { fault, ...which } = z.strictObject({ ...instance, fault: registryFault.nullable() }).parse(body);
+    setFault(instanceOf(context, which), fault);
+    return {};
+  },
+  'validator-fault': ({ validator }, body) => {
+    setFault(validator, z.strictObject({ fault: registryFault.nullable() }).parse(body).fault);
+    return {};
+  },
+  'close-registry': async (context, body) => {
+    await instanceOf(context, z.strictObject(instance).parse(body)).close();
+    return {};
+  },
+  'open-registry': async (context, body) => {
+    await instanceOf(context, z.strictObject(instance).parse(body)).open();
     return {};
   },
   balance: ({ network }, body) => ({
     balance: network.balance(z.strictObject({ instrument: z.string(), owner: z.string() }).parse(body)),
   }),
 };
+
+function instanceOf(
+  { registries }: ControlContext,
+  { admin, instance: index = 0 }: { readonly admin: string; readonly instance?: number },
+): RunningInstance {
+  const found = registries.find((candidate) => candidate.admin === admin)?.instances[index];
+  if (found !== undefined) return found;
+  throw new PermanentError('SIMNET_NOT_FOUND', 'No such instance of a registry of that admin.', { admin, index });
+}
+
+function setFault({ faults }: RunningInstance, fault: z.infer<typeof registryFault> | null): void {
+  if (fault === null) faults.clear();
+  else faults.set(fault);
+}
 
 /**
  * `GET /simnet` describes the network; `POST /<operation>` and `POST /participants/<name>/<switch>` change it.
@@ -278,7 +307,8 @@ function own<T>(routes: Readonly<Record<string, T>>, name: string): T | undefine
   return Object.hasOwn(routes, name) ? routes[name] : undefined;
 }
 
-function describe({ network, customers, grpcAddresses, endpoints, registries }: ControlContext): unknown {
+function describe(context: ControlContext): unknown {
+  const { network, customers, grpcAddresses, endpoints, registries, scans, validator } = context;
   return {
     synchronizerId: network.synchronizerId,
     participants: network.participants.map((participant) => ({
@@ -295,6 +325,11 @@ function describe({ network, customers, grpcAddresses, endpoints, registries }: 
     parties: Object.fromEntries(network.parties()),
     treasuries: [network.party(TREASURY)],
     registries: registries.map(({ admin, url }) => ({ admin, url })),
+    registryInstances: Object.fromEntries(
+      registries.map(({ admin, instances }) => [admin, instances.map(({ url }) => url)]),
+    ),
+    scans: scans.map(({ url }) => url),
+    validator: validator.url,
     instruments: network.tokens.map(({ name, instrumentId }) => ({ name, ...instrumentId })),
     customers,
     operations: [...Object.keys(ROUTES), ...Object.keys(PARTICIPANT_ROUTES).map((name) => `<participant>/${name}`)],
