@@ -75,4 +75,17 @@ describe('event cursor', () => {
     );
     expect(codeOf(() => checkEventPoint({ epoch, position: 5n }, log))).toBeNull();
   });
+
+  test('C3: a cursor of an epoch that has ended is good as far as the present one begins with it', () => {
+    const log = { epoch, head: 9n, sharedPosition: 5n };
+    const resumeCursor = formatEventCursor({ epoch, position: 5n });
+
+    expect(checkEventPoint({ epoch: 'ff', position: 5n }, log)).toEqual({ epoch, position: 5n });
+    expect(() => checkEventPoint({ epoch: 'ff', position: 6n }, log)).toThrow(
+      expect.objectContaining({
+        code: 'CURSOR_FROM_ANOTHER_LOG',
+        facts: expect.objectContaining({ resumeCursor }),
+      }),
+    );
+  });
 });
