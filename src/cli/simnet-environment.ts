@@ -33,7 +33,14 @@ export async function payoutEnvironmentFor(
   random: Random,
 ): Promise<
   Readonly<
-    Record<'SLUICE_REGISTRIES' | 'SLUICE_REGISTRY_PRIVATE' | 'SLUICE_WITHDRAWAL_KEY' | 'SLUICE_DEV_SIGNER_SEED', string>
+    Record<
+      | 'SLUICE_REGISTRIES'
+      | 'SLUICE_REGISTRY_PRIVATE'
+      | 'SLUICE_VALIDATOR_URL'
+      | 'SLUICE_WITHDRAWAL_KEY'
+      | 'SLUICE_DEV_SIGNER_SEED',
+      string
+    >
   >
 > {
   const seed = random.bytes(KEY_BYTES);
