@@ -5,6 +5,7 @@ import { configCommand } from './cli/config.ts';
 import { devCommand } from './cli/dev.ts';
 import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
+import { explainCommand } from './cli/explain.ts';
 import { freezesCommand } from './cli/freezes.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
@@ -50,6 +51,7 @@ const program = new Command('sluice')
   .addCommand(reparseCommand(context))
   .addCommand(resumeCommand(context))
   .addCommand(withdrawalsCommand(context))
+  .addCommand(explainCommand(context))
   .addCommand(freezesCommand(context))
   .addCommand(drillCommand(context))
   .addCommand(recoverCommand(context))

@@ -6,7 +6,7 @@ import type { TransferChange } from '../ingestion/effect-sink.ts';
 import { type Amount, amountOf } from '../tokens/amount.ts';
 import { type AccountRef, houseAccount, type JournalEntry, type JournalLine } from './journal.ts';
 
-/** The cause of what an update did to a transfer. `transferOfCause` in the books' checks reads it back. */
+/** The cause of what an update did to a transfer. `check-books.ts` reads it back. */
 export function causeOf(change: TransferChange): string {
   return `transfer:${change.transferId}:${change.updateId}`;
 }

@@ -4,6 +4,7 @@ import './balance.ts';
 import './deposit-account.ts';
 import './deposit-event.ts';
 import './event-log.ts';
+import './explanation.ts';
 import './freeze.ts';
 import './holding.ts';
 import './ingestion-stream.ts';

@@ -82,6 +82,7 @@ describe('the schema', () => {
 
     expect(numbers).toEqual([
       ['DefiniteFailureProof.attempt', 'Int!'],
+      ['Explanation.epoch', 'Int!'],
       ['Freshness.ageMs', 'Float'],
       ['HistoryGap.contractsAppeared', 'Int!'],
       ['HistoryGap.contractsVanished', 'Int!'],
