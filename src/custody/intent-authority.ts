@@ -17,8 +17,11 @@ import type { ExerciseNode, TransactionTree } from './transaction-tree.ts';
 import type { TransferIntent } from './transfer-intent.ts';
 import { partiesIn } from './value-parties.ts';
 
-/** @throws CustodyRefusal INTENT_AUTHORITY naming the node. */
-export function demandAuthority(tree: TransactionTree, intent: TransferIntent): void {
+/** @param intent its `sender` stands for the treasury party, whose authority it is; the `receiver` for whoever else has a part. @throws CustodyRefusal INTENT_AUTHORITY naming the node. */
+export function demandAuthority(
+  tree: TransactionTree,
+  intent: Pick<TransferIntent, 'sender' | 'receiver' | 'instrument' | 'implementation'>,
+): void {
   const { sender, receiver, instrument } = intent;
   const known = new Set([sender, receiver, ...[...tree.inputContracts.values()].flatMap(partiesOf)]);
   const acted = new Set<string>();
@@ -58,7 +61,11 @@ export function demandAuthority(tree: TransactionTree, intent: TransferIntent): 
  * Whether it is the receiver's own preapproval that a known implementation passes transfers through. Its code gets our authority without the
  * admin's word for it; what it does with it is in the tree, where all the other rules apply.
  */
-function isPreapproval({ exercise }: ExerciseNode, tree: TransactionTree, intent: TransferIntent): boolean {
+function isPreapproval(
+  { exercise }: ExerciseNode,
+  tree: TransactionTree,
+  intent: Parameters<typeof demandAuthority>[1],
+): boolean {
   const template = IMPLEMENTATIONS[intent.implementation]?.preapproval ?? null;
   if (template === null || templateName(exercise) !== template || exercise.consuming) return false;
   const { signatories, contractId } = exercise;

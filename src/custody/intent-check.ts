@@ -10,15 +10,18 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { demand, present } from './custody-refusal.ts';
+import { type Intent, isOfferIntent } from './intent.ts';
 import { demandAuthority } from './intent-authority.ts';
 import { demandEffects } from './intent-effects.ts';
 import { demandEffectsOfOther } from './intent-effects-other.ts';
 import { demandMetadata, type PreparationWindow } from './intent-metadata.ts';
 import { demandRoot } from './intent-root.ts';
+import { demandOffer } from './offer-check.ts';
+import { demandSaneOffer } from './offer-intent.ts';
 import { decodePrepared } from './prepared-transaction.ts';
 import { IMPLEMENTATIONS } from './registry-implementations.ts';
 import { type HashScheme, preparedTransactionHash } from './transaction-hash.ts';
-import { readTransactionTree } from './transaction-tree.ts';
+import { readTransactionTree, type TransactionTree } from './transaction-tree.ts';
 import { demandSaneIntent, type TransferIntent } from './transfer-intent.ts';
 
 export type PreparedTransfer = {
@@ -43,23 +46,31 @@ export type CheckedTransfer = {
  * @param window where preparation must have happened in time.
  * @throws CustodyRefusal with the reason and the node or field. Never anything else for any bytes.
  */
-export function checkTransfer(
-  intent: TransferIntent,
+export function checkIntent(
+  intent: Intent,
   { preparedTransaction, scheme, nodeHash }: PreparedTransfer,
   window: PreparationWindow,
 ): CheckedTransfer {
-  demandSaneIntent(intent);
+  if (isOfferIntent(intent)) demandSaneOffer(intent);
+  else demandSaneIntent(intent);
   const prepared = decodePrepared(preparedTransaction);
   const hash = preparedTransactionHash(prepared, scheme);
   const isSame = nodeHash.length === hash.length && timingSafeEqual(nodeHash, hash);
   demand(isSame, 'HASH_DIFFERS_FROM_NODE', 'The node claims another hash.', 'preparedTransactionHash');
 
   const tree = readTransactionTree(prepared);
-  demandMetadata(present(prepared.metadata, 'TREE_MALFORMED', 'metadata'), intent, scheme, window);
+  const terms = { ...intent, party: isOfferIntent(intent) ? intent.receiver : intent.sender };
+  demandMetadata(present(prepared.metadata, 'TREE_MALFORMED', 'metadata'), terms, scheme, window);
+  if (isOfferIntent(intent)) demandOffer(tree, intent);
+  else demandTransfer(tree, intent);
+  const areAmountsProven = IMPLEMENTATIONS[intent.implementation] !== null;
+  return { hash, scheme, isMaxRecordTimeSigned: scheme === 'V3', areAmountsProven };
+}
+
+function demandTransfer(tree: TransactionTree, intent: TransferIntent): void {
   const result = demandRoot(tree.root, intent);
   demandAuthority(tree, intent);
   const implementation = IMPLEMENTATIONS[intent.implementation];
   if (implementation === null) demandEffectsOfOther(tree, result, intent);
   else demandEffects(tree, result, intent, implementation);
-  return { hash, scheme, isMaxRecordTimeSigned: scheme === 'V3', areAmountsProven: implementation !== null };
 }

@@ -80,12 +80,12 @@ function demandMade(
   return node;
 }
 
-function isSignedFor(create: Create, admin: string, party: string): boolean {
+export function isSignedFor(create: Create, admin: string, party: string): boolean {
   return create.signatories.includes(admin) && create.stakeholders.includes(party);
 }
 
 /** Whether some numeric inside `value` is exactly `units`, as Canton prints it. */
-function hasNumeric(value: Value | undefined, units: Amount | bigint): boolean {
+export function hasNumeric(value: Value | undefined, units: Amount | bigint): boolean {
   const sum = value?.sum;
   switch (sum?.$case) {
     case 'numeric':

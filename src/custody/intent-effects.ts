@@ -75,7 +75,12 @@ function demandAllowedNodes(
   }
 }
 
-function isActedBy({ actingParties, signatories }: Exercise, actors: Actors, intent: TransferIntent): boolean {
+/** @param intent its `sender` stands for the treasury party. */
+export function isActedBy(
+  { actingParties, signatories }: Exercise,
+  actors: Actors,
+  intent: Pick<TransferIntent, 'sender' | 'instrument'>,
+): boolean {
   const are = (parties: readonly string[]): boolean =>
     actingParties.length === parties.length && parties.every((party) => actingParties.includes(party));
   switch (actors) {
@@ -118,7 +123,11 @@ function demandInputs(tree: TransactionTree, intent: TransferIntent, { holding }
   }
 }
 
-function demandOwnKind({ create, at }: CreateNode, facts: HoldingFacts, { instrument }: TransferIntent): void {
+export function demandOwnKind(
+  { create, at }: CreateNode,
+  facts: HoldingFacts,
+  { instrument }: Pick<TransferIntent, 'instrument'>,
+): void {
   const isOfInstrument =
     isSameInstrument(facts.instrument, instrument) && create.signatories.includes(instrument.admin);
   demand(isOfInstrument, 'INTENT_HOLDINGS', 'A holding of another instrument.', at);
@@ -200,6 +209,6 @@ function refusal(code: RefusalCode, message: string, at: string): CustodyRefusal
   return new CustodyRefusal(code, message, at);
 }
 
-function isSameInstrument(left: Instrument, right: Instrument): boolean {
+export function isSameInstrument(left: Instrument, right: Instrument): boolean {
   return left.admin === right.admin && left.id === right.id;
 }

@@ -12,6 +12,15 @@ export type PreparationWindow = {
   readonly toleranceMicros: Micros;
 };
 
+/** Who commands what, as which command, where and within which times. */
+export type CommandTerms = Pick<
+  TransferIntent,
+  'commandId' | 'synchronizerId' | 'physicalSynchronizerId' | 'maxRecordTime' | 'executeBefore'
+> & {
+  /** The treasury party: acts alone. */
+  readonly party: string;
+};
+
 /** Ten minutes: checkpoints of an idle stream lag by up to 75 s, a paused signer by some minutes more. */
 export const PREPARATION_TOLERANCE_MICROS = millisToMicros(600_000);
 /** One minute: how far ledger time and record time may differ on Canton. */
@@ -22,12 +31,12 @@ const PHYSICAL_ID_PROTOCOL_MIN = 35;
 /** @throws CustodyRefusal INTENT_METADATA, INTENT_SYNCHRONIZER, INTENT_TIME. */
 export function demandMetadata(
   metadata: Metadata,
-  intent: TransferIntent,
+  intent: CommandTerms,
   scheme: HashScheme,
   window: PreparationWindow,
 ): void {
   const submitter = present(metadata.submitterInfo, 'INTENT_METADATA', 'metadata.submitterInfo');
-  const isAlone = submitter.actAs.length === 1 && submitter.actAs[0] === intent.sender;
+  const isAlone = submitter.actAs.length === 1 && submitter.actAs[0] === intent.party;
   demand(isAlone, 'INTENT_METADATA', 'Not the treasury party alone.', 'metadata.actAs', { actAs: submitter.actAs });
   const isCommand = submitter.commandId === intent.commandId;
   demand(isCommand, 'INTENT_METADATA', 'Another command.', 'metadata.commandId', { commandId: submitter.commandId });
@@ -36,7 +45,7 @@ export function demandMetadata(
   demandTimes(metadata, intent, window);
 }
 
-function demandSynchronizer(found: string, intent: TransferIntent, scheme: HashScheme): void {
+function demandSynchronizer(found: string, intent: CommandTerms, scheme: HashScheme): void {
   const refuse = (condition: boolean, message: string): void =>
     demand(condition, 'INTENT_SYNCHRONIZER', message, 'metadata.synchronizerId', { found });
   const pinned = intent.physicalSynchronizerId;
@@ -51,7 +60,7 @@ function demandSynchronizer(found: string, intent: TransferIntent, scheme: HashS
   refuse(scheme !== 'V3' || physical !== null, 'Scheme V3 on a protocol that does not have it.');
 }
 
-function demandTimes(metadata: Metadata, intent: TransferIntent, window: PreparationWindow): void {
+function demandTimes(metadata: Metadata, intent: CommandTerms, window: PreparationWindow): void {
   const refuse = (condition: boolean, message: string, field: string, found: bigint | undefined): void =>
     demand(condition, 'INTENT_TIME', message, `metadata.${field}`, { found });
   const { preparationTime, minLedgerEffectiveTime: min, maxLedgerEffectiveTime: max, maxRecordTime } = metadata;

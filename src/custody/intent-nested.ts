@@ -98,7 +98,8 @@ function demandInputs(
 /** The utility registry hands what the root was given to itself or to the receiver's preapproval, less the context. */
 function demandFactory(node: ExerciseNode, argument: DamlRecord, intent: TransferIntent): void {
   demandPart(readParty(field(argument, 'expectedAdmin')) === intent.instrument.admin, node, 'expectedAdmin');
-  const difference = differenceOf(transferValue(intent), field(argument, 'transfer'), `${node.at} transfer`);
+  const inputs = intent.inputs.map(({ contractId }) => contractId);
+  const difference = differenceOf(transferValue(intent, inputs), field(argument, 'transfer'), `${node.at} transfer`);
   if (difference !== null) throw new CustodyRefusal('INTENT_NESTED_ARGUMENT', 'Not what was meant.', difference);
 }
 

@@ -68,6 +68,6 @@ function readOutput(
   throw new CustodyRefusal('INTENT_RESULT', 'Not one holding for the receiver.', `${at} exerciseResult.output`);
 }
 
-function contractIds(value: Value | undefined, what: string): readonly string[] {
+export function contractIds(value: Value | undefined, what: string): readonly string[] {
   return required(readList(value), what).map((element) => required(readContractId(element), what));
 }

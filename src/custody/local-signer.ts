@@ -7,7 +7,8 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import type { Micros } from '../env/clock.ts';
 import { CustodyRefusal, demand } from './custody-refusal.ts';
-import { type CheckedTransfer, checkTransfer } from './intent-check.ts';
+import { inputsOf } from './intent.ts';
+import { type CheckedTransfer, checkIntent } from './intent-check.ts';
 import { PREPARATION_TOLERANCE_MICROS } from './intent-metadata.ts';
 import { type Signer, SignerUnavailable, type SigningRequest, type TransferSignature } from './signer.ts';
 import { type SigningKey, signingKeyOf } from './signing-key.ts';
@@ -69,7 +70,7 @@ export function createLocalSigner({
         throw new SignerUnavailable('SIGNER_UNAVAILABLE', 'The log is full.', { requests: requests.size });
       }
       const window = { recordTime: request.recordTime, toleranceMicros: preparationToleranceMicros };
-      const checked = checkTransfer(request.intent, request.prepared, window);
+      const checked = checkIntent(request.intent, request.prepared, window);
       const submission = submissions.get(request.submissionId);
       demandSignable(request, submission);
 
@@ -111,7 +112,7 @@ function signWith({ privateKey, shown }: OwnKey, { hash }: CheckedTransfer): Pro
 function withAttempt(submission: Submission | undefined, { attempt, intent }: SigningRequest): Submission {
   const signed = {
     attempt,
-    inputs: intent.inputs.map(({ contractId }) => contractId),
+    inputs: inputsOf(intent),
     maxRecordTime: intent.maxRecordTime,
   };
   if (submission === undefined) return { payout: payoutOf(intent), attempts: [signed] };

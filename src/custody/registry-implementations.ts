@@ -42,6 +42,13 @@ export type HoldingFacts = {
 export type Actors = 'SENDER' | 'ADMIN' | 'SIGNATORIES' | 'WITH_SENDER' | 'WITHOUT_SENDER';
 export type AllowedChoice = { readonly consuming: boolean; readonly actors: Actors };
 
+export type OfferEnd = {
+  readonly exercises: ReadonlyMap<string, AllowedChoice>;
+  readonly creates: ReadonlySet<string>;
+  /** Template of the receipt that all sign, with the standard's record as `transfer`; `null`: there is none. */
+  readonly receipt: string | null;
+};
+
 export type Implementation = {
   /** Templates whose contracts may be the factory. */
   readonly roots: ReadonlySet<string>;
@@ -56,6 +63,8 @@ export type Implementation = {
   readonly creates: ReadonlySet<string>;
   /** Template of an offer, whose argument has the standard's record as `transfer`. */
   readonly offer: string;
+  /** What there may be below the choice by which we end an offer. `SENDER` among the actors stands for the treasury party here too. */
+  readonly offerEnds: Readonly<Record<'ACCEPT' | 'REJECT', OfferEnd>>;
   /** @returns `undefined` for a contract that is no holding. @throws DecodeError, CustodyRefusal when it is one and cannot be read. */
   readonly holding: (create: Create) => HoldingFacts | undefined;
 };
@@ -87,6 +96,15 @@ const MARKER: readonly [string, AllowedChoice] = [
   { consuming: false, actors: 'WITHOUT_SENDER' },
 ];
 
+/** The sender and the lock's holder release what the offer has locked. */
+const AMULET_UNLOCK: readonly (readonly [string, AllowedChoice])[] = [
+  [`${LOCKED_AMULET} LockedAmulet_Unlock`, { consuming: true, actors: 'WITHOUT_SENDER' }],
+  [`${LOCKED_AMULET} LockedAmulet_UnlockV2`, { consuming: true, actors: 'WITHOUT_SENDER' }],
+  ['splice-amulet:Splice.ExternalPartyConfigState:ExternalPartyConfigState EventLog_HoldingsChange', BY_ADMIN],
+  [`${AMULET_EVENT_LOG} EventLog_HoldingsChange`, BY_ADMIN],
+  [`${AMULET_EVENT_LOG} Archive`, ARCHIVE],
+];
+
 const SPLICE_AMULET: Implementation = {
   roots: new Set(['splice-amulet:Splice.ExternalPartyAmuletRules:ExternalPartyAmuletRules']),
   preapproval: null,
@@ -114,6 +132,25 @@ const SPLICE_AMULET: Implementation = {
     'splice-amulet:Splice.Amulet:ValidatorRewardCoupon',
   ]),
   offer: AMULET_OFFER,
+  offerEnds: {
+    ACCEPT: {
+      exercises: new Map([
+        ...AMULET_UNLOCK,
+        ['splice-amulet:Splice.AmuletRules:AmuletRules AmuletRules_Transfer', WITH_SENDER],
+        [`${AMULET} Archive`, ARCHIVE],
+        MARKER,
+      ]),
+      creates: new Set([
+        AMULET,
+        AMULET_EVENT_LOG,
+        ACTIVITY_MARKER,
+        'splice-amulet:Splice.Amulet:AppRewardCoupon',
+        'splice-amulet:Splice.Amulet:ValidatorRewardCoupon',
+      ]),
+      receipt: null,
+    },
+    REJECT: { exercises: new Map(AMULET_UNLOCK), creates: new Set([AMULET, AMULET_EVENT_LOG]), receipt: null },
+  },
   holding: amuletHolding,
 };
 
@@ -145,6 +182,23 @@ const UTILITY_REGISTRY: Implementation = {
     ACTIVITY_MARKER,
   ]),
   offer: `${UTILITY_MODEL}:TransferOffer`,
+  offerEnds: {
+    ACCEPT: {
+      exercises: new Map([
+        [`${UTILITY_RULE} TransferRule_TwoStepTransfer`, WITH_SENDER],
+        [`${UTILITY_RULE} TransferRule_Transfer`, WITH_SENDER],
+        [`${UTILITY_HOLDING} Archive`, ARCHIVE],
+        MARKER,
+      ]),
+      creates: new Set([UTILITY_HOLDING, `${UTILITY_MODEL}:ExecutedTransfer`, ACTIVITY_MARKER]),
+      receipt: `${UTILITY_MODEL}:ExecutedTransfer`,
+    },
+    REJECT: {
+      exercises: new Map([[`${UTILITY_HOLDING} Archive`, ARCHIVE]]),
+      creates: new Set([UTILITY_HOLDING]),
+      receipt: null,
+    },
+  },
   holding: utilityHolding,
 };
 

@@ -8,19 +8,19 @@
  *   signature; another request under the same id is refused with SIGNING_REQUEST_REUSED. A refused request leaves nothing behind.
  * - Within an attempt all tries agree on inputs and target: then the ledger lets at most one of them commit. Otherwise
  *   SIGNING_ATTEMPT_CHANGED.
- * - All attempts of a submission pay the same. Otherwise SIGNING_SUBMISSION_CHANGED.
+ * - All attempts of a submission pay the same, or end the same offer in the same way. Otherwise SIGNING_SUBMISSION_CHANGED.
  * - A new attempt keeps at least one input of every earlier attempt, unless one of that attempt's inputs was seen spent elsewhere: so two
  *   attempts can never both commit, even where the proof that the first is dead was wrong. Otherwise SIGNING_INPUT_NOT_KEPT. A signer goes by
  *   its own log and by what the request says of earlier attempts, both: its log may be younger than the submission.
- * - What `checkTransfer` refuses is refused with its code. A refusal is a CustodyRefusal and final for this request.
+ * - What `checkIntent` refuses is refused with its code. A refusal is a CustodyRefusal and final for this request.
  * - Being unavailable, slow or waiting for people is a {@link SignerUnavailable}: the same request may be sent again. Whether it was signed is
  *   then unknown, so an attempt counts as signed from the moment it was asked for.
  */
 import type { Micros } from '../env/clock.ts';
 import { type ErrorFacts, RetryableError } from '../env/errors.ts';
+import type { Intent } from './intent.ts';
 import type { PreparedTransfer } from './intent-check.ts';
 import type { SigningAlgorithm, SigningKey } from './signing-key.ts';
-import type { TransferIntent } from './transfer-intent.ts';
 
 export type EarlierAttempt = {
   readonly attempt: number;
@@ -38,7 +38,7 @@ export type SigningRequest = {
   readonly earlierAttempts: readonly EarlierAttempt[];
   /** Contract ids seen archived by a transaction that is none of this submission's. */
   readonly inputsSpentElsewhere: readonly string[];
-  readonly intent: TransferIntent;
+  readonly intent: Intent;
   readonly prepared: PreparedTransfer;
   /** The last record time that ingestion has seen on the intent's synchronizer. */
   readonly recordTime: Micros;

@@ -8,11 +8,11 @@ import type { Micros } from '../env/clock.ts';
 import type { Amount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { demand } from './custody-refusal.ts';
+import { type Intent, inputsOf } from './intent.ts';
 import type { SigningRequest } from './signer.ts';
-import type { TransferIntent } from './transfer-intent.ts';
 
 /** What all attempts of a submission have in common. */
-export type Payout = Pick<TransferIntent, 'sender' | 'receiver' | 'amount' | 'kind' | 'meta' | 'synchronizerId'> & {
+export type Payout = Pick<Intent, 'sender' | 'receiver' | 'amount' | 'kind' | 'meta' | 'synchronizerId'> & {
   readonly instrument: Instrument;
   readonly amount: Amount;
 };
@@ -31,7 +31,7 @@ export function demandSignable(
   logged: { readonly payout: Payout; readonly attempts: readonly SignedAttempt[] } | undefined,
 ): void {
   const { intent, attempt, earlierAttempts, inputsSpentElsewhere } = request;
-  const inputs = intent.inputs.map(({ contractId }) => contractId);
+  const inputs = inputsOf(intent);
 
   if (logged !== undefined) {
     const isSame = isSamePayout(logged.payout, intent);
@@ -58,7 +58,7 @@ export function demandSignable(
   }
 }
 
-export function payoutOf({ sender, receiver, amount, kind, meta, synchronizerId, instrument }: TransferIntent): Payout {
+export function payoutOf({ sender, receiver, amount, kind, meta, synchronizerId, instrument }: Intent): Payout {
   return { sender, receiver, amount, kind, meta: new Map(meta), synchronizerId, instrument };
 }
 

@@ -18,19 +18,29 @@ const METADATA_MODULE = 'Splice.Api.Token.MetadataV1';
 export function transferArgument(intent: TransferIntent): Value {
   return record(transferType(TRANSFER_CHOICE), {
     expectedAdmin: party(intent.instrument.admin),
-    transfer: transferValue(intent),
-    extraArgs: record(metadataType('ExtraArgs'), {
-      context: record(metadataType('ChoiceContext'), { values: textMap(intent.choiceContext) }),
-      meta: metadata(new Map()),
-    }),
+    transfer: transferValue(
+      intent,
+      intent.inputs.map((input) => input.contractId),
+    ),
+    extraArgs: extraArgs(intent.choiceContext),
   });
 }
 
-/** The `Transfer` record alone. @param inputHoldings where a registry replaces them on the way, as in an offer. */
-export function transferValue(
-  intent: TransferIntent,
-  inputHoldings: readonly string[] = intent.inputs.map((input) => input.contractId),
-): Value {
+/** What every choice of the standard takes: the registry's context as it came, and no metadata of our own. */
+export function extraArgs(choiceContext: ReadonlyMap<string, Value>): Value {
+  return record(metadataType('ExtraArgs'), {
+    context: record(metadataType('ChoiceContext'), { values: textMap(choiceContext) }),
+    meta: metadata(new Map()),
+  });
+}
+
+type TransferTerms = Pick<
+  TransferIntent,
+  'sender' | 'receiver' | 'amount' | 'instrument' | 'requestedAt' | 'executeBefore' | 'meta'
+>;
+
+/** The `Transfer` record alone. @param inputHoldings those of the intent, or what a registry puts in their place on the way, as in an offer. */
+export function transferValue(intent: TransferTerms, inputHoldings: readonly string[]): Value {
   const { packageIds, moduleName } = HOLDING_V1;
   const instrumentType = { packageId: packageIds[0] ?? '', moduleName, entityName: 'InstrumentId' };
   return record(transferType('Transfer'), {
@@ -50,7 +60,7 @@ const text = (value: string): Value => ({ sum: { $case: 'text', value } });
 const time = (value: bigint): Value => ({ sum: { $case: 'timestamp', value } });
 const contractId = (value: string): Value => ({ sum: { $case: 'contractId', value } });
 
-function record(recordId: Identifier, fields: Readonly<Record<string, Value>>): Value {
+export function record(recordId: Identifier, fields: Readonly<Record<string, Value>>): Value {
   const labelled = Object.entries(fields).map(([label, value]) => ({ label, value }));
   return { sum: { $case: 'record', value: { recordId, fields: labelled } } };
 }
@@ -72,7 +82,7 @@ function metadataType(entityName: string): Identifier {
   return { packageId: METADATA_PACKAGE_ID, moduleName: METADATA_MODULE, entityName };
 }
 
-function transferType(entityName: string): Identifier {
+export function transferType(entityName: string): Identifier {
   const { packageIds, moduleName } = TRANSFER_FACTORY_V1;
   return { packageId: packageIds[0] ?? '', moduleName, entityName };
 }

@@ -106,7 +106,7 @@ export function isPaidOut(treasuryId: RawBuilder<unknown>, instrumentKey: RawBui
     EXISTS (SELECT FROM instrument WHERE instrument.id = ${instrumentKey} AND instrument.is_accepted)
     OR EXISTS (
       SELECT FROM attempt JOIN submission ON submission.id = attempt.submission_id
-      WHERE attempt.state = 'OPEN' AND submission.treasury_id = ${treasuryId} AND submission.instrument_id = ${instrumentKey}
+      WHERE attempt.state = 'OPEN' AND submission.purpose = 'WITHDRAWAL' AND submission.treasury_id = ${treasuryId} AND submission.instrument_id = ${instrumentKey}
     )
     OR EXISTS (
       SELECT FROM withdrawal

@@ -8,7 +8,9 @@ import type { PositionClock } from './position-clock.ts';
 export type NewAttempt = {
   readonly submissionId: string;
   /** What the submission is for, as the columns of its row say it. */
-  readonly purpose: { readonly purpose: 'WITHDRAWAL'; readonly withdrawal_id: string };
+  readonly purpose:
+    | { readonly purpose: 'WITHDRAWAL'; readonly withdrawal_id: string }
+    | { readonly purpose: 'OFFER'; readonly offer_action_id: string };
   readonly treasuryId: number;
   readonly instrumentKey: number;
   readonly clock: PositionClock;

@@ -5,7 +5,7 @@
  * committed, and before execute is called the try is; a crash anywhere leaves a row that says the most that can be in flight. Nothing that fails here ends the attempt once a signature was asked
  * for; before that, only what can never succeed does.
  */
-import { checkTransfer } from '../custody/intent-check.ts';
+import { checkIntent } from '../custody/intent-check.ts';
 import { PREPARATION_TOLERANCE_MICROS } from '../custody/intent-metadata.ts';
 import type { EarlierAttempt, Signer } from '../custody/signer.ts';
 import { verifySignature } from '../custody/verify-signature.ts';
@@ -60,7 +60,7 @@ export async function tryAttempt(
   const prepared = await prepare(options, attempt, plan);
   await failpoint(`${purpose.failpoints}.afterPrepare`);
   const window = { recordTime: view.recordTime, toleranceMicros: PREPARATION_TOLERANCE_MICROS };
-  const checked = checkTransfer(intent, prepared, window);
+  const checked = checkIntent(intent, prepared, window);
 
   if (
     !(await recordSignatureRequest(db, attempt, {

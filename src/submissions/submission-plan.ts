@@ -1,5 +1,5 @@
 /** What a try of an attempt exercises: the other half of what differs from one kind of submission to the next. */
-import type { TransferIntent } from '../custody/transfer-intent.ts';
+import type { Intent } from '../custody/intent.ts';
 import type { RetryableError } from '../env/errors.ts';
 import type { DisclosedContract } from '../gen/com/daml/ledger/api/v2/commands.ts';
 import type { Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
@@ -9,7 +9,7 @@ import type { Failure } from './submission-purpose.ts';
 /** The one command of a try, and what it means. */
 export type Exercise = {
   readonly kind: 'EXERCISE';
-  readonly intent: TransferIntent;
+  readonly intent: Intent;
   readonly contractId: string;
   /** The interface the choice belongs to. */
   readonly interfaceId: Identifier;

@@ -1,5 +1,5 @@
 /** What a lying node does to a prepared transaction by hand, and how the check takes it. */
-import { type CheckedTransfer, checkTransfer } from '../../src/custody/intent-check.ts';
+import { type CheckedTransfer, checkIntent } from '../../src/custody/intent-check.ts';
 import { PREPARATION_TOLERANCE_MICROS } from '../../src/custody/intent-metadata.ts';
 import { type HashScheme, preparedTransactionHash } from '../../src/custody/transaction-hash.ts';
 import type { TransferIntent } from '../../src/custody/transfer-intent.ts';
@@ -34,7 +34,7 @@ export function check(sample: Sample, lie: Lie = {}): CheckedTransfer {
   const preparedTransaction = PreparedTransaction.encode(prepared).finish();
   const nodeHash = preparedTransactionHash(prepared, scheme);
   const window = { recordTime, toleranceMicros: PREPARATION_TOLERANCE_MICROS };
-  return checkTransfer({ ...sample.intent, ...intent }, { preparedTransaction, scheme, nodeHash }, window);
+  return checkIntent({ ...sample.intent, ...intent }, { preparedTransaction, scheme, nodeHash }, window);
 }
 
 /** The code of the refusal, or `signed`. */

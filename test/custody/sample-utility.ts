@@ -158,7 +158,10 @@ function utilityMovement(intent: TransferIntent) {
         choice: 'TransferRule_DirectTransfer',
         acting: [TREASURY, intent.receiver],
         argument: record(utilityType('V0.Rule.Transfer', 'TransferRule_DirectTransfer'), {
-          transfer: transferValue(intent),
+          transfer: transferValue(
+            intent,
+            intent.inputs.map((input) => input.contractId),
+          ),
         }),
         result: contractId(output.contractId),
       },
@@ -238,7 +241,13 @@ export function otherTransfer(intent: TransferIntent): PreparedTransaction {
   const inputs = intent.inputs.map((input) => token(input.contractId, TREASURY, input.amount));
   const change = token(cid('change'), TREASURY, restOf(intent));
   const output = token(cid('output'), intent.kind === 'DIRECT' ? CUSTOMER : TREASURY, intent.amount);
-  const fields = { locked: contractId(output.contractId), transfer: transferValue(intent) };
+  const fields = {
+    locked: contractId(output.contractId),
+    transfer: transferValue(
+      intent,
+      intent.inputs.map((input) => input.contractId),
+    ),
+  };
   const offer = otherContract(cid('offer'), 'Offer', fields, [CUSTOMER, TREASURY]);
   const value =
     intent.kind === 'DIRECT'

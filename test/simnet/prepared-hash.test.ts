@@ -1,7 +1,7 @@
 /** The network's own hash against Canton's vectors, and against the client's implementation on transactions the network prepares. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { checkTransfer } from '../../src/custody/intent-check.ts';
+import { checkIntent } from '../../src/custody/intent-check.ts';
 import { preparedTransactionHash } from '../../src/custody/transaction-hash.ts';
 import {
   HashingSchemeVersion,
@@ -112,7 +112,7 @@ describe('a transaction that the network prepares', () => {
 
     const response = await network.participant('participant1').api.prepareSubmission(request);
 
-    const checked = checkTransfer(
+    const checked = checkIntent(
       {
         kind,
         implementation,

@@ -1,6 +1,6 @@
 /** What a misbehaving participant does to submissions, and what stays true on the ledger. */
 import { expect, test } from 'vitest';
-import { checkTransfer } from '../../src/custody/intent-check.ts';
+import { checkIntent } from '../../src/custody/intent-check.ts';
 import type { Completion } from '../../src/gen/com/daml/ledger/api/v2/completion.ts';
 import {
   HashingSchemeVersion,
@@ -188,7 +188,7 @@ test.each(lies)('a node that lies about $lie is found out by the client, not by 
   const own = preparedHash(PreparedTransaction.decode(response.preparedTransaction), 'V3');
   expect(Buffer.compare(own, response.preparedTransactionHash) === 0).toBe(each.lie.kind !== 'hash');
   const check = () =>
-    checkTransfer(
+    checkIntent(
       {
         kind: 'DIRECT',
         implementation: 'SPLICE_AMULET',

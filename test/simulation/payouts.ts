@@ -3,6 +3,7 @@
  * services do wrong. What matters is looked at on the far side, where it happens: nothing is signed that is not written down, and nothing else than what is written down.
  */
 import type pg from 'pg';
+import { inputsOf } from '../../src/custody/intent.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import type { Signer, SigningRequest } from '../../src/custody/signer.ts';
 import { preparedTransactionHash } from '../../src/custody/transaction-hash.ts';
@@ -243,7 +244,7 @@ async function demandFaithful(
     written: written.target,
     signed: intent.maxRecordTime,
   });
-  const inputs = intent.inputs.map(({ contractId }) => contractId).sort();
+  const inputs = [...inputsOf(intent)].sort();
   must(
     inputs.length > 0 && inputs.join() === [...written.inputs].sort().join(),
     'what is signed spends what is reserved',

@@ -1,0 +1,58 @@
+/**
+ * What ending an offer does, and that it does nothing else. Accepting: the offer and what it locked of the sender's are consumed, and we hold exactly the amount of exactly the instrument.
+ * Rejecting: the same are consumed, and nothing is ours. Either way no contract of ours is spent but the offer, and we sign nothing that the instrument's admin does not sign.
+ */
+import { isInterface, TRANSFER_INSTRUCTION_V1 } from '../tokens/standard.ts';
+import { field, readRecord } from '../tokens/value.ts';
+import { CustodyRefusal, demand } from './custody-refusal.ts';
+import { demandAuthority } from './intent-authority.ts';
+import { OFFER_CHOICES, offerArgument } from './offer-argument.ts';
+import { demandOfferEffects } from './offer-effects.ts';
+import { demandOfferEffectsOfOther } from './offer-effects-other.ts';
+import type { OfferIntent } from './offer-intent.ts';
+import { type OfferResult, readOfferResult } from './offer-result.ts';
+import { demandOfferedTransfer } from './offer-terms.ts';
+import { IMPLEMENTATIONS, templateName } from './registry-implementations.ts';
+import type { TransactionTree } from './transaction-tree.ts';
+import { understood } from './understood.ts';
+import { differenceOf } from './value-difference.ts';
+
+/** @throws CustodyRefusal INTENT_… naming the node or field. */
+export function demandOffer(tree: TransactionTree, intent: OfferIntent): void {
+  const result = demandOfferRoot(tree, intent);
+  // Ours is the receiver's authority; the sender's, who signed the offer, is with it below the root.
+  const { sender, receiver, instrument } = intent;
+  demandAuthority(tree, { sender: receiver, receiver: sender, instrument, implementation: 'OTHER' });
+  const implementation = IMPLEMENTATIONS[intent.implementation];
+  if (implementation === null) demandOfferEffectsOfOther(tree, result, intent);
+  else demandOfferEffects(tree, result, intent, implementation);
+}
+
+function demandOfferRoot({ root, inputContracts }: TransactionTree, intent: OfferIntent): OfferResult {
+  const { exercise, at } = root;
+  const check = (condition: boolean, message: string): void => demand(condition, 'INTENT_ROOT', message, at);
+  const isEnd =
+    exercise.choiceId === OFFER_CHOICES[intent.kind] &&
+    isInterface(exercise.interfaceId, TRANSFER_INSTRUCTION_V1) &&
+    exercise.consuming;
+  check(isEnd, 'Not the end of an offer through the token standard.');
+  check(exercise.contractId === intent.offer, 'Another offer.');
+  const { actingParties, signatories } = exercise;
+  check(actingParties.length === 1 && actingParties[0] === intent.receiver, 'Not by us alone.');
+  check(signatories.includes(intent.instrument.admin), 'An offer that the admin did not sign.');
+  check(!signatories.includes(intent.receiver), 'An offer that we have signed already.');
+  const implementation = IMPLEMENTATIONS[intent.implementation];
+  check(implementation === null || templateName(exercise) === implementation.offer, 'Of another implementation.');
+  if (implementation !== null) {
+    const offered = field(readRecord(inputContracts.get(intent.offer)?.argument), 'transfer');
+    demandOfferedTransfer(offered, intent, `input contract ${intent.offer} argument.transfer`);
+  }
+
+  const difference = differenceOf(offerArgument(intent), exercise.chosenValue, `${at} chosenValue`);
+  if (difference !== null) throw new CustodyRefusal('INTENT_ARGUMENT', 'Not what was meant.', difference);
+
+  const result = understood('INTENT_RESULT', at, () => readOfferResult(exercise.exerciseResult, at));
+  const isMeant = (result.kind === 'FAILED') === (intent.kind === 'REJECT');
+  demand(isMeant, 'INTENT_RESULT', `Not what ${intent.kind} comes to.`, `${at} exerciseResult.output`);
+  return result;
+}

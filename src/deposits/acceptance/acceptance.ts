@@ -1,0 +1,61 @@
+/**
+ * The loop that accepts offers for accounts we know. It holds no state; any number of these may run at once, in any number of processes.
+ *
+ *   find    offers for known accounts are noted.
+ *   then    the passes of `submissions/attempt-loop.ts`: what is due gets an attempt, a try is the standard's choice on the offer, and only the ledger says what came of it.
+ */
+import { runPollingLoop, type WakeUp } from '../../db/polling-loop.ts';
+import type { Logger } from '../../env/logger.ts';
+import type { Treasury } from '../../ingestion/effect-sink.ts';
+import { passOver } from '../../submissions/attempt-loop.ts';
+import type { TryOptions } from '../../submissions/attempt-try.ts';
+import { findOffers } from './offer-finding.ts';
+import { openOfferAttempts } from './offer-opening.ts';
+import { type OfferPlanOptions, planOffers } from './offer-plan.ts';
+import { offerPurpose } from './offer-purpose.ts';
+import { forgetWindows } from './offer-spending.ts';
+
+export type AcceptanceOptions = Omit<TryOptions, 'purpose' | 'plan'> &
+  OfferPlanOptions & {
+    readonly treasury: Treasury;
+    readonly logger: Logger;
+    readonly wakeUp: WakeUp;
+    readonly signal: AbortSignal;
+  };
+
+const POLL_MS = 500;
+
+/** Runs until `signal` aborts. @throws as {@link runPollingLoop} does. */
+export async function runAcceptance(options: AcceptanceOptions): Promise<void> {
+  const { treasury, clock, random, logger, wakeUp, signal } = options;
+  await runPollingLoop({
+    name: `offers to ${treasury.name}`,
+    pass: () => acceptanceOnce(options),
+    wakeUp,
+    pollMs: POLL_MS,
+    clock,
+    random,
+    logger,
+    signal,
+  });
+}
+
+/** One pass. @returns true when there may be more to do at once. */
+export async function acceptanceOnce(options: AcceptanceOptions): Promise<boolean> {
+  const { db, treasury, rules, clock, failpoint } = options;
+  const found = await findOffers(db, treasury.id, clock.nowMicros());
+  if (found > 0) {
+    await failpoint('offers.afterFinding');
+    await forgetWindows(db, treasury.id, clock.nowMicros());
+  }
+  const isMore = await passOver({
+    ...options,
+    purpose: offerPurpose(rules),
+    plan: planOffers(options),
+    treasuryId: treasury.id,
+    limits: rules.limits,
+    open: async (nowMicros) => await openOfferAttempts(db, treasury.id, rules, nowMicros),
+    isGivenUpEarly: true,
+  });
+  return isMore || found > 0;
+}
