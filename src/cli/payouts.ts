@@ -13,6 +13,7 @@ import type { Random } from '../env/random.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import type { Channel } from '../ledger/channel.ts';
 import { submitterOver } from '../ledger/submission-client.ts';
+import type { SourceOf } from '../scan/registries.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
@@ -64,8 +65,10 @@ export function preparePayouts(parts: {
   /** Of a participant that hosts the treasury parties; any will do. */
   readonly call: Channel['call'];
   readonly notifications: Notifications;
+  /** Where registries are read. */
+  readonly sourceOf: SourceOf;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
-  const { config, env, lane, call, notifications } = parts;
+  const { config, env, lane, call, notifications, sourceOf } = parts;
   const { signerSeed, withdrawalKey } = config;
   if (signerSeed === null || withdrawalKey === null) return () => undefined;
   const db = lane('withdrawals', CONNECTIONS);
@@ -73,7 +76,7 @@ export function preparePayouts(parts: {
     ...env,
     db,
     submitter: submitterOver(call),
-    registry: openRegistries(config, env),
+    registry: openRegistries(config, env, sourceOf),
     signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
     implementationOf,
     userId: config.ledgerUser,

@@ -21,6 +21,7 @@ import { preparePayouts } from './payouts.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops } from './service-loops.ts';
 import { createTeardown } from './teardown.ts';
+import { prepareTokenSources, startTokenDirectory } from './token-directory.ts';
 import { startVerification } from './verification.ts';
 import { reportPosition } from './worker-position.ts';
 
@@ -46,6 +47,7 @@ export const START: RetryPolicy = { attemptsMax: 10, delayMsMin: 200, delayMsMax
 
 const CONNECTIONS_PER_STREAM = 2; // One batch and one lease renewal at a time.
 const SEQUENCER_CONNECTIONS = 1; // One transaction at a time.
+const CHECKING_CONNECTIONS = 2; // Rounds that ask others; the database waits for nobody.
 const IDLE_IN_TRANSACTION_MS_MAX = 5_000; // No transaction of ours waits for anything but the database.
 
 /** @throws as registerCatalog does; RetryableError when the database stays away. Nothing keeps running after a failure. */
@@ -74,6 +76,8 @@ export async function startWorkers(parts: {
     const patience = { ...env, signal: new AbortController().signal };
     const treasuries = await retry(async () => await registerCatalog(db, catalog), START, patience);
 
+    const sources = await retry(async () => await prepareTokenSources(config, db, env), START, patience);
+
     const { pool, loops } = openEndpoints(config, env);
     teardown.add('participant connections', pool.close);
     const startPayouts = preparePayouts({
@@ -82,6 +86,7 @@ export async function startWorkers(parts: {
       lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
       call: pool.roaming.call,
       notifications,
+      sourceOf: sources.sourceOf,
     });
     const holder = `${hostname()}:${process.pid}:${env.random.uuid()}`;
     const leases = createSharedLeases({
@@ -94,6 +99,7 @@ export async function startWorkers(parts: {
     });
     teardown.add('place among the workers', leases.leave);
     const verifying = lane('verification', { poolSizeMax: treasuries.length });
+    const checking = lane('checks', { poolSizeMax: CHECKING_CONNECTIONS });
     const events = lane('sequencer', { poolSizeMax: SEQUENCER_CONNECTIONS });
     const working = createServiceLoops(env);
     teardown.add('workers', working.stop);
@@ -137,6 +143,17 @@ export async function startWorkers(parts: {
       holder,
       everyMs: config.verifySeconds * 1_000,
       treasuries,
+      working,
+    });
+    startTokenDirectory({
+      config,
+      env,
+      db: checking,
+      sources,
+      call: pool.roaming.call,
+      treasuries,
+      leases: createLeases({ db: checking }),
+      holder,
       working,
     });
     const sequencer = createEventSequencer({ ...env, db: events, notifications, memory, signal: working.signal });

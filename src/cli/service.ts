@@ -23,6 +23,7 @@ import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops, persistently } from './service-loops.ts';
 import { type LaneOptions, START, startWorkers, type Workers } from './service-workers.ts';
 import { createTeardown, type Teardown } from './teardown.ts';
+import { openTokenDirectory } from './token-directory.ts';
 import { superviseWorkers } from './worker-supervisor.ts';
 
 export type Service = {
@@ -107,6 +108,7 @@ async function start(
   const api = lane('api', API_CONNECTIONS);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
   const withdrawals = openWithdrawals(config, api, clock);
+  const tokens = openTokenDirectory(config, api, env);
   const url = isWorker ? null : await serveApi();
   const workers = config.role === 'api' ? null : await work();
   return {
@@ -141,7 +143,7 @@ async function start(
       allowedOrigins: [],
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: config.apiKeys.length === 0,
-      services: { db: api, depositAccounts, withdrawals, tail, progress, clock },
+      services: { db: api, depositAccounts, withdrawals, tokens, tail, progress, clock },
       sampleWithdrawal: { ...sampleInstrumentOf(config), ...sampleWithdrawal },
       random,
       logger,

@@ -13,7 +13,7 @@ export type CatalogConfig = {
 
 /**
  * Writes the catalog and returns the treasuries in the order given. Idempotent. A party keeps its row for ever; names follow the configuration.
- * An instrument that is no longer configured stops being accepted, its past stays.
+ * An instrument that is no longer configured stops being accepted, its past stays. What the token directory has an entry for is the directory's business alone.
  *
  * Changes and locks only what differs (`ON CONFLICT DO UPDATE` locks even what its WHERE leaves alone): another process may be ingesting, and its transactions hold
  * the treasury's row by their foreign keys while they may wait for an instrument. Rewriting both here would deadlock with them.
@@ -35,7 +35,7 @@ export async function registerCatalog(db: Database, config: CatalogConfig): Prom
     const ids = config.instruments.map(({ id }) => id);
     await sql`
       UPDATE instrument SET is_accepted = false
-      WHERE network_id = ${networkId} AND is_accepted
+      WHERE network_id = ${networkId} AND is_accepted AND NOT EXISTS (SELECT FROM token WHERE token.instrument_id = instrument.id)
         AND (admin, instrument_id) NOT IN (SELECT * FROM unnest(${admins}::text[], ${ids}::text[]))`.execute(tx);
     for (const { admin, id, name } of config.instruments) {
       await tx
@@ -50,6 +50,13 @@ export async function registerCatalog(db: Database, config: CatalogConfig): Prom
         .where('admin', '=', admin)
         .where('instrument_id', '=', id)
         .where(({ eb, or }) => or([eb('name', '!=', name), eb('is_accepted', '=', false)]))
+        .where(({ not, exists, selectFrom }) =>
+          not(
+            exists(
+              selectFrom('token').select('token.instrument_id').whereRef('token.instrument_id', '=', 'instrument.id'),
+            ),
+          ),
+        )
         .execute();
     }
 
@@ -92,9 +99,13 @@ export function createInstrumentBook(networkId: number): InstrumentBook {
       const ids = wanted.map((instrument) => instrument.id);
       const find = () =>
         sql<{ key: number; admin: string; id: string; isAccepted: boolean }>`
-        SELECT id AS key, admin, instrument_id AS id, is_accepted AS "isAccepted" FROM instrument
+        SELECT instrument.id AS key, admin, instrument.instrument_id AS id,
+          is_accepted AND coalesce(token.credits_deposits, true) AS "isAccepted"
+        FROM instrument LEFT JOIN token ON token.instrument_id = instrument.id
         WHERE network_id = ${networkId}
-          AND (admin, instrument_id) IN (SELECT * FROM unnest(${admins}::text[], ${ids}::text[]))`.execute(tx);
+          AND (admin, instrument.instrument_id) IN (SELECT * FROM unnest(${admins}::text[], ${ids}::text[]))`.execute(
+          tx,
+        );
 
       let { rows } = await find();
       const isMissing = ({ admin, id }: Instrument) => !rows.some((row) => row.admin === admin && row.id === id);

@@ -2,6 +2,7 @@
 import type { Database } from '../db/connection.ts';
 import type { EventTail } from '../db/event-tail.ts';
 import type { DepositAccounts } from '../deposits/deposit-accounts.ts';
+import type { TokenDirectory } from '../directory/token-directory.ts';
 import type { Clock } from '../env/clock.ts';
 import type { IngestionProgress } from '../read/ingestion-progress.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
@@ -12,6 +13,8 @@ export type ApiServices = {
   readonly depositAccounts: DepositAccounts;
   /** Null: this installation does not pay out, and says so to whoever asks. */
   readonly withdrawals: Withdrawals | null;
+  /** Which instruments are ours, and what is done with them. */
+  readonly tokens: TokenDirectory;
   readonly tail: EventTail;
   readonly progress: IngestionProgress;
   readonly clock: Clock;

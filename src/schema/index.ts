@@ -10,6 +10,8 @@ import './holding.ts';
 import './ingestion-stream.ts';
 import './instrument.ts';
 import './quarantined-update.ts';
+import './token.ts';
+import './token-mutations.ts';
 import './transfer.ts';
 import './treasury-party.ts';
 import './verification.ts';

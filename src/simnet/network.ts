@@ -16,6 +16,7 @@ import { createParticipant, type Participant } from './ledger/participant.ts';
 import { createReassignments, type Reassignments } from './ledger/reassignments.ts';
 import { createSynchronizer, type NamedSynchronizer, type SynchronizerControls } from './ledger/synchronizer.ts';
 import type { CheckpointCadence } from './ledger/update-stream.ts';
+import { createVetting, type VettingControls } from './ledger/vetting.ts';
 import { holdingsOf } from './network-commands.ts';
 import { createOperations } from './network-operations.ts';
 import type { Operations } from './operation-requests.ts';
@@ -93,6 +94,8 @@ export type Network = Operations &
     /** Those that take part now. */
     readonly participants: readonly Participant[];
     readonly ledger: Ledger;
+    /** Which packages participants have vetted: all, until told otherwise. */
+    readonly vetting: VettingControls;
     readonly tokens: readonly Token[];
     participant(name: string): Participant;
     /** @returns the full id of a party given by hint or by id. @throws PermanentError for one that does not exist. */
@@ -149,6 +152,10 @@ export function createNetwork(options: NetworkOptions): Network {
     return added;
   };
   const packages = createPackageDirectory();
+  const vetting = createVetting({
+    packages,
+    hostsOf: (party) => participants.filter(({ isHosted }) => isHosted(party)).map(({ name }) => name),
+  });
   const keys = createPartyKeys();
   const users = createUsers({ clock, random: createSeededRandom(seedOf(seed, 'access')) });
   const sequencing = createSequencing({ clock, ...options.delays });
@@ -163,6 +170,7 @@ export function createNetwork(options: NetworkOptions): Network {
       synchronizer,
       synchronizers: () => synchronizers,
       packages,
+      vetting,
       cadence: options.checkpoints ?? DEFAULT_CHECKPOINTS,
       knownParties: () => [...parties.values()].sort(),
       firstOffset: spec.firstOffset ?? 0n,
@@ -297,6 +305,7 @@ export function createNetwork(options: NetworkOptions): Network {
     synchronizer,
     participants,
     ledger,
+    vetting,
     tokens,
     participant,
     party,

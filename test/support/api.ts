@@ -3,7 +3,10 @@
 import type { Database } from '../../src/db/connection.ts';
 import { createNotifications } from '../../src/db/notifications.ts';
 import { createDepositAccounts } from '../../src/deposits/deposit-accounts.ts';
+import type { OpenRegistry } from '../../src/directory/registry-access.ts';
+import { createTokenDirectory } from '../../src/directory/token-directory.ts';
 import type { Clock } from '../../src/env/clock.ts';
+import { RetryableError } from '../../src/env/errors.ts';
 import type { LogFields, Logger } from '../../src/env/logger.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { createIngestionProgress, type IngestionProgress } from '../../src/read/ingestion-progress.ts';
@@ -33,6 +36,10 @@ export type Answer = {
 /** Of the ids of withdrawals in tests. */
 export const ID_KEY: Uint8Array = new Uint8Array(32).fill(7);
 
+const noRegistry: OpenRegistry = () => {
+  throw new RetryableError('REGISTRY_UNREACHABLE', 'No registry is there.');
+};
+
 export async function startApi(
   database: TestDatabase,
   options: Partial<Omit<ServerOptions, 'services'>> & {
@@ -42,9 +49,18 @@ export async function startApi(
     readonly db?: Database;
     /** False: an installation that does not pay out. */
     readonly isPayingOut?: boolean;
+    /** Left out: registries cannot be reached. */
+    readonly openRegistry?: OpenRegistry;
   } = {},
 ): Promise<TestApi> {
-  const { ringCountMax, clock = systemClock, db = database.db, isPayingOut = true, ...serverOptions } = options;
+  const {
+    ringCountMax,
+    clock = systemClock,
+    db = database.db,
+    isPayingOut = true,
+    openRegistry = noRegistry,
+    ...serverOptions
+  } = options;
   const lines: { level: string; message: string; fields: LogFields }[] = [];
   const logger = recordingLogger(lines);
   const log = await startEventLog(database, {
@@ -78,6 +94,7 @@ export async function startApi(
       tail: log.tail,
       progress,
       depositAccounts: createDepositAccounts({ db, clock, random: systemRandom }),
+      tokens: createTokenDirectory({ db, clock, openRegistry }),
       withdrawals: isPayingOut ? createWithdrawals({ db, clock, network: 'testnet', idKey: ID_KEY }) : null,
     },
   });

@@ -21,6 +21,7 @@ import { createParticipantHistory, type OffsetSteps } from './participant-histor
 import type { NamedSynchronizer, Synchronizer } from './synchronizer.ts';
 import type { LedgerUpdate } from './update.ts';
 import type { CheckpointCadence } from './update-stream.ts';
+import type { Vetting } from './vetting.ts';
 
 export type ParticipantOptions = {
   readonly name: string;
@@ -33,6 +34,7 @@ export type ParticipantOptions = {
   /** All that it is connected to. */
   readonly synchronizers: () => readonly NamedSynchronizer[];
   readonly packages: PackageDirectory;
+  readonly vetting: Vetting;
   readonly cadence: CheckpointCadence;
   readonly knownParties: () => readonly string[];
   readonly firstOffset: bigint;
@@ -127,6 +129,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     random: options.submissionRandom,
     synchronizer,
     packages,
+    vetting: options.vetting,
     history,
     intake,
     knownParties: allParties,

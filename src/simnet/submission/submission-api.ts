@@ -49,7 +49,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
   /** As after a restore: no submission is under way, none was accepted before. */
   forget(): void;
 } {
-  const { clock, synchronizer, history, sequencing, faults, packages } = context;
+  const { clock, synchronizer, history, sequencing, faults, vetting } = context;
   const inFlight = new Set<string>();
   let lives = {};
   const acceptedBefore = new Map<
@@ -270,17 +270,9 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
       }
     },
     getPreferredPackages: async ({ packageVettingRequirements, synchronizerId }) => ({
-      packageReferences: packageVettingRequirements.map(({ packageName }) => {
-        const newest = packages.newest(packageName);
-        if (newest === undefined) {
-          throw cantonError({
-            code: 'PACKAGE_SELECTION_FAILED',
-            category: 'invalidState',
-            text: `No vetted package of the name ${packageName}`,
-          });
-        }
-        return { packageId: newest.packageId, packageName, packageVersion: newest.packageVersion };
-      }),
+      packageReferences: packageVettingRequirements.map(({ packageName, parties }) =>
+        vetting.preferred(packageName, parties),
+      ),
       synchronizerId: synchronizerId === '' ? synchronizer.synchronizerId : synchronizerId,
     }),
   };

@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { PackageDirectory } from '../ledger/package-directory.ts';
 import type { ParticipantHistory } from '../ledger/participant-history.ts';
 import type { Synchronizer } from '../ledger/synchronizer.ts';
+import type { Vetting } from '../ledger/vetting.ts';
 import type { CompletionLog } from './completions.ts';
 import type { PartyKeys } from './party-keys.ts';
 import type { Replan } from './prepare-lies.ts';
@@ -20,6 +21,7 @@ export type SubmissionContext = {
   readonly random: Random;
   readonly synchronizer: Synchronizer;
   readonly packages: PackageDirectory;
+  readonly vetting: Vetting;
   readonly history: ParticipantHistory;
   readonly intake: Intake;
   readonly knownParties: () => readonly string[];

@@ -1,0 +1,61 @@
+/** Where registries are read, as the directory has it now: asked at every read, so that a change takes effect without a restart. */
+import { sql } from 'kysely';
+import type { ReadSource } from '../config/read-source.ts';
+import type { Database } from '../db/connection.ts';
+import type { Clock } from '../env/clock.ts';
+import { messageOf } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import { type RegistryColumns, readSourceOf } from '../read/tokens.ts';
+
+export type TokenSources = {
+  /** @param instrumentId null: the admin's registry as a whole. @returns null where none is known. */
+  sourceOf(admin: string, instrumentId: string | null): ReadSource | null;
+  /** Reads the directory once. @throws RetryableError when the database is away. */
+  refresh(): Promise<void>;
+  /** Reads it again and again. While the database is away what was known last goes on being true. */
+  run(signal: AbortSignal): Promise<void>;
+};
+
+const EVERY_MS = 5_000; // How long a change of a registry may take to be heeded by every process.
+
+export function createTokenSources(options: {
+  readonly db: Database;
+  readonly network: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): TokenSources {
+  const { db, network, clock, logger } = options;
+  let sources: ReadonlyMap<string, ReadSource> = new Map();
+
+  const refresh = async (): Promise<void> => {
+    const { rows } = await sql<RegistryColumns & { admin: string; instrumentId: string }>`
+      SELECT registry.admin, registry.instrument_id AS "instrumentId", strategy, urls, faults_max AS "faultsMax"
+      FROM registry JOIN network ON network.id = registry.network_id WHERE network.name = ${network}`.execute(db);
+    sources = new Map(
+      rows.flatMap((row) => {
+        const source = readSourceOf(row);
+        return source === null ? [] : [[keyOf(row.admin, row.instrumentId), source] as const];
+      }),
+    );
+  };
+
+  return {
+    sourceOf: (admin, instrumentId) =>
+      sources.get(keyOf(admin, instrumentId ?? '')) ?? sources.get(keyOf(admin, '')) ?? null,
+    refresh,
+    run: async (signal) => {
+      while (!signal.aborted) {
+        try {
+          await refresh();
+        } catch (error) {
+          logger.warn('The token directory could not be read; what was known goes on.', { why: messageOf(error) });
+        }
+        await clock.sleep(EVERY_MS, signal);
+      }
+    },
+  };
+}
+
+function keyOf(admin: string, instrumentId: string): string {
+  return JSON.stringify([admin, instrumentId]);
+}
