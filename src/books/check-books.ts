@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import { checkDeposits, type DepositFault } from './check-deposits.ts';
 import { checkWithdrawals, type WithdrawalFault } from './check-withdrawals.ts';
 
 export type BooksFault =
@@ -17,6 +18,7 @@ export type BooksFault =
   | { readonly kind: 'TRANSFER_OFF'; readonly transferId: string; readonly moved: string; readonly booked: string }
   | { readonly kind: 'CAUSE_UNKNOWN'; readonly cause: string }
   | { readonly kind: 'CREDIT_OFF'; readonly transferId: string }
+  | DepositFault
   | WithdrawalFault;
 
 /** @returns all faults found, empty when the books are right. One statement per check, each over a snapshot of its own; run it beside a live stream at will. */
@@ -73,14 +75,14 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
         WITH credited AS (
           SELECT DISTINCT split_part(e.cause, ':', 2) AS transfer_id, c.id AS account_id
           FROM journal_entry e JOIN posting p ON p.entry_id = e.id JOIN account c ON c.id = p.credit_account_id
-          WHERE e.cause LIKE 'transfer:%' AND c.kind = 'CUSTOMER'
+          WHERE c.kind = 'CUSTOMER' AND (e.cause LIKE 'transfer:%' OR e.cause LIKE 'screening:%' OR e.cause LIKE 'desk:%')
         )
         SELECT coalesce(a.transfer_id, credited.transfer_id) AS "transferId"
         FROM attribution a
         FULL JOIN credited ON credited.transfer_id = a.transfer_id AND credited.account_id = a.account_id
         LEFT JOIN transfer t ON t.id = a.transfer_id
         WHERE a.transfer_id IS NULL OR t.id IS NULL OR t.status <> 'COMPLETED' OR t.holdings_delta <= 0
-          OR (credited.transfer_id IS NULL AND a.decided_by = 'memo')`.execute(tx);
+          OR credited.transfer_id IS NULL`.execute(tx);
 
       return [
         ...treasuries.rows.map((row) => ({ kind: 'TREASURY_OFF' as const, ...row })),
@@ -91,6 +93,7 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
         ),
         ...updates.rows.map(({ cause }) => ({ kind: 'CAUSE_UNKNOWN' as const, cause })),
         ...credits.rows.map((row) => ({ kind: 'CREDIT_OFF' as const, ...row })),
+        ...(await checkDeposits(tx)),
         ...(await checkWithdrawals(tx)),
       ];
     });

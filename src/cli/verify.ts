@@ -100,6 +100,8 @@ function textOf(fault: BooksFault): string {
       return `the entry for ${fault.cause} has no such cause`;
     case 'CREDIT_OFF':
       return `transfer ${fault.transferId} is credited to whom it was not decided to belong, or brought nothing`;
+    case 'WAITING_OFF':
+      return `account ${fault.account} should have ${fault.expected} of ${fault.instrument} waiting, booked are ${fault.booked}`;
     case 'WITHDRAWAL_OFF':
       return `withdrawal ${fault.withdrawalId} should have ${fault.expected} waiting, booked are ${fault.booked}`;
     case 'PAYMENT_OFF':

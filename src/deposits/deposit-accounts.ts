@@ -1,6 +1,6 @@
 /**
  * Deposit accounts: which memo stands for which customer's account. A deposit address is a treasury party and such a memo, and what it
- * stands for never changes: there is no update and no removal.
+ * stands for never changes: there is no removal, and a disabled memo is nobody else's. How it is treated may change (deposit-account-changes.ts).
  */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
@@ -8,6 +8,7 @@ import { appendEvents } from '../db/event-log.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { Random } from '../env/random.ts';
+import type { JsonValue } from '../gen/db.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from '../read/page.ts';
 import { depositAccountId, eventId } from '../tokens/ids.ts';
 
@@ -21,6 +22,12 @@ export type DepositAccount = {
   readonly createdAt: Micros;
   /** The principal's name. */
   readonly createdBy: string;
+  /** RETIRED: another one is shown in its place, deposits still credit. DISABLED: deposits wait at the desk. */
+  readonly state: 'ACTIVE' | 'RETIRED' | 'DISABLED';
+  /** Id of the one that took its place; null: none did. */
+  readonly replacedBy: string | null;
+  /** The exchange's own; null: none was given. */
+  readonly metadata: JsonValue;
 };
 
 export type NewDepositAccount = {
@@ -29,8 +36,12 @@ export type NewDepositAccount = {
   readonly account: string;
   /** null: a new random one. */
   readonly memo: string | null;
+  /** Text by name, for the exchange's own use; null: none. A replay does not change it. */
+  readonly metadata?: DepositMetadata | null;
   readonly createdBy: string;
 };
+
+export type DepositMetadata = Readonly<Record<string, string>>;
 
 export type DepositAccounts = {
   /**
@@ -60,10 +71,10 @@ export class MemoTakenError extends PermanentError {
 
 /** A memo or an account name we cannot take. */
 export class DepositInputError extends PermanentError {
-  readonly field: 'memo' | 'account';
+  readonly field: 'memo' | 'account' | 'metadata';
   readonly advice: Advice;
-  constructor(field: 'memo' | 'account', message: string, advice: Advice) {
-    super(field === 'memo' ? 'MEMO_INVALID' : 'ACCOUNT_INVALID', message);
+  constructor(field: DepositInputError['field'], message: string, advice: Advice) {
+    super(`${field.toUpperCase()}_INVALID`, message);
     this.field = field;
     this.advice = advice;
   }
@@ -98,6 +109,7 @@ export function createDepositAccounts(options: {
     create: async (wanted) => {
       checkText('account', wanted.account);
       if (wanted.memo !== null) checkText('memo', wanted.memo);
+      const metadata = metadataText(wanted.metadata ?? null);
       const memo = wanted.memo ?? randomMemo(random);
       const createdAt = clock.nowMicros();
       return await db.transaction().execute(async (tx) => {
@@ -113,6 +125,7 @@ export function createDepositAccounts(options: {
             account_id: accountId,
             created_at: createdAt,
             created_by: wanted.createdBy,
+            metadata,
           })
           .onConflict((conflict) => conflict.doNothing())
           .returning('id')
@@ -120,7 +133,7 @@ export function createDepositAccounts(options: {
         // A statement of its own: where somebody else was faster, the insert waited for his commit, and only a new snapshot sees it.
         const [depositAccount] = await readDepositAccountsIn(tx, [id]);
         if (depositAccount == null || depositAccount.account !== wanted.account) throw new MemoTakenError();
-        if (inserted !== undefined) await announce(tx, depositAccount);
+        if (inserted !== undefined) await announceCreated(tx, depositAccount);
         return { depositAccount, isReplayed: inserted === undefined };
       });
     },
@@ -169,7 +182,7 @@ export async function readDepositAccountsOf(
 ): Promise<DepositAccount[]> {
   const { rows } = await sql<DepositAccount>`
     SELECT found.id, network.name AS network, found.memo, account.owner AS account, found.created_at AS "createdAt",
-      found.created_by AS "createdBy"
+      found.created_by AS "createdBy", found.state, found.replaced_by AS "replacedBy", found.metadata
     FROM (SELECT DISTINCT * FROM unnest(
       ${accounts.map((account) => account.network)}::text[],
       ${accounts.map((account) => account.owner)}::text[]
@@ -186,13 +199,14 @@ export async function readDepositAccountsOf(
 
 const SELECT_DEPOSIT_ACCOUNTS = sql`
   SELECT deposit_account.id, network.name AS network, deposit_account.memo, account.owner AS account,
-    deposit_account.created_at AS "createdAt", deposit_account.created_by AS "createdBy"
+    deposit_account.created_at AS "createdAt", deposit_account.created_by AS "createdBy", deposit_account.state,
+    deposit_account.replaced_by AS "replacedBy", deposit_account.metadata
   FROM deposit_account
   JOIN network ON network.id = deposit_account.network_id
   JOIN account ON account.id = deposit_account.account_id
 `;
 
-async function readDepositAccountsIn(
+export async function readDepositAccountsIn(
   db: Database | Transaction,
   ids: readonly string[],
 ): Promise<(DepositAccount | null)[]> {
@@ -230,7 +244,8 @@ async function openAccount(tx: Transaction, networkId: number, owner: string): P
   return id;
 }
 
-async function announce(tx: Transaction, created: DepositAccount): Promise<void> {
+/** Tells the log of a new one. */
+export async function announceCreated(tx: Transaction, created: DepositAccount): Promise<void> {
   const { id, network, memo, account, createdBy, createdAt } = created;
   await appendEvents(tx, [
     {
@@ -243,8 +258,11 @@ async function announce(tx: Transaction, created: DepositAccount): Promise<void>
   ]);
 }
 
-/** Any text a sender's wallet could carry, but no control characters: PostgreSQL refuses NUL, and nobody can type the others. */
-function checkText(field: 'memo' | 'account', text: string): void {
+/**
+ * Any text a sender's wallet could carry, but no control characters: PostgreSQL refuses NUL, and nobody can type the others.
+ * @throws DepositInputError.
+ */
+export function checkText(field: 'memo' | 'account', text: string): void {
   const bytes = Buffer.byteLength(text, 'utf8');
   if (bytes < 1 || bytes > TEXT_BYTES_MAX) {
     throw new DepositInputError(field, `The ${field} must have 1 to ${TEXT_BYTES_MAX} bytes in UTF-8.`, {
@@ -260,8 +278,24 @@ function checkText(field: 'memo' | 'account', text: string): void {
   }
 }
 
+const METADATA_BYTES_MAX = 4_096;
+
+/** @returns JSON text; null: none. @throws DepositInputError. */
+export function metadataText(metadata: DepositMetadata | null): string | null {
+  if (metadata === null) return null;
+  const isText = Object.entries(metadata)
+    .flat()
+    .every((text) => typeof text === 'string' && text.isWellFormed() && !text.includes('\0'));
+  const json = JSON.stringify(metadata);
+  if (isText && Buffer.byteLength(json, 'utf8') <= METADATA_BYTES_MAX) return json;
+  throw new DepositInputError('metadata', 'The metadata cannot be kept.', {
+    why: `It is text by name, at most ${METADATA_BYTES_MAX} bytes as JSON, without U+0000 and lone surrogates.`,
+    fix: 'Keep long things in your own database, and their key here.',
+  });
+}
+
 /** @returns 16 characters. */
-function randomMemo(random: Random): string {
+export function randomMemo(random: Random): string {
   let bits = 0n;
   for (const byte of random.bytes(MEMO_RANDOM_BYTES)) bits = (bits << 8n) | BigInt(byte);
   let memo = '';

@@ -33,6 +33,9 @@ export const FAILPOINTS = [
   'offers.beforeExecute',
   'offers.afterExecute',
   'offers.afterLapse',
+  'screening.beforeCall',
+  'screening.afterAnswer',
+  'screening.afterVerdict',
 ] as const;
 
 export type FailpointName = (typeof FAILPOINTS)[number];

@@ -4,10 +4,19 @@ import type { LogEvent } from '../db/event-page.ts';
 import { readDepositAccounts } from '../deposits/deposit-accounts.ts';
 import {
   DEPOSIT_CREDITED,
+  DEPOSIT_DENIED,
   DEPOSIT_FEED_TYPES,
+  DEPOSIT_HELD,
+  DEPOSIT_REFUNDED,
   type DepositCredited,
+  type DepositDenied,
+  type DepositHeld,
+  type DepositRefunded,
   type DepositUnattributed,
   depositCreditedPayload,
+  depositDeniedPayload,
+  depositHeldPayload,
+  depositRefundedPayload,
   depositUnattributedPayload,
 } from '../deposits/deposit-events.ts';
 import { readTransfers } from '../read/transfers.ts';
@@ -23,6 +32,9 @@ type DepositEvent = {
   readonly recordedAt: bigint;
 } & (
   | { readonly kind: 'CREDITED'; readonly deposit: DepositCredited }
+  | { readonly kind: 'HELD'; readonly deposit: DepositHeld }
+  | { readonly kind: 'DENIED'; readonly deposit: DepositDenied }
+  | { readonly kind: 'REFUNDED'; readonly deposit: DepositRefunded }
   | { readonly kind: 'UNATTRIBUTED'; readonly deposit: DepositUnattributed }
 );
 
@@ -31,14 +43,18 @@ const DepositEventKindEnum = builder.enumType('DepositEventKind', {
   values: {
     CREDITED: { description: 'It is on a customer’s account.' },
     UNATTRIBUTED: { description: 'It names nobody we know and waits for a decision; `unattributedBecause` says why.' },
+    HELD: { description: 'It is a customer’s and not available: it waits for the verdict of the screening service.' },
+    DENIED: { description: 'The screening service denied it. It stays held until a person decides.' },
+    REFUNDED: { description: 'It goes back to its sender; `withdrawalId` names what pays it.' },
   } as const,
 });
 
-const UnattributedReasonEnum = builder.enumType('UnattributedReason', {
+export const UnattributedReasonEnum = builder.enumType('UnattributedReason', {
   description: 'Why a deposit belongs to nobody yet. Since 0.1.',
   values: {
     NO_MEMO: { description: 'It had no memo.' },
     UNKNOWN_MEMO: { description: 'Its memo stood for no account when it arrived.' },
+    MEMO_DISABLED: { description: 'Its memo stands for an account and was disabled when it arrived.' },
     INSTRUMENT_NOT_ACCEPTED: { description: 'Deposits of its instrument are not credited.' },
   } as const,
 });
@@ -69,13 +85,23 @@ const DepositEventRef = builder.objectRef<DepositEvent>('DepositEvent').implemen
     kind: t.expose('kind', { type: DepositEventKindEnum, description: 'What became of it. Scope: `read`. Since 0.1.' }),
     account: t.string({
       nullable: true,
-      description: 'The customer’s account it is on; null: on nobody’s. Scope: `read`. Since 0.1.',
-      resolve: (event) => (event.kind === 'CREDITED' ? event.deposit.account : null),
+      description: 'The customer’s account it is on, or held for; null: nobody’s. Scope: `read`. Since 0.1.',
+      resolve: (event) => ownerOf(event)?.account ?? null,
+    }),
+    screeningCaseId: t.string({
+      nullable: true,
+      description: 'The screening service’s own name for a denied one; null otherwise. Scope: `read`. Since 0.1.',
+      resolve: (event) => (event.kind === 'DENIED' ? event.deposit.caseId : null),
+    }),
+    withdrawalId: t.string({
+      nullable: true,
+      description: '`wd_…`: what pays a refunded one back; null otherwise. Scope: `read`. Since 0.1.',
+      resolve: (event) => (event.kind === 'REFUNDED' ? event.deposit.withdrawalId : null),
     }),
     unattributedBecause: t.field({
       type: UnattributedReasonEnum,
       nullable: true,
-      description: 'Null: it is credited. Scope: `read`. Since 0.1.',
+      description: 'Null: it is somebody’s, or goes back. Scope: `read`. Since 0.1.',
       resolve: (event) => (event.kind === 'UNATTRIBUTED' ? event.deposit.why : null),
     }),
     instrument: t.field({
@@ -131,10 +157,10 @@ const DepositEventRef = builder.objectRef<DepositEvent>('DepositEvent').implemen
     depositAccount: t.loadable({
       type: DepositAccountRef,
       nullable: true,
-      description: 'The deposit account whose memo decided it; null: none did. Scope: `read`. Since 0.1.',
+      description: 'The deposit account whose memo decided it; null: none did, or a person. Scope: `read`. Since 0.1.',
       load: async (ids: string[], { db }) => await readDepositAccounts(db, ids),
       loaderOptions: { cache: false },
-      resolve: (event) => (event.kind === 'CREDITED' ? event.deposit.depositAccountId : null),
+      resolve: (event) => ownerOf(event)?.depositAccountId ?? null,
     }),
   }),
 });
@@ -143,7 +169,7 @@ builder.subscriptionField('deposits', (t) =>
   t.field({
     type: DepositEventRef,
     description:
-      'Every deposit once it is credited, or known to be nobody’s: at least once, in order, first those after the cursor, then those that come. Ends only by an error or a cut connection: resume after the last cursor. `CURSOR_FROM_ANOTHER_LOG` means that the log was replaced: start again from one of the cursors in the error. Scopes: `subscribe` and `read`. Since 0.1.',
+      'Every deposit once it is credited, held, denied, going back, or known to be nobody’s: at least once, in order, first those after the cursor, then those that come. Ends only by an error or a cut connection: resume after the last cursor. `CURSOR_FROM_ANOTHER_LOG` means that the log was replaced: start again from one of the cursors in the error. Scopes: `subscribe` and `read`. Since 0.1.',
     authScopes: { $all: { subscribe: true, read: true } },
     args: {
       after: t.arg({
@@ -167,7 +193,20 @@ builder.subscriptionField('deposits', (t) =>
 function depositEventOf(event: LogEvent, epoch: string): DepositEvent {
   const { eventId, recordedAt, position, payload } = event;
   const common = { cursor: formatEventCursor({ epoch, position }), eventId, recordedAt };
-  return event.type === DEPOSIT_CREDITED
-    ? { ...common, kind: 'CREDITED', deposit: depositCreditedPayload.parse(payload) }
-    : { ...common, kind: 'UNATTRIBUTED', deposit: depositUnattributedPayload.parse(payload) };
+  switch (event.type) {
+    case DEPOSIT_CREDITED:
+      return { ...common, kind: 'CREDITED', deposit: depositCreditedPayload.parse(payload) };
+    case DEPOSIT_HELD:
+      return { ...common, kind: 'HELD', deposit: depositHeldPayload.parse(payload) };
+    case DEPOSIT_DENIED:
+      return { ...common, kind: 'DENIED', deposit: depositDeniedPayload.parse(payload) };
+    case DEPOSIT_REFUNDED:
+      return { ...common, kind: 'REFUNDED', deposit: depositRefundedPayload.parse(payload) };
+    default:
+      return { ...common, kind: 'UNATTRIBUTED', deposit: depositUnattributedPayload.parse(payload) };
+  }
+}
+
+function ownerOf(event: DepositEvent): { readonly account: string; readonly depositAccountId: string | null } | null {
+  return event.kind === 'CREDITED' || event.kind === 'HELD' || event.kind === 'DENIED' ? event.deposit : null;
 }

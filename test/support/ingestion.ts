@@ -26,6 +26,8 @@ export type IngestionOptions = {
   readonly failpoint?: Failpoint;
   readonly settings?: Partial<StreamSettings>;
   readonly opening?: Opening;
+  /** Whether deposits are held until a screening service allows them. */
+  readonly isScreening?: boolean;
   /** Further sinks, after the real ones. */
   readonly sinks?: readonly EffectSink[];
   readonly wrapLedger?: (ledger: Ledger) => Ledger;
@@ -71,7 +73,11 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
       leases: createLeases({ db }),
       ledger: openLedger(),
       treasury,
-      sinks: [createDepositSink({ clock }), createTreasurySink(), ...(options.sinks ?? [])],
+      sinks: [
+        createDepositSink({ clock, isScreening: options.isScreening ?? false }),
+        createTreasurySink(),
+        ...(options.sinks ?? []),
+      ],
       holder: systemRandom.uuid(),
       clock,
       random: systemRandom,
