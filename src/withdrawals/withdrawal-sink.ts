@@ -25,10 +25,13 @@ export function createWithdrawalSink({
   return {
     name: 'withdrawals',
     apply: async (tx, treasury, changes) => {
-      for (const change of changes) {
-        if (change.direction !== 'OUT' || (change.kind !== 'DIRECT' && change.kind !== 'OFFER')) continue;
+      const payouts = changes.filter(
+        ({ direction, kind }) => direction === 'OUT' && (kind === 'DIRECT' || kind === 'OFFER'),
+      );
+      const reserved = await reservedAmong(tx, treasury, payouts);
+      for (const change of payouts) {
         const ours = change.isNew
-          ? ((await signedFor(tx, change)) ?? (await spentFor(tx, treasury, change)))
+          ? ((await signedFor(tx, change)) ?? (await spentFor(tx, treasury, change, reserved)))
           : await offeredAs(tx, change);
         if (ours === null) continue;
         const { withdrawalId } = ours;
@@ -68,10 +71,29 @@ async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promi
   return { withdrawalId: row.withdrawal_id, attempt: { submissionId: row.submission_id, number: row.number } };
 }
 
+/** Inputs of `payouts` that an attempt of ours holds. Asked once for all of them, since most of a history is of others' making, or long settled. */
+async function reservedAmong(
+  tx: Transaction,
+  treasury: Treasury,
+  payouts: readonly TransferChange[],
+): Promise<ReadonlySet<string>> {
+  const inputs = payouts.filter(({ isNew }) => isNew).flatMap(({ inputs }) => inputs);
+  if (inputs.length === 0) return new Set();
+  const { rows } = await sql<{ contractId: string }>`
+    SELECT contract_id AS "contractId" FROM reservation
+    WHERE treasury_id = ${treasury.id} AND is_open AND contract_id = ANY (${inputs}::text[])`.execute(tx);
+  return new Set(rows.map(({ contractId }) => contractId));
+}
+
 /** The open attempt, perhaps signed, that was given these very inputs to pay this very receiver this very amount. A memo or an id in it alone says nothing: anybody can write them. */
-async function spentFor(tx: Transaction, treasury: Treasury, change: TransferChange): Promise<Ours | null> {
+async function spentFor(
+  tx: Transaction,
+  treasury: Treasury,
+  change: TransferChange,
+  reserved: ReadonlySet<string>,
+): Promise<Ours | null> {
   const [input] = change.inputs;
-  if (input === undefined) return null;
+  if (input === undefined || !reserved.has(input)) return null;
   const { rows } = await sql<{ submissionId: string; number: number; withdrawalId: string }>`
     SELECT s.id AS "submissionId", one.number, w.id AS "withdrawalId"
     FROM reservation one JOIN submission s ON s.id = one.submission_id JOIN withdrawal w ON w.id = s.withdrawal_id
