@@ -78,7 +78,7 @@ export async function openDerivedBatch(
       return effects;
     },
     write: async (tx, instruments) => {
-      const wanted = done.flatMap(({ effects }) => instrumentsOf(effects, transfers));
+      const wanted = once(done.flatMap(({ effects }) => instrumentsOf(effects, transfers)));
       const instrumentOf = await instruments.resolve(tx, wanted);
       const changes = done.map((read) => changesOf(read, transfers, instrumentOf));
       await writeHoldings(tx, treasury, done, instrumentOf);
@@ -113,6 +113,15 @@ function instrumentsOf(effects: UpdateEffects, transfers: ReadonlyMap<string, Tr
     ...effects.movements.map((movement) => movement.instrument),
     ...effects.instructionsOpened.map((opened) => opened.transfer.instrument),
     ...effects.progress.flatMap(({ transferId }) => transfers.get(transferId)?.instrument ?? []),
+  ];
+}
+
+/** Few instruments, however many movements. */
+function once(instruments: readonly Instrument[]): readonly Instrument[] {
+  return [
+    ...new Map(
+      instruments.map((instrument) => [JSON.stringify([instrument.admin, instrument.id]), instrument]),
+    ).values(),
   ];
 }
 
