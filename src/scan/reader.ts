@@ -27,6 +27,8 @@ export type Reader = {
   read<T>(question: Question<T>, signal?: AbortSignal): Promise<T>;
 };
 
+const READ_MS_MAX = 10_000; // All tries and rounds together: a prepared withdrawal waits for this.
+
 export type ReaderEnv = { readonly clock: Clock; readonly random: Random; readonly logger: Logger };
 
 const TRIES_MAX = 3; // Of a rotation, each with another instance; whoever asks comes back later anyway.
@@ -36,10 +38,33 @@ const STRAGGLER_MS = 2_000; // How long those that were not needed may still ans
 
 /** @param instances of the source, in its order; one for `proxy`. */
 export function createReader(source: ReadSource, instances: readonly Instance[], env: ReaderEnv): Reader {
-  return source.strategy === 'quorum' ? quorumOf(instances, source.faultsMax, env) : rotationOf(instances, env);
+  const { read } =
+    source.strategy === 'quorum' ? quorumOf(instances, source.faultsMax, env) : rotationOf(instances, env);
+  return {
+    read: async (question, caller) => {
+      const deadline = new AbortController();
+      const waiting = new AbortController();
+      void env.clock.sleep(READ_MS_MAX, waiting.signal).then(() => {
+        // What is still under way after an answer goes on, to be compared with it.
+        if (!waiting.signal.aborted) deadline.abort();
+      });
+      try {
+        const signal = caller === undefined ? deadline.signal : AbortSignal.any([caller, deadline.signal]);
+        return await read(question, signal);
+      } catch (error) {
+        const isLate = error instanceof RetryableError && error.code === 'REGISTRY_ABORTED' && !caller?.aborted;
+        if (!isLate) throw error;
+        throw retryable('REGISTRY_TIMEOUT', 'No answer in time, of whoever was asked.', error.facts, error);
+      } finally {
+        waiting.abort();
+      }
+    },
+  };
 }
 
-function rotationOf(instances: readonly Instance[], { random }: ReaderEnv): Reader {
+type Strategy = { read<T>(question: Question<T>, signal: AbortSignal): Promise<T> };
+
+function rotationOf(instances: readonly Instance[], { random }: ReaderEnv): Strategy {
   let failedLast: Instance | null = null;
 
   function choose(): Instance {
@@ -55,7 +80,7 @@ function rotationOf(instances: readonly Instance[], { random }: ReaderEnv): Read
   }
 
   return {
-    read: async ({ ask }, signal = new AbortController().signal) => {
+    read: async ({ ask }, signal) => {
       for (let triesLeft = Math.min(TRIES_MAX, instances.length); ; triesLeft -= 1) {
         const chosen = choose();
         try {
@@ -77,7 +102,7 @@ type Round<T> =
 
 type Said<T> = { readonly answer: T; readonly print: string } | { readonly error: unknown };
 
-function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, random, logger }: ReaderEnv): Reader {
+function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, random, logger }: ReaderEnv): Strategy {
   async function round<T>(question: Question<T>, caller: AbortSignal): Promise<Round<T>> {
     const leaving = new AbortController();
     const signal = AbortSignal.any([caller, leaving.signal]);
@@ -86,7 +111,7 @@ function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, ra
     let agreed: string | null = null;
 
     function compare(instance: Instance, answer: Said<T>): void {
-      if (agreed === null || 'error' in answer || answer.print === agreed) return;
+      if (agreed === null || 'error' in answer || printOf(answer) === agreed) return;
       instance.dissented(question.name);
       logger.warn('A registry says something else than the others.', { url: instance.url, question: question.name });
     }
@@ -101,15 +126,17 @@ function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, ra
         instances.map((each) => printOf(said.get(each))),
         faultsMax,
       );
-      if (agreement.kind === 'AGREED') {
+      if (agreement.kind === 'REFUSED') {
+        resolve(noQuorum(question.name, said, { instances: instances.length, faultsMax }));
+      } else if (agreement.kind === 'AGREED') {
+        const first = [...said.values()].find((its) => printOf(its) === agreement.print);
+        if (first === undefined || 'error' in first) {
+          reject(first?.error);
+          return;
+        }
         agreed = agreement.print;
         for (const [each, its] of said) compare(each, its);
-        for (const its of said.values())
-          if ('answer' in its && its.print === agreed) resolve({ isAgreed: true, answer: its.answer });
-      } else if (agreement.kind === 'REFUSED') {
-        const refusal = refusalOf([...said.values()], instances.length - faultsMax);
-        if (refusal === null) resolve(noQuorum(question.name, said, { instances: instances.length, faultsMax }));
-        else reject(refusal);
+        resolve({ isAgreed: true, answer: first.answer });
       }
     }
 
@@ -132,7 +159,7 @@ function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, ra
   }
 
   return {
-    read: async (question, signal = new AbortController().signal) => {
+    read: async (question, signal) => {
       for (let rounds = 1; ; rounds += 1) {
         const answer = await round(question, signal);
         if (answer.isAgreed) return answer.answer;
@@ -147,22 +174,17 @@ function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, ra
   };
 }
 
+/** A failure is no answer. A no of the registry itself is one that may be agreed on: it is then thrown as theirs, and never believed to be a yes. */
 function printOf<T>(said: Said<T> | undefined): string | null | undefined {
   if (said === undefined) return undefined;
-  return 'error' in said ? null : said.print;
+  if ('print' in said) return `yes ${said.print}`;
+  return isRefusal(said.error) ? `no ${said.error.facts['status']}` : null;
 }
 
-/** The same no from as many as a yes would have needed is theirs, not a disagreement. It is thrown, never believed. */
-function refusalOf(said: readonly Said<unknown>[], needed: number): RetryableError | null {
-  const refusals = said.flatMap((each) => {
-    const isRefusal = 'error' in each && each.error instanceof RetryableError && each.error.code === 'REGISTRY_STATUS';
-    return isRefusal ? [each.error] : [];
-  });
-  for (const status of [404, 400, 409]) {
-    const same = refusals.filter(({ facts }) => facts['status'] === status);
-    if (same.length >= needed) return same[0] ?? null;
-  }
-  return null;
+const REFUSALS: ReadonlySet<unknown> = new Set([400, 404, 409]);
+
+function isRefusal(error: unknown): error is RetryableError {
+  return error instanceof RetryableError && error.code === 'REGISTRY_STATUS' && REFUSALS.has(error.facts['status']);
 }
 
 /** Who said the same is told together, so that a person can see who is alone; what was said is not: it is theirs. */

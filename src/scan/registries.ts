@@ -66,16 +66,17 @@ export type RegistriesOptions = ReaderEnv & {
   readonly isPrivateAllowed: boolean;
   /** To one server. */
   readonly callsPerSecondMax: number;
-  /** Of one exchange; 10 s when left out. */
+  /** Of one exchange; 5 s when left out, so that a rotation has time for a second instance. */
   readonly timeoutMs?: number;
   /** For tests, instead of the network's. */
   readonly send?: Send;
 };
 
+const TIMEOUT_MS = 5_000;
 const INSTANCES_MAX = 1_000; // Sources may change for ever; what is forgotten is only health.
 
 export function createRegistries(options: RegistriesOptions): Registries {
-  const { clock, random, logger, sourceOf, validator, callsPerSecondMax, timeoutMs } = options;
+  const { clock, random, logger, sourceOf, validator, callsPerSecondMax, timeoutMs = TIMEOUT_MS } = options;
   const sends = {
     ours: options.send ?? createSend({ isPrivateAllowed: true }),
     theirs: options.send ?? createSend({ isPrivateAllowed: options.isPrivateAllowed }),
@@ -84,7 +85,9 @@ export function createRegistries(options: RegistriesOptions): Registries {
   const readers = new Map<string, Reader>();
 
   function instanceAt(baseUrl: string, owner: 'ours' | 'theirs'): Instance {
-    const known = instances.get(baseUrl);
+    // A registry that claims the validator's own URL is not the validator, and gets no token.
+    const key = `${owner} ${baseUrl}`;
+    const known = instances.get(key);
     if (known !== undefined) return known;
     const tokens = owner === 'ours' ? (validator?.tokens ?? null) : null;
     const http = createRegistryHttp({
@@ -92,11 +95,11 @@ export function createRegistries(options: RegistriesOptions): Registries {
       send: sends[owner],
       clock,
       ...(tokens === null ? {} : { tokens }),
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      timeoutMs,
     });
     const created = createInstance({ http, clock, random, perSecondMax: callsPerSecondMax });
     if (instances.size >= INSTANCES_MAX) instances.clear();
-    instances.set(baseUrl, created);
+    instances.set(key, created);
     return created;
   }
 

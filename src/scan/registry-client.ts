@@ -113,6 +113,9 @@ export function createRegistryClient(http: RegistryHttp): RegistryClient {
         const query = new URLSearchParams({ pageSize: String(PAGE_SIZE), ...(token && { pageToken: token }) });
         const page = parse(instrumentPage, await http.get(`/registry/metadata/v1/instruments?${query}`, signal));
         found.push(...page.instruments);
+        if (new Set(found.map(({ id }) => id)).size < found.length) {
+          throw retryable('REGISTRY_ANSWER_INVALID', 'A list that names an instrument twice.', {});
+        }
         token = page.nextPageToken ?? undefined;
         // A page without entries would let a registry keep us turning pages for ever.
         if (page.instruments.length === 0 || token === undefined || found.length >= INSTRUMENTS_MAX) break;

@@ -26,7 +26,7 @@ export type RegistryFault =
   /** Fields of the answer that are replaced, such as `transferKind` or `factoryId`. */
   | { readonly kind: 'mutate'; readonly fields: Readonly<Record<string, unknown>> }
   /** True in its form alone. Liars with the same `salt` tell the same lie. */
-  | { readonly kind: 'lie'; readonly lie: Lie; readonly salt?: string };
+  | { readonly kind: 'lie'; readonly lie: Lie; readonly salt?: string; readonly delayMs?: number };
 
 export type RegistryFaultControls = {
   /** Replaces the fault before it. */

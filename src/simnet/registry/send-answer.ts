@@ -56,7 +56,7 @@ export async function sendAnswer(
       response.writeHead(status, { ...JSON_TYPE, 'content-encoding': 'gzip' }).end(gzipSync(text));
       return;
     case 'endlessPages':
-      sendJson({ ...(body as object), nextPageToken: 'on and on' });
+      sendJson({ instruments: [{ id: 'again', name: 'Again', symbol: 'AGAIN' }], nextPageToken: 'on and on' });
       return;
     case 'redirect':
       response.writeHead(307, { location: fault.location }).end();
@@ -68,6 +68,7 @@ export async function sendAnswer(
       sendJson({ ...(body as object), ...fault.fields });
       return;
     case 'lie':
+      await clock.sleep(fault.delayMs ?? 0, signal);
       sendJson(lieAbout(body, fault.lie, fault.salt ?? 'lie', first));
       return;
     case 'trickle':

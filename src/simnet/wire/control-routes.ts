@@ -86,7 +86,12 @@ const registryFault = alsoHowOften({
       headers: z.record(z.string(), z.string()).exactOptional(),
     }),
     z.strictObject({ kind: z.literal('nested'), depth: z.int().min(1).max(1_000_000) }),
-    z.strictObject({ kind: z.literal('lie'), lie: z.enum(LIES), salt: z.string().exactOptional() }),
+    z.strictObject({
+      kind: z.literal('lie'),
+      lie: z.enum(LIES),
+      salt: z.string().exactOptional(),
+      delayMs: z.int().min(0).exactOptional(),
+    }),
     z.strictObject({ kind: z.literal('trickle') }),
     z.strictObject({ kind: z.literal('huge'), bytes: z.int().min(1) }),
     z.strictObject({ kind: z.literal('notJson') }),
