@@ -15,11 +15,14 @@ import type { CallLimit } from './call-limit.ts';
 import { type Channel, type ChannelTiming, openChannel } from './channel.ts';
 import { createEndpointHealth, type EndpointState } from './endpoint-health.ts';
 import { ledgerErrorOf } from './ledger-error.ts';
+import { endpointName, withParticipantName } from './participant-name.ts';
 import type { TokenSource } from './token-source.ts';
 
 export type EndpointPoolOptions = {
   /** One or more, in the order of preference. */
   readonly urls: readonly string[];
+  /** Ids of the participants behind the URLs, in their order: for where the user may not ask. */
+  readonly participantNames?: readonly string[];
   readonly tokens?: TokenSource;
   /** Makes the limits of one endpoint. */
   readonly limitOf?: () => CallLimit;
@@ -69,7 +72,8 @@ export function createEndpointPool(options: EndpointPoolOptions): EndpointPool {
       ...(timing && { timing }),
       ...(options.limitOf && { limit: options.limitOf() }),
     });
-    return { index, channel: watched(channel, index), streams: 0 };
+    const named = withParticipantName(channel, options.participantNames?.[index] ?? endpointName(url), logger);
+    return { index, channel: watched(named, index), streams: 0 };
   });
   const endpointAt = (index: number) => {
     const endpoint = endpoints[index];

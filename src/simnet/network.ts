@@ -6,6 +6,7 @@ import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import { createSeededRandom, type Random } from '../env/random.ts';
 import { type AccessControls, createUsers } from './access/users.ts';
+import { createPartyAllocations } from './admin/party-allocation.ts';
 import { decimalOfUnits, unitsOfDecimal } from './daml/decimal.ts';
 import { recordField } from './daml/value.ts';
 import { createContractHomes } from './ledger/contract-homes.ts';
@@ -157,6 +158,18 @@ export function createNetwork(options: NetworkOptions): Network {
     hostsOf: (party) => participants.filter(({ isHosted }) => isHosted(party)).map(({ name }) => name),
   });
   const keys = createPartyKeys();
+  const allocations = createPartyAllocations({
+    synchronizerId,
+    isParticipant: (id) => participants.some(({ participantId }) => participantId === id),
+    isKnown: (id) => [...parties.values()].includes(id),
+    keys,
+    host: ({ party: id, hint, publicKey, hosts }) => {
+      // A hint says nothing about who it is: the first one keeps it.
+      parties.set(parties.has(hint) ? id : hint, id);
+      keys.register(id, publicKey);
+      for (const each of participants) if (hosts.includes(each.participantId)) each.host(id);
+    },
+  });
   const users = createUsers({ clock, random: createSeededRandom(seedOf(seed, 'access')) });
   const sequencing = createSequencing({ clock, ...options.delays });
   const deduplicationMs = 'deduplicationMs' in options ? options.deduplicationMs : DEDUPLICATION_MS;
@@ -185,6 +198,7 @@ export function createNetwork(options: NetworkOptions): Network {
       faultRandom: createSeededRandom(seedOf(seed, spec.name, 'faults')),
       deduplicationMs,
       users,
+      allocations,
     });
     everCreated.set(spec.name, created);
     return created;

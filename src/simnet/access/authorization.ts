@@ -8,6 +8,7 @@ import type { EventFormat, UpdateFormat } from '../../gen/com/daml/ledger/api/v2
 import { cantonError } from '../ledger/canton-error.ts';
 import type { CallOptions, LedgerApi } from '../ledger/ledger-api.ts';
 import type { TokenClaims } from './bearer-tokens.ts';
+import { permissionDenied, unauthenticated } from './refusals.ts';
 import type { Rights, Users } from './users.ts';
 
 type Need = {
@@ -163,22 +164,6 @@ function submittersOf(prepared: Uint8Array): readonly string[] {
   } catch {
     return [];
   }
-}
-
-function unauthenticated(): Error {
-  return cantonError({
-    code: 'UNAUTHENTICATED',
-    category: 'unauthenticated',
-    text: 'The command is missing a (valid) JWT token',
-  });
-}
-
-function permissionDenied(): Error {
-  return cantonError({
-    code: 'PERMISSION_DENIED',
-    category: 'permissionDenied',
-    text: 'The provided authorization token is not sufficient to authorize the intended command.',
-  });
 }
 
 function tokenExpired(): Error {

@@ -4,6 +4,8 @@ import type { Random } from '../../env/random.ts';
 import type { Transaction } from '../../gen/com/daml/ledger/api/v2/transaction.ts';
 import { withAuthorization } from '../access/authorization.ts';
 import type { Users } from '../access/users.ts';
+import { type AdminApi, createAdminApi } from '../admin/admin-api.ts';
+import type { PartyAllocations } from '../admin/party-allocation.ts';
 import { sortedUnion, stakeholdersOf } from '../daml/contract.ts';
 import { addSeenPackages, recordedUpdate } from '../recorded/recorded-update.ts';
 import { createCompletionLog } from '../submission/completions.ts';
@@ -53,6 +55,8 @@ export type ParticipantOptions = {
   readonly deduplicationMs: number | undefined;
   /** Who may call. */
   readonly users: Users;
+  /** External parties that are being made on the network. */
+  readonly allocations: PartyAllocations;
 };
 
 export type Participant = {
@@ -60,6 +64,8 @@ export type Participant = {
   readonly participantId: string;
   /** The Ledger API without sockets. */
   readonly api: LedgerApi;
+  /** What administrators ask of it, without sockets. */
+  readonly admin: AdminApi;
   readonly faults: FaultControls;
   host(party: string): void;
   isHosted(party: string): boolean;
@@ -194,6 +200,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     name,
     participantId,
     api,
+    admin: createAdminApi({ participantId, users: options.users, allocations: options.allocations }),
     faults,
     host: history.host,
     isHosted: history.isHosted,

@@ -18,6 +18,11 @@ export type PartyKeys = {
    * @throws CantonError FAILED_TO_EXECUTE_TRANSACTION for what is no signature at all, INVALID_EXTERNAL_SIGNATURE for one that is not valid.
    */
   verify(hash: Uint8Array, actAs: readonly string[], signatures: readonly SinglePartySignatures[]): void;
+  /**
+   * @param multiHash over the topology transactions. @param publicKey of the party that is to be.
+   * @throws CantonError INVALID_EXTERNAL_SIGNATURE.
+   */
+  verifyTopology(multiHash: Uint8Array, signatures: readonly Signature[], publicKey: Uint8Array): void;
 };
 
 const SIGNATURES_MAX = 50; // Per party, Canton 3.5.
@@ -53,6 +58,12 @@ export function createPartyKeys(): PartyKeys {
         const keys = byParty.get(party) ?? new Map<string, KeyObject>();
         for (const signature of given) requireValid(hash, signature, keys, party);
       }
+    },
+    verifyTopology: (multiHash, signatures, publicKey) => {
+      const key = keyOf(publicKey);
+      const keys = new Map([[fingerprintOfKey(key), key]]);
+      if (signatures.length === 0) throw invalidSignature('No signature was given for the topology transactions');
+      for (const signature of signatures) requireValid(multiHash, signature, keys, 'to be allocated');
     },
   };
 }

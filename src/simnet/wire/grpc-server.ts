@@ -16,6 +16,7 @@ import type { Clock } from '../../env/clock.ts';
 import { messageOf } from '../../env/errors.ts';
 import type { Logger } from '../../env/logger.ts';
 import { PartyManagementServiceService } from '../../gen/com/daml/ledger/api/v2/admin/party_management_service.ts';
+import { UserManagementServiceService } from '../../gen/com/daml/ledger/api/v2/admin/user_management_service.ts';
 import { CommandCompletionServiceService } from '../../gen/com/daml/ledger/api/v2/command_completion_service.ts';
 import { EventQueryServiceService } from '../../gen/com/daml/ledger/api/v2/event_query_service.ts';
 import { InteractiveSubmissionServiceService } from '../../gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
@@ -24,6 +25,7 @@ import { StateServiceService } from '../../gen/com/daml/ledger/api/v2/state_serv
 import { UpdateServiceService } from '../../gen/com/daml/ledger/api/v2/update_service.ts';
 import { VersionServiceService } from '../../gen/com/daml/ledger/api/v2/version_service.ts';
 import { Status } from '../../gen/google/rpc/status.ts';
+import type { AdminApi } from '../admin/admin-api.ts';
 import { GRPC_CODE, isCantonError, statusOf } from '../ledger/canton-error.ts';
 import { SHUTDOWN } from '../ledger/faults.ts';
 import type { CallOptions, LedgerApi } from '../ledger/ledger-api.ts';
@@ -82,6 +84,15 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
       );
     };
 
+  const administering =
+    <Request, Response>(handler: (admin: AdminApi, request: Request, options: CallOptions) => Promise<Response>) =>
+    (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
+      handler(serving().admin, call.request, optionsOf(call, new AbortController().signal)).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(failure(error)),
+      );
+    };
+
   const streaming =
     <Request, Response>(handler: (api: LedgerApi, request: Request, options: CallOptions) => AsyncIterable<Response>) =>
     (call: ServerWritableStream<Request, Response>): void => {
@@ -136,6 +147,16 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
     getParticipantId: unary((api, _request, options) => api.getParticipantId(options)),
     getParties: unary((api, request, options) => api.getParties(request, options)),
     listKnownParties: unary((api, _request, options) => api.listKnownParties(options)),
+    generateExternalPartyTopology: administering((admin, request, options) =>
+      admin.generateExternalPartyTopology(request, options),
+    ),
+    allocateExternalParty: administering((admin, request, options) => admin.allocateExternalParty(request, options)),
+  });
+  add(UserManagementServiceService, {
+    createUser: administering((admin, request, options) => admin.createUser(request, options)),
+    getUser: administering((admin, request, options) => admin.getUser(request, options)),
+    grantUserRights: administering((admin, request, options) => admin.grantUserRights(request, options)),
+    listUserRights: administering((admin, request, options) => admin.listUserRights(request, options)),
   });
 
   const bound = await new Promise<number>((resolve, reject) => {

@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Signature, SigningPublicKey } from "../crypto.ts";
 import { ObjectMeta } from "./object_meta.ts";
 
 export const protobufPackage = "com.daml.ledger.api.v2.admin";
@@ -68,6 +69,55 @@ export interface PartyDetails {
   isLocal: boolean;
   localMetadata: ObjectMeta | undefined;
   identityProviderId: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface GenerateExternalPartyTopologyRequest {
+  /** Logical synchronizer id. */
+  synchronizer: string;
+  partyHint: string;
+  publicKey:
+    | SigningPublicKey
+    | undefined;
+  /** True: the participant that is asked hosts the party without confirming for it. */
+  localParticipantObservationOnly: boolean;
+  /** Participant ids without the PAR:: prefix. */
+  otherConfirmingParticipantUids: string[];
+  /** 0: all of the confirming ones. */
+  confirmationThreshold: number;
+  observingParticipantUids: string[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface GenerateExternalPartyTopologyResponse {
+  partyId: string;
+  publicKeyFingerprint: string;
+  /** Serialized topology transactions, to be passed on unchanged. */
+  topologyTransactions: Uint8Array[];
+  /** Over all of them: signing it signs each. */
+  multiHash: Uint8Array;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface AllocateExternalPartyRequest {
+  synchronizer: string;
+  onboardingTransactions: AllocateExternalPartyRequest_SignedTransaction[];
+  /** Instead of signatures on the transactions. */
+  multiHashSignatures: Signature[];
+  identityProviderId: string;
+  waitForAllocation?: boolean | undefined;
+  userId: string;
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface AllocateExternalPartyRequest_SignedTransaction {
+  transaction: Uint8Array;
+  signatures: Signature[];
+  _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
+}
+
+export interface AllocateExternalPartyResponse {
+  partyId: string;
   _unknownFields?: { [key: number]: Uint8Array[] } | undefined;
 }
 
@@ -654,6 +704,578 @@ export const PartyDetails: MessageFns<PartyDetails> = {
   },
 };
 
+function createBaseGenerateExternalPartyTopologyRequest(): GenerateExternalPartyTopologyRequest {
+  return {
+    synchronizer: "",
+    partyHint: "",
+    publicKey: undefined,
+    localParticipantObservationOnly: false,
+    otherConfirmingParticipantUids: [],
+    confirmationThreshold: 0,
+    observingParticipantUids: [],
+    _unknownFields: {},
+  };
+}
+
+export const GenerateExternalPartyTopologyRequest: MessageFns<GenerateExternalPartyTopologyRequest> = {
+  encode(message: GenerateExternalPartyTopologyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.synchronizer !== "") {
+      writer.uint32(10).string(message.synchronizer);
+    }
+    if (message.partyHint !== "") {
+      writer.uint32(18).string(message.partyHint);
+    }
+    if (message.publicKey !== undefined) {
+      SigningPublicKey.encode(message.publicKey, writer.uint32(26).fork()).join();
+    }
+    if (message.localParticipantObservationOnly !== false) {
+      writer.uint32(32).bool(message.localParticipantObservationOnly);
+    }
+    for (const v of message.otherConfirmingParticipantUids) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.confirmationThreshold !== 0) {
+      writer.uint32(48).uint32(message.confirmationThreshold);
+    }
+    for (const v of message.observingParticipantUids) {
+      writer.uint32(58).string(v!);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GenerateExternalPartyTopologyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 400) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGenerateExternalPartyTopologyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.synchronizer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.partyHint = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.publicKey = SigningPublicKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.localParticipantObservationOnly = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.otherConfirmingParticipantUids.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.confirmationThreshold = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.observingParticipantUids.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GenerateExternalPartyTopologyRequest>): GenerateExternalPartyTopologyRequest {
+    return GenerateExternalPartyTopologyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GenerateExternalPartyTopologyRequest>): GenerateExternalPartyTopologyRequest {
+    const message = createBaseGenerateExternalPartyTopologyRequest();
+    message.synchronizer = object.synchronizer ?? "";
+    message.partyHint = object.partyHint ?? "";
+    message.publicKey = (object.publicKey !== undefined && object.publicKey !== null)
+      ? SigningPublicKey.fromPartial(object.publicKey)
+      : undefined;
+    message.localParticipantObservationOnly = object.localParticipantObservationOnly ?? false;
+    message.otherConfirmingParticipantUids = object.otherConfirmingParticipantUids?.map((e) => e) || [];
+    message.confirmationThreshold = object.confirmationThreshold ?? 0;
+    message.observingParticipantUids = object.observingParticipantUids?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseGenerateExternalPartyTopologyResponse(): GenerateExternalPartyTopologyResponse {
+  return {
+    partyId: "",
+    publicKeyFingerprint: "",
+    topologyTransactions: [],
+    multiHash: new Uint8Array(0),
+    _unknownFields: {},
+  };
+}
+
+export const GenerateExternalPartyTopologyResponse: MessageFns<GenerateExternalPartyTopologyResponse> = {
+  encode(message: GenerateExternalPartyTopologyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyId !== "") {
+      writer.uint32(10).string(message.partyId);
+    }
+    if (message.publicKeyFingerprint !== "") {
+      writer.uint32(18).string(message.publicKeyFingerprint);
+    }
+    for (const v of message.topologyTransactions) {
+      writer.uint32(26).bytes(v!);
+    }
+    if (message.multiHash.length !== 0) {
+      writer.uint32(34).bytes(message.multiHash);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GenerateExternalPartyTopologyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 400) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGenerateExternalPartyTopologyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.publicKeyFingerprint = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.topologyTransactions.push(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.multiHash = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<GenerateExternalPartyTopologyResponse>): GenerateExternalPartyTopologyResponse {
+    return GenerateExternalPartyTopologyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GenerateExternalPartyTopologyResponse>): GenerateExternalPartyTopologyResponse {
+    const message = createBaseGenerateExternalPartyTopologyResponse();
+    message.partyId = object.partyId ?? "";
+    message.publicKeyFingerprint = object.publicKeyFingerprint ?? "";
+    message.topologyTransactions = object.topologyTransactions?.map((e) => e) || [];
+    message.multiHash = object.multiHash ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseAllocateExternalPartyRequest(): AllocateExternalPartyRequest {
+  return {
+    synchronizer: "",
+    onboardingTransactions: [],
+    multiHashSignatures: [],
+    identityProviderId: "",
+    waitForAllocation: undefined,
+    userId: "",
+    _unknownFields: {},
+  };
+}
+
+export const AllocateExternalPartyRequest: MessageFns<AllocateExternalPartyRequest> = {
+  encode(message: AllocateExternalPartyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.synchronizer !== "") {
+      writer.uint32(10).string(message.synchronizer);
+    }
+    for (const v of message.onboardingTransactions) {
+      AllocateExternalPartyRequest_SignedTransaction.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.multiHashSignatures) {
+      Signature.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.identityProviderId !== "") {
+      writer.uint32(34).string(message.identityProviderId);
+    }
+    if (message.waitForAllocation !== undefined) {
+      writer.uint32(40).bool(message.waitForAllocation);
+    }
+    if (message.userId !== "") {
+      writer.uint32(50).string(message.userId);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AllocateExternalPartyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 400) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAllocateExternalPartyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.synchronizer = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.onboardingTransactions.push(
+              AllocateExternalPartyRequest_SignedTransaction.decode(reader, reader.uint32()),
+            );
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.multiHashSignatures.push(Signature.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.identityProviderId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waitForAllocation = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.userId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AllocateExternalPartyRequest>): AllocateExternalPartyRequest {
+    return AllocateExternalPartyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AllocateExternalPartyRequest>): AllocateExternalPartyRequest {
+    const message = createBaseAllocateExternalPartyRequest();
+    message.synchronizer = object.synchronizer ?? "";
+    message.onboardingTransactions =
+      object.onboardingTransactions?.map((e) => AllocateExternalPartyRequest_SignedTransaction.fromPartial(e)) || [];
+    message.multiHashSignatures = object.multiHashSignatures?.map((e) => Signature.fromPartial(e)) || [];
+    message.identityProviderId = object.identityProviderId ?? "";
+    message.waitForAllocation = object.waitForAllocation ?? undefined;
+    message.userId = object.userId ?? "";
+    return message;
+  },
+};
+
+function createBaseAllocateExternalPartyRequest_SignedTransaction(): AllocateExternalPartyRequest_SignedTransaction {
+  return { transaction: new Uint8Array(0), signatures: [], _unknownFields: {} };
+}
+
+export const AllocateExternalPartyRequest_SignedTransaction: MessageFns<
+  AllocateExternalPartyRequest_SignedTransaction
+> = {
+  encode(
+    message: AllocateExternalPartyRequest_SignedTransaction,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.transaction.length !== 0) {
+      writer.uint32(10).bytes(message.transaction);
+    }
+    for (const v of message.signatures) {
+      Signature.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AllocateExternalPartyRequest_SignedTransaction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 400) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAllocateExternalPartyRequest_SignedTransaction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.transaction = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signatures.push(Signature.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(
+    base?: DeepPartial<AllocateExternalPartyRequest_SignedTransaction>,
+  ): AllocateExternalPartyRequest_SignedTransaction {
+    return AllocateExternalPartyRequest_SignedTransaction.fromPartial(base ?? {});
+  },
+  fromPartial(
+    object: DeepPartial<AllocateExternalPartyRequest_SignedTransaction>,
+  ): AllocateExternalPartyRequest_SignedTransaction {
+    const message = createBaseAllocateExternalPartyRequest_SignedTransaction();
+    message.transaction = object.transaction ?? new Uint8Array(0);
+    message.signatures = object.signatures?.map((e) => Signature.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAllocateExternalPartyResponse(): AllocateExternalPartyResponse {
+  return { partyId: "", _unknownFields: {} };
+}
+
+export const AllocateExternalPartyResponse: MessageFns<AllocateExternalPartyResponse> = {
+  encode(message: AllocateExternalPartyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.partyId !== "") {
+      writer.uint32(10).string(message.partyId);
+    }
+    if (message._unknownFields !== undefined) {
+      for (const [key, values] of globalThis.Object.entries(message._unknownFields)) {
+        const tag = parseInt(key, 10);
+        for (const value of values) {
+          writer.uint32(tag).raw(value);
+        }
+      }
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AllocateExternalPartyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 400) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAllocateExternalPartyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.partyId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        const buf = reader.skip(tag & 7);
+
+        const list = message._unknownFields![tag];
+
+        if (list === undefined) {
+          message._unknownFields![tag] = [buf];
+        } else {
+          list.push(buf);
+        }
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AllocateExternalPartyResponse>): AllocateExternalPartyResponse {
+    return AllocateExternalPartyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AllocateExternalPartyResponse>): AllocateExternalPartyResponse {
+    const message = createBaseAllocateExternalPartyResponse();
+    message.partyId = object.partyId ?? "";
+    return message;
+  },
+};
+
 export type PartyManagementServiceService = typeof PartyManagementServiceService;
 export const PartyManagementServiceService = {
   getParticipantId: {
@@ -687,12 +1309,45 @@ export const PartyManagementServiceService = {
       Buffer.from(ListKnownPartiesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListKnownPartiesResponse => ListKnownPartiesResponse.decode(value),
   },
+  /** Canton 3.4. What the key of a new external party has to sign; changes nothing. */
+  generateExternalPartyTopology: {
+    path: "/com.daml.ledger.api.v2.admin.PartyManagementService/GenerateExternalPartyTopology" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GenerateExternalPartyTopologyRequest): Buffer =>
+      Buffer.from(GenerateExternalPartyTopologyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GenerateExternalPartyTopologyRequest =>
+      GenerateExternalPartyTopologyRequest.decode(value),
+    responseSerialize: (value: GenerateExternalPartyTopologyResponse): Buffer =>
+      Buffer.from(GenerateExternalPartyTopologyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GenerateExternalPartyTopologyResponse =>
+      GenerateExternalPartyTopologyResponse.decode(value),
+  },
+  /** Canton 3.4. Each confirming participant has to be asked; the party is there when all of them were. */
+  allocateExternalParty: {
+    path: "/com.daml.ledger.api.v2.admin.PartyManagementService/AllocateExternalParty" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AllocateExternalPartyRequest): Buffer =>
+      Buffer.from(AllocateExternalPartyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AllocateExternalPartyRequest => AllocateExternalPartyRequest.decode(value),
+    responseSerialize: (value: AllocateExternalPartyResponse): Buffer =>
+      Buffer.from(AllocateExternalPartyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AllocateExternalPartyResponse => AllocateExternalPartyResponse.decode(value),
+  },
 } as const;
 
 export interface PartyManagementServiceServer extends UntypedServiceImplementation {
   getParticipantId: handleUnaryCall<GetParticipantIdRequest, GetParticipantIdResponse>;
   getParties: handleUnaryCall<GetPartiesRequest, GetPartiesResponse>;
   listKnownParties: handleUnaryCall<ListKnownPartiesRequest, ListKnownPartiesResponse>;
+  /** Canton 3.4. What the key of a new external party has to sign; changes nothing. */
+  generateExternalPartyTopology: handleUnaryCall<
+    GenerateExternalPartyTopologyRequest,
+    GenerateExternalPartyTopologyResponse
+  >;
+  /** Canton 3.4. Each confirming participant has to be asked; the party is there when all of them were. */
+  allocateExternalParty: handleUnaryCall<AllocateExternalPartyRequest, AllocateExternalPartyResponse>;
 }
 
 export interface PartyManagementServiceClient extends Client {
@@ -740,6 +1395,38 @@ export interface PartyManagementServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListKnownPartiesResponse) => void,
+  ): ClientUnaryCall;
+  /** Canton 3.4. What the key of a new external party has to sign; changes nothing. */
+  generateExternalPartyTopology(
+    request: GenerateExternalPartyTopologyRequest,
+    callback: (error: ServiceError | null, response: GenerateExternalPartyTopologyResponse) => void,
+  ): ClientUnaryCall;
+  generateExternalPartyTopology(
+    request: GenerateExternalPartyTopologyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GenerateExternalPartyTopologyResponse) => void,
+  ): ClientUnaryCall;
+  generateExternalPartyTopology(
+    request: GenerateExternalPartyTopologyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GenerateExternalPartyTopologyResponse) => void,
+  ): ClientUnaryCall;
+  /** Canton 3.4. Each confirming participant has to be asked; the party is there when all of them were. */
+  allocateExternalParty(
+    request: AllocateExternalPartyRequest,
+    callback: (error: ServiceError | null, response: AllocateExternalPartyResponse) => void,
+  ): ClientUnaryCall;
+  allocateExternalParty(
+    request: AllocateExternalPartyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AllocateExternalPartyResponse) => void,
+  ): ClientUnaryCall;
+  allocateExternalParty(
+    request: AllocateExternalPartyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AllocateExternalPartyResponse) => void,
   ): ClientUnaryCall;
 }
 
