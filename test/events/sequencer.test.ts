@@ -98,7 +98,7 @@ describe('the sequencer', () => {
     expect(await database.db.selectFrom('event_outbox').select('event_id').execute()).toEqual([]);
   });
 
-  test('a transaction that stays open delays its own events alone', async () => {
+  test('C10: a transaction that stays open delays its own events alone, and is skipped by nobody', async () => {
     const before = await head();
     const slow = await database.db.startTransaction().execute();
     await appendEvents(slow, [draftOf('slow')]);
@@ -140,7 +140,7 @@ describe('the sequencer', () => {
     expect(await positionsAfter(before)).toEqual(order);
   });
 
-  test('many sequencers and writers at once: dense, each once', async () => {
+  test('C10: many sequencers and writers at once: dense, each once', async () => {
     const before = await head();
     const writers = Array.from({ length: 6 }, async (_, writer) => {
       for (let line = 0; line < 30; line++) await append(database, draftOf(`many-${writer}-${line}`));

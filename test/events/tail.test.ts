@@ -168,7 +168,7 @@ describe('the tail', () => {
 });
 
 describe('the feed', () => {
-  test('a reader cut off at random sees every event once, in order, beside concurrent and open transactions', async () => {
+  test('C10: a reader cut off at random sees every event once, in order, beside concurrent and open transactions', async () => {
     const { tail, stop } = await startEventLog(database, { sequencersCount: 3, ringCountMax: 64 });
     const random = createSeededRandom(20_261_122);
     const start = tail.head().position;
