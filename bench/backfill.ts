@@ -30,6 +30,7 @@ const RESIDENT_MB_MAX = 512;
 /** A heap that was just started grows to its working size: the trend is taken after that. */
 const WARM_UP_SHARE = 0.2;
 const PROGRESS_EVERY = 30;
+const PARTS = 10;
 const MEGABYTE = 1_048_576;
 
 export async function benchBackfill(options: { readonly updates?: number }): Promise<void> {
@@ -91,7 +92,20 @@ function report(samples: readonly BackfillSample[], messageBytes: number): void 
     `  resident memory: median ${megabytes(quantile(resident, 0.5))} MB, p99 ${megabytes(quantile(resident, 0.99))} MB, ` +
       `highest ${peak.toFixed(0)} MB (goal: below ${RESIDENT_MB_MAX}); trend ${perMillion.toFixed(0)} MB per million updates`,
   );
+  console.log(`  highest in each tenth of the way, MB: ${highestPerPart(samples, PARTS).map(megabytes).join(' ')}`);
   if (peak >= RESIDENT_MB_MAX) process.exitCode = 1;
+}
+
+/** Of resident memory, in bytes, per equal part of the updates. Flat means that they do not grow. */
+function highestPerPart(samples: readonly BackfillSample[], parts: number): readonly number[] {
+  const total = samples.at(-1)?.stored ?? 0;
+  return Array.from({ length: parts }, (_, part) =>
+    Math.max(
+      ...samples
+        .filter(({ stored }) => Math.min(parts - 1, Math.floor((stored * parts) / total)) === part)
+        .map(({ residentBytes }) => residentBytes),
+    ),
+  ).filter(Number.isFinite);
 }
 
 function megabytes(bytes: number): string {
