@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { type SwitchResult, switchOver } from '../books/switch-over.ts';
 import { createTreasurySink } from '../books/treasury-sink.ts';
+import { loadConfig } from '../config/config.ts';
 import { createDepositSink } from '../deposits/deposit-sink.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -12,6 +13,7 @@ import type { EffectSink } from '../ingestion/effect-sink.ts';
 import { compareSchemas, dropSecondSchema } from '../ingestion/second-schema.ts';
 import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
 import type { CommandContext } from './command-context.ts';
+import { isScreening } from './deposit-services.ts';
 import { deriveAgain } from './derive-again.ts';
 import type { Terminal } from './terminal.ts';
 import { listTreasuries } from './treasuries.ts';
@@ -52,8 +54,14 @@ export function rebuildCommand(context: CommandContext): Command {
 }
 
 /** Those that ingestion tells, in its order. */
-export function allSinks({ clock }: CommandContext, logger: Logger): readonly EffectSink[] {
-  return [createDepositSink({ clock }), createTreasurySink(), createWithdrawalSink({ clock, logger })];
+export function allSinks({ clock, environment }: CommandContext, logger: Logger): readonly EffectSink[] {
+  // What is read late is screened as well.
+  const isScreened = isScreening(loadConfig(environment, ['screeningUrl']));
+  return [
+    createDepositSink({ clock, isScreening: isScreened }),
+    createTreasurySink(),
+    createWithdrawalSink({ clock, logger }),
+  ];
 }
 
 export function printResult(terminal: Terminal, result: SwitchResult): void {

@@ -16,6 +16,7 @@ import { registerCatalog } from '../ingestion/catalog.ts';
 import { runStreamWorker } from '../ingestion/stream-worker.ts';
 import { createFailoverLedger } from '../ledger/failover-ledger.ts';
 import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
+import { isScreening, prepareScreening } from './deposit-services.ts';
 import { openEndpoints } from './ledger-endpoints.ts';
 import { preparePayouts } from './payouts.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
@@ -88,6 +89,12 @@ export async function startWorkers(parts: {
       notifications,
       sourceOf: sources.sourceOf,
     });
+    const startScreening = prepareScreening({
+      config,
+      env,
+      lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
+      notifications,
+    });
     const holder = `${hostname()}:${process.pid}:${env.random.uuid()}`;
     const leases = createSharedLeases({
       ...env,
@@ -109,7 +116,11 @@ export async function startWorkers(parts: {
       db,
       leases,
       holder,
-      sinks: [createDepositSink({ clock: env.clock }), createTreasurySink(), createWithdrawalSink(env)],
+      sinks: [
+        createDepositSink({ clock: env.clock, isScreening: isScreening(config) }),
+        createTreasurySink(),
+        createWithdrawalSink(env),
+      ],
       settings: {
         leaseTtlMs,
         batchCountMax: config.batchUpdates,
@@ -135,6 +146,7 @@ export async function startWorkers(parts: {
       });
     }
     startPayouts(treasuries, working);
+    startScreening(working);
     startVerification({
       ...env,
       db: verifying,

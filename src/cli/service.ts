@@ -11,13 +11,16 @@ import { readLogAnchor, runLogAnchor } from '../db/log-anchor.ts';
 import { checkLogHistory, createLogMemory } from '../db/log-history.ts';
 import { requireMigrated } from '../db/migrate.ts';
 import { createNotifications } from '../db/notifications.ts';
+import { createDepositAccountChanges } from '../deposits/deposit-account-changes.ts';
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
+import { createScreeningRequests } from '../deposits/screening-requests.ts';
 import { retry } from '../env/retry.ts';
 import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import { openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops, persistently } from './service-loops.ts';
@@ -143,7 +146,18 @@ async function start(
       allowedOrigins: [],
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: config.apiKeys.length === 0,
-      services: { db: api, depositAccounts, withdrawals, tokens, tail, progress, clock },
+      services: {
+        db: api,
+        depositAccounts,
+        depositAccountChanges: createDepositAccountChanges({ db: api, clock, random }),
+        desk: openDesk(config, { db: api, clock, withdrawals }),
+        screeningRequests: createScreeningRequests({ db: api, clock }),
+        withdrawals,
+        tokens,
+        tail,
+        progress,
+        clock,
+      },
       sampleWithdrawal: { ...sampleInstrumentOf(config), ...sampleWithdrawal },
       random,
       logger,

@@ -99,6 +99,10 @@ function conflicts(config: Partial<Config>): readonly string[] {
       'SLUICE_LEDGER_OAUTH_URL, SLUICE_LEDGER_OAUTH_CLIENT_ID and SLUICE_LEDGER_OAUTH_CLIENT_SECRET: expected all three or none',
     );
   }
+  const screening = [config.screeningUrl, config.screeningSecret];
+  if (screening.every((part) => part !== undefined) && isGiven(screening[0]) !== isGiven(screening[1])) {
+    faults.push('SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET: expected both or none');
+  }
   if (isGiven(config.ledgerToken) && isGiven(config.oauthUrl)) {
     faults.push('SLUICE_LEDGER_TOKEN and SLUICE_LEDGER_OAUTH_URL are both set: expected one of them');
   }

@@ -273,6 +273,34 @@ export const CONFIG_KEYS = {
       "How often books and holdings are compared with the participant's active contracts. A difference freezes payouts of its instrument.",
     schema: values.wholeNumber(1, 86_400),
   }),
+  screeningUrl: optional({
+    variable: 'SLUICE_SCREENING_URL',
+    type: 'http or https URL',
+    meaning:
+      'The screening service that every deposit is shown to before it is credited (docs/guides/deposits.md). Without its leave a deposit stays held and an offer is not accepted. Needs `SLUICE_SCREENING_SECRET`. Unset: nothing is screened.',
+    schema: values.httpUrl,
+  }),
+  screeningSecret: optional({
+    variable: 'SLUICE_SCREENING_SECRET',
+    type: '32 bytes in hex',
+    meaning: 'Signs questions to the screening service, and its answers.',
+    isSecret: true,
+    schema: values.secretBytes32,
+  }),
+  screeningTries: withDefault('20', {
+    variable: 'SLUICE_SCREENING_TRIES',
+    type: '1–1000',
+    meaning:
+      'Questions in a row without an answer about one deposit, from a second to five minutes apart. Then it stays held until a person has it asked again.',
+    schema: values.wholeNumber(1, 1_000),
+  }),
+  deskLimits: withDefault('', {
+    variable: 'SLUICE_DESK_LIMITS',
+    type: 'comma list of `instrument=amount`',
+    meaning:
+      'Up to which amount one person alone may assign a deposit that names nobody, or send it back, by the names of `SLUICE_INSTRUMENTS`. Above it, and for every instrument that is not named, a second person approves.',
+    schema: values.deskLimits,
+  }),
   host: withDefault('127.0.0.1', {
     variable: 'SLUICE_HOST',
     type: 'host name or IP address',

@@ -158,6 +158,21 @@ export const readSource: z.ZodType<ReadSource, string> = text((input) => {
     : { value: source };
 });
 
+/** What one person may decide alone: decimal text, by the instrument's configured name. */
+export type DeskLimit = { readonly instrument: string; readonly amount: string };
+
+export const deskLimits: z.ZodType<readonly DeskLimit[], string> = text((input) => {
+  const expected = 'a comma list of `instrument=amount`, each instrument once; a decimal number, ten decimals at most';
+  const limits = entriesOf(input).map((entry) => {
+    const [, instrument = '', amount = ''] = /^([^=]*)=(\d{1,28}(?:\.\d{1,10})?)$/.exec(entry) ?? [];
+    return { instrument, amount };
+  });
+  const isValid =
+    limits.every(({ instrument, amount }) => NAME.test(instrument) && amount !== '') &&
+    isUnique(limits, ({ instrument }) => instrument);
+  return isValid ? { value: limits } : { expected };
+});
+
 /** 32 bytes, as a key or a seed has. */
 export const secretBytes32: z.ZodType<Secret, string> = text((input) =>
   SHA256.test(input) ? { value: createSecret(input) } : { expected: '64 lower-case hex digits' },

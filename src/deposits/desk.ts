@@ -59,6 +59,7 @@ type Wanted = {
 };
 
 const REASON_BYTES_MAX = 1_000;
+const BIGINT_MAX = 2n ** 63n - 1n;
 
 export function createDesk(options: DeskOptions): Desk {
   const { db, clock } = options;
@@ -113,6 +114,7 @@ export function createDesk(options: DeskOptions): Desk {
   async function judge(judgement: Judgement, verdict: 'DONE' | 'REFUSED'): Promise<DeskResult> {
     const { decisionId, reason, by } = judgement;
     demandReason(reason);
+    if (decisionId < 1n || decisionId > BIGINT_MAX) throw new DeskRefusal('DECISION_UNKNOWN');
     return await db.transaction().execute(async (tx) => {
       const { transfer_id } =
         (await tx.selectFrom('desk_decision').select('transfer_id').where('id', '=', decisionId).executeTakeFirst()) ??

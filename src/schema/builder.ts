@@ -43,6 +43,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
       read: principal.scopes.has('read'),
       subscribe: principal.scopes.has('subscribe'),
       deposits: principal.scopes.has('deposits'),
+      desk: principal.scopes.has('desk'),
       withdrawals: principal.scopes.has('withdrawals'),
       operate: principal.scopes.has('operate'),
     }),

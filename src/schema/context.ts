@@ -1,7 +1,10 @@
 /** What resolvers are given: services and the principal. No SQL is written in src/schema and no GraphQL type is known outside. */
 import type { Database } from '../db/connection.ts';
 import type { EventTail } from '../db/event-tail.ts';
+import type { DepositAccountChanges } from '../deposits/deposit-account-changes.ts';
 import type { DepositAccounts } from '../deposits/deposit-accounts.ts';
+import type { Desk } from '../deposits/desk.ts';
+import type { ScreeningRequests } from '../deposits/screening-requests.ts';
 import type { TokenDirectory } from '../directory/token-directory.ts';
 import type { Clock } from '../env/clock.ts';
 import type { IngestionProgress } from '../read/ingestion-progress.ts';
@@ -11,6 +14,10 @@ import type { Principal } from './principal.ts';
 export type ApiServices = {
   readonly db: Database;
   readonly depositAccounts: DepositAccounts;
+  readonly depositAccountChanges: DepositAccountChanges;
+  /** What people decide about deposits that name nobody. */
+  readonly desk: Desk;
+  readonly screeningRequests: ScreeningRequests;
   /** Null: this installation does not pay out, and says so to whoever asks. */
   readonly withdrawals: Withdrawals | null;
   /** Which instruments are ours, and what is done with them. */

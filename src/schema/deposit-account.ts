@@ -8,6 +8,8 @@ import {
   NetworkUnknownError,
   readDepositAccounts,
 } from '../deposits/deposit-accounts.ts';
+import { depositUri } from '../deposits/deposit-uri.ts';
+import type { JsonValue } from '../gen/db.ts';
 import { isStorableText, ledgerKey } from '../read/ledger-keys.ts';
 import { NO_ROWS } from '../read/page.ts';
 import { readTreasuryPartiesOf, type TreasuryParty } from '../read/treasury-parties.ts';
@@ -37,8 +39,49 @@ const DepositAddressRef = builder.objectRef<DepositAddress>('DepositAddress').im
     memo: t.exposeString('memo', {
       description: 'To be given as the transfer’s reason, exactly, upper and lower case. Scope: `read`. Since 0.1.',
     }),
+    qrPayload: t.string({
+      description:
+        'Party and memo in one text, for a QR code: `<party id>?memoId=<memo, percent-encoded>`, as BitGo writes Canton addresses. Scope: `read`. Since 0.1.',
+      resolve: ({ treasury, memo }) => depositUri(treasury.party, memo),
+    }),
   }),
 });
+
+const DepositAccountStateEnum = builder.enumType('DepositAccountState', {
+  description: 'How deposits with a memo are treated. Whose it is never changes. Since 0.1.',
+  values: {
+    ACTIVE: { description: 'It is shown, and its deposits are credited.' },
+    RETIRED: { description: 'Another one is shown in its place; its deposits are credited all the same.' },
+    DISABLED: { description: 'Its deposits wait at the desk, with a note whose it was.' },
+  } as const,
+});
+
+type MetadataEntry = { readonly key: string; readonly value: string };
+
+const DepositMetadataEntryRef = builder.objectRef<MetadataEntry>('DepositMetadataEntry').implement({
+  description: 'A note of the exchange’s own. Scope: `read`. Since 0.1.',
+  authScopes: { read: true },
+  fields: (t) => ({
+    key: t.exposeString('key', { description: 'Its name. Scope: `read`. Since 0.1.' }),
+    value: t.exposeString('value', { description: 'Its text. Scope: `read`. Since 0.1.' }),
+  }),
+});
+
+const DepositMetadataEntryInput = builder.inputType('DepositMetadataEntryInput', {
+  description: 'A note of the exchange’s own. Since 0.1.',
+  fields: (t) => ({
+    key: t.string({ required: true, description: 'Its name.' }),
+    value: t.string({ required: true, description: 'Its text.' }),
+  }),
+});
+
+/** As it was stored: an object of texts. */
+function entriesOf(metadata: JsonValue): MetadataEntry[] {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) return [];
+  return Object.entries(metadata)
+    .map(([key, value]) => ({ key, value: String(value) }))
+    .sort((left, right) => (left.key < right.key ? -1 : 1));
+}
 
 builder.node(DepositAccountRef, {
   description:
@@ -71,6 +114,23 @@ builder.node(DepositAccountRef, {
       },
       loaderOptions: { cache: false },
       resolve: ({ network, memo }) => ledgerKey(network, memo),
+    }),
+    state: t.expose('state', {
+      type: DepositAccountStateEnum,
+      description: 'How its deposits are treated. Scope: `read`. Since 0.1.',
+    }),
+    replacedBy: t.loadable({
+      type: DepositAccountRef,
+      nullable: true,
+      description: 'The one to show in its place; null: none. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db }) => await readDepositAccounts(db, ids),
+      loaderOptions: { cache: false },
+      resolve: ({ replacedBy }) => replacedBy,
+    }),
+    metadata: t.field({
+      type: [DepositMetadataEntryRef],
+      description: 'What the exchange noted when it was registered, by key. Scope: `read`. Since 0.1.',
+      resolve: ({ metadata }) => entriesOf(metadata),
     }),
     createdAt: t.expose('createdAt', {
       type: 'RecordTime',
@@ -137,11 +197,11 @@ builder.objectType(MemoTakenError, {
 builder.objectType(DepositInputError, {
   name: 'DepositInputError',
   description:
-    'The memo or the account is no text we can take. Codes `MEMO_INVALID`, `ACCOUNT_INVALID`. Scope: `deposits`. Since 0.1.',
+    'The memo, the account or the metadata is no text we can take. Codes `MEMO_INVALID`, `ACCOUNT_INVALID`, `METADATA_INVALID`. Scope: `deposits`. Since 0.1.',
   authScopes: { deposits: true },
   interfaces: [ErrorInterface],
   fields: (t) => ({
-    field: t.exposeString('field', { description: '`memo` or `account`. Scope: `deposits`. Since 0.1.' }),
+    field: t.exposeString('field', { description: '`memo`, `account` or `metadata`. Scope: `deposits`. Since 0.1.' }),
   }),
 });
 
@@ -164,6 +224,10 @@ const CreateDepositAccountInput = builder.inputType('CreateDepositAccountInput',
     memo: t.string({
       description:
         '1 to 256 bytes of UTF-8 without control characters, case-sensitive. Null: a new random one; then a repeated call makes another one, so bring your own memo to be safe to retry.',
+    }),
+    metadata: t.field({
+      type: [DepositMetadataEntryInput],
+      description: 'Notes of your own, by key; 4096 bytes together. A replay does not change them.',
     }),
   }),
 });
@@ -194,6 +258,8 @@ builder.mutationField('createDepositAccount', (t) =>
         network: input.network ?? null,
         account: input.account,
         memo: input.memo ?? null,
+        metadata:
+          input.metadata == null ? null : Object.fromEntries(input.metadata.map(({ key, value }) => [key, value])),
         createdBy: principal.name,
       }),
   }),

@@ -2,7 +2,10 @@
 import './account.ts';
 import './balance.ts';
 import './deposit-account.ts';
+import './deposit-account-changes.ts';
 import './deposit-event.ts';
+import './desk.ts';
+import './desk-mutations.ts';
 import './event-log.ts';
 import './explanation.ts';
 import './freeze.ts';
@@ -12,6 +15,7 @@ import './instrument.ts';
 import './quarantined-update.ts';
 import './token.ts';
 import './token-mutations.ts';
+import './screening.ts';
 import './transfer.ts';
 import './treasury-party.ts';
 import './verification.ts';

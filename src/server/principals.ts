@@ -26,7 +26,7 @@ const DEVELOPMENT_PRINCIPALS: ReadonlyMap<string, Principal> = new Map(
     principal('developer', SCOPES),
     principal('frontend', ['read']),
     principal('service', ['read', 'subscribe', 'withdrawals']),
-    principal('operator', ['read', 'subscribe', 'deposits', 'operate']),
+    principal('operator', ['read', 'subscribe', 'deposits', 'desk', 'operate']),
   ].map((known) => [`dev-${known.name}`, known]),
 );
 

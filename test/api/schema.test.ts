@@ -89,6 +89,7 @@ describe('the schema', () => {
       ['IngestionStream.epoch', 'Int!'],
       ['PinnedTokenMetadata.decimals', 'Int!'],
       ['RegistrySource.faultsMax', 'Int!'],
+      ['Screening.tries', 'Int!'],
       ['StreamEpoch.epoch', 'Int!'],
       ['Token.offerValiditySeconds', 'Int!'],
       ['Token.version', 'Int!'],

@@ -2,7 +2,10 @@
 
 import type { Database } from '../../src/db/connection.ts';
 import { createNotifications } from '../../src/db/notifications.ts';
+import { createDepositAccountChanges } from '../../src/deposits/deposit-account-changes.ts';
 import { createDepositAccounts } from '../../src/deposits/deposit-accounts.ts';
+import { createDesk, type DeskLimits } from '../../src/deposits/desk.ts';
+import { createScreeningRequests } from '../../src/deposits/screening-requests.ts';
 import type { OpenRegistry } from '../../src/directory/registry-access.ts';
 import { createTokenDirectory } from '../../src/directory/token-directory.ts';
 import type { Clock } from '../../src/env/clock.ts';
@@ -49,6 +52,10 @@ export async function startApi(
     readonly db?: Database;
     /** False: an installation that does not pay out. */
     readonly isPayingOut?: boolean;
+    /** Its name, where it is not `testnet`. */
+    readonly network?: string;
+    /** Left out: every decision of the desk needs two people. */
+    readonly deskLimits?: DeskLimits;
     /** Left out: registries cannot be reached. */
     readonly openRegistry?: OpenRegistry;
   } = {},
@@ -58,6 +65,8 @@ export async function startApi(
     clock = systemClock,
     db = database.db,
     isPayingOut = true,
+    network = 'testnet',
+    deskLimits = new Map(),
     openRegistry = noRegistry,
     ...serverOptions
   } = options;
@@ -77,6 +86,7 @@ export async function startApi(
   });
   const progress = createIngestionProgress({ ...common, db: database.db, notifications });
   const running = progress.run();
+  const withdrawals = isPayingOut ? createWithdrawals({ db, clock, network, idKey: ID_KEY }) : null;
   const server = await createServer({
     host: '127.0.0.1',
     port: 0,
@@ -95,7 +105,10 @@ export async function startApi(
       progress,
       depositAccounts: createDepositAccounts({ db, clock, random: systemRandom }),
       tokens: createTokenDirectory({ db, clock, openRegistry }),
-      withdrawals: isPayingOut ? createWithdrawals({ db, clock, network: 'testnet', idKey: ID_KEY }) : null,
+      depositAccountChanges: createDepositAccountChanges({ db, clock, random: systemRandom }),
+      desk: createDesk({ db, clock, limits: deskLimits, isScreening: false, withdrawals }),
+      screeningRequests: createScreeningRequests({ db, clock }),
+      withdrawals,
     },
   });
   return {

@@ -1,0 +1,311 @@
+/**
+ * Nothing is available before the screening service has said so: whatever it does instead of answering, the deposit is held; a verdict is given once, and outlives
+ * every death of the process that asked.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { sql } from 'kysely';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createWakeUp } from '../../src/db/polling-loop.ts';
+import { createDesk } from '../../src/deposits/desk.ts';
+import { createScreeningClient } from '../../src/deposits/screening-client.ts';
+import { isCleared } from '../../src/deposits/screening-gate.ts';
+import { runScreening, type ScreeningLimits } from '../../src/deposits/screening-loop.ts';
+import { createScreeningRequests } from '../../src/deposits/screening-requests.ts';
+import { noFailpoints } from '../../src/env/failpoint.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { eventually } from '../support/eventually.ts';
+import {
+  type Behaviour,
+  SCREENING_SECRET,
+  type ScreeningServer,
+  startScreeningServer,
+} from '../support/screening-server.ts';
+import { type DepositScene, startDepositScene } from './harness.ts';
+
+const LIMITS: ScreeningLimits = { triesMax: 50, delayMsMin: 50, delayMsMax: 200, pendingDelayMs: 100, holdMs: 2_000 };
+const PATIENT = { deadlineMs: 20_000 };
+
+let scene: DepositScene;
+let service: ScreeningServer;
+const stopping: (() => Promise<void>)[] = [];
+
+beforeEach(async () => {
+  scene = await startDepositScene({ isScreening: true });
+  service = await startScreeningServer('hang');
+});
+
+afterEach(async () => {
+  for (const stop of stopping.splice(0)) await stop();
+  await service.stop();
+  await scene.close();
+});
+
+function startLoop(limits: Partial<ScreeningLimits> = {}, timeoutMs = 200): void {
+  const ending = new AbortController();
+  const running = runScreening({
+    db: scene.database.db,
+    client: createScreeningClient({ url: service.url, secret: SCREENING_SECRET, fetch, clock: systemClock, timeoutMs }),
+    limits: { ...LIMITS, ...limits },
+    clock: systemClock,
+    random: systemRandom,
+    logger: createSystemLogger('silent'),
+    failpoint: noFailpoints,
+    wakeUp: createWakeUp(systemClock),
+    signal: ending.signal,
+  });
+  stopping.push(async () => {
+    ending.abort();
+    await running;
+  });
+}
+
+async function deposit(amount = '5'): Promise<string> {
+  scene.pay({ amount, memo: 'alice-memo' });
+  await scene.settled();
+  return (await scene.transferIds()).at(-1) ?? '';
+}
+
+const screening = async (transferId: string) =>
+  await scene.database.db
+    .selectFrom('screening')
+    .selectAll()
+    .where('transfer_id', '=', transferId)
+    .executeTakeFirstOrThrow();
+
+const become = async (transferId: string, state: string) =>
+  await eventually(async () => expect((await screening(transferId)).state).toBe(state), PATIENT);
+
+async function mayAccept(transferId: string, isScreening = true): Promise<boolean> {
+  const { rows } = await sql<{
+    may: boolean;
+  }>`SELECT ${isCleared(sql`${transferId}::text`, isScreening)} AS may`.execute(scene.database.db);
+  return rows[0]?.may === true;
+}
+
+describe('a direct deposit', () => {
+  test('is held, and credited once when it is allowed', async () => {
+    const transferId = await deposit();
+    expect(await scene.balances()).toEqual({ 'HELD:alice': '5.0000000000' });
+    service.behave('allow');
+    startLoop();
+    startLoop();
+
+    await become(transferId, 'ALLOWED');
+    await scene.settled();
+
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
+    expect(await scene.eventsOf(transferId)).toEqual(['deposit.held alice', 'deposit.credited alice']);
+    expect(service.forged).toEqual([]);
+    expect(service.questions[0]).toMatchObject({
+      transferId,
+      kind: 'DEPOSIT',
+      amount: '5.0000000000',
+      account: 'alice',
+      memo: 'alice-memo',
+      sender: scene.simnet.network.party('alice'),
+      instrument: scene.simnet.network.instrument('amulet'),
+    });
+  });
+
+  test('stays held when it is denied, with the service’s case, and two people decide', async () => {
+    const transferId = await deposit();
+    service.behave('deny');
+    startLoop();
+
+    await become(transferId, 'DENIED');
+    await scene.settled();
+
+    expect(await scene.balances()).toEqual({ 'HELD:alice': '5.0000000000' });
+    expect(await screening(transferId)).toMatchObject({ case_id: 'case-deny', reason: 'because' });
+    expect(await scene.eventsOf(transferId)).toEqual(['deposit.held alice', 'deposit.denied alice']);
+
+    // Small as it is, and whatever one person may decide alone otherwise.
+    const { admin, id } = scene.simnet.network.instrument('amulet');
+    const desk = createDesk({
+      db: scene.database.db,
+      clock: systemClock,
+      limits: new Map([[`${admin}/${id}`, parseAmount('1000')]]),
+      isScreening: true,
+      withdrawals: scene.withdrawals,
+    });
+    const asked = await desk.assign({ transferId, account: 'alice', reason: 'a false alarm', by: 'compliance' });
+    expect(await scene.balances()).toEqual({ 'HELD:alice': '5.0000000000' });
+    await desk.approve({ decisionId: asked.decisionId, reason: 'agreed', by: 'head of compliance' });
+    await scene.settled();
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
+  });
+
+  test.each<Behaviour>([
+    'hang',
+    'trickle',
+    'redirect',
+    'status500',
+    'rubbish',
+    'unsigned',
+    'otherSecret',
+    'otherTransfer',
+    'replayedQuestion',
+    'huge',
+    'cut',
+  ])('no answer is a no: held while the service does %s, credited once when it allows', async (behaviour) => {
+    service.behave(behaviour);
+    const transferId = await deposit();
+    startLoop();
+
+    await eventually(() => expect(service.asked.length).toBeGreaterThan(2), PATIENT);
+    await scene.settled();
+    expect(await scene.balances()).toEqual({ 'HELD:alice': '5.0000000000' });
+    expect((await screening(transferId)).last_error).not.toBeNull();
+
+    service.behave('allow');
+    await become(transferId, 'ALLOWED');
+    await scene.settled();
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
+  });
+
+  test('is parked after its tries, never credited by itself, and asked again when a person says so', async () => {
+    const transferId = await deposit();
+    startLoop({ triesMax: 2 });
+
+    await become(transferId, 'PARKED');
+    service.behave('allow');
+    await scene.settled();
+    expect(service.asked).toHaveLength(2);
+    expect(await scene.balances()).toEqual({ 'HELD:alice': '5.0000000000' });
+
+    await createScreeningRequests({ db: scene.database.db, clock: systemClock }).askAgain({
+      transferId,
+      by: 'support',
+    });
+    await become(transferId, 'ALLOWED');
+    await scene.settled();
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
+  });
+
+  test('a service that works on it is asked again, and its tries are not used up', async () => {
+    service.behave('pending');
+    const transferId = await deposit();
+    startLoop({ triesMax: 2 });
+
+    await eventually(() => expect(service.asked.length).toBeGreaterThan(4), PATIENT);
+    expect((await screening(transferId)).state).toBe('WAITING');
+    service.behave('allow');
+    await become(transferId, 'ALLOWED');
+  });
+
+  test('whom nobody knows is not asked about, until somebody at the desk says whose it is', async () => {
+    service.behave('allow');
+    startLoop();
+    scene.pay({ amount: '3', memo: 'nobody' });
+    await scene.settled();
+    const [transferId = ''] = await scene.transferIds();
+    expect(service.asked).toEqual([]);
+    service.behave('deny');
+
+    const { admin, id } = scene.simnet.network.instrument('amulet');
+    const limits = new Map([[`${admin}/${id}`, parseAmount('10')]]);
+    const desk = createDesk({
+      db: scene.database.db,
+      clock: systemClock,
+      limits,
+      isScreening: true,
+      withdrawals: null,
+    });
+    await desk.assign({ transferId, account: 'bob', reason: 'ticket', by: 'support' });
+
+    await become(transferId, 'DENIED');
+    await scene.settled();
+    expect(await scene.balances()).toEqual({ 'HELD:bob': '3.0000000000' });
+  });
+});
+
+describe('an offer', () => {
+  test('is not accepted before the verdict, and credited at once when it is accepted after it', async () => {
+    const instructionCid = scene.pay({ amount: '4', memo: 'alice-memo', kind: 'offer' }) ?? '';
+    await scene.settled();
+    const [transferId = ''] = await scene.transferIds();
+    expect(await mayAccept(transferId)).toBe(false);
+    service.behave('allow');
+    startLoop();
+
+    await become(transferId, 'ALLOWED');
+    expect(await mayAccept(transferId)).toBe(true);
+    scene.simnet.network.accept({ instructionCid });
+    await scene.settled();
+
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '4.0000000000' });
+    expect(service.questions.map(({ kind }) => kind)).toEqual(['OFFER']);
+  });
+
+  test('that is denied and accepted elsewhere is held, and waits at the desk', async () => {
+    const instructionCid = scene.pay({ amount: '4', memo: 'alice-memo', kind: 'offer' }) ?? '';
+    await scene.settled();
+    const [transferId = ''] = await scene.transferIds();
+    service.behave('deny');
+    startLoop();
+    await become(transferId, 'DENIED');
+    expect(await mayAccept(transferId)).toBe(false);
+    expect(await mayAccept(transferId, false)).toBe(false);
+
+    scene.simnet.network.accept({ instructionCid });
+    await scene.settled();
+
+    expect(await scene.balances()).toEqual({ 'HELD:alice': '4.0000000000' });
+    expect(await scene.database.db.selectFrom('desk_case').select(['state', 'why']).execute()).toEqual([
+      { state: 'OPEN', why: 'DENIED' },
+    ]);
+  });
+
+  test('that was accepted elsewhere before any answer is held until there is one', async () => {
+    const instructionCid = scene.pay({ amount: '4', memo: 'alice-memo', kind: 'offer' }) ?? '';
+    scene.simnet.network.accept({ instructionCid });
+    await scene.settled();
+    expect(await scene.balances()).toEqual({ 'HELD:alice': '4.0000000000' });
+    const [transferId = ''] = await scene.transferIds();
+
+    service.behave('allow');
+    startLoop();
+    await become(transferId, 'ALLOWED');
+    await scene.settled();
+
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '4.0000000000' });
+  });
+});
+
+test.each(['screening.beforeCall', 'screening.afterAnswer', 'screening.afterVerdict'])(
+  'a process that is killed at %s is followed by another, and the deposit is credited once',
+  { timeout: 60_000 },
+  async (point) => {
+    service.behave('allow');
+    const transferId = await deposit();
+
+    await runToDeath(point);
+    await scene.settled();
+    expect(await scene.balances()).toEqual({
+      [point === 'screening.afterVerdict' ? 'CUSTOMER:alice' : 'HELD:alice']: '5.0000000000',
+    });
+
+    startLoop();
+    await become(transferId, 'ALLOWED');
+    await scene.settled();
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
+    expect(await scene.eventsOf(transferId)).toEqual(['deposit.held alice', 'deposit.credited alice']);
+  },
+);
+
+async function runToDeath(point: string): Promise<void> {
+  const child = spawn(process.execPath, ['test/support/screening-child.ts'], {
+    env: {
+      PATH: process.env['PATH'],
+      DATABASE_URL: scene.database.connectionString,
+      SCREENING_URL: service.url,
+      SECRET: Buffer.from(SCREENING_SECRET).toString('hex'),
+      KILL_AT: point,
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const [, signal] = await once(child, 'exit');
+  expect(signal).toBe('SIGKILL');
+}
