@@ -55,7 +55,8 @@ async function serve(replay: Replay, count: number, participantId: string): Prom
       answer(null, { participantId }),
   });
   add(PackageServiceService, {
-    listPackages: (_call: unknown, answer: (error: null, response: unknown) => void) => answer(null, { packageIds: [] }),
+    listPackages: (_call: unknown, answer: (error: null, response: unknown) => void) =>
+      answer(null, { packageIds: [] }),
   });
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
