@@ -37,9 +37,10 @@ function demandOfferRoot({ root, inputContracts }: TransactionTree, intent: Offe
     exercise.consuming;
   check(isEnd, 'Not the end of an offer through the token standard.');
   check(exercise.contractId === intent.offer, 'Another offer.');
-  const { actingParties, signatories } = exercise;
+  const { actingParties, signatories, stakeholders } = exercise;
   check(actingParties.length === 1 && actingParties[0] === intent.receiver, 'Not by us alone.');
   check(signatories.includes(intent.instrument.admin), 'An offer that the admin did not sign.');
+  check(stakeholders.includes(intent.sender), 'An offer that is not the sender’s.');
   check(!signatories.includes(intent.receiver), 'An offer that we have signed already.');
   const implementation = IMPLEMENTATIONS[intent.implementation];
   check(implementation === null || templateName(exercise) === implementation.offer, 'Of another implementation.');

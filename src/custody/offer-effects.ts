@@ -37,9 +37,13 @@ export function demandOfferEffects(
   }
 
   const named = result.kind === 'COMPLETED' ? result.holdings : [];
+  const receipts = [...tree.created.values()].filter(({ create }) => templateName(create) === end.receipt);
+  demand(receipts.length <= 1, 'INTENT_CREATE_NOT_ALLOWED', 'More than one receipt.', receipts[1]?.at ?? '');
   const areNamed = ours.length === named.length && ours.every(({ node }) => named.includes(node.create.contractId));
   demand(areNamed, 'INTENT_HOLDINGS', 'Not the holdings of the result.', ours[0]?.node.at ?? 'result');
   if (intent.kind === 'REJECT') return;
+  const shared = ours.find(({ node }) => node.create.stakeholders.includes(intent.sender));
+  demand(shared === undefined, 'INTENT_HOLDINGS', 'The sender has a part in what we get.', shared?.node.at ?? '');
   const locked = ours.find(({ facts }) => facts.lock !== null);
   demand(locked === undefined, 'INTENT_HOLDINGS', 'Not free.', locked?.node.at ?? '');
   const isWhole = sumAmounts(ours.map(({ facts }) => facts.amount)) === intent.amount;

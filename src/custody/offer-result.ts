@@ -18,17 +18,19 @@ export function readOfferResult(value: Value | undefined, at: string): OfferResu
   const record = required(readRecord(value), 'result');
   const output = required(readVariant(field(record, 'output')), 'output');
   contractIds(field(record, 'senderChangeCids'), 'senderChangeCids');
-  const inner = readRecord(output.value);
   switch (output.constructor) {
     case 'TransferInstructionResult_Completed': {
-      const holdings = contractIds(field(inner, 'receiverHoldingCids'), 'receiverHoldingCids');
+      const holdings = contractIds(field(readRecord(output.value), 'receiverHoldingCids'), 'receiverHoldingCids');
       const isSane =
         holdings.length > 0 && holdings.length <= HOLDINGS_MAX && new Set(holdings).size === holdings.length;
       demand(isSane, 'INTENT_RESULT', 'No holding for us, or one named twice.', `${at} exerciseResult.output`);
       return { kind: 'COMPLETED', holdings };
     }
     case 'TransferInstructionResult_Pending': {
-      const instruction = required(readContractId(field(inner, 'transferInstructionCid')), 'transferInstructionCid');
+      const instruction = required(
+        readContractId(field(readRecord(output.value), 'transferInstructionCid')),
+        'transferInstructionCid',
+      );
       return { kind: 'PENDING', instruction };
     }
     case 'TransferInstructionResult_Failed':
