@@ -329,6 +329,24 @@ export interface RegistryTable {
   faults_max: WithDefault<number>;
 }
 
+export interface RegistryInstanceTable {
+  process: string;
+  url: string;
+  state: 'WELL' | 'FAILING' | 'RESTING' | 'PROBING';
+  asked: bigint;
+  answered: bigint;
+  failed: bigint;
+  spared: bigint;
+  dissented: bigint;
+  rests_until: bigint | null;
+  last_answer_at: bigint | null;
+  last_failure_at: bigint | null;
+  last_failure: string | null;
+  last_dissent_at: bigint | null;
+  last_dissent: string | null;
+  reported_at: bigint;
+}
+
 export interface ReservationTable {
   submission_id: string;
   number: number;
@@ -569,6 +587,7 @@ export interface DB {
   preapproval_proposal: PreapprovalProposalTable;
   quarantine: QuarantineTable;
   registry: RegistryTable;
+  registry_instance: RegistryInstanceTable;
   reservation: ReservationTable;
   screening: ScreeningTable;
   signed_hash: SignedHashTable;
