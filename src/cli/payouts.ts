@@ -1,4 +1,5 @@
 /** The executing side of withdrawals: one automation per treasury party, on connections of its own. */
+import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../custody/local-signer.ts';
 import type { RegistryImplementation } from '../custody/transfer-intent.ts';
@@ -13,6 +14,7 @@ import type { Random } from '../env/random.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import type { Channel } from '../ledger/channel.ts';
 import { submitterOver } from '../ledger/submission-client.ts';
+import { runHealthReport } from '../scan/health-report.ts';
 import type { SourceOf } from '../scan/registries.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
@@ -72,11 +74,12 @@ export function preparePayouts(parts: {
   const { signerSeed, withdrawalKey } = config;
   if (signerSeed === null || withdrawalKey === null) return () => undefined;
   const db = lane('withdrawals', CONNECTIONS);
+  const registry = openRegistries(config, env, sourceOf);
   const common = {
     ...env,
     db,
     submitter: submitterOver(call),
-    registry: openRegistries(config, env, sourceOf),
+    registry,
     signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
     implementationOf,
     userId: config.ledgerUser,
@@ -86,7 +89,11 @@ export function preparePayouts(parts: {
       attemptsMax: config.withdrawalAttempts,
     },
   };
+  const asker = `${hostname()}:${process.pid}:${env.random.uuid()}`;
   return (treasuries, working) => {
+    working.run('registry health', async (signal) => {
+      await runHealthReport({ ...env, db, process: asker, health: registry.health, signal });
+    });
     for (const treasury of treasuries) {
       working.run(`withdrawals of ${treasury.name}`, async (signal) => {
         const wakeUp = createWakeUp(env.clock);
