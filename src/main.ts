@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import type { CommandContext } from './cli/command-context.ts';
 import { configCommand } from './cli/config.ts';
+import { databaseCommand } from './cli/database.ts';
 import { devCommand } from './cli/dev.ts';
 import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
@@ -56,6 +57,7 @@ const program = new Command('sluice')
   .addCommand(drillCommand(context))
   .addCommand(recoverCommand(context))
   .addCommand(restoredCommand(context))
+  .addCommand(databaseCommand(context))
   .addCommand(keyCommand(context))
   .addCommand(configCommand(context))
   .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);
