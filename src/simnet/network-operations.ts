@@ -308,9 +308,19 @@ export function createOperations(options: OperationsOptions): Operations & { rea
     },
     split: (request) => selfTransfer(request, request.owner),
     batch,
-    preapprove: ({ instrument, receiver, generation }) =>
-      token(instrument).preapprove(tokenLedger, party(receiver), generation ?? generationOf({})),
+    preapprove: ({ instrument, receiver, generation, lifetimeMs }) =>
+      token(instrument).preapprove(tokenLedger, party(receiver), generation ?? generationOf({}), microsOf(lifetimeMs)),
+    renewPreapproval: ({ instrument, receiver, lifetimeMs }) =>
+      token(instrument).preapprovals?.renew(tokenLedger, party(receiver), microsOf(lifetimeMs)),
+    cancelPreapproval: ({ instrument, receiver }) =>
+      token(instrument).preapprovals?.cancel(tokenLedger, party(receiver)),
+    acceptPreapprovals: ({ lifetimeMs }) =>
+      token('amulet').preapprovals?.acceptAll(tokenLedger, ledger.contracts.active(), microsOf(lifetimeMs)) ?? 0,
   };
+}
+
+function microsOf(lifetimeMs: number | undefined): bigint | undefined {
+  return lifetimeMs === undefined ? undefined : BigInt(lifetimeMs) * 1_000n;
 }
 
 /** More than any holdings can sum up to: picks them all. */

@@ -107,5 +107,19 @@ export type Operations = {
     readonly instrument: string;
     readonly receiver: string;
     readonly generation?: Generation;
+    /** From now on; ten years when left out. */
+    readonly lifetimeMs?: number;
   }): void;
+  /** What the provider of preapprovals does when its automation runs; Canton Coin alone. */
+  renewPreapproval(request: PreapprovalRequest): void;
+  cancelPreapproval(request: PreapprovalRequest): void;
+  /** Accepts every proposal that is open. @returns how many. */
+  acceptPreapprovals(request: { readonly lifetimeMs?: number }): number;
+};
+
+export type PreapprovalRequest = {
+  readonly instrument: string;
+  readonly receiver: string;
+  /** From now on; ten years when left out. */
+  readonly lifetimeMs?: number;
 };

@@ -65,7 +65,7 @@ function registryOf(name: string) {
   const { admin, id } = network.network.instrument(name);
   const registry = network.registries.find((each) => each.admin === admin);
   if (registry === undefined) throw new Error('No such registry.');
-  return { admin, instrumentId: id, ...registry, key: formatGlobalId('Instrument', ledgerKey(NETWORK, admin, id)) };
+  return { ...registry, instrumentId: id, key: formatGlobalId('Instrument', ledgerKey(NETWORK, admin, id)) };
 }
 
 async function add(name: string, input: Record<string, unknown> = {}) {

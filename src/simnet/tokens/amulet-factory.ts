@@ -23,6 +23,7 @@ import {
   text,
   time,
   timeField,
+  unit,
   type Value,
 } from '../daml/value.ts';
 import { AMULET_ID, amuletTemplate, amuletType, type Generation, optionalMetadata } from './amulet-contracts.ts';
@@ -245,6 +246,11 @@ export function preapprovalTemplate(generation: Generation): Template {
           const { moved, result } = moveByRules(scope, amuletContext, movement);
           return sendResult(generation, { movement, moved, result, argument });
         },
+      },
+      TransferPreapproval_Cancel: {
+        consuming: true,
+        controllers: (_contract, argument) => [partyField(argument, 'p')],
+        run: () => unit(),
       },
       ...(generation === 'old'
         ? {}

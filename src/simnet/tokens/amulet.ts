@@ -21,14 +21,9 @@ import {
   round,
 } from './amulet-contracts.ts';
 import { expiryChoice, expiryChoiceName } from './amulet-expiry.ts';
-import {
-  FACTORY_MODULE,
-  factoryArguments,
-  factoryTemplate,
-  preapprovalArguments,
-  preapprovalTemplate,
-} from './amulet-factory.ts';
+import { FACTORY_MODULE, factoryArguments, factoryTemplate, preapprovalTemplate } from './amulet-factory.ts';
 import { instructionTemplate } from './amulet-offers.ts';
+import { createPreapprovals, WALLET_PACKAGE } from './amulet-preapprovals.ts';
 import {
   AMULET_RULES_MODULE,
   amuletRulesArguments,
@@ -38,9 +33,6 @@ import {
 } from './amulet-rules.ts';
 import { type ChoiceContext, contextBool, contextCid } from './standard.ts';
 import type { Token, TokenLedger } from './token.ts';
-
-/** Preapprovals of the simulated network outlive any test. */
-const PREAPPROVAL_LIFE_MICROS = 10n * 365n * 24n * 3_600n * 1_000_000n;
 
 export type AmuletOptions = {
   readonly dso: string;
@@ -74,7 +66,8 @@ type Installed = {
 };
 
 export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): Token {
-  const preapprovals = new Map<string, string>();
+  const preapprovals = createPreapprovals({ dso, provider });
+  let nowMicros = (): bigint => 0n;
   let installed: Installed = { factory: '', amuletRules: '', openRound: '', configState: '' };
 
   const create = (
@@ -101,8 +94,9 @@ export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): 
   return {
     name: 'amulet',
     instrumentId: { admin: dso, id: AMULET_ID },
-    packages: [amuletPackage('old'), amuletPackage('new')],
+    packages: [amuletPackage('old'), amuletPackage('new'), WALLET_PACKAGE],
     install: (ledger) => {
+      nowMicros = ledger.nowMicros;
       const rules = amuletRulesArguments('old', dso, createFeeUnits);
       const openRound = record(amuletType('old', 'Splice.Round', 'OpenMiningRound'), {
         dso: party(dso),
@@ -122,24 +116,10 @@ export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): 
         ),
       };
     },
-    preapprove: (ledger, receiver, generation) => {
-      const now = ledger.nowMicros();
-      const template = ledger.template(AMULET_PACKAGE_NAME, AMULET_RULES_MODULE, 'TransferPreapproval', generation);
-      const createArguments = preapprovalArguments(generation, {
-        dso,
-        receiver,
-        provider,
-        validFromMicros: now,
-        expiresAtMicros: now + PREAPPROVAL_LIFE_MICROS,
-      });
-      const [created] = ledger.submit(
-        { commands: [{ kind: 'create', template, createArguments }], actAs: [dso, provider, receiver] },
-        generation,
-      );
-      if (created !== undefined) preapprovals.set(receiver, contractIdOf(created));
-    },
+    preapprove: preapprovals.preapprove,
+    preapprovals,
     planTransfer: ({ sender, receiver }, { asOffer }) => {
-      const preapproval = preapprovals.get(receiver);
+      const preapproval = preapprovals.current(receiver, nowMicros());
       const base = { factoryCid: installed.factory, context: context() };
       if (sender === receiver) return { ...base, kind: 'self' };
       if (preapproval === undefined || asOffer) return { ...base, kind: 'offer' };

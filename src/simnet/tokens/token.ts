@@ -7,6 +7,7 @@ import type { Command } from '../daml/interpreter.ts';
 import type { Package, Template } from '../daml/template.ts';
 import type { Value } from '../daml/value.ts';
 import type { Generation } from './amulet-contracts.ts';
+import type { Preapprovals } from './amulet-preapprovals.ts';
 import type { ChoiceContext, InstructionChoice, InstrumentId, Transfer } from './standard.ts';
 
 export type TransferKind = 'self' | 'direct' | 'offer';
@@ -35,7 +36,9 @@ export type Token = {
   /** Creates the admin's own contracts. Called once, before anything else. */
   install(ledger: TokenLedger): void;
   /** Lets `receiver` be paid without acceptance. */
-  preapprove(ledger: TokenLedger, receiver: string, generation: Generation): void;
+  preapprove(ledger: TokenLedger, receiver: string, generation: Generation, lifetimeMicros?: bigint): void;
+  /** Their further life. Undefined where they have none. */
+  readonly preapprovals?: Preapprovals;
   /** @param asOffer the sender asks for acceptance although the receiver has a preapproval. */
   planTransfer(
     transfer: Transfer,

@@ -64,7 +64,14 @@ const preapproveRequest = z.strictObject({
   instrument: z.string(),
   receiver: z.string(),
   generation: submission.generation,
+  lifetimeMs: z.int().exactOptional(),
 });
+const preapprovalRequest = z.strictObject({
+  instrument: z.string(),
+  receiver: z.string(),
+  lifetimeMs: z.int().exactOptional(),
+});
+const acceptPreapprovalsRequest = z.strictObject({ lifetimeMs: z.int().exactOptional() });
 const publicKey = z.base64().transform((text) => Uint8Array.from(Buffer.from(text, 'base64')));
 const partyRequest = z.strictObject({
   hint: z.string().regex(/^[\w-]{1,100}$/),
@@ -162,6 +169,17 @@ const ROUTES: Readonly<Record<string, Route>> = {
     network.preapprove(preapproveRequest.parse(body));
     return {};
   },
+  'renew-preapproval': ({ network }, body) => {
+    network.renewPreapproval(preapprovalRequest.parse(body));
+    return {};
+  },
+  'cancel-preapproval': ({ network }, body) => {
+    network.cancelPreapproval(preapprovalRequest.parse(body));
+    return {};
+  },
+  'accept-preapprovals': ({ network }, body) => ({
+    accepted: network.acceptPreapprovals(acceptPreapprovalsRequest.parse(body)),
+  }),
   party: ({ network }, body) => ({ party: network.allocateParty(partyRequest.parse(body)) }),
   'register-key': ({ network }, body) => {
     const { party, publicKey: key } = keyRequest.parse(body);
