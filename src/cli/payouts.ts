@@ -7,6 +7,9 @@ import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { createWakeUp } from '../db/polling-loop.ts';
+import { runAcceptance } from '../deposits/acceptance/acceptance.ts';
+import type { OfferRules } from '../deposits/acceptance/offer-rules.ts';
+import { isCleared } from '../deposits/screening-gate.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -20,6 +23,7 @@ import type { SampleWithdrawal } from '../server/graphiql.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import { isScreening } from './deposit-services.ts';
 import { openRegistries, type RegistriesConfig } from './open-registries.ts';
 import type { ServiceLoops } from './service-loops.ts';
 
@@ -32,7 +36,18 @@ type PayoutEnv = {
 
 type PayoutConfig = Pick<
   Config,
-  'ledgerUser' | 'withdrawalKey' | 'withdrawalTtlSeconds' | 'withdrawalAttempts' | 'signerSeed' | 'network'
+  | 'ledgerUser'
+  | 'withdrawalKey'
+  | 'withdrawalTtlSeconds'
+  | 'withdrawalAttempts'
+  | 'signerSeed'
+  | 'network'
+  | 'screeningUrl'
+  | 'offerTries'
+  | 'offerBackoffSeconds'
+  | 'offerTriesPerHour'
+  | 'offerTriesPerInstrumentHour'
+  | 'offerTriesPerSenderHour'
 > &
   RegistriesConfig;
 
@@ -89,6 +104,8 @@ export function preparePayouts(parts: {
       attemptsMax: config.withdrawalAttempts,
     },
   };
+  const offers = lane('offers', CONNECTIONS);
+  const rules = offerRulesOf(config);
   const asker = `${hostname()}:${process.pid}:${env.random.uuid()}`;
   return (treasuries, working) => {
     working.run('registry health', async (signal) => {
@@ -100,7 +117,37 @@ export function preparePayouts(parts: {
         const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
         await runAutomation({ ...common, treasury, wakeUp, signal }).finally(unlisten);
       });
+      working.run(`offers to ${treasury.name}`, async (signal) => {
+        const wakeUp = createWakeUp(env.clock);
+        const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
+        await runAcceptance({ ...common, db: offers, rules, treasury, wakeUp, signal }).finally(unlisten);
+      });
     }
+  };
+}
+
+const OFFER_BACKOFF_MS_MAX = 3_600_000; // Beyond that a person has been told, or the offer has ended.
+const OFFER_TRIES_PER_ATTEMPT = 3; // Then the attempt waits for its end: what has been executed is usually seen within a second.
+
+function offerRulesOf(config: PayoutConfig): OfferRules {
+  const perSender = config.offerTriesPerSenderHour;
+  return {
+    limits: {
+      ...DEFAULT_LIMITS,
+      triesMax: OFFER_TRIES_PER_ATTEMPT,
+      ttlMs: config.withdrawalTtlSeconds * 1_000,
+      attemptsMax: config.offerTries,
+    },
+    triesMax: config.offerTries,
+    backoffMsMin: config.offerBackoffSeconds * 1_000,
+    backoffMsMax: OFFER_BACKOFF_MS_MAX,
+    budget: {
+      all: config.offerTriesPerHour,
+      perInstrument: config.offerTriesPerInstrumentHour,
+      perAccount: perSender,
+      perSender,
+    },
+    isCleared: (transferId) => isCleared(transferId, isScreening(config)),
   };
 }
 

@@ -10,6 +10,7 @@ import { createLeases } from '../db/lease.ts';
 import type { LogMemory } from '../db/log-history.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { createSharedLeases } from '../db/shared-leases.ts';
+import { createOfferSink } from '../deposits/acceptance/offer-sink.ts';
 import { createDepositSink } from '../deposits/deposit-sink.ts';
 import { type RetryPolicy, retry } from '../env/retry.ts';
 import { registerCatalog } from '../ingestion/catalog.ts';
@@ -120,6 +121,7 @@ export async function startWorkers(parts: {
         createDepositSink({ clock: env.clock, isScreening: isScreening(config) }),
         createTreasurySink(),
         createWithdrawalSink(env),
+        createOfferSink({ clock: env.clock }),
       ],
       settings: {
         leaseTtlMs,

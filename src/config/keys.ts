@@ -259,6 +259,41 @@ export const CONFIG_KEYS = {
     meaning: 'Attempts per withdrawal. When the last one is proven dead, the withdrawal fails.',
     schema: values.wholeNumber(1, 100),
   }),
+  offerTries: withDefault('5', {
+    variable: 'SLUICE_OFFER_TRIES',
+    type: '1–100',
+    meaning:
+      'Attempts to accept an offer that the offer itself makes fail. Then it is parked until a person looks at it. What fails because a registry, the participant or the signer is away only waits.',
+    schema: values.wholeNumber(1, 100),
+  }),
+  offerBackoffSeconds: withDefault('15', {
+    variable: 'SLUICE_OFFER_BACKOFF_SECONDS',
+    type: '1–3600',
+    unit: 'seconds',
+    meaning:
+      'The wait after the first attempt to accept an offer that came to nothing. It doubles each time, up to an hour.',
+    schema: values.wholeNumber(1, 3_600),
+  }),
+  offerTriesPerHour: withDefault('600', {
+    variable: 'SLUICE_OFFER_TRIES_PER_HOUR',
+    type: '0–1000000',
+    meaning:
+      'How many tries to accept or reject offers a treasury party spends in an hour, each of which may cost the traffic of one transaction. The rest wait. 0: no offer is accepted.',
+    schema: values.wholeNumber(0, 1_000_000),
+  }),
+  offerTriesPerInstrumentHour: withDefault('300', {
+    variable: 'SLUICE_OFFER_TRIES_PER_INSTRUMENT_HOUR',
+    type: '0–1000000',
+    meaning: 'Of these, how many may be spent on one instrument.',
+    schema: values.wholeNumber(0, 1_000_000),
+  }),
+  offerTriesPerSenderHour: withDefault('30', {
+    variable: 'SLUICE_OFFER_TRIES_PER_SENDER_HOUR',
+    type: '0–1000000',
+    meaning:
+      'Of these, how many may be spent on one sender, and on one deposit account: who floods his own account holds up nobody else.',
+    schema: values.wholeNumber(0, 1_000_000),
+  }),
   ledgerUser: withDefault('sluice', {
     variable: 'SLUICE_LEDGER_USER',
     type: 'name',

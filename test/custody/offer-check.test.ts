@@ -294,7 +294,7 @@ describe.each(CASES)('an offer of $instrument, $generation packages', (each) => 
     expect(outcome(accepted, { change })).toBe('INTENT_HOLDINGS');
   });
 
-  it('Z14: is never signed with another meaning, whatever is done to the message', () => {
+  it('Z14: is never signed with another meaning, whatever is done to the message', { timeout: 120_000 }, () => {
     const random = createSeededRandom(17);
     const facts = ({ bytes }: { readonly bytes: Uint8Array }): unknown => {
       const prepared = PreparedTransaction.decode(bytes);
@@ -316,7 +316,7 @@ describe.each(CASES)('an offer of $instrument, $generation packages', (each) => 
     };
     const original = facts(accepted);
     let refused = 0;
-    for (let index = 0; index < 300; index += 1) {
+    for (let index = 0; index < 120; index += 1) {
       const prepared = PreparedTransaction.decode(accepted.bytes);
       let bytes: Uint8Array;
       let nodeHash: Uint8Array;
@@ -338,7 +338,7 @@ describe.each(CASES)('an offer of $instrument, $generation packages', (each) => 
         if (each.implementation !== 'OTHER') expect(facts({ bytes })).toEqual(original);
       } else refused += 1;
     }
-    expect(refused).toBeGreaterThan(20);
+    expect(refused).toBeGreaterThan(10);
   });
 
   it('Z14: damaged bytes are not signed', () => {
