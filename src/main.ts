@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { CommandContext } from './cli/command-context.ts';
 import { configCommand } from './cli/config.ts';
 import { databaseCommand } from './cli/database.ts';
+import { depositAccountsCommand } from './cli/deposit-accounts.ts';
 import { devCommand } from './cli/dev.ts';
 import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
@@ -19,6 +20,8 @@ import { resumeCommand } from './cli/resume.ts';
 import { serveCommand } from './cli/serve.ts';
 import { simnetCommand } from './cli/simnet.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
+import { tokenCommand } from './cli/token.ts';
+import { treasuryCommand } from './cli/treasury.ts';
 import { verifyCommand } from './cli/verify.ts';
 import { withdrawalsCommand } from './cli/withdrawals.ts';
 import { createSystemLogger, systemClock, systemRandom } from './env/system.ts';
@@ -54,6 +57,9 @@ const program = new Command('sluice')
   .addCommand(withdrawalsCommand(context))
   .addCommand(explainCommand(context))
   .addCommand(freezesCommand(context))
+  .addCommand(tokenCommand(context))
+  .addCommand(treasuryCommand(context))
+  .addCommand(depositAccountsCommand(context))
   .addCommand(drillCommand(context))
   .addCommand(recoverCommand(context))
   .addCommand(restoredCommand(context))

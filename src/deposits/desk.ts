@@ -3,7 +3,6 @@
  * who asked, who agreed and why; above a limit, and always for what was denied, two people decide. What a decision does, it does in one transaction with its row
  * and its events: nothing is credited twice or sent back twice, however often it is asked for.
  */
-import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
@@ -186,14 +185,21 @@ export function createDesk(options: DeskOptions): Desk {
   }
 }
 
-/** The decision that did, or waits to do, the very same; null: none. */
+/**
+ * The decision that did, or waits to do, the very same; null: none. Only the newest counts: a refund that was not paid, and was followed by something else, is no
+ * answer to another wish for a refund.
+ */
 async function replayOf(tx: Transaction, found: LockedCase, { kind, account }: Wanted): Promise<bigint | null> {
-  const { rows } = await sql<{ id: bigint }>`
-    SELECT id FROM desk_decision
-    WHERE transfer_id = ${found.transferId} AND kind = ${kind} AND account_id IS NOT DISTINCT FROM ${account?.id ?? null}::bigint
-      AND (state = 'AWAITING_APPROVAL' OR (state = 'DONE' AND ${!isOpenForDecision(found)}))
-    ORDER BY id DESC LIMIT 1`.execute(tx);
-  return rows[0]?.id ?? null;
+  const newest = await tx
+    .selectFrom('desk_decision')
+    .select(['id', 'kind', 'account_id', 'state'])
+    .where('transfer_id', '=', found.transferId)
+    .where('state', '<>', 'REFUSED')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  if (newest === undefined || newest.kind !== kind || newest.account_id !== (account?.id ?? null)) return null;
+  return newest.state === 'AWAITING_APPROVAL' || !isOpenForDecision(found) ? newest.id : null;
 }
 
 async function pendingOf(tx: Transaction, transferId: string): Promise<bigint | null> {
