@@ -24,6 +24,7 @@ import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops } from './service-loops.ts';
 import { createTeardown } from './teardown.ts';
 import { prepareTokenSources, startTokenDirectory } from './token-directory.ts';
+import { watchTreasuries } from './treasury-watch.ts';
 import { startVerification } from './verification.ts';
 import { reportPosition } from './worker-position.ts';
 
@@ -165,6 +166,17 @@ export async function startWorkers(parts: {
       db: checking,
       sources,
       call: pool.roaming.call,
+      treasuries,
+      leases: createLeases({ db: checking }),
+      holder,
+      working,
+    });
+    watchTreasuries({
+      config,
+      env,
+      db: checking,
+      call: pool.roaming.call,
+      openLedger: () => createFailoverLedger(pool),
       treasuries,
       leases: createLeases({ db: checking }),
       holder,
