@@ -11,6 +11,7 @@ import { readLogAnchor, runLogAnchor } from '../db/log-anchor.ts';
 import { checkLogHistory, createLogMemory } from '../db/log-history.ts';
 import { requireMigrated } from '../db/migrate.ts';
 import { createNotifications } from '../db/notifications.ts';
+import { createOfferRequests } from '../deposits/acceptance/offer-requests.ts';
 import { createDepositAccountChanges } from '../deposits/deposit-account-changes.ts';
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
 import { createScreeningRequests } from '../deposits/screening-requests.ts';
@@ -152,6 +153,7 @@ async function start(
         depositAccountChanges: createDepositAccountChanges({ db: api, clock, random }),
         desk: openDesk(config, { db: api, clock, withdrawals }),
         screeningRequests: createScreeningRequests({ db: api, clock }),
+        offers: createOfferRequests({ db: api, clock }),
         withdrawals,
         tokens,
         tail,

@@ -1,6 +1,7 @@
 /** What resolvers are given: services and the principal. No SQL is written in src/schema and no GraphQL type is known outside. */
 import type { Database } from '../db/connection.ts';
 import type { EventTail } from '../db/event-tail.ts';
+import type { OfferRequests } from '../deposits/acceptance/offer-requests.ts';
 import type { DepositAccountChanges } from '../deposits/deposit-account-changes.ts';
 import type { DepositAccounts } from '../deposits/deposit-accounts.ts';
 import type { Desk } from '../deposits/desk.ts';
@@ -18,6 +19,8 @@ export type ApiServices = {
   /** What people decide about deposits that name nobody. */
   readonly desk: Desk;
   readonly screeningRequests: ScreeningRequests;
+  /** What people can ask for about an offer to us. */
+  readonly offers: OfferRequests;
   /** Null: this installation does not pay out, and says so to whoever asks. */
   readonly withdrawals: Withdrawals | null;
   /** Which instruments are ours, and what is done with them. */

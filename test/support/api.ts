@@ -2,6 +2,7 @@
 
 import type { Database } from '../../src/db/connection.ts';
 import { createNotifications } from '../../src/db/notifications.ts';
+import { createOfferRequests } from '../../src/deposits/acceptance/offer-requests.ts';
 import { createDepositAccountChanges } from '../../src/deposits/deposit-account-changes.ts';
 import { createDepositAccounts } from '../../src/deposits/deposit-accounts.ts';
 import { createDesk, type DeskLimits } from '../../src/deposits/desk.ts';
@@ -108,6 +109,7 @@ export async function startApi(
       depositAccountChanges: createDepositAccountChanges({ db, clock, random: systemRandom }),
       desk: createDesk({ db, clock, limits: deskLimits, isScreening: false, withdrawals }),
       screeningRequests: createScreeningRequests({ db, clock }),
+      offers: createOfferRequests({ db, clock }),
       withdrawals,
     },
   });
