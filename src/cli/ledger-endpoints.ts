@@ -12,6 +12,7 @@ import { createFixedToken, type TokenSource } from '../ledger/token-source.ts';
 export type EndpointsConfig = Pick<
   Config,
   | 'ledgerUrls'
+  | 'ledgerParticipants'
   | 'ledgerToken'
   | 'ledgerTokenFile'
   | 'ledgerCallsInFlight'
@@ -37,6 +38,7 @@ export function openEndpoints(config: EndpointsConfig, env: Env): OpenedEndpoint
   const pool = createEndpointPool({
     ...env,
     urls: config.ledgerUrls,
+    participantNames: config.ledgerParticipants,
     switchAfterMs: config.ledgerSwitchSeconds * 1_000,
     limitOf: () =>
       createCallLimit({

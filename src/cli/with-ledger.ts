@@ -9,6 +9,7 @@ import { createServiceLoops } from './service-loops.ts';
 
 const KEYS = [
   'ledgerUrls',
+  'ledgerParticipants',
   'ledgerToken',
   'ledgerTokenFile',
   'ledgerCallsInFlight',

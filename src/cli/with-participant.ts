@@ -8,6 +8,7 @@ import { createServiceLoops } from './service-loops.ts';
 
 export const ENDPOINT_KEYS = [
   'ledgerUrls',
+  'ledgerParticipants',
   'ledgerToken',
   'ledgerTokenFile',
   'ledgerCallsInFlight',

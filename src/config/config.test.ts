@@ -29,10 +29,21 @@ function faultsOf(environment: Environment): readonly string[] {
   return [];
 }
 
+test('participants are named one for each URL, or not at all', () => {
+  const two = { ...SUFFICIENT, SLUICE_LEDGER_URL: 'http://a.example:1,http://b.example:2' };
+
+  expect(faultsOf({ ...two, SLUICE_LEDGER_PARTICIPANTS: 'node::1220aa' })).toEqual([
+    'SLUICE_LEDGER_PARTICIPANTS: expected one for each of the 2 URLs of SLUICE_LEDGER_URL, got 1',
+  ]);
+  expect(faultsOf({ ...two, SLUICE_LEDGER_PARTICIPANTS: 'node::1220aa,node::1220aa' })).toEqual([]);
+  expect(faultsOf({ ...two, SLUICE_LEDGER_PARTICIPANTS: 'node' })).toHaveLength(1);
+});
+
 test('the shortest environment, and its defaults', () => {
   expect(loadConfig(SUFFICIENT)).toEqual({
     databaseUrl: null,
     ledgerUrls: ['http://127.0.0.1:5001'],
+    ledgerParticipants: [],
     ledgerToken: null,
     ledgerTokenFile: null,
     oauthUrl: null,
@@ -49,6 +60,11 @@ test('the shortest environment, and its defaults', () => {
     batchUpdates: 500,
     leaseSeconds: 5,
     verifySeconds: 60,
+    offerTries: 5,
+    offerBackoffSeconds: 15,
+    offerTriesPerSenderHour: 30,
+    offerTriesPerInstrumentHour: 300,
+    offerTriesPerHour: 600,
     openingAt: null,
     network: 'simnet',
     treasuryParties: [{ name: 'treasury', party: PARTY }],

@@ -93,6 +93,12 @@ function conflicts(config: Partial<Config>): readonly string[] {
       `DATABASE_URL is required with SLUICE_ROLE=${config.role}: an embedded database serves one process only`,
     );
   }
+  const { ledgerParticipants: participants = [], ledgerUrls = [] } = config;
+  if (participants.length > 0 && participants.length !== ledgerUrls.length) {
+    faults.push(
+      `SLUICE_LEDGER_PARTICIPANTS: expected one for each of the ${ledgerUrls.length} URLs of SLUICE_LEDGER_URL, got ${participants.length}`,
+    );
+  }
   const oauth = [config.oauthUrl, config.oauthClientId, config.oauthClientSecret];
   if (oauth.some((part) => part === null) && oauth.some((part) => part !== null && part !== undefined)) {
     faults.push(

@@ -53,6 +53,13 @@ export const CONFIG_KEYS = {
       "The gRPC addresses of the Ledger API of the Canton participants that host the treasury parties, in the order of preference. `https` is TLS. When one fails the next of the same participant is used; another participant's when all of that one have failed for a while.",
     schema: values.ledgerUrls,
   }),
+  ledgerParticipants: withDefault('', {
+    variable: 'SLUICE_LEDGER_PARTICIPANTS',
+    type: 'comma list of participant ids, one per URL',
+    meaning:
+      'Who the participants behind `SLUICE_LEDGER_URL` are, in the same order. Asking them is for administrators alone, which the user of our token should not be; unset, each goes by its URL.',
+    schema: values.participantIds,
+  }),
   ledgerToken: optional({
     variable: 'SLUICE_LEDGER_TOKEN',
     type: 'text',

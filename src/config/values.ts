@@ -89,6 +89,14 @@ export const ledgerUrls: z.ZodType<readonly string[], string> = text((input) => 
   return isValid ? { value: urls } : { expected };
 });
 
+/** Ids of participants, `name::fingerprint`; in the order of something else, so one may be named twice. */
+export const participantIds: z.ZodType<readonly string[], string> = text((input) => {
+  const ids = entriesOf(input);
+  return ids.every((id) => PARTY.test(id))
+    ? { value: ids }
+    : { expected: 'a comma list of participant ids, `name::fingerprint`' };
+});
+
 export const httpUrl: z.ZodType<string, string> = text((input) => {
   const url = URL.parse(input);
   const isValid = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
