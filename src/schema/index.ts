@@ -12,6 +12,8 @@ import './freeze.ts';
 import './holding.ts';
 import './ingestion-stream.ts';
 import './instrument.ts';
+import './offer.ts';
+import './offer-mutations.ts';
 import './preapproval.ts';
 import './quarantined-update.ts';
 import './registry.ts';
