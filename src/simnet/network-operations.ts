@@ -308,6 +308,12 @@ export function createOperations(options: OperationsOptions): Operations & { rea
     },
     split: (request) => selfTransfer(request, request.owner),
     batch,
+    rollRound: ({ instrument }) => {
+      const { rollRound } = token(instrument);
+      if (rollRound === undefined)
+        throw new PermanentError('SIMNET_UNSUPPORTED', 'Contexts of this token stay good.', { instrument });
+      rollRound(tokenLedger);
+    },
     preapprove: ({ instrument, receiver, generation, lifetimeMs }) =>
       token(instrument).preapprove(tokenLedger, party(receiver), generation ?? generationOf({}), microsOf(lifetimeMs)),
     renewPreapproval: ({ instrument, receiver, lifetimeMs }) =>

@@ -103,6 +103,8 @@ export type Operations = {
   /** Several operations in one transaction. @returns outcomes in the order given; empty inside a wrapper. */
   batch(request: BatchRequest): Committed & { readonly outcomes: readonly TransferOutcome[] };
   /** Lets the receiver be paid in that instrument without acceptance. */
+  /** The admin replaces what transfers refer to: contexts of before are good for nothing. @throws PermanentError SIMNET_UNSUPPORTED where contexts stay good. */
+  rollRound(request: { readonly instrument: string }): void;
   preapprove(request: {
     readonly instrument: string;
     readonly receiver: string;

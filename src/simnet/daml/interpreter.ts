@@ -256,7 +256,8 @@ class Interpreter {
   }
 }
 
-const ARCHIVE_ARGUMENT = {
+/** Type of the argument of `Archive`, the choice that every template has. */
+export const ARCHIVE_ARGUMENT = {
   packageId: '9e70a8b3510d617f8a136213f33d6a903a10ca0eeec76bb06ba55d1ed9680f69', // ghc-stdlib, the same for every package.
   moduleName: 'DA.Internal.Template',
   entityName: 'Archive',

@@ -1,4 +1,5 @@
 /** The Canton-Coin-like instrument `Amulet` of the DSO: its two package generations and its registry. */
+import { ARCHIVE_ARGUMENT } from '../daml/interpreter.ts';
 import type { Package } from '../daml/template.ts';
 import {
   contractIdOf,
@@ -84,6 +85,24 @@ export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): 
     );
     return created === undefined ? '' : contractIdOf(created);
   };
+  /** What transfers refer to and the DSO replaces from time to time. */
+  const createRound = (ledger: TokenLedger): Pick<Installed, 'openRound' | 'configState'> => {
+    const openRound = record(amuletType('old', 'Splice.Round', 'OpenMiningRound'), {
+      dso: party(dso),
+      round: round('old'),
+    });
+    const configId = amuletType('new', 'Splice.ExternalPartyConfigState', 'ExternalPartyConfigState');
+    return {
+      openRound: create(ledger, 'old', 'Splice.Round', 'OpenMiningRound', openRound),
+      configState: create(
+        ledger,
+        'new',
+        'Splice.ExternalPartyConfigState',
+        'ExternalPartyConfigState',
+        record(configId, { dso: party(dso) }),
+      ),
+    };
+  };
   const context = (): Map<string, Value> =>
     new Map([
       ['amulet-rules', contextCid(installed.amuletRules)],
@@ -98,23 +117,23 @@ export function createAmulet({ dso, provider, createFeeUnits }: AmuletOptions): 
     install: (ledger) => {
       nowMicros = ledger.nowMicros;
       const rules = amuletRulesArguments('old', dso, createFeeUnits);
-      const openRound = record(amuletType('old', 'Splice.Round', 'OpenMiningRound'), {
-        dso: party(dso),
-        round: round('old'),
-      });
-      const configId = amuletType('new', 'Splice.ExternalPartyConfigState', 'ExternalPartyConfigState');
       installed = {
         amuletRules: create(ledger, 'old', AMULET_RULES_MODULE, 'AmuletRules', rules),
-        openRound: create(ledger, 'old', 'Splice.Round', 'OpenMiningRound', openRound),
         factory: create(ledger, 'old', FACTORY_MODULE, 'ExternalPartyAmuletRules', factoryArguments('old', dso)),
-        configState: create(
-          ledger,
-          'new',
-          'Splice.ExternalPartyConfigState',
-          'ExternalPartyConfigState',
-          record(configId, { dso: party(dso) }),
-        ),
+        ...createRound(ledger),
       };
+    },
+    rollRound: (ledger) => {
+      for (const contractId of [installed.openRound, installed.configState]) {
+        const archive = {
+          kind: 'exercise',
+          contractId,
+          choice: 'Archive',
+          argument: record(ARCHIVE_ARGUMENT, {}),
+        } as const;
+        ledger.submit({ commands: [archive], actAs: [dso] }, 'new');
+      }
+      installed = { ...installed, ...createRound(ledger) };
     },
     preapprove: preapprovals.preapprove,
     preapprovals,

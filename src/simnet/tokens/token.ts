@@ -47,6 +47,8 @@ export type Token = {
   instructionContext(choice: InstructionChoice, generation: Generation): ChoiceContext;
   /** The admin's word on an instruction of several steps. Undefined where every instruction ends with a choice of the standard. */
   reportOutcome?(instructionCid: string, isSuccess: boolean): Submittable;
+  /** The admin replaces what transfers refer to, so that a context of before is good for nothing. Undefined where a context stays good. */
+  rollRound?(ledger: TokenLedger): void;
   /** Creates holdings out of nothing. */
   mint(ledger: TokenLedger, owner: string, amountUnits: bigint, generation: Generation): Submittable;
   /** Destroys holdings. Undefined where the token knows no such thing. */

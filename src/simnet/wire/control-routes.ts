@@ -165,6 +165,10 @@ const ROUTES: Readonly<Record<string, Route>> = {
   merge: ({ network }, body) => network.merge(mergeRequest.parse(body)),
   split: ({ network }, body) => network.split(amountRequest.parse(body)),
   batch: ({ network }, body) => network.batch(batchRequest.parse(body)),
+  'roll-round': ({ network }, body) => {
+    network.rollRound(z.strictObject({ instrument: z.string() }).parse(body));
+    return {};
+  },
   preapprove: ({ network }, body) => {
     network.preapprove(preapproveRequest.parse(body));
     return {};
