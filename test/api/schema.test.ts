@@ -87,6 +87,7 @@ describe('the schema', () => {
       ['HistoryGap.contractsAppeared', 'Int!'],
       ['HistoryGap.contractsVanished', 'Int!'],
       ['IngestionStream.epoch', 'Int!'],
+      ['OfferAction.tries', 'Int!'],
       ['PinnedTokenMetadata.decimals', 'Int!'],
       ['RegistrySource.faultsMax', 'Int!'],
       ['Screening.tries', 'Int!'],
