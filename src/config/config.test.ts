@@ -112,6 +112,19 @@ test('payouts need their key and their signer together, and registries by admin'
   expect(() => loadConfig({ ...SUFFICIENT, SLUICE_REGISTRIES: `${ADMIN}=ftp://x` })).toThrow('quorum:url|url|url|url');
 });
 
+test('who reads through the proxy of a validator says which validator', () => {
+  const given = { ...SUFFICIENT, SLUICE_REGISTRIES: `${ADMIN}=proxy` };
+  expect(() => loadConfig(given)).toThrow('SLUICE_VALIDATOR_URL is required');
+  expect(() => loadConfig({ ...SUFFICIENT, SLUICE_SCAN: 'proxy' })).toThrow('SLUICE_VALIDATOR_URL is required');
+  const config = loadConfig({
+    ...given,
+    SLUICE_VALIDATOR_URL: 'https://validator.example/api/validator',
+    SLUICE_VALIDATOR_TOKEN: 'hunter2',
+  });
+  expect(config.registries[0]?.source).toEqual({ strategy: 'proxy' });
+  expect(JSON.stringify(config)).not.toContain('hunter2');
+});
+
 test('everything set', () => {
   const config = loadConfig({
     ...SUFFICIENT,
