@@ -65,7 +65,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-fencing',
     mistake: 'Holding the lease is believed to be enough: the position is locked, not compared.',
-    killedBy: 1,
+    killedBy: 4,
     company: ['pauseAtStatement', 'pauseAtFailpoint'],
     changes: [
       {
@@ -133,7 +133,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'events-numbered-by-sequence',
     mistake: 'Events keep the number that the outbox gave them before commit.',
-    killedBy: 3,
+    killedBy: 4,
     company: [],
     changes: [
       {
@@ -151,7 +151,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'sequencer-unlocked',
     mistake: 'Nothing keeps two sequencers apart.',
-    killedBy: 24,
+    killedBy: 7,
     company: ['pauseAtStatement'],
     changes: [
       {
@@ -178,7 +178,7 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'hints-believed',
     mistake: 'A notification is believed never to get lost.',
-    killedBy: 13,
+    killedBy: 33,
     company: ['hintLost'],
     changes: [{ file: 'db/event-sequencer.ts', find: 'const POLL_MS = 250;', replace: 'const POLL_MS = 3_600_000;' }],
   },
