@@ -25,16 +25,23 @@ export type Screening = {
 
 export const keyOfScreening = ({ openedAt, transferId }: Screening): PageKey => [openedAt, transferId];
 
-/** Newest first. @param states null: all. */
+/** Newest first. Nearly all are `ALLOWED` and people ask for the others: each state gives its own page by index. @param states null: all. */
 export async function listScreenings(
   db: Database,
   states: readonly Screening['state'][] | null,
   page: PageRequest,
 ): Promise<Page<Screening>> {
   const keyset = keysetOf([sql`s.opened_at`, sql`s.transfer_id`], 'descending', page);
+  const inStates =
+    states === null
+      ? keyset.where
+      : sql`s.transfer_id = ANY (ARRAY(
+          SELECT picked.transfer_id FROM unnest(${[...states]}::text[]) AS wanted (state) CROSS JOIN LATERAL (
+            SELECT s.transfer_id FROM screening s WHERE s.state = wanted.state AND ${keyset.where}
+            ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}
+          ) AS picked))`;
   const { rows } = await sql<Row>`
-    ${SELECT} WHERE ${keyset.where} AND ${states === null ? sql`true` : sql`s.state = ANY (${[...states]}::text[])`}
-    ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}`.execute(db);
+    ${SELECT} WHERE ${inStates} ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}`.execute(db);
   return pageOf(rows.map(screeningOf), page);
 }
 

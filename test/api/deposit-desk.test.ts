@@ -193,3 +193,64 @@ test('a deposit account is noted on, rotated, disabled and enabled', async () =>
   );
   expect(again.data.it).toEqual({ __typename: 'DepositAccountRefusal', code: 'DEPOSIT_ACCOUNT_ROTATED' });
 });
+
+test('questions to the screening service are listed by state, and asked again by name', async () => {
+  const { db } = scene.database;
+  const [transferId = ''] = await scene.transferIds();
+  const { account_id } = await db
+    .selectFrom('attribution')
+    .select('account_id')
+    .where('transfer_id', '=', transferId)
+    .executeTakeFirstOrThrow();
+  const { treasury_id, instrument_id } = await db
+    .selectFrom('transfer')
+    .select(['treasury_id', 'instrument_id'])
+    .where('id', '=', transferId)
+    .executeTakeFirstOrThrow();
+  await db
+    .insertInto('screening')
+    .values({
+      transfer_id: transferId,
+      treasury_id,
+      instrument_id,
+      is_offer: true,
+      state: 'PARKED',
+      account_id,
+      owner_decided_by: 'memo',
+      amount: '5',
+      update_id: 'u',
+      record_time: 1n,
+      tries: 20,
+      last_error: 'No answer in time.',
+      opened_at: 1n,
+    })
+    .execute();
+
+  const listed = await api.query(
+    '{ screenings(states: [PARKED, DENIED]) { nodes { transferId state tries lastError isHeld account { customer } transfer { status } } } }',
+    {},
+    as('operator'),
+  );
+  expect(listed.data.screenings.nodes).toEqual([
+    {
+      transferId,
+      state: 'PARKED',
+      tries: 20,
+      lastError: 'No answer in time.',
+      isHeld: false,
+      account: { customer: 'alice' },
+      transfer: { status: 'COMPLETED' },
+    },
+  ]);
+  const again = `mutation ($id: String!) { screenAgain(transferId: $id) { ... on ScreenAgainPayload { screening { state tries } } ... on Error { code } } }`;
+  expect((await api.query(again, { id: transferId }, as('operator'))).data.screenAgain).toEqual({
+    screening: { state: 'WAITING', tries: 0 },
+  });
+  expect((await api.query(again, { id: 'tr_none' }, as('operator'))).data.screenAgain).toEqual({
+    code: 'SCREENING_UNKNOWN',
+  });
+  expect(
+    (await api.query('{ screenings(states: [ALLOWED]) { nodes { state } } }', {}, as('operator'))).data.screenings
+      .nodes,
+  ).toEqual([]);
+});
