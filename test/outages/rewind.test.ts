@@ -130,7 +130,10 @@ async function follow(url: string, after: string, count: number): Promise<readon
       const message = await stream.next();
       if (message === null) throw new Error(`The stream ended after ${deposits.length} deposits.`);
       const { data, errors } = JSON.parse(message.data);
-      if (errors !== undefined) return errors[0].extensions;
+      const refusal = errors?.[0].extensions;
+      // While its connections come back, that is.
+      if (refusal?.code === 'UNAVAILABLE') throw new Error('The API is not available.');
+      if (refusal !== undefined) return refusal;
       deposits.push(data.deposits);
     }
   } finally {
@@ -140,7 +143,7 @@ async function follow(url: string, after: string, count: number): Promise<readon
 }
 
 async function followed(url: string, after: string, count: number): Promise<readonly Deposit[]> {
-  const deposits = await follow(url, after, count);
+  const deposits = await eventually(() => follow(url, after, count), PATIENCE);
   if (!Array.isArray(deposits)) throw new Error(`Refused: ${JSON.stringify(deposits)}`);
   return deposits;
 }
@@ -172,7 +175,7 @@ async function expectNoticed(url: string, before: Awaited<ReturnType<typeof depo
   // What the ledger did is read again; from before, what is common to both is good still.
   const again = await followed(url, before.kept, 8);
   expect(again.slice(0, 5).map(({ eventId }) => eventId)).toEqual(before.announced.slice(5));
-  const refused = await follow(url, before.gone, 1);
+  const refused = await eventually(() => follow(url, before.gone, 1), PATIENCE);
   expect(refused).toMatchObject({ code: 'CURSOR_FROM_ANOTHER_LOG', resumeCursor: expect.any(String) });
   const { resumeCursor = '' } = refused as Record<string, string>;
   expect(await followed(url, resumeCursor, 8)).toEqual(again);
