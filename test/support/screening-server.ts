@@ -22,7 +22,8 @@ export type Behaviour =
 
 export type ScreeningServer = {
   readonly url: string;
-  behave(next: Behaviour): void;
+  /** From now on; per question where it is a function. */
+  behave(next: Behaviour | ((question: Readonly<Record<string, unknown>>) => Behaviour)): void;
   /** Transfer ids in the order they were asked about. */
   readonly asked: readonly string[];
   /** Whole questions, as they came. */
@@ -33,7 +34,7 @@ export type ScreeningServer = {
 };
 
 export async function startScreeningServer(first: Behaviour): Promise<ScreeningServer> {
-  let behaviour = first;
+  let behaviour: Parameters<ScreeningServer['behave']>[0] = first;
   const asked: string[] = [];
   const questions: Record<string, unknown>[] = [];
   const forged: string[] = [];
@@ -44,7 +45,11 @@ export async function startScreeningServer(first: Behaviour): Promise<ScreeningS
       const question = JSON.parse(body) as Record<string, unknown>;
       asked.push(String(question['transferId']));
       questions.push(question);
-      answer(response, behaviour, { timestamp, body, transferId: String(question['transferId']) });
+      answer(response, typeof behaviour === 'function' ? behaviour(question) : behaviour, {
+        timestamp,
+        body,
+        transferId: String(question['transferId']),
+      });
     });
   });
   await new Promise<void>((settle) => server.listen(0, '127.0.0.1', settle));
