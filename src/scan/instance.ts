@@ -6,7 +6,7 @@ import { type Clock, type Micros, microsToMillis, millisToMicros } from '../env/
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Random } from '../env/random.ts';
 import { createTokenBucket } from './rate-limit.ts';
-import { type RegistryHttp, retryable } from './registry-http.ts';
+import { REFUSALS, type RegistryHttp, retryable } from './registry-http.ts';
 
 /** Of one server, since this process started. Counters only grow. */
 export type InstanceHealth = {
@@ -40,9 +40,6 @@ const FAILURES_MAX = 3; // In a row; one or two happen to everybody.
 const REST_MS_MIN = 1_000;
 const REST_MS_MAX = 60_000;
 const RETRY_AFTER_MS_MAX = 600_000; // A server that wants more is asked all the same: it may have meant seconds.
-
-/** Answers that say no, from a server that is well. */
-const REFUSALS: ReadonlySet<unknown> = new Set([400, 404, 409]);
 
 export function createInstance(options: {
   readonly http: RegistryHttp;

@@ -9,7 +9,7 @@ import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import { agreementOf } from './agreement.ts';
 import type { Instance } from './instance.ts';
-import { type RegistryHttp, retryable } from './registry-http.ts';
+import { REFUSALS, type RegistryHttp, retryable } from './registry-http.ts';
 
 export type Question<T> = {
   /** For people: the log and the health of who answered otherwise. */
@@ -111,7 +111,8 @@ function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, ra
     let agreed: string | null = null;
 
     function compare(instance: Instance, answer: Said<T>): void {
-      if (agreed === null || 'error' in answer || printOf(answer) === agreed) return;
+      const print = printOf(answer);
+      if (agreed === null || print === agreed || print === null || print === undefined) return;
       instance.dissented(question.name);
       logger.warn('A registry says something else than the others.', { url: instance.url, question: question.name });
     }
@@ -129,14 +130,11 @@ function quorumOf(instances: readonly Instance[], faultsMax: number, { clock, ra
       if (agreement.kind === 'REFUSED') {
         resolve(noQuorum(question.name, said, { instances: instances.length, faultsMax }));
       } else if (agreement.kind === 'AGREED') {
-        const first = [...said.values()].find((its) => printOf(its) === agreement.print);
-        if (first === undefined || 'error' in first) {
-          reject(first?.error);
-          return;
-        }
         agreed = agreement.print;
         for (const [each, its] of said) compare(each, its);
-        resolve({ isAgreed: true, answer: first.answer });
+        const first = [...said.values()].find((its) => printOf(its) === agreed);
+        if (first === undefined || 'error' in first) reject(first?.error);
+        else resolve({ isAgreed: true, answer: first.answer });
       }
     }
 
@@ -180,8 +178,6 @@ function printOf<T>(said: Said<T> | undefined): string | null | undefined {
   if ('print' in said) return `yes ${said.print}`;
   return isRefusal(said.error) ? `no ${said.error.facts['status']}` : null;
 }
-
-const REFUSALS: ReadonlySet<unknown> = new Set([400, 404, 409]);
 
 function isRefusal(error: unknown): error is RetryableError {
   return error instanceof RetryableError && error.code === 'REGISTRY_STATUS' && REFUSALS.has(error.facts['status']);

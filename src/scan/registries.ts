@@ -42,7 +42,7 @@ export type Registries = {
   instruments(admin: string, signal?: AbortSignal): Promise<readonly RegistryInstrument[]>;
   /** Null where neither a validator nor a Scan is configured. */
   readonly scan: ScanReads | null;
-  /** Every server that was asked, or could be. */
+  /** Every server that was to be asked since this client was made. */
   health(): readonly InstanceHealth[];
 };
 

@@ -8,6 +8,7 @@
 import { type Clock, microsToMillis } from '../env/clock.ts';
 import { type ErrorFacts, messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import { parseRecordTime } from '../env/record-time.ts';
+import { storableText } from '../env/storable-text.ts';
 import type { TokenSource } from '../ledger/token-source.ts';
 import type { HttpAnswer, Send } from './http-send.ts';
 
@@ -41,6 +42,8 @@ export type RegistryHttpOptions = {
 const TIMEOUT_MS = 10_000; // Scan answers in under a second; a prepared withdrawal waits for this.
 const BODY_BYTES_MAX = 1024 * 1024; // A context with 100 disclosed contracts of 2 kB each fits several times.
 const PERMANENT_STATUS: ReadonlySet<number> = new Set([401, 403, 500, 501]);
+/** A clear no of the registry, which says it as JSON: bad arguments, not known, being moved. From a gateway before it that knows no such page they mean nothing. */
+export const REFUSALS: ReadonlySet<unknown> = new Set([400, 404, 409]);
 const ERROR_TEXT_MAX = 300;
 
 /** @throws RegistryPermanentError REGISTRY_URL_INVALID for another scheme, or credentials in the URL. */
@@ -122,9 +125,11 @@ async function readAnswer(
     ...facts,
     status,
     answer: text.slice(0, ERROR_TEXT_MAX),
-    isJson: isJsonObject(text),
     ...(retryAfterMs === null ? {} : { retryAfterMs }),
   };
+  if (REFUSALS.has(status) && !isJsonObject(text)) {
+    throw retryable('REGISTRY_ANSWER_INVALID', `A ${status} that is not the registry's own.`, failure);
+  }
   const message = `The registry answered ${status}.`;
   // Where we have a token a refusal may be of that one token: the next may be good.
   const isPermanent = PERMANENT_STATUS.has(status) && !(isOurs && (status === 401 || status === 403));
@@ -147,15 +152,30 @@ async function readText({ body }: HttpAnswer, bytesMax: number, facts: ErrorFact
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** @throws RegistryRetryableError REGISTRY_ANSWER_INVALID: no JSON, or a text in it that no party, name or contract of anybody has and that cannot be stored. */
 function parseJson(text: string, facts: ErrorFacts): unknown {
+  let isStorable = true;
+  const check = (part: unknown): void => {
+    if (typeof part === 'string') isStorable &&= storableText(part) === part;
+  };
   try {
-    return JSON.parse(text);
+    // Only an escape can stand for such a character; where there is none, nothing needs to be looked through.
+    if (!SUSPECT.test(text)) return JSON.parse(text);
+    const answer: unknown = JSON.parse(text, (key, value: unknown) => {
+      check(key);
+      check(value);
+      return value;
+    });
+    if (isStorable) return answer;
   } catch (cause) {
     throw retryable('REGISTRY_ANSWER_INVALID', 'The answer is not JSON.', facts, cause);
   }
+  throw retryable('REGISTRY_ANSWER_INVALID', 'The answer holds a character that no text may have.', facts);
 }
 
-/** An error of the registry itself, rather than of some proxy before it that knows no such page. */
+/** U+0000 or half a surrogate pair, as JSON escapes them. */
+const SUSPECT = /\\u(?:0000|d[89a-f])/i;
+
 function isJsonObject(text: string): boolean {
   try {
     const parsed: unknown = JSON.parse(text);

@@ -136,10 +136,8 @@ export function createScanClient(kind: ScanKind, http: RegistryHttp): ScanClient
   };
 }
 
-/** Said by Scan itself, in its own form: the 404 of a proxy that lost its way says nothing about a preapproval. */
 function isNone(error: unknown): boolean {
-  if (!(error instanceof RetryableError) || error.code !== 'REGISTRY_STATUS') return false;
-  return error.facts['status'] === 404 && error.facts['isJson'] === true;
+  return error instanceof RetryableError && error.code === 'REGISTRY_STATUS' && error.facts['status'] === 404;
 }
 
 function preapprovalOf(receiver: string, answer: unknown): TransferPreapproval {

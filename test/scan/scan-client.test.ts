@@ -1,4 +1,6 @@
 /** Scan and the validator's Scan proxy, simulated, over real sockets: both say the same of the DSO, its rounds and who takes Canton Coin without being asked. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createSecret } from '../../src/config/secret.ts';
 import { createSeededRandom } from '../../src/env/random.ts';
@@ -118,7 +120,25 @@ describe('the proxy', () => {
     });
   });
 
-  it('that lost its way does not say that there is no preapproval', async () => {
+  it('behind a gateway that lost its way does not say that there is no preapproval', async () => {
+    const gateway = createServer((_request, response) => response.writeHead(404).end('<h1>Not Found</h1>'));
+    await new Promise<void>((resolve) => gateway.listen(0, '127.0.0.1', resolve));
+    const { port } = gateway.address() as AddressInfo;
+    try {
+      const lost = open({ validator: { url: `http://127.0.0.1:${port}`, tokens: null } });
+
+      await expect(lost.transferPreapproval(simnet.network.party('bob'))).rejects.toMatchObject({
+        code: 'REGISTRY_ANSWER_INVALID',
+        retryable: true,
+        facts: { status: 404 },
+      });
+    } finally {
+      gateway.closeAllConnections();
+      await new Promise((resolve) => gateway.close(resolve));
+    }
+  });
+
+  it('that fails does not say so either', async () => {
     simnet.validator.faults.set({ next: 1, fault: { kind: 'status', status: 502 } });
 
     await expect(throughProxy().transferPreapproval(simnet.network.party('bob'))).rejects.toMatchObject({
