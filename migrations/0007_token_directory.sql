@@ -78,21 +78,3 @@ CREATE TABLE preapproval (
   CHECK ((contract_id IS NULL) = (expires_at IS NULL) AND (contract_id IS NULL) = (provider IS NULL)),
   CHECK ((proposal_contract_id IS NULL) = (proposal_provider IS NULL))
 );
-
--- Each proposal we asked a signature for. It may commit until its target; so at most one is open, and a new one waits for its end.
-CREATE TABLE preapproval_proposal (
-  id                 bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  treasury_id        integer NOT NULL REFERENCES treasury_party,
-  instrument_id      integer NOT NULL REFERENCES instrument,
-  provider           text NOT NULL,
-  command_id         text NOT NULL UNIQUE,
-  synchronizer_id    text NOT NULL,
-  target_record_time bigint NOT NULL,             -- inclusive: at exactly this record time it may still commit
-  requested_at       bigint NOT NULL,             -- wall clock
-  requested_by       text NOT NULL,
-  state              text NOT NULL CHECK (state IN ('OPEN', 'SEEN', 'LAPSED')),
-  last_error         text,
-  ended_at           bigint,
-  CHECK ((state = 'OPEN') = (ended_at IS NULL))
-);
-CREATE UNIQUE INDEX preapproval_proposal_one_open ON preapproval_proposal (treasury_id, instrument_id) WHERE state = 'OPEN';

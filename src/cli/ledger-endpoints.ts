@@ -34,7 +34,7 @@ export type OpenedEndpoints = {
 };
 
 export function openEndpoints(config: EndpointsConfig, env: Env): OpenedEndpoints {
-  const { tokens, loops } = tokensOf(config, env);
+  const { tokens, loops } = openTokens(config, env);
   const pool = createEndpointPool({
     ...env,
     urls: config.ledgerUrls,
@@ -51,7 +51,8 @@ export function openEndpoints(config: EndpointsConfig, env: Env): OpenedEndpoint
   return { pool, loops: [...loops, { name: 'endpoint checks', run: pool.run }] };
 }
 
-function tokensOf(
+/** Where the bearer token of the configuration comes from; null: none is sent. */
+export function openTokens(
   config: EndpointsConfig,
   env: Env,
 ): { readonly tokens: TokenSource | null; readonly loops: OpenedEndpoints['loops'] } {

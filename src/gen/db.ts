@@ -295,21 +295,6 @@ export interface PreapprovalTable {
   proposal_provider: string | null;
 }
 
-export interface PreapprovalProposalTable {
-  id: GeneratedAlways<bigint>;
-  treasury_id: number;
-  instrument_id: number;
-  provider: string;
-  command_id: string;
-  synchronizer_id: string;
-  target_record_time: bigint;
-  requested_at: bigint;
-  requested_by: string;
-  state: 'OPEN' | 'SEEN' | 'LAPSED';
-  last_error: string | null;
-  ended_at: bigint | null;
-}
-
 export interface QuarantineTable {
   treasury_id: number;
   update_id: string;
@@ -584,7 +569,6 @@ export interface DB {
   offer_decision: OfferDecisionTable;
   posting: PostingTable;
   preapproval: PreapprovalTable;
-  preapproval_proposal: PreapprovalProposalTable;
   quarantine: QuarantineTable;
   registry: RegistryTable;
   registry_instance: RegistryInstanceTable;

@@ -18,8 +18,6 @@ export type TreasuryPreapproval = {
   readonly expiresAt: Micros | null;
   /** The provider that an open proposal waits for. */
   readonly proposalProvider: string | null;
-  /** A proposal that may still reach the ledger. */
-  readonly isProposing: boolean;
 };
 
 export type TreasuryKey = { readonly network: string; readonly party: string };
@@ -34,12 +32,7 @@ export async function readPreapprovals(
       instrument.name AS "instrumentName", instrument.is_accepted AS "isAccepted",
       preapproval.checked_at AS "checkedAt", preapproval.trouble, preapproval.contract_id AS "contractId",
       preapproval.provider, preapproval.valid_from AS "validFrom", preapproval.last_renewed_at AS "lastRenewedAt",
-      preapproval.expires_at AS "expiresAt", preapproval.proposal_provider AS "proposalProvider",
-      EXISTS (
-        SELECT FROM preapproval_proposal
-        WHERE preapproval_proposal.treasury_id = preapproval.treasury_id
-          AND preapproval_proposal.instrument_id = preapproval.instrument_id AND preapproval_proposal.state = 'OPEN'
-      ) AS "isProposing"
+      preapproval.expires_at AS "expiresAt", preapproval.proposal_provider AS "proposalProvider"
     FROM unnest(${treasuries.map(({ network }) => network)}::text[], ${treasuries.map(({ party }) => party)}::text[])
       AS wanted (network, party)
     JOIN network ON network.name = wanted.network

@@ -60,10 +60,6 @@ const PreapprovalRef = builder.objectRef<TreasuryPreapproval>('TreasuryPreapprov
       nullable: true,
       description: 'The provider that an open proposal of ours waits for; null: none does. Scope: `read`. Since 0.1.',
     }),
-    isProposing: t.exposeBoolean('isProposing', {
-      description:
-        'Whether a proposal was signed that may still reach the ledger: until it cannot, there is no other. Scope: `read`. Since 0.1.',
-    }),
     checkedAt: t.expose('checkedAt', {
       type: 'RecordTime',
       nullable: true,

@@ -48,7 +48,7 @@ async function look() {
 
 async function shown() {
   const { data, errors } = await api.query(`{ treasuryParties { nodes { preapprovals {
-    instrument { instrumentId } state alarm expiresAt lastRenewedAt provider proposedTo isProposing trouble } } } }`);
+    instrument { instrumentId } state alarm expiresAt lastRenewedAt provider proposedTo trouble } } } }`);
   expect(errors).toBeUndefined();
   return data.treasuryParties.nodes[0].preapprovals;
 }
