@@ -56,7 +56,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'wall-clock-decides-expiry',
     mistake: 'An attempt is over when our own clock says so.',
-    killedBy: 24,
+    killedBy: 27,
     company: ['executeLate'],
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('t.record_time', NOW) },
@@ -136,7 +136,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'contract-not-found-is-failure',
     mistake: 'Inputs that are gone are taken for proof that the transfer can never happen; often it just has.',
-    killedBy: 25,
+    killedBy: 44,
     company: ['executeUnanswered'],
     changes: [
       {
