@@ -39,8 +39,15 @@ export async function readAccounts(db: Database, keys: readonly Account[]): Prom
   return keys.map((key) => rows.find((row) => row.network === key.network && row.owner === key.owner) ?? null);
 }
 
-/** Of all given accounts in one statement; an instrument without a posting has no row. */
-export async function readAccountBalances(db: Database, accounts: readonly Account[]): Promise<AccountBalance[]> {
+/**
+ * Of all given accounts in one statement; an instrument without a posting has no row.
+ * @param kind `HELD`: what came for the account and is not its own before a verdict.
+ */
+export async function readAccountBalances(
+  db: Database,
+  accounts: readonly Account[],
+  kind: 'CUSTOMER' | 'HELD' = 'CUSTOMER',
+): Promise<AccountBalance[]> {
   const { rows } = await sql<Account & Omit<Instrument, 'name'> & { instrumentName: string; amount: string }>`
     SELECT DISTINCT network.name AS network, account.owner, instrument.admin, instrument.instrument_id AS "instrumentId",
       instrument.name AS "instrumentName", instrument.is_accepted AS "isAccepted", account_balance.balance AS amount
@@ -49,7 +56,7 @@ export async function readAccountBalances(db: Database, accounts: readonly Accou
       ${accounts.map((account) => account.owner)}::text[]
     ) AS wanted (network, owner)
     JOIN network ON network.name = wanted.network
-    JOIN account ON account.network_id = network.id AND account.kind = 'CUSTOMER' AND account.owner = wanted.owner
+    JOIN account ON account.network_id = network.id AND account.kind = ${kind} AND account.owner = wanted.owner
     JOIN account_balance ON account_balance.account_id = account.id
     JOIN instrument ON instrument.id = account_balance.instrument_id
     ORDER BY network.name, account.owner, instrument.admin, instrument.instrument_id

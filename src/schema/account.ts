@@ -56,6 +56,15 @@ builder.node(AccountRef, {
       loaderOptions: { cache: false },
       resolve: keyOf,
     }),
+    held: t.loadableGroup({
+      type: AccountBalanceRef,
+      description:
+        'What came for it and is not available: it waits for the verdict of the screening service, or was denied. One per instrument that was ever held. Scope: `read`. Since 0.1.',
+      load: async (keys: string[], { db }) => await readAccountBalances(db, partsOf(keys), 'HELD'),
+      group: ({ account }) => keyOf(account),
+      loaderOptions: { cache: false },
+      resolve: keyOf,
+    }),
     depositAccounts: t.loadableGroup({
       type: DepositAccountRef,
       description: `Its memos, by id; the first ${PAGE_SIZE_MAX}. Scope: \`read\`. Since 0.1.`,

@@ -73,6 +73,8 @@ test('held while it hangs and through a kill, credited once when it allows; offe
   await pay('5');
   await eventually(() => expect(service.asked).toHaveLength(1), PATIENT);
   expect(await credited()).toEqual([]);
+  const held = await ask(sluice, '{ accounts { nodes { customer held { amount } } } }');
+  expect(held).toEqual({ accounts: { nodes: [{ customer: 'erin', held: [{ amount: '5.0000000000' }] }] } });
 
   sluice.process.child.kill('SIGKILL');
   await sluice.process.exited;
