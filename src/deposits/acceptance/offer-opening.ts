@@ -8,10 +8,12 @@ import { positionClock } from '../../submissions/position-clock.ts';
 import type { TransferJson } from '../../tokens/transfer-record.ts';
 import { mayBeAccepted, OFFER_FACTS } from './offer-gate.ts';
 import type { OfferRules } from './offer-rules.ts';
-import { hasBudget, type Spender, spendTry } from './offer-spending.ts';
+import { isUsedUp, readUsedUp, type Spender, spendTry } from './offer-spending.ts';
 
 const OPEN_BATCH_MAX = 8;
 const IN_FLIGHT_MAX = 16; // Of one treasury: what comes next waits no longer than these take.
+const LOOKED_AT_MAX = 64;
+const LOOK_AGAIN_MS = 2_000; // A verdict, or the end of a freeze, is noticed as soon as that.
 
 /**
  * Opens attempts, one account after the other and one sender after the other, the oldest of each first: a thousand offers of one make nobody else wait.
@@ -58,34 +60,67 @@ type DueOffer = Omit<Spender, 'treasuryId'> & {
   readonly transfer: TransferJson;
 };
 
+/**
+ * Chooses by the rows of what is due alone, however many they are, and looks at the offers of the chosen ones only. Of those, what may not be accepted now is put off a little, so that it does
+ * not stand in front of the others for ever.
+ */
 async function takeDue(
   tx: Transaction,
   treasuryId: number,
   rules: OfferRules,
   { nowMicros, recordTime }: { readonly nowMicros: Micros; readonly recordTime: Micros },
 ): Promise<readonly DueOffer[]> {
-  const { rows } = await sql<DueOffer>`
-    SELECT a.id, a.instrument_id AS "instrumentKey", a.deposit_account_id AS "depositAccountId", a.sender, due.contract_id AS "contractId",
-           t.transfer_object AS transfer
-    FROM (
-      SELECT a.id, i.contract_id, a.created_at,
+  const usedUp = await readUsedUp(tx, treasuryId, rules.budget, nowMicros);
+  const { rows: chosen } = await sql<{ id: string }>`
+    SELECT id FROM (
+      SELECT a.id, a.created_at,
              row_number() OVER (PARTITION BY coalesce(a.deposit_account_id, a.id) ORDER BY a.created_at, a.id) AS of_account,
              row_number() OVER (PARTITION BY a.sender ORDER BY a.created_at, a.id) AS of_sender
       FROM offer_action a
-      JOIN transfer_instruction i ON i.transfer_id = a.transfer_id AND i.treasury_id = a.treasury_id AND i.ended_update_id IS NULL
-      ${OFFER_FACTS}
-      WHERE a.treasury_id = ${treasuryId} AND a.state = 'QUEUED' AND a.next_try_at <= ${nowMicros} AND i.execute_before > ${recordTime}
-        AND NOT ${isFrozen(sql`a.treasury_id`, sql`a.instrument_id`)}
-        AND (a.choice = 'REJECT' OR ${mayBeAccepted(rules)}) AND ${hasBudget(rules.budget, nowMicros)}
+      WHERE a.treasury_id = ${treasuryId} AND a.state = 'QUEUED' AND a.next_try_at <= ${nowMicros} AND NOT ${isUsedUp(usedUp)}
     ) AS due
-    JOIN offer_action a ON a.id = due.id
+    ORDER BY greatest(of_account, of_sender), created_at, id LIMIT ${LOOKED_AT_MAX}`.execute(tx);
+  if (chosen.length === 0) return [];
+  const ids = chosen.map(({ id }) => id);
+  const { rows } = await sql<DueOffer & { isLate: boolean; mayGo: boolean }>`
+    SELECT a.id, a.instrument_id AS "instrumentKey", a.deposit_account_id AS "depositAccountId", a.sender, i.contract_id AS "contractId",
+           t.transfer_object AS transfer,
+           i.execute_before <= ${recordTime} AS "isLate", NOT ${isFrozen(sql`a.treasury_id`, sql`a.instrument_id`)}
+             AND (a.choice = 'REJECT' OR ${mayBeAccepted(rules)})
+             AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = a.treasury_id AND r.contract_id = i.contract_id AND r.is_open) AS "mayGo"
+    FROM offer_action a
+    -- OFFSET 0: by its index, whatever the planner believes of a table that has just been filled.
+    JOIN LATERAL (SELECT * FROM transfer_instruction x WHERE x.transfer_id = a.transfer_id OFFSET 0) AS i
+      ON i.treasury_id = a.treasury_id AND i.ended_update_id IS NULL
     JOIN transfer t ON t.id = a.transfer_id AND t.transfer_object IS NOT NULL
-    WHERE a.state = 'QUEUED'
-      AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = a.treasury_id AND r.contract_id = due.contract_id AND r.is_open)
-    ORDER BY greatest(due.of_account, due.of_sender), due.created_at, a.id
-    LIMIT greatest(0, least(${OPEN_BATCH_MAX}::int, ${IN_FLIGHT_MAX} - (
-      SELECT count(*) FROM attempt JOIN submission s ON s.id = attempt.submission_id
-      WHERE attempt.state = 'OPEN' AND s.purpose = 'OFFER' AND s.treasury_id = ${treasuryId})::int))
+    ${OFFER_FACTS}
+    WHERE a.id = ANY (${ids}::text[]) AND a.state = 'QUEUED'
+    ORDER BY array_position(${ids}::text[], a.id)
     FOR UPDATE OF a SKIP LOCKED`.execute(tx);
-  return rows;
+  const late = rows.filter(({ isLate }) => isLate).map(({ id }) => id);
+  if (late.length > 0) {
+    await tx
+      .updateTable('offer_action')
+      .set({ state: 'PARKED', reason: 'DEADLINE_PASSED', changed_at: nowMicros })
+      .where('id', 'in', late)
+      .execute();
+  }
+  const waiting = rows.filter(({ isLate, mayGo }) => !isLate && !mayGo).map(({ id }) => id);
+  if (waiting.length > 0) {
+    await tx
+      .updateTable('offer_action')
+      .set({ next_try_at: nowMicros + millisToMicros(LOOK_AGAIN_MS) })
+      .where('id', 'in', waiting)
+      .execute();
+  }
+  const { count } = await tx
+    .selectFrom('attempt')
+    .innerJoin('submission as s', 's.id', 'attempt.submission_id')
+    .select((row) => row.fn.countAll<bigint>().as('count'))
+    .where('attempt.state', '=', 'OPEN')
+    .where('s.purpose', '=', 'OFFER')
+    .where('s.treasury_id', '=', treasuryId)
+    .executeTakeFirstOrThrow();
+  const room = Math.max(0, Math.min(OPEN_BATCH_MAX, IN_FLIGHT_MAX - Number(count)));
+  return rows.filter(({ isLate, mayGo }) => !isLate && mayGo).slice(0, room);
 }

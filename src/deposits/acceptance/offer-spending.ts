@@ -46,15 +46,25 @@ export async function spendTry(
   return true;
 }
 
-/** Over an offer_action `a`: none of its budgets is used up, as far as this statement sees. */
-export function hasBudget(budget: OfferBudget, nowMicros: Micros): RawBuilder<boolean> {
-  const isUsedUp = (scope: RawBuilder<unknown>, max: number): RawBuilder<boolean> => sql<boolean>`EXISTS (
-    SELECT FROM offer_budget b WHERE b.treasury_id = a.treasury_id AND b.scope = ${scope} AND b.window_start = ${windowOf(nowMicros)} AND b.spent >= ${max}
-  )`;
-  return sql<boolean>`NOT (${isUsedUp(sql`'all'`, budget.all)}
-    OR ${isUsedUp(sql`'instrument:' || a.instrument_id`, budget.perInstrument)}
-    OR ${isUsedUp(sql`'account:' || a.deposit_account_id`, budget.perAccount)}
-    OR ${isUsedUp(sql`'sender:' || a.sender`, budget.perSender)})`;
+/** The scopes whose budget is used up: a handful, since each has cost its whole budget. */
+export async function readUsedUp(
+  tx: Transaction,
+  treasuryId: number,
+  { all, perInstrument, perAccount, perSender }: OfferBudget,
+  nowMicros: Micros,
+): Promise<readonly string[]> {
+  const { rows } = await sql<{ scope: string }>`
+    SELECT scope FROM offer_budget WHERE treasury_id = ${treasuryId} AND window_start = ${windowOf(nowMicros)}
+      AND spent >= CASE split_part(scope, ':', 1) WHEN 'all' THEN ${all}::int WHEN 'instrument' THEN ${perInstrument}::int
+        WHEN 'account' THEN ${perAccount}::int ELSE ${perSender}::int END`.execute(tx);
+  return rows.map(({ scope }) => scope);
+}
+
+/** Over an offer_action `a`: one of its budgets is among those of {@link readUsedUp}. */
+export function isUsedUp(usedUp: readonly string[]): RawBuilder<boolean> {
+  const list = sql`${[...usedUp]}::text[]`;
+  return sql<boolean>`('all' = ANY (${list}) OR 'instrument:' || a.instrument_id = ANY (${list})
+    OR coalesce('account:' || a.deposit_account_id = ANY (${list}), false) OR 'sender:' || a.sender = ANY (${list}))`;
 }
 
 /** Forgets windows that are over. */
