@@ -12,6 +12,8 @@ const AMULET = 'Amulet';
 
 /**
  * Adds it where the directory has no Canton Coin yet. Harmless when repeated; while nobody can be asked it is left for the next time.
+ *
+ * Whoever names the DSO says whose tokens are credited as Canton Coin. A rotation has one Scan's word for that, of a Scan that need not be honest; then a person says it (`sluice token add`).
  * @param scan null: neither a validator nor a Scan is configured.
  * @param source as Scan is read.
  */
@@ -23,6 +25,12 @@ export async function adoptCantonCoin(
   if (scan === null) return;
   const tokens = await readTokensOfNetwork(db, network);
   if (tokens.some(({ implementation }) => implementation === 'SPLICE_AMULET')) return;
+  if (source.strategy === 'rotate') {
+    logger.warn('Canton Coin is not in the token directory: one Scan alone is not believed who its admin is.', {
+      fix: 'Add it with `sluice token add`, or read Scan by quorum or through the validator.',
+    });
+    return;
+  }
   let admin: string;
   try {
     admin = await scan.dsoParty();
