@@ -2,7 +2,6 @@
  * Canton Coin's transfer preapprovals over their life: proposed by the receiver, accepted, renewed or cancelled by the provider, and over when their time is. The provider's automation is
  * told when to act; nothing here renews by itself.
  */
-import type { Contract } from '../daml/contract.ts';
 import type { Package, Template } from '../daml/template.ts';
 import {
   contractId,
@@ -21,7 +20,7 @@ import { packageId } from '../ledger/ids.ts';
 import { AMULET_PACKAGE_NAME, type Generation } from './amulet-contracts.ts';
 import { preapprovalArguments } from './amulet-factory.ts';
 import { AMULET_RULES_MODULE } from './amulet-rules.ts';
-import type { TokenLedger } from './token.ts';
+import type { Preapprovals, TokenLedger } from './token.ts';
 
 const WALLET_PACKAGE_NAME = 'splice-wallet';
 const WALLET_PACKAGE_ID = packageId('splice-wallet-0.1.21');
@@ -76,19 +75,6 @@ export const WALLET_PACKAGE: Package = {
   packageVersion: '0.1.21',
   interfaces: [],
   templates: [PROPOSAL_TEMPLATE],
-};
-
-export type Preapprovals = {
-  /** @param lifetimeMicros ten years when left out. */
-  preapprove(ledger: TokenLedger, receiver: string, generation: Generation, lifetimeMicros?: bigint): void;
-  /** @returns undefined where there is none that is valid now. */
-  current(receiver: string, nowMicros: bigint): string | undefined;
-  /** By the provider: another contract, with a new end. Harmless where there is none. */
-  renew(ledger: TokenLedger, receiver: string, lifetimeMicros?: bigint): void;
-  /** By the provider. Harmless where there is none. */
-  cancel(ledger: TokenLedger, receiver: string): void;
-  /** By the provider: every proposal among `contracts`. @returns how many. */
-  acceptAll(ledger: TokenLedger, contracts: Iterable<Contract>, lifetimeMicros?: bigint): number;
 };
 
 type Known = { readonly contractId: string; readonly expiresAtMicros: bigint; readonly generation: Generation };

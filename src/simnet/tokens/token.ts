@@ -7,7 +7,6 @@ import type { Command } from '../daml/interpreter.ts';
 import type { Package, Template } from '../daml/template.ts';
 import type { Value } from '../daml/value.ts';
 import type { Generation } from './amulet-contracts.ts';
-import type { Preapprovals } from './amulet-preapprovals.ts';
 import type { ChoiceContext, InstructionChoice, InstrumentId, Transfer } from './standard.ts';
 
 export type TransferKind = 'self' | 'direct' | 'offer';
@@ -26,6 +25,20 @@ export type TokenLedger = {
   submit(submission: Submittable, generation: Generation): readonly Value[];
   template(packageName: string, moduleName: string, entityName: string, generation: Generation): Template;
   nowMicros(): bigint;
+};
+
+/** Standing consents to be paid without acceptance, over their life. */
+export type Preapprovals = {
+  /** @param lifetimeMicros ten years when left out. */
+  preapprove(ledger: TokenLedger, receiver: string, generation: Generation, lifetimeMicros?: bigint): void;
+  /** @returns undefined where there is none that is valid now. */
+  current(receiver: string, nowMicros: bigint): string | undefined;
+  /** By the provider: another contract, with a new end. Harmless where there is none. */
+  renew(ledger: TokenLedger, receiver: string, lifetimeMicros?: bigint): void;
+  /** By the provider. Harmless where there is none. */
+  cancel(ledger: TokenLedger, receiver: string): void;
+  /** By the provider: every proposal among `contracts`. @returns how many. */
+  acceptAll(ledger: TokenLedger, contracts: Iterable<Contract>, lifetimeMicros?: bigint): number;
 };
 
 export type Token = {
