@@ -20,7 +20,7 @@ import { packageId } from '../ledger/ids.ts';
 import { AMULET_PACKAGE_NAME, type Generation } from './amulet-contracts.ts';
 import { preapprovalArguments } from './amulet-factory.ts';
 import { AMULET_RULES_MODULE } from './amulet-rules.ts';
-import type { Preapprovals, TokenLedger } from './token.ts';
+import type { Preapprovals } from './token.ts';
 
 const WALLET_PACKAGE_NAME = 'splice-wallet';
 const WALLET_PACKAGE_ID = packageId('splice-wallet-0.1.21');
