@@ -4,6 +4,7 @@ import type { Database } from '../db/connection.ts';
 import type { Clock } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import { isPoison } from '../ingestion/poison.ts';
 import type { Channel } from '../ledger/channel.ts';
 import type { MetadataDifference, MissingPackage, Token } from '../read/tokens.ts';
 import { CONFIGURATION } from './configured-tokens.ts';
@@ -21,10 +22,16 @@ export type TokenLookOptions = {
   readonly logger: Logger;
 };
 
-/** @throws RetryableError when the database is away. What registry and participants fail at is written down. */
+/** @throws RetryableError when the database is away. What registry and participants fail at is written down; what cannot be is told, and the other tokens are looked at all the same. */
 export async function lookAtToken(options: TokenLookOptions, token: Token): Promise<void> {
-  await lookAtRegistry(options, token);
-  if (options.call !== null) await lookAtPackages({ ...options, call: options.call }, token);
+  const { call, logger } = options;
+  try {
+    await lookAtRegistry(options, token);
+    if (call !== null) await lookAtPackages({ ...options, call }, token);
+  } catch (error) {
+    if (!isPoison(error)) throw error;
+    logger.error('What was seen of a token could not be written down.', { ...token.instrument, why: messageOf(error) });
+  }
 }
 
 async function lookAtRegistry({ db, openRegistry, clock, logger }: TokenLookOptions, token: Token): Promise<void> {

@@ -2,6 +2,8 @@
  * The two roots that decide behaviour: what may be tried again, and what may not. Every error of ours extends one of them, has a stable
  * `code` and carries its facts as fields.
  */
+import { storableText } from './storable-text.ts';
+
 export type ErrorFacts = Readonly<Record<string, unknown>>;
 
 abstract class SluiceError extends Error {
@@ -10,7 +12,7 @@ abstract class SluiceError extends Error {
   readonly facts: ErrorFacts;
 
   constructor(code: string, message: string, facts: ErrorFacts = {}, options?: ErrorOptions) {
-    super(message, options);
+    super(shownText(message), options);
     this.name = new.target.name;
     this.code = code;
     this.facts = facts;
@@ -44,7 +46,13 @@ export function unreachable(value: never, message = 'Unhandled case.'): never {
   throw new AssertionError(message, { value });
 }
 
-/** The text of anything that was thrown, for log fields and operator messages. */
+/** The text of anything that was thrown, for log fields, operator messages and columns: whatever others put into it, it can be stored, and is not long. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return shownText(error instanceof Error ? error.message : String(error));
+}
+
+const TEXT_MAX = 8_000; // Longer than all faults of a configuration together; a registry may answer a megabyte.
+
+function shownText(text: string): string {
+  return storableText(text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text);
 }

@@ -5,11 +5,11 @@
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { type Micros, timestampToMicros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
+import { storableText } from '../env/storable-text.ts';
 import type { Transaction } from '../gen/com/daml/ledger/api/v2/transaction.ts';
 import { type GetUpdateResponse, GetUpdatesResponse } from '../gen/com/daml/ledger/api/v2/update_service.ts';
 import type { StreamMessage } from '../ledger/ledger-client.ts';
 import { wireReader } from '../ledger/wire-reader.ts';
-import { storableText } from '../tokens/value.ts';
 
 export type ReceivedUpdate = {
   readonly kind: 'TRANSACTION' | 'REASSIGNMENT' | 'TOPOLOGY';

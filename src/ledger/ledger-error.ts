@@ -41,6 +41,9 @@ const RETRYABLE_STATUS: ReadonlySet<number> = new Set([
  */
 const POSITION_IN_DOUBT: ReadonlySet<string> = new Set(['OFFSET_AFTER_LEDGER_END', 'PARTICIPANT_PRUNED_DATA_ACCESSED']);
 
+/** How Canton writes its error codes. */
+const CODE = /^[A-Z][A-Z0-9_]{0,99}$/;
+
 /** How grpc-js begins to say that a message is beyond our own limit; the participant's limits read otherwise. */
 const TOO_LARGE = 'Received message larger than max';
 
@@ -57,7 +60,8 @@ export function ledgerErrorOf(error: unknown, method: string): RetryableError | 
   }
   const info = errorInfoOf(error);
   const statusName = grpcStatus[error.code] ?? String(error.code);
-  const code = info?.reason || `GRPC_${statusName}`;
+  // Others store codes and branch on them: what is none is nothing to go by.
+  const code = info !== undefined && CODE.test(info.reason) ? info.reason : `GRPC_${statusName}`;
   const facts: LedgerErrorFacts = { method, grpcStatus: statusName, metadata: info?.metadata ?? {} };
   const isRetryable = RETRYABLE_STATUS.has(error.code) && !POSITION_IN_DOUBT.has(code);
   const Kind = isRetryable ? RetryableError : PermanentError;

@@ -9,6 +9,7 @@
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import { isPoison } from '../ingestion/poison.ts';
 import { type TryOptions, tryAttempt } from './attempt-try.ts';
 import { viewOf } from './attempt-view.ts';
 import {
@@ -61,14 +62,23 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
   } catch (error) {
     // Whatever it was: a hint for people. What became of the transaction, the ledger will tell.
     logger.info('A try came to nothing that we know of.', { ...facts, why: messageOf(error) });
-    if (options.isGivenUpEarly && (await giveUpUnsigned(db, purpose, attempt, failureOf(error), clock.nowMicros())))
-      return;
-    await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });
+    try {
+      if (options.isGivenUpEarly && (await giveUpUnsigned(db, purpose, attempt, failureOf(error), clock.nowMicros())))
+        return;
+      await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });
+    } catch (refused) {
+      if (!isPoison(refused)) throw refused;
+      // One that cannot be written about is in nobody's way: it was put off when it was taken, and ends with its target.
+      logger.error('What a try came to could not be written down.', { ...facts, why: messageOf(refused) });
+    }
   }
 }
 
+/** Codes as columns take them. */
+const CODE = /^[A-Z][A-Z0-9_]*$/;
+
 function failureOf(error: unknown): Failure {
-  const isOurs = error instanceof RetryableError || error instanceof PermanentError;
+  const isOurs = (error instanceof RetryableError || error instanceof PermanentError) && CODE.test(error.code);
   return {
     code: isOurs ? error.code : 'UNEXPECTED',
     detail: messageOf(error),

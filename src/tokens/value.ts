@@ -6,6 +6,7 @@
 
 import type { Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
+import { storableText } from '../env/storable-text.ts';
 import type { Record as DamlRecord, Identifier, Value } from '../gen/com/daml/ledger/api/v2/value.ts';
 import { type Amount, parseAmount } from './amount.ts';
 
@@ -30,14 +31,6 @@ function read<C extends keyof Payloads>(value: Value | undefined, wanted: C): Pa
   if (sum?.$case !== wanted)
     throw new DecodeError(`Expected a ${wanted}, found a ${sum?.$case ?? 'value of a new kind'}.`);
   return sum.value as Payloads[C]; // The comparison is the proof; the compiler cannot follow it through the type parameter.
-}
-
-/**
- * Text as PostgreSQL can store it: it refuses U+0000, which a Daml text may carry. The replacement character stands in, so that a hostile memo is
- * recorded and still equals no registered one.
- */
-export function storableText(text: string): string {
-  return text.replaceAll('\0', '\uFFFD').toWellFormed();
 }
 
 export function readText(value: Value | undefined): string | undefined {

@@ -272,6 +272,29 @@ describe('looking at a token again', () => {
     expect(later.packagesMissing.map((missing) => missing.package)).toEqual(['no-such-package']);
   });
 
+  test('a registry whose texts cannot be stored is in trouble, and the round goes on', async () => {
+    const { admin, instrumentId, url, faults } = registryOf('usd');
+    const registries = [{ admin, instrumentId: null, source: { strategy: 'rotate', urls: [url] } }] as const;
+    const configured = { network: NETWORK, instruments: [{ name: 'usd', admin, id: instrumentId }], registries };
+    await adoptConfiguredTokens(database.db, configured, { clock: systemClock, logger: database.logger });
+    faults.set({ share: 1, fault: { kind: 'mutate', fields: { name: 'U\u0000S', symbol: '\ud800' } } });
+
+    const first = await look();
+    faults.clear();
+    const later = await look();
+
+    expect(first).toMatchObject({ pinned: null, registryTrouble: expect.stringContaining('character') });
+    expect(later).toMatchObject({ pinned: { decimals: 10 }, registryTrouble: null });
+  });
+
+  test('one that says otherwise in texts that cannot be stored changes nothing that is pinned', async () => {
+    const { faults } = registryOf('usd');
+    await add('usd');
+    faults.set({ share: 1, fault: { kind: 'mutate', fields: { name: 'U\u0000S' } } });
+
+    expect(await look()).toMatchObject({ registryDiffers: [], registryTrouble: expect.stringContaining('character') });
+  });
+
   test('F1: a silent registry is said to be silent, and changes nothing', async () => {
     const { faults } = registryOf('usd');
     await add('usd');
