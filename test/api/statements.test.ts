@@ -22,6 +22,11 @@ beforeAll(async () => {
     await rows.booking(`transfer:${transfer}`, owner, '1.5');
     await rows.holding(`c-${line}`, '1', { createdAt: DAY + BigInt(line), party: `treasury-${line % 3}::1220bb` });
   }
+  await sql`
+    INSERT INTO desk_case (transfer_id, treasury_id, instrument_id, state, why, amount, memo, sender, update_id, record_time)
+    SELECT id, treasury_id, instrument_id, 'OFFERED', 'UNKNOWN_MEMO', 1, memo, counterparty, update_id, record_time FROM transfer`.execute(
+    database.db,
+  );
   counted = createDatabase({
     connectionString: database.connectionString,
     applicationName: 'sluice-test-counted',
@@ -80,6 +85,13 @@ test.each([
     'treasury parties with balances',
     (rows: number) => `{ treasuryParties(first: ${rows}) { nodes { name balances { total instrument { name } } } } }`,
     2,
+  ],
+  [
+    'cases of the desk with all that belongs to them',
+    (rows: number) =>
+      `{ deskCases(states: [OFFERED, OPEN], first: ${rows}) { nodes {
+        memo treasury { name } instrument { name } account { customer } transfer { status } screening { state } decisions { kind } } } }`,
+    4,
   ],
   ['streams', () => '{ ingestionStreams { treasury { name } synchronizers { recordTime } freshness { state } } }', 1],
   ['streams with their epochs', () => '{ ingestionStreams { epoch epochs { epoch reason gap { recordedBy } } } }', 2],
