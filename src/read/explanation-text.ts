@@ -1,8 +1,37 @@
 /** An update's effects in plain words, for people who must answer a customer or an auditor. Pure. */
+import type { Micros } from '../env/clock.ts';
 import { formatRecordTime } from '../env/record-time.ts';
-import type { BookingFact, HoldingFact, UpdateFacts } from './explanations.ts';
+import type { LedgerUpdateTable } from '../gen/db.ts';
 import type { Transfer } from './transfers.ts';
+import type { TreasuryParty } from './treasury-parties.ts';
 import type { Withdrawal } from './withdrawals.ts';
+
+export type UpdateFacts = {
+  readonly kind: LedgerUpdateTable['kind'];
+  readonly treasury: TreasuryParty;
+  readonly updateId: string;
+  readonly recordTime: Micros;
+  readonly synchronizerId: string;
+  readonly offset: bigint;
+  readonly epoch: number;
+  readonly quarantine: { readonly reason: string; readonly detail: string; readonly isOpen: boolean } | null;
+};
+
+export type HoldingFact = {
+  readonly contractId: string;
+  readonly amount: string;
+  readonly instrument: string;
+  readonly isLocked: boolean;
+  readonly isGain: boolean;
+};
+
+export type BookingFact = {
+  readonly description: string;
+  readonly amount: string;
+  readonly instrument: string;
+  readonly debit: string;
+  readonly credit: string;
+};
 
 export type ExplanationFacts = {
   readonly facts: UpdateFacts;

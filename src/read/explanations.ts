@@ -2,9 +2,8 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
-import type { LedgerUpdateTable } from '../gen/db.ts';
 import { restoreUpdate } from '../ingestion/received-update.ts';
-import { explanationText } from './explanation-text.ts';
+import { type BookingFact, explanationText, type HoldingFact, type UpdateFacts } from './explanation-text.ts';
 import { readTransfers, type Transfer } from './transfers.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
 import { readWithdrawalsPaidBy } from './withdrawals.ts';
@@ -20,33 +19,6 @@ export type Explanation = {
   readonly transfers: readonly Transfer[];
   /** In plain words, in the order in which things follow from each other. */
   readonly text: readonly string[];
-};
-
-export type UpdateFacts = {
-  readonly kind: LedgerUpdateTable['kind'];
-  readonly treasury: TreasuryParty;
-  readonly updateId: string;
-  readonly recordTime: Micros;
-  readonly synchronizerId: string;
-  readonly offset: bigint;
-  readonly epoch: number;
-  readonly quarantine: { readonly reason: string; readonly detail: string; readonly isOpen: boolean } | null;
-};
-
-export type HoldingFact = {
-  readonly contractId: string;
-  readonly amount: string;
-  readonly instrument: string;
-  readonly isLocked: boolean;
-  readonly isGain: boolean;
-};
-
-export type BookingFact = {
-  readonly description: string;
-  readonly amount: string;
-  readonly instrument: string;
-  readonly debit: string;
-  readonly credit: string;
 };
 
 /** One explanation for each treasury party that saw the update; none where none did, or none has come so far. */
