@@ -64,14 +64,22 @@ export async function bookCorrections(
   return rows.map(({ transferId, instrumentKey, amount }) => ({ transferId, instrumentKey, amount }));
 }
 
-/** Credits of transfers that, derived anew, are gone or brought nothing. Whose the money is then, a person must say. @returns their transfer ids. */
+/**
+ * Transfers that, derived anew, are gone or brought nothing, and whose money was credited, is held for somebody or goes back to its sender. Whose it is then, a person must say.
+ * @returns their ids.
+ */
 export async function creditsWithoutTransfer(
   tx: Transaction,
   transferIds: readonly string[],
 ): Promise<readonly string[]> {
   const { rows } = await sql<{ id: string }>`
-    SELECT a.transfer_id AS id FROM attribution a LEFT JOIN transfer t ON t.id = a.transfer_id
-    WHERE a.transfer_id = ANY (${transferIds}::text[]) AND (t.id IS NULL OR t.status <> 'COMPLETED' OR t.holdings_delta <= 0)
+    SELECT given.id
+    FROM (
+      SELECT transfer_id AS id FROM attribution WHERE transfer_id = ANY (${transferIds}::text[])
+      UNION SELECT transfer_id FROM screening WHERE transfer_id = ANY (${transferIds}::text[]) AND held IS NOT NULL
+      UNION SELECT transfer_id FROM desk_case WHERE transfer_id = ANY (${transferIds}::text[]) AND state = 'REFUNDED'
+    ) AS given LEFT JOIN transfer t ON t.id = given.id
+    WHERE t.id IS NULL OR t.status <> 'COMPLETED' OR t.holdings_delta <= 0
     ORDER BY 1`.execute(tx);
   return rows.map(({ id }) => id);
 }
