@@ -2,6 +2,7 @@
 import type { TransferChange } from '../ingestion/effect-sink.ts';
 import type { Owner, Unattributed } from './deposit-owner.ts';
 import type { DeskCaseRow } from './desk-case-rows.ts';
+import { leaveFor } from './screening-gate.ts';
 import type { ScreeningRow } from './screening-rows.ts';
 
 /** What a memo stands for. */
@@ -36,11 +37,10 @@ export function decide(change: TransferChange, { own, memos, cases, screenings, 
   const nobodys = (why: Unattributed, named: bigint | null = null): Decision => ({ kind: 'UNATTRIBUTED', why, named });
   if (!change.instrument.isAccepted) return nobodys('INSTRUMENT_NOT_ACCEPTED');
   const assigned = cases.get(change.transferId)?.assigned ?? null;
-  const screening = screenings.get(change.transferId);
-  const verdict = (owner: Owner): Decision =>
-    screening?.state === 'ALLOWED' || (screening === undefined && !isScreening)
-      ? { kind: 'CREDITED', owner }
-      : { kind: 'HELD', owner, isDenied: screening?.state === 'DENIED' };
+  const verdict = (owner: Owner): Decision => {
+    const leave = leaveFor(screenings.get(change.transferId) ?? null, owner.accountId, isScreening);
+    return leave === 'GIVEN' ? { kind: 'CREDITED', owner } : { kind: 'HELD', owner, isDenied: leave === 'DENIED' };
+  };
   if (assigned !== null) return verdict(assigned);
   if (change.memo === null || change.memo === '') return nobodys('NO_MEMO');
   const memo = memos.get(change.memo);

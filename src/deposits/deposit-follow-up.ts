@@ -50,19 +50,25 @@ export async function followUp(
       cases.set(transferId, draftOf(treasury, change, row, null, null));
     }
     if (decision.kind === 'UNATTRIBUTED' && amountOf(change) > 0n) {
-      const { why, named } = decision;
+      const { named } = decision;
       const state = isHere ? 'OPEN' : 'OFFERED';
+      // Its memo was disabled since: people decide, and whom they name is asked about anew.
+      if (isHere && known.screenings.has(transferId)) ended.push(transferId);
+      const why = known.screenings.get(transferId)?.state === 'DENIED' ? 'DENIED' : decision.why;
       cases.set(transferId, draftOf(treasury, change, { transferId, state, why, assigned: null }, named, funds));
     }
     if (decision.kind === 'HELD' && amountOf(change) > 0n) {
-      const isAsked = opened.has(transferId) || known.screenings.has(transferId);
+      const asked = known.screenings.get(transferId);
+      const isAsked =
+        asked !== undefined &&
+        (decision.isDenied || (asked.state !== 'ENDED' && asked.accountId === decision.owner.accountId));
       const draft: ScreeningDraft = {
         ...factsOf(treasury, change),
         isOffer: opened.get(transferId)?.isOffer ?? change.status === 'PENDING',
         owner: decision.owner,
         held: isHere ? formatAmount(gainOf(change)) : null,
       };
-      if (!isAsked || opened.has(transferId)) opened.set(transferId, draft);
+      if (!isAsked) opened.set(transferId, draft);
       else if (isHere) held.push(draft);
       if (decision.isDenied && isHere) {
         const row = { transferId, state: 'OPEN', why: 'DENIED', assigned: null } as const;
@@ -74,7 +80,7 @@ export async function followUp(
   await writeDeskCases(tx, [...cases.values()]);
   await openScreenings(tx, [...opened.values()], nowMicros);
   for (const one of held) await recordHeld(tx, one);
-  await endScreenings(tx, ended, nowMicros);
+  await endScreenings(tx, ended, { by: 'ledger', nowMicros });
 }
 
 function amountOf(change: TransferChange): bigint {

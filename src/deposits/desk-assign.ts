@@ -16,6 +16,7 @@ import { ATTRIBUTION_COLUMNS } from './attribution-columns.ts';
 import { DEPOSIT_CREDITED, DEPOSIT_HELD, type DepositCredited } from './deposit-events.ts';
 import { depositFactsOf } from './desk-announcement.ts';
 import type { LockedCase } from './desk-case-lock.ts';
+import { leaveFor } from './screening-gate.ts';
 import { openScreenings } from './screening-rows.ts';
 
 export async function assignCase(
@@ -32,8 +33,8 @@ export async function assignCase(
   const { account, by, decisionId, nowMicros, isScreening } = wanted;
   const { transferId } = found;
   const isHere = found.funds !== null;
-  // A verdict is given once: what was denied two people may overrule, and what was allowed is not asked about again.
-  const isToBeScreened = isScreening && found.screening === null;
+  // What was denied two people overrule by naming its owner, and what was allowed for him is not asked about again.
+  const isToBeScreened = leaveFor(found.screening, account.id, isScreening) === 'WANTED';
   await sql`
     UPDATE desk_case SET state = 'ASSIGNED', account_id = ${account.id}, decided_by = ${by}, funds_account_id = NULL, withdrawal_id = NULL
     WHERE transfer_id = ${transferId}`.execute(tx);

@@ -1,9 +1,9 @@
 /** A case under its lock, with all that a decision about it needs to know. */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
+import { type DepositPlace, lockPlace } from './deposit-place.ts';
 import type { DeskCaseRow, DeskCaseState } from './desk-case-rows.ts';
 import { DeskRefusal } from './desk-refusal.ts';
-import type { ScreeningState } from './screening-rows.ts';
 
 export type LockedCase = {
   readonly transferId: string;
@@ -26,37 +26,31 @@ export type LockedCase = {
   readonly funds: { readonly kind: 'UNATTRIBUTED' | 'HELD' | 'REFUNDS'; readonly owner: string } | null;
   /** Of the withdrawal that was to pay it back; null: none. */
   readonly refundState: string | null;
-  readonly screening: ScreeningState | null;
-  /** Whether the transfer, as it is derived now, is the deposit or offer that the case is about. */
-  readonly isAsTheLedgerSays: boolean;
-};
+} & Pick<DepositPlace, 'screening' | 'isAsTheLedgerSays'>;
 
 /** @throws DeskRefusal CASE_UNKNOWN. */
 export async function lockCase(tx: Transaction, transferId: string): Promise<LockedCase> {
   if (!transferId.isWellFormed() || transferId.includes('\0')) throw new DeskRefusal('CASE_UNKNOWN');
-  const locked = await sql`SELECT FROM desk_case WHERE transfer_id = ${transferId} FOR UPDATE`.execute(tx);
-  if (locked.rows.length === 0) throw new DeskRefusal('CASE_UNKNOWN');
-  // The screening after the case, as everybody locks them; and a statement of its own, which sees what the lock waited for.
-  await sql`SELECT FROM screening WHERE transfer_id = ${transferId} FOR UPDATE`.execute(tx);
+  const { screening, isAsTheLedgerSays } = await lockPlace(tx, transferId);
   const { rows } = await sql<
-    Omit<LockedCase, 'funds'> & { fundsKind: 'UNATTRIBUTED' | 'HELD' | 'REFUNDS' | null; fundsOwner: string | null }
+    Omit<LockedCase, 'funds' | keyof DepositPlace> & {
+      fundsKind: 'UNATTRIBUTED' | 'HELD' | 'REFUNDS' | null;
+      fundsOwner: string | null;
+    }
   >`
     SELECT c.transfer_id AS "transferId", c.state, c.why, p.network_id AS "networkId", c.treasury_id AS "treasuryId",
       p.party AS "treasuryParty", c.instrument_id AS "instrumentKey", i.admin, i.instrument_id AS "instrumentId",
       i.is_accepted AS "isAccepted", c.amount::text, c.memo, c.sender, c.update_id AS "updateId", c.record_time AS "recordTime",
-      funds.kind AS "fundsKind", funds.owner AS "fundsOwner", w.state AS "refundState", s.state AS screening,
-      CASE WHEN c.state = 'OFFERED' THEN t.status IS NOT DISTINCT FROM 'PENDING'
-        ELSE t.status IS NOT DISTINCT FROM 'COMPLETED' AND t.holdings_delta::numeric = c.amount::numeric END AS "isAsTheLedgerSays"
+      funds.kind AS "fundsKind", funds.owner AS "fundsOwner", w.state AS "refundState"
     FROM desk_case c JOIN treasury_party p ON p.id = c.treasury_id JOIN instrument i ON i.id = c.instrument_id
     LEFT JOIN account funds ON funds.id = c.funds_account_id
     LEFT JOIN withdrawal w ON w.id = c.withdrawal_id
-    LEFT JOIN screening s ON s.transfer_id = c.transfer_id
-    LEFT JOIN transfer t ON t.id = c.transfer_id
     WHERE c.transfer_id = ${transferId}`.execute(tx);
   const [row] = rows;
   if (row === undefined) throw new DeskRefusal('CASE_UNKNOWN');
   const { fundsKind, fundsOwner, ...rest } = row;
-  return { ...rest, funds: fundsKind === null || fundsOwner === null ? null : { kind: fundsKind, owner: fundsOwner } };
+  const funds = fundsKind === null || fundsOwner === null ? null : { kind: fundsKind, owner: fundsOwner };
+  return { ...rest, funds, screening, isAsTheLedgerSays };
 }
 
 const UNPAID: ReadonlySet<string> = new Set(['REJECTED', 'CANCELLED', 'FAILED', 'RETURNED']);

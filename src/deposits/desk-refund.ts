@@ -16,6 +16,7 @@ import { DEPOSIT_REFUNDED, type DepositRefunded } from './deposit-events.ts';
 import { depositFactsOf } from './desk-announcement.ts';
 import type { LockedCase } from './desk-case-lock.ts';
 import { DeskRefusal } from './desk-refusal.ts';
+import { endScreenings } from './screening-rows.ts';
 
 /** No principal has a name like it, so nobody's idempotency keys are among the desk's. */
 export const DESK_CLIENT = 'sluice:desk';
@@ -58,6 +59,7 @@ export async function refundCase(
       payer,
     ),
   );
+  await endScreenings(tx, [transferId], { by: 'desk', nowMicros });
   const accounts = await openAccounts(tx, found.networkId, [payer]);
   await sql`
     UPDATE desk_case SET state = 'REFUNDED', withdrawal_id = ${id}, funds_account_id = ${accounts(payer)}, account_id = NULL, decided_by = NULL

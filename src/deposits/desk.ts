@@ -172,7 +172,7 @@ export function createDesk(options: DeskOptions): Desk {
     if (!found.isAccepted) throw new DeskRefusal('INSTRUMENT_NOT_ACCEPTED');
     if (!found.isAsTheLedgerSays) throw new DeskRefusal('DEPOSIT_GONE');
     const isOffer = found.state === 'OFFERED';
-    if (kind === 'ASSIGN' && isOffer && found.why === 'DENIED') throw new DeskRefusal('OFFER_DENIED');
+    if (kind === 'ASSIGN' && isOffer && isDenied(found)) throw new DeskRefusal('OFFER_DENIED');
     if (kind !== 'REFUND') return;
     if (isOffer) throw new DeskRefusal('NOTHING_HERE');
     if (found.sender === null) throw new DeskRefusal('SENDER_UNKNOWN');
@@ -181,8 +181,13 @@ export function createDesk(options: DeskOptions): Desk {
 
   function isForTwo(found: LockedCase): boolean {
     const limit = options.limits.get(`${found.admin}/${found.instrumentId}`);
-    return limit === undefined || found.why === 'DENIED' || parseAmount(found.amount) > limit;
+    return limit === undefined || isDenied(found) || parseAmount(found.amount) > limit;
   }
+}
+
+/** Whatever has become of the case since: what the service said of it stays said. */
+function isDenied({ why, screening }: LockedCase): boolean {
+  return why === 'DENIED' || screening?.state === 'DENIED';
 }
 
 /**

@@ -134,13 +134,18 @@ async function askOne(options: ScreeningLoopOptions, { tries, ...question }: Due
     return;
   }
   const verdict = answer;
-  const isNew = await db
-    .transaction()
-    .execute(
-      async (tx) => await recordVerdict(tx, transferId, verdict, { by: 'screening', nowMicros: clock.nowMicros() }),
-    );
-  if (isNew)
-    logger.info('The screening service decided.', { transferId, verdict: verdict.kind, caseId: verdict.caseId });
+  const { account } = question;
+  const recorded = await db.transaction().execute(
+    async (tx) =>
+      await recordVerdict(tx, transferId, verdict, {
+        account,
+        by: 'screening',
+        nowMicros: clock.nowMicros(),
+      }),
+  );
+  const facts = { transferId, verdict: verdict.kind, caseId: verdict.caseId };
+  if (recorded === 'RECORDED') logger.info('The screening service decided.', facts);
+  if (recorded === 'PARKED') logger.error('The screening service allowed what the ledger does not show.', facts);
   await failpoint('screening.afterVerdict');
 }
 

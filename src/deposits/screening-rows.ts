@@ -1,12 +1,17 @@
 /** The rows of the screening, as the deposit sink and the desk read and write them. The loop that asks, and what a verdict does, are elsewhere. */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
-import { insertRows } from '../db/row-arrays.ts';
+import { relationOf } from '../db/row-arrays.ts';
 import type { Owner } from './deposit-owner.ts';
 
 export type ScreeningState = 'WAITING' | 'PARKED' | 'ALLOWED' | 'DENIED' | 'ENDED';
 
-export type ScreeningRow = { readonly transferId: string; readonly state: ScreeningState };
+export type ScreeningRow = {
+  readonly transferId: string;
+  readonly state: ScreeningState;
+  /** The customer it is about. */
+  readonly accountId: bigint;
+};
 
 export type ScreeningDraft = {
   readonly transferId: string;
@@ -31,7 +36,7 @@ export async function lockScreenings(
 ): Promise<ReadonlyMap<string, ScreeningRow>> {
   if (transferIds.length === 0) return new Map();
   const { rows } = await sql<ScreeningRow>`
-    SELECT transfer_id AS "transferId", state FROM screening WHERE transfer_id = ANY (${[...transferIds]}::text[])
+    SELECT transfer_id AS "transferId", state, account_id AS "accountId" FROM screening WHERE transfer_id = ANY (${[...transferIds]}::text[])
     ORDER BY transfer_id FOR UPDATE`.execute(tx);
   return new Map(rows.map((row) => [row.transferId, row]));
 }
@@ -55,35 +60,42 @@ const COLUMNS = {
   opened_at: 'bigint',
 } as const;
 
-/** Puts questions to the service, which the loop asks as soon as this is committed. */
+/**
+ * Puts questions to the service, which the loop asks as soon as this is committed. Where it was asked before, about another customer or before the offer went astray, that
+ * is over: what it said then is no leave for this.
+ */
 export async function openScreenings(
   tx: Transaction,
   drafts: readonly ScreeningDraft[],
   nowMicros: bigint,
 ): Promise<void> {
-  await insertRows(
-    tx,
-    'screening',
-    COLUMNS,
-    drafts.map((one) => ({
-      transfer_id: one.transferId,
-      treasury_id: one.treasuryId,
-      instrument_id: one.instrumentKey,
-      is_offer: one.isOffer,
-      state: 'WAITING',
-      account_id: one.owner.accountId,
-      deposit_account_id: one.owner.depositAccountId,
-      owner_decided_by: one.owner.decidedBy,
-      amount: one.amount,
-      memo: one.memo,
-      sender: one.sender,
-      update_id: one.updateId,
-      record_time: one.recordTime,
-      held: one.held,
-      next_try_at: nowMicros,
-      opened_at: nowMicros,
-    })),
-  );
+  if (drafts.length === 0) return;
+  const rows = drafts.map((one) => ({
+    transfer_id: one.transferId,
+    treasury_id: one.treasuryId,
+    instrument_id: one.instrumentKey,
+    is_offer: one.isOffer,
+    state: 'WAITING',
+    account_id: one.owner.accountId,
+    deposit_account_id: one.owner.depositAccountId,
+    owner_decided_by: one.owner.decidedBy,
+    amount: one.amount,
+    memo: one.memo,
+    sender: one.sender,
+    update_id: one.updateId,
+    record_time: one.recordTime,
+    held: one.held,
+    next_try_at: nowMicros,
+    opened_at: nowMicros,
+  }));
+  const names = sql.raw(Object.keys(COLUMNS).join(', '));
+  await sql`
+    INSERT INTO screening (${names}) SELECT * FROM ${relationOf(COLUMNS, rows)} AS fresh
+    ON CONFLICT (transfer_id) DO UPDATE SET state = excluded.state, account_id = excluded.account_id,
+      deposit_account_id = excluded.deposit_account_id, owner_decided_by = excluded.owner_decided_by, amount = excluded.amount,
+      update_id = excluded.update_id, record_time = excluded.record_time, held = excluded.held, tries = 0,
+      next_try_at = excluded.next_try_at, opened_at = excluded.opened_at, last_error = NULL, case_id = NULL, reason = NULL,
+      decided_at = NULL, decided_by = NULL`.execute(tx);
 }
 
 /** Money came for an offer whose verdict is not there, or was no. */
@@ -96,10 +108,14 @@ export async function recordHeld(
     WHERE transfer_id = ${transferId}`.execute(tx);
 }
 
-/** Offers that ended without reaching us need no verdict any more. */
-export async function endScreenings(tx: Transaction, transferIds: readonly string[], nowMicros: bigint): Promise<void> {
+/** Takes back what is still asked: an offer ended without reaching us, or what came is for people to decide about. */
+export async function endScreenings(
+  tx: Transaction,
+  transferIds: readonly string[],
+  { by, nowMicros }: { readonly by: string; readonly nowMicros: bigint },
+): Promise<void> {
   if (transferIds.length === 0) return;
   await sql`
-    UPDATE screening SET state = 'ENDED', next_try_at = NULL, decided_at = ${nowMicros}, decided_by = 'ledger'
+    UPDATE screening SET state = 'ENDED', next_try_at = NULL, decided_at = ${nowMicros}, decided_by = ${by}
     WHERE transfer_id = ANY (${[...transferIds]}::text[]) AND state IN ('WAITING', 'PARKED')`.execute(tx);
 }

@@ -9,6 +9,7 @@ import type { Transaction } from '../db/connection.ts';
 import { appendEvents, type EventDraft } from '../db/event-log.ts';
 import { insertRows } from '../db/row-arrays.ts';
 import type { Micros } from '../env/clock.ts';
+import { assert } from '../env/errors.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import { eventId } from '../tokens/ids.ts';
 import { ATTRIBUTION_COLUMNS } from './attribution-columns.ts';
@@ -19,8 +20,8 @@ import {
   type DepositDenied,
   type DepositFacts,
 } from './deposit-events.ts';
-import { lockDeskCases, writeDeskCases } from './desk-case-rows.ts';
-import type { ScreeningState } from './screening-rows.ts';
+import { type DepositPlace, lockPlace } from './deposit-place.ts';
+import { writeDeskCases } from './desk-case-rows.ts';
 
 export type Verdict = {
   readonly kind: 'ALLOW' | 'DENY';
@@ -29,27 +30,41 @@ export type Verdict = {
   readonly reason: string | null;
 };
 
-/** @returns false where there is a verdict already, or nothing to judge any more: nothing was changed. */
+/**
+ * RECORDED.
+ * NOT_ASKED: there is a verdict already, nothing to judge any more, or it is about another customer now. Nothing was changed.
+ * PARKED: allowed, and what was held is not what the transfer, as it is derived now, brought. Nothing is credited before people have looked.
+ */
+export type RecordedVerdict = 'RECORDED' | 'NOT_ASKED' | 'PARKED';
+
+/** @param about.account the customer that the question named. */
 export async function recordVerdict(
   tx: Transaction,
   transferId: string,
   verdict: Verdict,
-  { by, nowMicros }: { readonly by: string; readonly nowMicros: Micros },
-): Promise<boolean> {
-  await lockDeskCases(tx, [transferId]);
-  const row = await lockScreening(tx, transferId);
-  if (row === null || (row.state !== 'WAITING' && row.state !== 'PARKED')) return false;
+  { account, by, nowMicros }: { readonly account: string; readonly by: string; readonly nowMicros: Micros },
+): Promise<RecordedVerdict> {
+  const { place, screening, isAsTheLedgerSays } = await lockPlace(tx, transferId);
+  if (screening?.state !== 'WAITING' && screening?.state !== 'PARKED') return 'NOT_ASKED';
+  const row = await readScreening(tx, transferId);
+  if (row.account !== account) return 'NOT_ASKED';
+  if (verdict.kind === 'ALLOW' && place === 'HELD' && !isAsTheLedgerSays) {
+    await sql`
+      UPDATE screening SET state = 'PARKED', next_try_at = NULL, last_error = 'Allowed, and the transfer is not what is held for it.'
+      WHERE transfer_id = ${transferId}`.execute(tx);
+    return 'PARKED';
+  }
   await sql`
     UPDATE screening SET state = ${verdict.kind === 'ALLOW' ? 'ALLOWED' : 'DENIED'}, next_try_at = NULL, last_error = NULL,
       case_id = ${verdict.caseId}, reason = ${verdict.reason}, decided_at = ${nowMicros}, decided_by = ${by}
     WHERE transfer_id = ${transferId}`.execute(tx);
-  await (verdict.kind === 'ALLOW' ? credit(tx, row, nowMicros) : deny(tx, row, verdict, nowMicros));
-  return true;
+  if (verdict.kind === 'ALLOW' && place === 'HELD') await credit(tx, row, nowMicros);
+  if (verdict.kind === 'DENY') await deny(tx, row, place, { ...verdict, nowMicros });
+  return 'RECORDED';
 }
 
 type Row = {
   readonly transferId: string;
-  readonly state: ScreeningState;
   readonly treasuryId: number;
   readonly treasuryParty: string;
   readonly networkId: number;
@@ -68,21 +83,23 @@ type Row = {
   readonly held: string | null;
 };
 
-async function lockScreening(tx: Transaction, transferId: string): Promise<Row | null> {
+async function readScreening(tx: Transaction, transferId: string): Promise<Row> {
   const { rows } = await sql<Row>`
-    SELECT s.transfer_id AS "transferId", s.state, s.treasury_id AS "treasuryId", p.party AS "treasuryParty",
+    SELECT s.transfer_id AS "transferId", s.treasury_id AS "treasuryId", p.party AS "treasuryParty",
       p.network_id AS "networkId", s.instrument_id AS "instrumentKey", i.admin, i.instrument_id AS "instrumentId",
       s.account_id AS "accountId", a.owner AS account, s.deposit_account_id AS "depositAccountId",
       s.owner_decided_by AS "ownerDecidedBy", s.amount::text, s.memo, s.sender, s.update_id AS "updateId",
       s.record_time AS "recordTime", s.held::text
     FROM screening s JOIN treasury_party p ON p.id = s.treasury_id JOIN instrument i ON i.id = s.instrument_id
     JOIN account a ON a.id = s.account_id
-    WHERE s.transfer_id = ${transferId} FOR UPDATE OF s`.execute(tx);
-  return rows[0] ?? null;
+    WHERE s.transfer_id = ${transferId}`.execute(tx);
+  const [row] = rows;
+  assert(row !== undefined, 'A screening that was just locked is not there.', { transferId });
+  return row;
 }
 
 async function credit(tx: Transaction, row: Row, nowMicros: Micros): Promise<void> {
-  if (row.held === null) return;
+  assert(row.held !== null, 'What is held has an amount.', { transferId: row.transferId });
   await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, [
     {
       transfer_id: row.transferId,
@@ -114,7 +131,17 @@ async function credit(tx: Transaction, row: Row, nowMicros: Micros): Promise<voi
   await appendEvents(tx, [eventOf(DEPOSIT_CREDITED, row, payload, nowMicros)]);
 }
 
-async function deny(tx: Transaction, row: Row, { caseId }: Verdict, nowMicros: Micros): Promise<void> {
+async function deny(
+  tx: Transaction,
+  row: Row,
+  place: DepositPlace['place'],
+  { caseId, nowMicros }: Pick<Verdict, 'caseId'> & { readonly nowMicros: Micros },
+): Promise<void> {
+  if (place === 'SETTLED' || place === 'OVER') return;
+  if (place === 'AT_DESK') {
+    await sql`UPDATE desk_case SET why = 'DENIED' WHERE transfer_id = ${row.transferId}`.execute(tx);
+    return;
+  }
   const accounts = await openAccounts(tx, row.networkId, [{ kind: 'HELD', owner: row.account }]);
   await writeDeskCases(tx, [
     {
