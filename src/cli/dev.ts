@@ -29,7 +29,7 @@ import { createTerminalLogger } from './terminal.ts';
 
 const LOOPBACK = '127.0.0.1';
 const CONTROL_PORT = 6867; // The one that the command simnet has it on, so that the same lines work with both.
-const CUSTOMERS = { count: 5, intervalMs: 800 }; // Somebody deposits about every second: there is always something to see.
+const CUSTOMERS = { count: 5, intervalMs: 800, isTreasuryAccepting: true }; // Somebody deposits about every second: there is always something to see.
 const FIRST_DEPOSIT = '100';
 const REDRAW_MS = 1_000;
 const LINE_MS = 5_000; // Without a terminal: a log that is read later.
@@ -111,6 +111,10 @@ async function configOf(
     // Half a minute to certainty: somebody is watching.
     SLUICE_WITHDRAWAL_TTL_SECONDS: '15',
     SLUICE_WITHDRAWAL_ATTEMPTS: '2',
+    // A handful of customers who deposit all the time, where nothing costs anything.
+    SLUICE_OFFER_TRIES_PER_HOUR: '100000',
+    SLUICE_OFFER_TRIES_PER_INSTRUMENT_HOUR: '100000',
+    SLUICE_OFFER_TRIES_PER_SENDER_HOUR: '100000',
     ...environment,
     ...pointing,
     // A database that outlives the network must not take the next one for its continuation.

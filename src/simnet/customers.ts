@@ -40,6 +40,8 @@ export type CustomersOptions = {
   readonly count: number;
   /** Instruments they deposit; all of the network when left out. */
   readonly instruments?: readonly string[];
+  /** The treasury's own software accepts offers whose memo is known: then customers only take back the others. */
+  readonly isTreasuryAccepting?: boolean;
   readonly onActivity?: (activity: CustomerActivity) => void;
 };
 
@@ -75,6 +77,7 @@ export function createCustomers({
   logger,
   count,
   instruments,
+  isTreasuryAccepting = false,
   onActivity,
 }: CustomersOptions): Customers {
   const host = network.participants[0]?.name ?? '';
@@ -123,12 +126,13 @@ export function createCustomers({
     });
     const kind = instructionCid === undefined ? 'direct' : 'offer';
     const activity = { kind, customer, instrument, amount, memo, isMemoKnown, updateId, recordTimeMicros } as const;
-    if (instructionCid !== undefined) pending.push({ activity, instructionCid });
+    const isLeftToTreasury = isTreasuryAccepting && isMemoKnown;
+    if (instructionCid !== undefined && !isLeftToTreasury) pending.push({ activity, instructionCid });
     onActivity?.(activity);
   };
 
   const endOffer = ({ activity, instructionCid }: Offer): void => {
-    const kind = isOneOf(WITHDRAW_SHARE) ? 'withdraw' : 'accept';
+    const kind = isTreasuryAccepting || isOneOf(WITHDRAW_SHARE) ? 'withdraw' : 'accept';
     const { updateId, recordTimeMicros } = network[kind]({ instructionCid });
     onActivity?.({ ...activity, kind, updateId, recordTimeMicros });
   };

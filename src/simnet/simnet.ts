@@ -40,6 +40,8 @@ export type CustomersSpec = {
   readonly instruments?: readonly string[];
   /** Deposits and ends of offers after which they stop. */
   readonly activitiesMax?: number;
+  /** The treasury's own software accepts offers whose memo is known: then customers only take back the others. */
+  readonly isTreasuryAccepting?: boolean;
   readonly onActivity?: (activity: CustomerActivity) => void;
 };
 
