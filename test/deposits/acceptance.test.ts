@@ -343,9 +343,8 @@ test('G3, G4, Z39: 10,000 spam offers neither slow a known deposit nor spend mor
   await becomes(second, { state: 'DONE' }, 30_000);
   expect(asked.get('spam')).toBe(BUDGET.perSender);
   const spent = await database.db.selectFrom('offer_budget').select(['scope', 'spent']).execute();
-  expect(Object.fromEntries(spent.map((row) => [row.scope, row.spent]))).toMatchObject({
-    all: BUDGET.perSender + 2,
-    'sender:mallory::1220': BUDGET.perSender,
-  });
+  const spentOf = new Map(spent.map((row) => [row.scope, row.spent]));
+  expect(spentOf.get('sender:mallory::1220')).toBe(BUDGET.perSender);
+  expect(spentOf.get('all')).toBeLessThanOrEqual(BUDGET.all);
   expect(held()).toBe('3.0000000000');
 });
