@@ -160,7 +160,8 @@ test('C2: every commit of a batch whose answer is lost is found again, and repea
     isBatch = false;
     return true;
   });
-  for (let count = 0; count < 200; count += 1) payIn();
+  // A stream that has just resumed may write one update alone: so many cuts, in the end, as there are updates.
+  for (let count = 0; count < 80; count += 1) payIn();
   // Each of these tries moves the position, though none of them learns it: they are no tries without progress.
   await start({
     connectionString,
@@ -168,7 +169,7 @@ test('C2: every commit of a batch whose answer is lost is found again, and repea
   });
 
   await allCredited(80_000);
-  expect(proxy.answersCut()).toBeGreaterThanOrEqual(20);
+  expect(proxy.answersCut()).toBeGreaterThanOrEqual(8);
   await expectConsistent();
 });
 
