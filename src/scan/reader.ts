@@ -67,31 +67,36 @@ type Strategy = { read<T>(question: Question<T>, signal: AbortSignal): Promise<T
 function rotationOf(instances: readonly Instance[], { random }: ReaderEnv): Strategy {
   let failedLast: Instance | null = null;
 
-  function choose(): Instance {
-    const others = instances.filter((instance) => instance !== failedLast);
+  const anyOf = (candidates: readonly Instance[]): Instance | null =>
+    candidates[Math.floor(random.next() * candidates.length)] ?? null;
+
+  /** @param tried in this read: nobody is asked twice. @returns null where whoever is left rests. */
+  function choose(tried: ReadonlySet<Instance>): Instance | null {
+    const others = instances.filter((instance) => instance !== failedLast && !tried.has(instance));
     const awake = others.filter((instance) => !instance.isResting());
-    // Where all others rest the one that failed last is the best there is.
-    const [only] = instances;
-    const candidates =
-      awake.length > 0 ? awake : failedLast !== null && !failedLast.isResting() ? [failedLast] : others;
-    const chosen = candidates[Math.floor(random.next() * candidates.length)] ?? only;
-    if (chosen === undefined) throw new PermanentError('ASSERTION_FAILED', 'A source without instances.');
-    return chosen;
+    if (awake.length > 0 || tried.size > 0) return anyOf(awake);
+    // Where all others rest the one that failed last is the best there is; where it rests too, any of them will say so.
+    return failedLast === null || failedLast.isResting() ? anyOf(instances) : failedLast;
   }
 
   return {
-    read: async ({ ask }, signal) => {
-      for (let triesLeft = Math.min(TRIES_MAX, instances.length); ; triesLeft -= 1) {
-        const chosen = choose();
+    read: async ({ name, ask }, signal) => {
+      const tried = new Set<Instance>();
+      let failure: unknown = retryable('REGISTRY_ABORTED', 'The caller gave up.', { question: name });
+      while (tried.size < TRIES_MAX && !signal.aborted) {
+        const chosen = choose(tried);
+        if (chosen === null) break;
+        tried.add(chosen);
         try {
           const answer = await chosen.ask(async (http) => await ask(http, signal));
           failedLast = null;
           return answer;
         } catch (error) {
           failedLast = chosen;
-          if (triesLeft <= 1 || signal.aborted) throw error;
+          failure = error;
         }
       }
+      throw failure;
     },
   };
 }

@@ -248,12 +248,46 @@ describe('F3: metadata by quorum', () => {
   });
 });
 
+describe('F3: the context that ends an offer, by quorum', () => {
+  it('is what the honest ones say, and once the offer has ended one who still remembers it changes nothing', async () => {
+    const { network } = simnet;
+    network.tap({ instrument: 'amulet', owner: 'alice', amount: '5' });
+    const { instructionCid } = network.transfer({
+      instrument: 'amulet',
+      sender: 'alice',
+      receiver: 'carol',
+      amount: '1',
+    });
+    if (instructionCid === undefined) throw new Error('No offer was made.');
+    const amulet = network.instrument('amulet');
+    const [liar] = instancesOf('amulet');
+    const { registries } = open(quorum);
+    liar!.faults.set({ share: 1, fault: { kind: 'lie', lie: 'blob' } });
+
+    const context = await registries.instructionContext(amulet, instructionCid, 'accept');
+
+    const locked = holdingsOf(network.ledger.contracts, network.party('alice'), amulet).find(
+      ({ isLocked }) => isLocked,
+    );
+    expect(context.disclosedContracts.map(({ contractId }) => contractId)).toContain(locked?.contractId);
+    await eventually(() => expect(dissenters(registries)).toEqual([liar!.url]));
+
+    // It answered the same question truly before, and says so still.
+    liar!.faults.set({ share: 1, fault: { kind: 'lie', lie: 'stale' } });
+    network.withdraw({ instructionCid });
+    await expect(registries.instructionContext(amulet, instructionCid, 'accept')).rejects.toMatchObject({
+      code: 'REGISTRY_STATUS',
+      facts: { status: 404 },
+    });
+  });
+});
+
 describe('F3: a rotation', () => {
   it('asks another instance after every failure, and never the one that failed last', async () => {
     const instances = instancesOf('usd');
     const [well] = instances;
     for (const each of instances) {
-      if (each !== well) each.faults.set({ share: 1, fault: { kind: 'cut' } });
+      if (each !== well) each.faults.set({ share: 1, fault: { kind: 'status', status: 503 } });
     }
     const asked: string[] = [];
     const { registries } = open(rotation);
@@ -296,6 +330,9 @@ describe('F3: a rotation', () => {
   });
 });
 
+/** Rests double, so that however slow the machine is, some of these fall into one. */
+const ROUNDS = 12;
+
 describe('F1: a registry that is dead', () => {
   it.each<RegistryFault>([
     { kind: 'hang' },
@@ -309,14 +346,14 @@ describe('F1: a registry that is dead', () => {
 
     const codes: string[] = [];
     const before = dead!.requests();
-    for (let round = 0; round < 6; round += 1) {
+    for (let round = 0; round < ROUNDS; round += 1) {
       await ask(registries, 'usd').catch((error: { readonly code: string }) => codes.push(error.code));
       expect(await ask(registries, 'amulet')).toMatchObject({ transferKind: 'direct' });
     }
 
-    expect(codes).toHaveLength(6);
+    expect(codes).toHaveLength(ROUNDS);
     expect(codes).toContain('REGISTRY_RESTING');
-    expect(dead!.requests() - before).toBeLessThan(6);
+    expect(dead!.requests() - before).toBeLessThan(ROUNDS);
     expect(registries.health().find(({ url }) => url === dead!.url)).toMatchObject({ answered: 0n });
   });
 
@@ -326,7 +363,7 @@ describe('F1: a registry that is dead', () => {
     const { registries } = open((name) => ({ strategy: 'rotate', urls: [urlsOf(name)[0]!] }));
     for (let round = 0; round < 3; round += 1) await ask(registries, 'usd').catch(() => undefined);
     expect(registries.health()[0]).toMatchObject({
-      state: 'RESTING',
+      state: expect.stringMatching(/RESTING|PROBING/),
       failed: 3n,
       lastFailure: { code: 'REGISTRY_STATUS' },
     });

@@ -54,16 +54,17 @@ export async function startRegistryServer(options: RegistryServerOptions): Promi
 
   async function reply(request: IncomingMessage): Promise<Answer> {
     const method = request.method ?? 'GET';
+    let question = '';
     try {
       const body = await readJson(request);
       const url = new URL(request.url ?? '/', 'http://registry');
       const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
+      question = `${method} ${request.url} ${JSON.stringify(body)}`;
       const answer = options.answer({ method, url, body, token });
-      const question = `${method} ${request.url} ${JSON.stringify(body)}`;
       if (!first.has(question) && first.size < REMEMBERED_MAX) first.set(question, answer);
       return { status: 200, body: answer, first: first.get(question) };
     } catch (error) {
-      return { ...failure(error, logger), first: undefined };
+      return { ...failure(error, logger), first: first.get(question) };
     }
   }
 

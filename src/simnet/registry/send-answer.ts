@@ -8,7 +8,7 @@ import type { RegistryFault } from './registry-faults.ts';
 export type Answer = {
   readonly status: number;
   readonly body: unknown;
-  /** What was answered to the same question when it was first asked. */
+  /** What was answered to the same question when it was first asked; undefined: it never was. */
   readonly first: unknown;
 };
 
@@ -69,7 +69,12 @@ export async function sendAnswer(
       return;
     case 'lie':
       await clock.sleep(fault.delayMs ?? 0, signal);
-      sendJson(lieAbout(body, fault.lie, fault.salt ?? 'lie', first));
+      // What was true once is told although there is nothing to tell any more.
+      if (fault.lie === 'stale' && first !== undefined) {
+        response.writeHead(200, JSON_TYPE).end(JSON.stringify(first));
+        return;
+      }
+      sendJson(lieAbout(body, fault.lie, fault.salt ?? 'lie', first ?? body));
       return;
     case 'trickle':
       response.writeHead(status, JSON_TYPE);
