@@ -58,7 +58,7 @@ const PolicyInput = builder.inputType('TokenPolicyInput', {
     acceptsOffers: t.boolean({ description: 'Accept offers to known deposit accounts. Default: yes.' }),
     depositMin: t.field({ type: 'Decimal', description: 'Leave offers below it alone. Default: 0.' }),
     paysDirect: t.boolean({ description: 'Pay receivers with a preapproval at once. Default: yes.' }),
-    paysOffers: t.boolean({ description: 'Make others an offer. Default: no.' }),
+    paysOffers: t.boolean({ description: 'Let others be made an offer; this version makes none yet. Default: no.' }),
     offerValiditySeconds: t.int({ description: '60 to 31536000; of Canton Coin at most 7776000. Default: 604800.' }),
   }),
 });

@@ -147,11 +147,12 @@ export const TokenRef = builder.objectRef<Token>('Token').implement({
         'Offers below it are left alone. What came directly is here already, and credited whatever it is. Scope: `read`. Since 0.1.',
     }),
     paysDirect: t.exposeBoolean('paysDirect', {
-      description: 'Whether receivers with a preapproval are paid at once. Scope: `read`. Since 0.1.',
+      description:
+        'Whether receivers with a preapproval are paid, at once; else new withdrawals of it are refused. Scope: `read`. Since 0.1.',
     }),
     paysOffers: t.exposeBoolean('paysOffers', {
       description:
-        'Whether others are made an offer, which locks the money until they accept. Scope: `read`. Since 0.1.',
+        'Whether others may be made an offer, which locks the money until they accept; this version does not make any yet. Scope: `read`. Since 0.1.',
     }),
     offerValiditySeconds: t.exposeInt('offerValiditySeconds', {
       description: 'How long an offer of ours stands. Scope: `read`. Since 0.1.',

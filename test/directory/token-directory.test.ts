@@ -11,7 +11,9 @@ import { ledgerKey } from '../../src/read/ledger-keys.ts';
 import { readTokensOfNetwork, type Token } from '../../src/read/tokens.ts';
 import { createRegistries } from '../../src/scan/registries.ts';
 import { formatGlobalId } from '../../src/schema/global-id.ts';
-import { startApi, type TestApi } from '../support/api.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import { ID_KEY, startApi, type TestApi } from '../support/api.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
@@ -221,6 +223,28 @@ describe('the policy', () => {
     });
     expect(known.isAccepted).toBe(false);
   });
+});
+
+test('a token that is not paid directly takes no new withdrawals', async () => {
+  const { key, admin, instrumentId } = registryOf('usd');
+  await add('usd');
+  const withdrawals = createWithdrawals({ db: database.db, clock: systemClock, network: NETWORK, idKey: ID_KEY });
+  const request = (idempotencyKey: string) => ({
+    client: 'service',
+    idempotencyKey,
+    account: 'alice',
+    treasuryParty: network.catalog.treasuries[0]?.party ?? '',
+    instrument: { admin, id: instrumentId },
+    receiver: network.network.party('bob'),
+    amount: parseAmount('1'),
+    memo: null,
+  });
+
+  await withdrawals.create(request('before'));
+  const policy = { paysDirect: false };
+  await change('setTokenPolicy', 'SetTokenPolicyInput', { instrument: key, version: 1, policy, why: 'Delisted.' });
+
+  await expect(withdrawals.create(request('after'))).rejects.toMatchObject({ code: 'INSTRUMENT_NOT_ACCEPTED' });
 });
 
 describe('looking at a token again', () => {
