@@ -96,15 +96,18 @@ async function reservationsOf(tx: Transaction) {
     WITH reserved AS (
       SELECT submission_id, number, array_agg(contract_id ORDER BY contract_id) AS inputs FROM reservation WHERE is_open GROUP BY 1, 2
     ), named AS (
-      SELECT a.submission_id, a.number, ARRAY(
+      SELECT a.submission_id, a.number, s.withdrawal_id IS NOT NULL AS is_payment, ARRAY(
         SELECT value FROM jsonb_array_elements_text(a.transfer_object->'inputHoldingCids') ORDER BY value
       ) AS inputs
-      FROM attempt a WHERE a.state = 'OPEN'
+      FROM attempt a JOIN submission s ON s.id = a.submission_id WHERE a.state = 'OPEN'
     )
     SELECT submission_id AS "submissionId", number::int AS attempt,
       CASE WHEN named.inputs IS NULL THEN 'holdings are reserved for it, and it is not open'
         ELSE 'what is reserved is not what its transfer spends' END AS why
     FROM named FULL JOIN reserved USING (submission_id, number)
-    WHERE named.inputs IS DISTINCT FROM reserved.inputs ORDER BY 1, 2`.execute(tx);
+    -- The transfer of an offer to us spends what is its sender's; what is reserved for its acceptance is the offer.
+    WHERE named.inputs IS NULL OR (named.is_payment AND named.inputs IS DISTINCT FROM reserved.inputs) ORDER BY 1, 2`.execute(
+    tx,
+  );
   return rows;
 }
