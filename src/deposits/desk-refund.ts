@@ -21,6 +21,9 @@ import { endScreenings } from './screening-rows.ts';
 /** No principal has a name like it, so nobody's idempotency keys are among the desk's. */
 export const DESK_CLIENT = 'sluice:desk';
 
+/** Refunds of one deposit that a restored database may lack; each of them needs a person. */
+const LOST_MAX = 20;
+
 /** @returns the id of the withdrawal. @throws DeskRefusal; `tx` must be rolled back then. */
 export async function refundCase(
   tx: Transaction,
@@ -31,6 +34,13 @@ export async function refundCase(
   const { transferId, funds, sender } = found;
   if (sender === null) throw new DeskRefusal('SENDER_UNKNOWN');
   assert(funds !== null, 'What is sent back has come.', { transferId });
+  const keys = await keysOf(tx, transferId);
+  if (await withdrawals.hasPaid(tx, DESK_CLIENT, keys.all)) {
+    throw new DeskRefusal(
+      'REFUND_REFUSED',
+      'The ledger shows that it was sent back, and the withdrawal that did it is not here.',
+    );
+  }
   const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
   const amount = parseAmount(found.amount);
   await postEntries(tx, found.networkId, [
@@ -47,8 +57,7 @@ export async function refundCase(
       tx,
       {
         client: DESK_CLIENT,
-        // One per decision: a decision is executed once, and a second refund needs a second one.
-        idempotencyKey: `refund:${transferId}:${decisionId}`,
+        idempotencyKey: keys.next,
         account: transferId,
         treasuryParty: found.treasuryParty,
         instrument: { admin: found.admin, id: found.instrumentId },
@@ -76,6 +85,23 @@ export async function refundCase(
     },
   ]);
   return id;
+}
+
+/**
+ * One key per refund of the deposit, by its ordinal: what a database counts that was restored goes back with it, and so would find the same key for the same refund again. Of those that it may have
+ * lost the ledger is asked.
+ */
+async function keysOf(
+  tx: Transaction,
+  transferId: string,
+): Promise<{ readonly next: string; readonly all: readonly string[] }> {
+  const { rows } = await sql<{ count: number }>`
+    SELECT count(*)::int AS count FROM desk_decision WHERE transfer_id = ${transferId} AND withdrawal_id IS NOT NULL`.execute(
+    tx,
+  );
+  const made = rows[0]?.count ?? 0;
+  const keyOf = (ordinal: number) => `refund:${transferId}:${ordinal}`;
+  return { next: keyOf(made + 1), all: Array.from({ length: made + LOST_MAX }, (_, index) => keyOf(index + 1)) };
 }
 
 async function createOrRefuse<T>(creating: Promise<T>): Promise<T> {

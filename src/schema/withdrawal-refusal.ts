@@ -69,6 +69,11 @@ const INPUT_ADVICE: Readonly<
     why: 'The withdrawal’s id is made from it, so it must be text that survives storage unchanged.',
     fix: TEXT_FIX,
   },
+  PAID_BEFORE: {
+    field: 'idempotencyKey',
+    why: 'The database was restored from a backup that is older than the payment.',
+    fix: 'Look for the outgoing transfer that carries the withdrawal’s id, and have an operator book it.',
+  },
   ACCOUNT_INVALID: { field: 'account', why: 'It must be text that survives storage unchanged.', fix: TEXT_FIX },
   MEMO_INVALID: {
     field: 'memo',

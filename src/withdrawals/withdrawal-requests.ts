@@ -3,6 +3,7 @@
  * with the same input is the same withdrawal, for ever and on every replica; with another input it is refused.
  */
 import { createHash } from 'node:crypto';
+import { sql } from 'kysely';
 import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import { appendEvents } from '../db/event-log.ts';
@@ -11,6 +12,7 @@ import { assert, PermanentError } from '../env/errors.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
 import { eventId, withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
+import { isPaidBefore } from './earlier-payment.ts';
 import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
@@ -35,6 +37,7 @@ export type CreatedWithdrawal = { readonly id: string; readonly isReplayed: bool
 export type WithdrawalRefusalCode =
   | 'IDEMPOTENCY_KEY_REUSED'
   | 'IDEMPOTENCY_KEY_INVALID'
+  | 'PAID_BEFORE'
   | 'TREASURY_UNKNOWN'
   | 'INSTRUMENT_NOT_ACCEPTED'
   | 'RECEIVER_INVALID'
@@ -53,6 +56,8 @@ export type Withdrawals = {
   create(request: WithdrawalRequest): Promise<CreatedWithdrawal>;
   /** As `create`, as part of `tx`, and out of `payer` instead of a customer's account: what is paid back to a sender was never a customer's. */
   createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal>;
+  /** Whether the ledger shows a payment for one of these keys, also where the withdrawal that made it was lost with a database. */
+  hasPaid(tx: Transaction, client: string, idempotencyKeys: readonly string[]): Promise<boolean>;
   /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. */
   cancel(client: string, id: string): Promise<boolean>;
 };
@@ -81,6 +86,12 @@ export function createWithdrawals({
     // A retry must meet its withdrawal whatever has changed since: refusing it would tell the client to pay by another way.
     const earlier = await replay(tx, id, request);
     if (earlier !== null) return earlier;
+    if (await hasPaid(tx, [id])) {
+      throw new WithdrawalRefusal(
+        'PAID_BEFORE',
+        'The ledger shows that this was paid, and its withdrawal is not here.',
+      );
+    }
     const target = await findTarget(tx, network, request);
     const nowMicros = clock.nowMicros();
     const accounts = await openAccounts(tx, target.networkId, [payer]);
@@ -137,6 +148,11 @@ export function createWithdrawals({
       return await db.transaction().execute(async (tx) => await createIn(tx, request, customerOf(request)));
     },
     createIn,
+    hasPaid: async (tx, client, idempotencyKeys) =>
+      await hasPaid(
+        tx,
+        idempotencyKeys.map((key) => withdrawalId(idKey, client, key)),
+      ),
     cancel: async (client, id) =>
       db.transaction().execute(async (tx) => {
         const own = await tx
@@ -150,6 +166,12 @@ export function createWithdrawals({
         return done.kind !== 'ALARM';
       }),
   };
+}
+
+async function hasPaid(tx: Transaction, ids: readonly string[]): Promise<boolean> {
+  const { rows } = await sql<{ hasPaid: boolean }>`
+    SELECT ${isPaidBefore(sql`${[...ids]}::text[]`)} AS "hasPaid"`.execute(tx);
+  return rows[0]?.hasPaid === true;
 }
 
 function demandWellFormed({ idempotencyKey, account, receiver, amount, memo }: WithdrawalRequest): void {

@@ -1,0 +1,162 @@
+/**
+ * C12: the database is restored from a backup that is older than a payment. The withdrawal, the refund and the decision are gone; the ledger still has the transfer, and ingestion reads it again. Whoever
+ * asks again, as clients and people do that lost an answer, is not paid again.
+ */
+import { sql } from 'kysely';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
+import type { Transaction } from '../../src/db/connection.ts';
+import { createDesk, type Desk } from '../../src/deposits/desk.ts';
+import { systemClock } from '../../src/env/system.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { eventually } from '../support/eventually.ts';
+import { SIGNER_SEED, startPayouts } from '../support/payouts.ts';
+import { registryOf } from '../support/simnet-registry.ts';
+import { type DepositScene, startDepositScene } from './harness.ts';
+
+let scene: DepositScene;
+let desk: Desk;
+let payouts: ReturnType<typeof startPayouts>;
+
+beforeEach(async () => {
+  scene = await startDepositScene();
+  const { network } = scene.simnet;
+  const key = await createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) }).currentKey();
+  network.registerKey('treasury', key.publicKey.export({ type: 'spki', format: 'der' }));
+  const { admin, id } = network.instrument('amulet');
+  desk = createDesk({
+    db: scene.database.db,
+    clock: systemClock,
+    limits: new Map([[`${admin}/${id}`, parseAmount('1000')]]),
+    isScreening: false,
+    withdrawals: scene.withdrawals,
+  });
+  const [treasury] = scene.ingestion.treasuries;
+  if (treasury === undefined) throw new Error('No treasury.');
+  payouts = startPayouts({
+    db: scene.database.db,
+    treasury,
+    ledgerUrl: scene.simnet.ledgerUrl(),
+    registry: registryOf(scene.simnet),
+    logger: scene.database.logger,
+    limits: { ttlMs: 4_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 6, tryHoldMs: 1_000 },
+  });
+});
+
+afterEach(async () => {
+  await payouts.stop();
+  await scene.close();
+});
+
+async function strange(): Promise<string> {
+  scene.pay({ amount: '50', memo: 'nobody' });
+  await scene.settled();
+  return (await scene.transferIds()).at(-1) ?? '';
+}
+
+async function become(state: string): Promise<void> {
+  await eventually(
+    async () => {
+      payouts.throwIfFailed();
+      const rows = await scene.database.db.selectFrom('withdrawal').select('state').orderBy('created_at').execute();
+      expect(rows.at(-1)?.state).toBe(state);
+    },
+    { deadlineMs: 60_000 },
+  );
+}
+
+/** What a backup of before the first withdrawal would hold, once the ledger has been read again. */
+async function restore(): Promise<void> {
+  await scene.database.db.transaction().execute(async (tx) => {
+    // Foreign keys rest: a backup has none of these rows at all.
+    await sql`SET LOCAL session_replication_role = 'replica'`.execute(tx);
+    await forget(tx, ['signed_hash', 'reservation', 'attempt', 'submission', 'withdrawal', 'desk_decision']);
+    await sql`DELETE FROM posting USING journal_entry e WHERE e.id = posting.entry_id AND (e.cause LIKE 'withdrawal:%' OR e.cause LIKE 'desk:%')`.execute(
+      tx,
+    );
+    await sql`DELETE FROM journal_entry WHERE cause LIKE 'withdrawal:%' OR cause LIKE 'desk:%'`.execute(tx);
+    await sql`DELETE FROM event_outbox WHERE type LIKE 'withdrawal.%' OR type IN ('desk.decision', 'deposit.refunded')`.execute(
+      tx,
+    );
+    await sql`
+      UPDATE desk_case SET state = 'OPEN', withdrawal_id = NULL, funds_account_id = (SELECT id FROM account WHERE kind = 'UNATTRIBUTED')`.execute(
+      tx,
+    );
+  });
+}
+
+async function forget(tx: Transaction, tables: readonly string[]): Promise<void> {
+  for (const table of tables) await sql`DELETE FROM ${sql.table(table)}`.execute(tx);
+}
+
+const received = () => Number(scene.simnet.network.balance({ instrument: 'amulet', owner: 'alice' }));
+const refund = (transferId: string) => desk.refund({ transferId, reason: 'the sender asks', by: 'support' });
+const refused = (code: string) => expect.objectContaining({ code });
+
+test('C12: a refund that was paid is not paid again', { timeout: 90_000 }, async () => {
+  scene.simnet.network.preapprove({ instrument: 'amulet', receiver: 'alice' });
+  const transferId = await strange();
+  await refund(transferId);
+  await become('COMPLETED');
+  await scene.settled();
+  const before = received();
+  await restore();
+
+  await expect(refund(transferId)).rejects.toEqual(refused('REFUND_REFUSED'));
+  await scene.settled();
+  expect(received()).toBe(before);
+});
+
+test('C12: nor is one that was the second, after a first that was not paid', { timeout: 90_000 }, async () => {
+  const transferId = await strange();
+  await refund(transferId);
+  await become('FAILED');
+  scene.simnet.network.preapprove({ instrument: 'amulet', receiver: 'alice' });
+  await refund(transferId);
+  await become('COMPLETED');
+  await scene.settled();
+  await restore();
+
+  await expect(refund(transferId)).rejects.toEqual(refused('REFUND_REFUSED'));
+});
+
+test('C12: a customer’s withdrawal that was paid is not paid again for the same key', { timeout: 90_000 }, async () => {
+  const { network } = scene.simnet;
+  network.preapprove({ instrument: 'amulet', receiver: 'alice' });
+  await strange();
+  const request = {
+    client: 'exchange',
+    idempotencyKey: 'w-1',
+    account: 'alice',
+    treasuryParty: scene.ingestion.treasuries[0]?.party ?? '',
+    instrument: network.instrument('amulet'),
+    receiver: network.party('alice'),
+    amount: parseAmount('3'),
+    memo: null,
+  };
+  await scene.withdrawals.create(request);
+  await become('COMPLETED');
+  const before = received();
+  await restore();
+
+  await expect(scene.withdrawals.create(request)).rejects.toEqual(refused('PAID_BEFORE'));
+
+  // And where it is asked for before the ledger has been read again, it waits, and is never signed.
+  const { db } = scene.database;
+  const { rows } = await sql<{ id: string; object: string }>`
+    SELECT id, transfer_object::text AS object FROM transfer WHERE direction = 'OUT'`.execute(db);
+  await sql`UPDATE transfer SET transfer_object = NULL WHERE direction = 'OUT'`.execute(db);
+  await db.transaction().execute(async (tx) => {
+    const { id } = await scene.withdrawals.createIn(tx, request, { kind: 'CUSTOMER', owner: 'alice' });
+    expect(rows[0]?.object).toContain(id);
+    await sql`UPDATE transfer SET transfer_object = ${rows[0]?.object}::jsonb WHERE id = ${rows[0]?.id}`.execute(tx);
+  });
+  scene.pay({ amount: '50', memo: 'bob-memo' });
+  await scene.withdrawals.create({ ...request, idempotencyKey: 'w-2' });
+  await become('COMPLETED');
+  expect(received()).toBe(before + 3);
+  expect(await db.selectFrom('withdrawal').select('state').orderBy('created_at').execute()).toEqual([
+    { state: 'QUEUED' },
+    { state: 'COMPLETED' },
+  ]);
+});
