@@ -35,22 +35,22 @@ const cleanUps: (() => Promise<unknown>)[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-rewind-'));
+  cleanUps.push(() => rm(folder, { recursive: true }));
   await chmod(folder, 0o755); // The server may run as another user.
   port = 0;
   server = null;
+  cleanUps.push(async () => await server?.stop());
   paid = 0;
   await startServer('live');
   port = running().port;
   await migrate({ connectionString: running().connectionString, logger: env.logger });
   simnet = await startTestNetwork('rewind', { checkpoints: { busyMs: 100, idleMs: 200 } });
+  cleanUps.push(simnet.stop);
   await withDatabase((db) => registerMemos(db, NETWORK, { 'alice-memo': 'alice' }));
 });
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-  await simnet.stop();
-  await server?.stop();
-  await rm(folder, { recursive: true });
 });
 
 /** On the same port each time, with the same password: those who were connected find it again. */
