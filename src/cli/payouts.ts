@@ -2,7 +2,6 @@
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../custody/local-signer.ts';
-import type { RegistryImplementation } from '../custody/transfer-intent.ts';
 import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
 import type { Notifications } from '../db/notifications.ts';
@@ -10,6 +9,7 @@ import { createWakeUp } from '../db/polling-loop.ts';
 import { runAcceptance } from '../deposits/acceptance/acceptance.ts';
 import type { OfferRules } from '../deposits/acceptance/offer-rules.ts';
 import { isCleared } from '../deposits/screening-gate.ts';
+import type { TokenSources } from '../directory/token-sources.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -18,9 +18,7 @@ import type { Treasury } from '../ingestion/effect-sink.ts';
 import type { Channel } from '../ledger/channel.ts';
 import { submitterOver } from '../ledger/submission-client.ts';
 import { runHealthReport } from '../scan/health-report.ts';
-import type { SourceOf } from '../scan/registries.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
-import type { Instrument } from '../tokens/transfer-record.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isScreening } from './deposit-services.ts';
@@ -82,21 +80,21 @@ export function preparePayouts(parts: {
   /** Of a participant that hosts the treasury parties; any will do. */
   readonly call: Channel['call'];
   readonly notifications: Notifications;
-  /** Where registries are read. */
-  readonly sourceOf: SourceOf;
+  /** Where registries are read, and whose code moves a token. */
+  readonly tokens: Pick<TokenSources, 'sourceOf' | 'implementationOf'>;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
-  const { config, env, lane, call, notifications, sourceOf } = parts;
+  const { config, env, lane, call, notifications, tokens } = parts;
   const { signerSeed, withdrawalKey } = config;
   if (signerSeed === null || withdrawalKey === null) return () => undefined;
   const db = lane('withdrawals', CONNECTIONS);
-  const registry = openRegistries(config, env, sourceOf);
+  const registry = openRegistries(config, env, tokens.sourceOf);
   const common = {
     ...env,
     db,
     submitter: submitterOver(call),
     registry,
     signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
-    implementationOf,
+    implementationOf: tokens.implementationOf,
     userId: config.ledgerUser,
     limits: {
       ...DEFAULT_LIMITS,
@@ -152,8 +150,3 @@ function offerRulesOf(config: PayoutConfig): OfferRules {
 }
 
 const CONNECTIONS = 4; // Tries spend their time waiting for the participant, not for the database.
-
-/** Canton Coin's own contracts can be read to the last amount; of other registries only what the standard promises is known. */
-function implementationOf({ id }: Instrument): RegistryImplementation {
-  return id === 'Amulet' ? 'SPLICE_AMULET' : 'OTHER';
-}

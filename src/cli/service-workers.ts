@@ -89,7 +89,7 @@ export async function startWorkers(parts: {
       lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
       call: pool.roaming.call,
       notifications,
-      sourceOf: sources.sourceOf,
+      tokens: sources,
     });
     const startScreening = prepareScreening({
       config,

@@ -1,15 +1,19 @@
-/** Where registries are read, as the directory has it now: asked at every read, so that a change takes effect without a restart. */
+/** What the directory has of tokens now, for those who move them: where their registries are read, and whose code they are. Asked at every turn, so that a change takes effect without a restart. */
 import { sql } from 'kysely';
 import type { ReadSource } from '../config/read-source.ts';
 import type { Database } from '../db/connection.ts';
 import type { Clock } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
-import { type RegistryColumns, readSourceOf } from '../read/tokens.ts';
+import { type RegistryColumns, readSourceOf, type Token } from '../read/tokens.ts';
+import type { Instrument } from '../tokens/transfer-record.ts';
+import { implementationOf } from './token-policy.ts';
 
 export type TokenSources = {
   /** @param instrumentId null: the admin's registry as a whole. @returns null where none is known. */
   sourceOf(admin: string, instrumentId: string | null): ReadSource | null;
+  /** Whose code moves the instrument. */
+  implementationOf(instrument: Instrument): Token['implementation'];
   /** Reads the directory once. @throws RetryableError when the database is away. */
   refresh(): Promise<void>;
   /** Reads it again and again. While the database is away what was known last goes on being true. */
@@ -26,6 +30,7 @@ export function createTokenSources(options: {
 }): TokenSources {
   const { db, network, clock, logger } = options;
   let sources: ReadonlyMap<string, ReadSource> = new Map();
+  let implementations: ReadonlyMap<string, Token['implementation']> = new Map();
 
   const refresh = async (): Promise<void> => {
     const { rows } = await sql<RegistryColumns & { admin: string; instrumentId: string }>`
@@ -37,11 +42,22 @@ export function createTokenSources(options: {
         return source === null ? [] : [[keyOf(row.admin, row.instrumentId), source] as const];
       }),
     );
+    const tokens = await db
+      .selectFrom('token')
+      .innerJoin('instrument', 'instrument.id', 'token.instrument_id')
+      .innerJoin('network', 'network.id', 'instrument.network_id')
+      .select(['instrument.admin', 'instrument.instrument_id', 'token.implementation'])
+      .where('network.name', '=', network)
+      .execute();
+    implementations = new Map(
+      tokens.map(({ admin, instrument_id: id, implementation }) => [keyOf(admin, id), implementation]),
+    );
   };
 
   return {
     sourceOf: (admin, instrumentId) =>
       sources.get(keyOf(admin, instrumentId ?? '')) ?? sources.get(keyOf(admin, '')) ?? null,
+    implementationOf: ({ admin, id }) => implementations.get(keyOf(admin, id)) ?? implementationOf(id),
     refresh,
     run: async (signal) => {
       while (!signal.aborted) {

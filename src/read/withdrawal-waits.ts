@@ -6,12 +6,13 @@ import { isFrozen } from '../ingestion/freezes.ts';
 import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
 import { DEFAULT_LIMITS } from '../withdrawals/automation.ts';
 import { reachOf } from '../withdrawals/free-holdings.ts';
+import { isPaidDirectly } from '../withdrawals/payment-policy.ts';
 
 /**
- * The first that holds. `FREEZE`: a freeze covers it. `LEDGER`: ingestion does not run, or its synchronizer's time is too far from ours to promise
+ * The first that holds. `FREEZE`: a freeze covers it. `POLICY`: the token directory has it that its instrument is not paid directly. `LEDGER`: ingestion does not run, or its synchronizer's time is too far from ours to promise
  * an end. `FUNDS`: the treasury's free holdings do not reach, as many as one transaction takes. `TURN`: nothing is in the way.
  */
-export const WITHDRAWAL_WAITS = ['FREEZE', 'LEDGER', 'FUNDS', 'TURN'] as const;
+export const WITHDRAWAL_WAITS = ['FREEZE', 'POLICY', 'LEDGER', 'FUNDS', 'TURN'] as const;
 export type WithdrawalWait = (typeof WITHDRAWAL_WAITS)[number];
 
 /** One result per id, in the order of `ids`, in one statement; null where it is not queued. */
@@ -32,6 +33,7 @@ export async function readWaits(
     SELECT queued.id,
       CASE
         WHEN ${isFrozen(sql`queued.treasury_id`, sql`queued.instrument_id`)} THEN 'FREEZE'
+        WHEN NOT ${isPaidDirectly(sql`queued.instrument_id`)} THEN 'POLICY'
         WHEN ingestion_stream.status IS DISTINCT FROM 'RUNNING' OR ledger.record_time IS NULL
           OR abs(${nowMicros}::bigint - ledger.record_time) > ${RECORD_TIME_AGE_MAX}::bigint THEN 'LEDGER'
         WHEN free.amount < queued.amount THEN 'FUNDS'

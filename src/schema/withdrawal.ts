@@ -30,6 +30,10 @@ const WithdrawalWaitEnum = builder.enumType('WithdrawalWait', {
   description: 'What a queued withdrawal waits for. Since 0.1.',
   values: {
     FREEZE: { description: 'A freeze covers it: somebody has to look first, and to lift it.' },
+    POLICY: {
+      description:
+        'The token directory has it that its instrument is not paid directly, or its registry does not say what was pinned: see `tokens`.',
+    },
     LEDGER: {
       description: 'Ingestion does not run, or the ledger’s time is too far from ours to promise an end.',
     },

@@ -7,6 +7,7 @@ import { type Micros, millisToMicros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
 import { insertAttempt } from '../submissions/attempt-opening.ts';
 import type { AttemptLimits } from '../submissions/attempts.ts';
+import { isolated, type OnRefused, throwRefused } from '../submissions/isolated.ts';
 import { positionClock } from '../submissions/position-clock.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
 import { META_REASON } from '../tokens/standard.ts';
@@ -14,6 +15,7 @@ import type { TransferJson } from '../tokens/transfer-record.ts';
 import { isPaidBefore } from './earlier-payment.ts';
 import { IS_FREE, reachOf } from './free-holdings.ts';
 import { INPUTS_MAX, type SpendableHolding, selectInputs } from './input-selection.ts';
+import { isPaidDirectly } from './payment-policy.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
 /** Our own metadata key: the withdrawal's id travels with the transfer. */
@@ -25,6 +27,7 @@ const REQUESTED_BEFORE_MS = 60_000; // A transfer must have been requested in th
 
 /**
  * Opens attempts for queued withdrawals, oldest first, as far as funds go.
+ * @param onRefused what to do where one cannot be written; the others are. Default: throw.
  * @returns how many were opened. One runner per treasury at a time (row lock), any number of processes.
  */
 export async function openAttempts(
@@ -32,6 +35,7 @@ export async function openAttempts(
   treasuryId: number,
   limits: AttemptLimits,
   nowMicros: Micros,
+  onRefused: OnRefused = throwRefused,
 ): Promise<number> {
   return db.transaction().execute(async (tx) => {
     const treasury = await tx
@@ -62,19 +66,22 @@ export async function openAttempts(
         inputHoldingCids: selection.inputs.map(({ contractId }) => contractId),
         meta: { values: meta },
       };
-      await insertAttempt(tx, {
-        submissionId,
-        purpose: { purpose: 'WITHDRAWAL', withdrawal_id: withdrawal.id },
-        treasuryId,
-        instrumentKey: withdrawal.instrument_id,
-        clock,
-        target,
-        transfer,
-        inputs: transfer.inputHoldingCids,
-        nowMicros,
+      const refused = await isolated(tx, async () => {
+        await insertAttempt(tx, {
+          submissionId,
+          purpose: { purpose: 'WITHDRAWAL', withdrawal_id: withdrawal.id },
+          treasuryId,
+          instrumentKey: withdrawal.instrument_id,
+          clock,
+          target,
+          transfer,
+          inputs: transfer.inputHoldingCids,
+          nowMicros,
+        });
+        await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
       });
-      await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
-      opened += 1;
+      if (refused === null) opened += 1;
+      else await onRefused(withdrawal.id, refused);
     }
     return opened;
   });
@@ -104,7 +111,7 @@ async function takeFundable(tx: Transaction, treasuryId: number): Promise<readon
       FROM (SELECT DISTINCT instrument_id FROM withdrawal WHERE treasury_id = ${treasuryId} AND state = 'QUEUED') AS wanted
     ) AS reach ON reach.instrument_id = w.instrument_id AND reach.amount >= w.amount
     WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND NOT ${isPaidBefore(sql`ARRAY[w.id]`)}
-      AND NOT ${isFrozen(sql`w.treasury_id`, sql`w.instrument_id`)}
+      AND NOT ${isFrozen(sql`w.treasury_id`, sql`w.instrument_id`)} AND ${isPaidDirectly(sql`w.instrument_id`)}
     ORDER BY w.created_at, w.id
     LIMIT ${FUND_BATCH_MAX}
     FOR UPDATE OF w SKIP LOCKED`.execute(tx);

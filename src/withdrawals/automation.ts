@@ -3,6 +3,7 @@
  */
 import type { WakeUp } from '../db/polling-loop.ts';
 import { runPollingLoop } from '../db/polling-loop.ts';
+import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import { passOver as passOverAttempts } from '../submissions/attempt-loop.ts';
@@ -53,7 +54,10 @@ export async function passOver(options: AutomationOptions): Promise<boolean> {
     purpose: WITHDRAWALS,
     plan: planTransfers(options),
     treasuryId: treasury.id,
-    open: async (nowMicros) => await openAttempts(db, treasury.id, limits, nowMicros),
+    open: async (nowMicros) =>
+      await openAttempts(db, treasury.id, limits, nowMicros, (subjectId, error) =>
+        options.logger.error('A withdrawal could not be given an attempt.', { subjectId, why: messageOf(error) }),
+      ),
     isGivenUpEarly: false,
   });
 }

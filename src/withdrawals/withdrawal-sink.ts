@@ -10,6 +10,7 @@ import type { Clock } from '../env/clock.ts';
 import { unreachable } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-sink.ts';
+import { openFreeze } from '../ingestion/freezes.ts';
 import { settleAttempt } from '../submissions/attempts.ts';
 import { formatAmount } from '../tokens/amount.ts';
 import type { WithdrawalEvent } from './withdrawal-state.ts';
@@ -33,17 +34,29 @@ export function createWithdrawalSink({
         const ours = change.isNew
           ? ((await signedFor(tx, change)) ?? (await spentFor(tx, treasury, change, reserved)))
           : await offeredAs(tx, change);
-        if (ours === null) continue;
+        // An offer that its registry replaced by a successor goes on; the withdrawal stays where it is.
+        if (ours === null || (!change.isNew && change.status === 'PENDING')) continue;
         const { withdrawalId } = ours;
         const transition = await applyWithdrawalEvent(tx, withdrawalId, eventOf(change), {
           nowMicros: clock.nowMicros(),
           evidence: { transferId: change.transferId, updateId: change.updateId },
         });
         if (transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
+          const { transferId, updateId, status } = change;
           logger.error('A transfer was seen against a withdrawal that did not expect it.', {
             withdrawalId,
-            transferId: change.transferId,
-            status: change.status,
+            transferId,
+            status,
+          });
+          // What counted as ended has moved money, so nothing that counts as ended here can be relied on.
+          await openFreeze(tx, {
+            treasuryId: treasury.id,
+            instrumentKey: null,
+            reason: 'TRANSFER_NOT_EXPECTED',
+            detail: `The transfer ${transferId} was seen for the withdrawal ${withdrawalId}, which no attempt of it that counts as open explains.`,
+            cause: `update:${updateId}`,
+            openedBy: 'withdrawals',
+            nowMicros: clock.nowMicros(),
           });
         }
         if (ours.attempt !== null) await settleAttempt(tx, ours.attempt, clock.nowMicros());

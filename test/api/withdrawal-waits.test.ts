@@ -45,6 +45,14 @@ test('one thing after the other is out of the way, and then an attempt opens', a
   await liftFreeze(db, { id: frozen, by: 'test', detail: 'Looked.', nowMicros: DAY });
   expect([await waitsFor(), await opened()]).toEqual(['LEDGER', 0]);
 
+  // The directory comes before the ledger: it takes a person, too.
+  await rows.token({ pays_direct: false });
+  expect([await waitsFor(), await opened()]).toEqual(['POLICY', 0]);
+  await db.updateTable('token').set({ pays_direct: true, registry_differs: '[]' }).execute();
+  expect([await waitsFor(), await opened()]).toEqual(['POLICY', 0]);
+  await db.updateTable('token').set({ registry_differs: null }).execute();
+  expect([await waitsFor(), await opened()]).toEqual(['LEDGER', 0]);
+
   await rows.stream({ status: 'RUNNING' }, DAY - HOUR);
   expect([await waitsFor(), await opened()]).toEqual(['LEDGER', 0]);
   await rows.stream({ status: 'RUNNING' }, DAY + HOUR);

@@ -3,7 +3,7 @@ import { type Insertable, sql } from 'kysely';
 import type { Database } from '../../src/db/connection.ts';
 import { appendEvents } from '../../src/db/event-log.ts';
 import { DEPOSIT_CREDITED, DEPOSIT_UNATTRIBUTED } from '../../src/deposits/deposit-events.ts';
-import type { IngestionStreamTable, TransferTable } from '../../src/gen/db.ts';
+import type { IngestionStreamTable, TokenTable, TransferTable } from '../../src/gen/db.ts';
 import { depositAccountId, eventId, transferId } from '../../src/tokens/ids.ts';
 
 /** 2026-11-22T00:00:00Z. */
@@ -254,6 +254,27 @@ export function createRows(db: Database, network = 'testnet') {
         `.execute(db);
       }
       await sql`SELECT pg_notify('sluice_progress', '')`.execute(db);
+    },
+
+    /** The instrument's entry in the token directory, nothing of it looked at yet. */
+    token: async (changes: Partial<Insertable<TokenTable>> = {}): Promise<void> => {
+      await db
+        .insertInto('token')
+        .values({
+          instrument_id: await instrument(),
+          implementation: 'SPLICE_AMULET',
+          packages: [],
+          credits_deposits: true,
+          accepts_offers: true,
+          deposit_min: '0',
+          pays_direct: true,
+          pays_offers: false,
+          offer_validity_seconds: 86_400,
+          onboarded_at: DAY,
+          onboarded_by: 'test',
+          ...changes,
+        })
+        .execute();
     },
 
     /** Any update: enough to know the treasury's synchronizer. */

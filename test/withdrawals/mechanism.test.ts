@@ -230,6 +230,33 @@ describe('an attempt', () => {
     ]);
   });
 
+  test('a transfer that is seen for a withdrawal which has ended stays unexplained and freezes the treasury', async () => {
+    await fundTreasury('100', '50');
+    const { id } = await withdrawals.create(request());
+    await open();
+    const hash = new Uint8Array(32).fill(1);
+    await signAndCommit(hash);
+    await eventually(async () => expect(await stateOf(id)).toBe('COMPLETED'));
+    expect(await database.db.selectFrom('money_freeze').select('id').execute()).toEqual([]);
+
+    const again = { instrument: 'amulet', sender: 'treasury', receiver: 'bob', amount: '5' };
+    const { updateId } = simnet.network.transfer({ ...again, externalTransactionHash: hash });
+    await eventually(async () => expect((await balances())['UNEXPLAINED']).toBe('-5.0000000000'));
+
+    expect(await stateOf(id)).toBe('COMPLETED');
+    expect(
+      await database.db
+        .selectFrom('money_freeze')
+        .select(['treasury_id', 'instrument_id', 'reason', 'cause'])
+        .execute(),
+    ).toEqual([
+      { treasury_id: treasuryId, instrument_id: null, reason: 'TRANSFER_NOT_EXPECTED', cause: `update:${updateId}` },
+    ]);
+    const next = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
+    expect(await open()).toBe(0);
+    expect(await stateOf(next.id)).toBe('QUEUED');
+  });
+
   test('E19: a foreign transfer that names the withdrawal completes nothing', async () => {
     await fundTreasury('100');
     const { id } = await withdrawals.create(request());
