@@ -56,6 +56,11 @@ const REFUSALS = {
     why: 'Its deposits wait at the desk on purpose, and a replacement would credit them again.',
     fix: 'Enable it first, or register another memo for the account.',
   },
+  REPLACEMENT_NOT_ACTIVE: {
+    message: 'The memo that was to take its place is rotated or disabled itself.',
+    why: 'The customer would be left without an address to show.',
+    fix: 'Give a new memo, or leave it out and get one.',
+  },
 } as const;
 
 export class DepositAccountRefusal extends PermanentError {
@@ -125,6 +130,8 @@ export function createDepositAccountChanges({
     const [depositAccount] = await readDepositAccountsIn(tx, [id]);
     // The customer's own other memo will do; somebody else's will not, nor the very one that is to be replaced.
     if (depositAccount == null || depositAccount.account !== old.account || id === old.id) throw new MemoTakenError();
+    // Under its lock: two that rotate at once must not take each other's place.
+    if ((await lock(tx, id)).state !== 'ACTIVE') throw new DepositAccountRefusal('REPLACEMENT_NOT_ACTIVE');
     if (inserted.numInsertedOrUpdatedRows === 1n) await announceCreated(tx, depositAccount);
     await tx.updateTable('deposit_account').set({ replaced_by: id }).where('id', '=', old.id).execute();
     await treat(tx, old.id, { state: 'RETIRED', by, nowMicros });

@@ -8,7 +8,7 @@ import { ErrorInterface } from './error-interface.ts';
 builder.objectType(DepositAccountRefusal, {
   name: 'DepositAccountRefusal',
   description:
-    'It cannot be treated so. Codes `DEPOSIT_ACCOUNT_UNKNOWN`, `DEPOSIT_ACCOUNT_ROTATED`, `DEPOSIT_ACCOUNT_DISABLED`. Scope: `deposits`. Since 0.1.',
+    'It cannot be treated so. Codes `DEPOSIT_ACCOUNT_UNKNOWN`, `DEPOSIT_ACCOUNT_ROTATED`, `DEPOSIT_ACCOUNT_DISABLED`, `REPLACEMENT_NOT_ACTIVE`. Scope: `deposits`. Since 0.1.',
   authScopes: { deposits: true },
   interfaces: [ErrorInterface],
 });

@@ -132,6 +132,30 @@ test('a rotated memo credits the same customer as the one that took its place', 
   expect(await ownerOf(first.depositAccount.memo)).toBe('dave');
 });
 
+test('a rotation never leaves a customer without an address to show', async () => {
+  const changes = createDepositAccountChanges({ db: scene.database.db, clock: systemClock, random: systemRandom });
+  for (const memo of ['Gina-1', 'Gina-2', 'Gina-3', 'Gina-4']) await register('gina', memo);
+  const rotate = async (from: string, to: string) =>
+    await changes.rotate({ id: depositAccountId(NETWORK, from), memo: to, by: 'support' });
+  const refused = { code: 'REPLACEMENT_NOT_ACTIVE' };
+
+  await rotate('Gina-1', 'Gina-2');
+  await expect(rotate('Gina-2', 'Gina-1')).rejects.toMatchObject(refused);
+  await changes.disable({ id: depositAccountId(NETWORK, 'Gina-3'), by: 'support' });
+  await expect(rotate('Gina-2', 'Gina-3')).rejects.toMatchObject(refused);
+  // Each takes the other's place: one of them is refused, whoever comes first.
+  const results = await Promise.allSettled([rotate('Gina-2', 'Gina-4'), rotate('Gina-4', 'Gina-2')]);
+
+  expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  const active = await scene.database.db
+    .selectFrom('deposit_account')
+    .select('memo')
+    .where('memo', 'like', 'Gina-%')
+    .where('state', '=', 'ACTIVE')
+    .execute();
+  expect(active).toHaveLength(1);
+});
+
 test('what a QR code says is what was registered, byte by byte', () => {
   const party = `treasury::1220${'ab'.repeat(32)}`;
   for (const memo of ['a', ' ', 'A\u030a', 'ä&b=c#d?e/f%', '💣', '\u202ex', '+', "'"]) {
