@@ -80,7 +80,7 @@ export async function followUp(
   await writeDeskCases(tx, [...cases.values()]);
   await openScreenings(tx, [...opened.values()], nowMicros);
   for (const one of held) await recordHeld(tx, one);
-  await endScreenings(tx, ended, { by: 'ledger', nowMicros });
+  await endScreenings(tx, ended, { by: 'sluice:ledger', nowMicros });
 }
 
 function amountOf(change: TransferChange): bigint {

@@ -68,7 +68,7 @@ export async function refundCase(
       payer,
     ),
   );
-  await endScreenings(tx, [transferId], { by: 'desk', nowMicros });
+  await endScreenings(tx, [transferId], { by: DESK_CLIENT, nowMicros });
   const accounts = await openAccounts(tx, found.networkId, [payer]);
   await sql`
     UPDATE desk_case SET state = 'REFUNDED', withdrawal_id = ${id}, funds_account_id = ${accounts(payer)}, account_id = NULL, decided_by = NULL

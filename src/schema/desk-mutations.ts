@@ -57,6 +57,9 @@ const DeskJudgementInput = builder.inputType('DeskJudgementInput', {
   }),
 });
 
+// Both scopes: whoever may not read the answer would have decided something and been told that it was forbidden.
+const BOTH = { $all: { desk: true, read: true } } as const;
+
 const REFUSALS = { types: [DeskRefusalError] };
 const union = (name: string) => ({
   ...REFUSALS,
@@ -67,8 +70,8 @@ builder.mutationFields((t) => ({
   assignDeposit: t.field({
     type: DeskPayloadRef,
     description:
-      'Makes a deposit of the desk a customer’s, or an offer once it is accepted. Credited once, however often it is called; above the limit of one person it waits for `approveDeskDecision`. Scope: `desk`. Since 0.1.',
-    authScopes: { desk: true },
+      'Makes a deposit of the desk a customer’s, or an offer once it is accepted. Credited once, however often it is called; above the limit of one person it waits for `approveDeskDecision`. Scopes: `desk` and `read`. Since 0.1.',
+    authScopes: BOTH,
     args: { input: t.arg({ type: AssignDepositInput, required: true, description: 'Whose.' }) },
     errors: union('AssignDepositResult'),
     resolve: async (_root, { input }, { db, desk, principal }) =>
@@ -77,8 +80,8 @@ builder.mutationFields((t) => ({
   refundDeposit: t.field({
     type: DeskPayloadRef,
     description:
-      'Sends a deposit of the desk back to its sender by a withdrawal, once; again only after that has ended unpaid. Above the limit of one person it waits for `approveDeskDecision`. Scope: `desk`. Since 0.1.',
-    authScopes: { desk: true },
+      'Sends a deposit of the desk back to its sender by a withdrawal, once; again only after that has ended unpaid. Above the limit of one person it waits for `approveDeskDecision`. Scopes: `desk` and `read`. Since 0.1.',
+    authScopes: BOTH,
     args: { input: t.arg({ type: RefundDepositInput, required: true, description: 'Which one.' }) },
     errors: union('RefundDepositResult'),
     resolve: async (_root, { input }, { db, desk, principal }) =>
@@ -86,8 +89,8 @@ builder.mutationFields((t) => ({
   }),
   approveDeskDecision: t.field({
     type: DeskPayloadRef,
-    description: 'Agrees to a decision of somebody else, which is done with it. Scope: `desk`. Since 0.1.',
-    authScopes: { desk: true },
+    description: 'Agrees to a decision of somebody else, which is done with it. Scopes: `desk` and `read`. Since 0.1.',
+    authScopes: BOTH,
     args: { input: t.arg({ type: DeskJudgementInput, required: true, description: 'Which one.' }) },
     errors: union('ApproveDeskDecisionResult'),
     resolve: async (_root, { input }, { db, desk, principal }) =>
@@ -96,8 +99,8 @@ builder.mutationFields((t) => ({
   refuseDeskDecision: t.field({
     type: DeskPayloadRef,
     description:
-      'Says no to a decision that waits, also to one’s own: the case is open again. Scope: `desk`. Since 0.1.',
-    authScopes: { desk: true },
+      'Says no to a decision that waits, also to one’s own: the case is open again. Scopes: `desk` and `read`. Since 0.1.',
+    authScopes: BOTH,
     args: { input: t.arg({ type: DeskJudgementInput, required: true, description: 'Which one.' }) },
     errors: union('RefuseDeskDecisionResult'),
     resolve: async (_root, { input }, { db, desk, principal }) =>

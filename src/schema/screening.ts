@@ -125,8 +125,9 @@ builder.mutationField('screenAgain', (t) =>
   t.field({
     type: ScreenAgainPayloadRef,
     description:
-      'Has the screening service asked again at once about a deposit or offer it gave no answer for. Gives no verdict. Scope: `desk`. Since 0.1.',
-    authScopes: { desk: true },
+      'Has the screening service asked again at once about a deposit or offer it gave no answer for. Gives no verdict. Scopes: `desk` and `read`. Since 0.1.',
+    // Both: whoever may not read the answer would have had it asked and been told that it was forbidden.
+    authScopes: { $all: { desk: true, read: true } },
     args: {
       transferId: t.arg.string({ required: true, description: '`tr_…` of the deposit or offer.' }),
     },

@@ -31,11 +31,14 @@ const DEVELOPMENT_PRINCIPALS: ReadonlyMap<string, Principal> = new Map(
 );
 
 const BEARER = /^Bearer ([\x21-\x7e]{1,512})$/i;
+/** What stands in the place of a name where Sluice itself did something: nobody may pass for it. Its other names have a colon, which no key's has. */
+const OWN_NAMES: ReadonlySet<string> = new Set(['memo', 'screening', 'configuration', 'ingestion', 'verification']);
+
 const KEY_ENTRY = /^([A-Za-z0-9._-]{1,64}):([a-z+]+):([0-9a-f]{64})$/;
 
 /**
  * Reads one configured key: `name:scopes:sha256`, scopes joined by `+`, the key's SHA-256 in lower-case hex; e.g.
- * `ledger:read+subscribe:9f86d0…`. Make one with `printf %s "$KEY" | sha256sum`.
+ * `exchange:read+subscribe:9f86d0…`. Make one with `printf %s "$KEY" | sha256sum`.
  * @throws PermanentError API_KEY_INVALID; its message holds nothing of the entry but the name.
  */
 export function parseApiKey(entry: string): ApiKey {
@@ -45,6 +48,12 @@ export function parseApiKey(entry: string): ApiKey {
     throw new PermanentError(
       'API_KEY_INVALID',
       `API key ${name === '' ? '' : `${name} `}must read name:scopes:sha256, scopes of ${SCOPES.join(', ')} joined by +.`,
+    );
+  }
+  if (OWN_NAMES.has(name)) {
+    throw new PermanentError(
+      'API_KEY_INVALID',
+      `API key ${name} needs another name: ${[...OWN_NAMES].join(', ')} stand for what Sluice did itself.`,
     );
   }
   return { name, scopes, sha256: Buffer.from(sha256, 'hex') };

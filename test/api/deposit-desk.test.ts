@@ -1,5 +1,7 @@
 /** The desk as support uses it: over HTTP, with deposits that were really made. */
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseApiKey } from '../../src/server/principals.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { type DepositScene, startDepositScene } from '../deposits/harness.ts';
 import { startApi, type TestApi } from '../support/api.ts';
@@ -164,6 +166,29 @@ test('whoever is not of the desk sees and decides nothing there', async () => {
   ]) {
     const { errors } = await api.query(query, {}, as('service'));
     expect(errors?.[0]?.extensions?.code, query).toBe('FORBIDDEN');
+  }
+});
+
+test('whoever may not read what came of it decides nothing', async () => {
+  const apiKey = parseApiKey(`blind:desk:${createHash('sha256').update('secret').digest('hex')}`);
+  const blind = await startApi(scene.database, { network: NETWORK, apiKeys: [apiKey] });
+  try {
+    for (const call of [
+      'assignDeposit(input: { transferId: "x", account: "y", reason: "z" })',
+      'refundDeposit(input: { transferId: "x", reason: "z" })',
+      'approveDeskDecision(input: { decisionId: "1", reason: "z" })',
+      'refuseDeskDecision(input: { decisionId: "1", reason: "z" })',
+      'screenAgain(transferId: "x")',
+    ]) {
+      const { errors } = await blind.query(
+        `mutation { ${call} { __typename } }`,
+        {},
+        { authorization: 'Bearer secret' },
+      );
+      expect(errors?.[0]?.extensions?.code, call).toBe('FORBIDDEN');
+    }
+  } finally {
+    await blind.stop();
   }
 });
 
