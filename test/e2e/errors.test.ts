@@ -42,7 +42,7 @@ test.each([
   {
     what: 'an unknown scope',
     args: ['key', 'new', 'risk', '--scopes', 'all'],
-    answer: /read, subscribe, deposits, withdrawals, operate/,
+    answer: /read, subscribe, deposits, desk, withdrawals, operate/,
   },
   {
     what: 'a key without a name',
