@@ -39,7 +39,13 @@ const RETRY_MS_MAX = 15_000;
 /** @returns true when there may be more to do at once. */
 export async function passOver(options: PassOptions): Promise<boolean> {
   const { db, purpose, treasuryId, limits, clock, failpoint } = options;
-  const lapsed = await lapseAttempts(db, purpose, treasuryId, limits, clock.nowMicros());
+  const lapsed = await lapseAttempts(db, purpose, treasuryId, limits, clock.nowMicros(), (subjectId, error) =>
+    options.logger.error('An attempt that is over could not be ended.', {
+      purpose: purpose.name,
+      subjectId,
+      why: messageOf(error),
+    }),
+  );
   if (lapsed > 0) await failpoint(`${purpose.failpoints}.afterLapse`);
   const opened = await options.open(clock.nowMicros());
   if (opened > 0) await failpoint(`${purpose.failpoints}.afterFunding`);

@@ -14,6 +14,7 @@ import { isInDoubt } from '../ingestion/freezes.ts';
 import { SNAPSHOT_PREFIX } from '../ingestion/known-updates.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
 import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
+import { eachIfNotAll, type OnRefused, throwRefused } from './isolated.ts';
 import type { DeadAttempt, Failure, Purpose } from './submission-purpose.ts';
 
 export type AttemptLimits = {
@@ -154,7 +155,7 @@ export async function recordTrouble(
 
 /**
  * Gives an attempt up for which no signature was ever asked: what it was given is free, and whom it served is told.
- * @returns false where a signature may exist: then only the ledger can end it.
+ * @returns false where a signature may exist: then only the ledger can end it; and where somebody else works on whom it served.
  */
 export async function giveUpUnsigned(
   db: Database,
@@ -164,7 +165,8 @@ export async function giveUpUnsigned(
   nowMicros: Micros,
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
-    await purpose.lockSubjects(tx, [subjectId]);
+    // Somebody else works on it, and locks its attempt after it as we would: he knows more, and we try again.
+    if ((await purpose.lockSubjects(tx, [subjectId])).length === 0) return false;
     const ended = await tx
       .updateTable('attempt')
       .set({ state: 'GIVEN_UP', closed_at: nowMicros })
@@ -195,6 +197,7 @@ const MAY_HAVE_PAID = sql<boolean>`(a.sign_requested_at IS NOT NULL AND EXISTS (
  * Ends every attempt of the treasury that is proven dead. The proof and the end are one statement: it joins the record time that ingestion committed and changes only attempts that are still open, so an
  * attempt whose transaction ingestion has just seen is either settled already (and no longer open) or not yet passed. Not seen is not proven while something was seen that nobody could read, or is
  * known to be missing: then attempts wait for the freeze to be lifted, and those whose inputs went with it wait on.
+ * @param onRefused what to do where one cannot be ended; the others are. Default: throw.
  * @returns how many lapsed.
  */
 export async function lapseAttempts(
@@ -203,29 +206,43 @@ export async function lapseAttempts(
   treasuryId: number,
   limits: AttemptLimits,
   nowMicros: Micros,
+  onRefused: OnRefused = throwRefused,
 ): Promise<number> {
-  return db.transaction().execute(async (tx) => {
-    const candidates = await sql<{ subjectId: string }>`
+  const candidates = await sql<{ subjectId: string }>`
       SELECT ${purpose.subject} AS "subjectId" FROM attempt a JOIN submission s ON s.id = a.submission_id
       JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
       WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name} AND t.record_time > a.target_record_time
-        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID}`.execute(tx);
-    if (candidates.rows.length === 0) return 0;
-    // Those served before attempts, as the sink that settles locks them.
-    const ids = await purpose.lockSubjects(
-      tx,
-      candidates.rows.map(({ subjectId }) => subjectId),
-    );
+        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID}`.execute(db);
+  if (candidates.rows.length === 0) return 0;
+  const lapse = async (some: readonly string[]): Promise<number> =>
+    await db.transaction().execute(async (tx) => await lapseOf(tx, some, { purpose, treasuryId, limits, nowMicros }));
+  const subjectIds = candidates.rows.map(({ subjectId }) => subjectId);
+  return await eachIfNotAll(subjectIds, lapse, onRefused);
+}
 
-    const { rows } = await sql<{
-      submissionId: string;
-      number: number;
-      subjectId: string;
-      isTried: boolean;
-      lapsedBy: bigint;
-      target: bigint;
-      lastError: string | null;
-    }>`
+async function lapseOf(
+  tx: Transaction,
+  subjectIds: readonly string[],
+  options: {
+    readonly purpose: Purpose;
+    readonly treasuryId: number;
+    readonly limits: AttemptLimits;
+    readonly nowMicros: Micros;
+  },
+): Promise<number> {
+  const { purpose, treasuryId, limits, nowMicros } = options;
+  // Those served before attempts, as the sink that settles locks them.
+  const ids = await purpose.lockSubjects(tx, subjectIds);
+
+  const { rows } = await sql<{
+    submissionId: string;
+    number: number;
+    subjectId: string;
+    isTried: boolean;
+    lapsedBy: bigint;
+    target: bigint;
+    lastError: string | null;
+  }>`
       UPDATE attempt a SET state = 'LAPSED', closed_at = ${nowMicros}, lapsed_by = t.record_time
       FROM submission s, synchronizer_time t
       WHERE a.state = 'OPEN' AND s.id = a.submission_id AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name}
@@ -235,13 +252,12 @@ export async function lapseAttempts(
         AND NOT ${MAY_HAVE_PAID}
       RETURNING a.submission_id AS "submissionId", a.number, ${purpose.subject} AS "subjectId", a.tries > 0 AS "isTried",
                 t.record_time AS "lapsedBy", a.target_record_time AS target, a.last_error AS "lastError"`.execute(tx);
-    for (const { submissionId, subjectId, ...facts } of rows) {
-      await releaseReservations(tx, submissionId, facts.number);
-      const dead: DeadAttempt = { kind: 'LAPSED', isLast: facts.number >= limits.attemptsMax, ...facts };
-      await purpose.attemptDead(tx, subjectId, dead, nowMicros);
-    }
-    return rows.length;
-  });
+  for (const { submissionId, subjectId, ...facts } of rows) {
+    await releaseReservations(tx, submissionId, facts.number);
+    const dead: DeadAttempt = { kind: 'LAPSED', isLast: facts.number >= limits.attemptsMax, ...facts };
+    await purpose.attemptDead(tx, subjectId, dead, nowMicros);
+  }
+  return rows.length;
 }
 
 /** Ends an attempt, if it is still open, because ingestion saw what became of what it was to consume. For the transaction that moves the position. */

@@ -5,6 +5,7 @@
  *   then    the passes of `submissions/attempt-loop.ts`: what is due gets an attempt, a try is the standard's choice on the offer, and only the ledger says what came of it.
  */
 import { runPollingLoop, type WakeUp } from '../../db/polling-loop.ts';
+import { messageOf } from '../../env/errors.ts';
 import type { Logger } from '../../env/logger.ts';
 import type { Treasury } from '../../ingestion/effect-sink.ts';
 import { passOver } from '../../submissions/attempt-loop.ts';
@@ -54,7 +55,10 @@ export async function acceptanceOnce(options: AcceptanceOptions): Promise<boolea
     plan: planOffers(options),
     treasuryId: treasury.id,
     limits: rules.limits,
-    open: async (nowMicros) => await openOfferAttempts(db, treasury.id, rules, nowMicros),
+    open: async (nowMicros) =>
+      await openOfferAttempts(db, treasury.id, rules, nowMicros, (subjectId, error) =>
+        options.logger.error('An offer could not be given an attempt.', { subjectId, why: messageOf(error) }),
+      ),
     isGivenUpEarly: true,
   });
   return isMore || found > 0;

@@ -2,8 +2,10 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../../db/connection.ts';
 import { type Micros, millisToMicros } from '../../env/clock.ts';
+import type { PermanentError } from '../../env/errors.ts';
 import { isFrozen } from '../../ingestion/freezes.ts';
 import { insertAttempt } from '../../submissions/attempt-opening.ts';
+import { isolated, type OnRefused, throwRefused } from '../../submissions/isolated.ts';
 import { positionClock } from '../../submissions/position-clock.ts';
 import type { TransferJson } from '../../tokens/transfer-record.ts';
 import { mayBeAccepted, OFFER_FACTS } from './offer-gate.ts';
@@ -16,7 +18,8 @@ const LOOKED_AT_MAX = 64;
 const LOOK_AGAIN_MS = 2_000; // A verdict, or the end of a freeze, is noticed as soon as that.
 
 /**
- * Opens attempts, one account after the other and one sender after the other, the oldest of each first: a thousand offers of one make nobody else wait.
+ * Opens attempts, one account after the other and one sender after the other, the largest of each first: a thousand offers of one make nobody else wait, and dust no deposit.
+ * @param onRefused told where one cannot be written, which is put off; the others are opened. Default: throw.
  * @returns how many were opened.
  */
 export async function openOfferAttempts(
@@ -24,6 +27,7 @@ export async function openOfferAttempts(
   treasuryId: number,
   rules: OfferRules,
   nowMicros: Micros,
+  onRefused: OnRefused = throwRefused,
 ): Promise<number> {
   return db.transaction().execute(async (tx) => {
     const clock = await positionClock(tx, treasuryId, rules.limits, nowMicros);
@@ -31,27 +35,44 @@ export async function openOfferAttempts(
     const offers = await takeDue(tx, treasuryId, rules, { nowMicros, recordTime: clock.recordTime });
     let opened = 0;
     for (const offer of offers) {
-      if (!(await spendTry(tx, { ...offer, treasuryId }, rules.budget, nowMicros))) continue;
-      await insertAttempt(tx, {
-        submissionId: `sb_${offer.id.slice(3)}`,
-        purpose: { purpose: 'OFFER', offer_action_id: offer.id },
-        treasuryId,
-        instrumentKey: offer.instrumentKey,
-        clock,
-        target: clock.recordTime + millisToMicros(rules.limits.ttlMs),
-        transfer: offer.transfer,
-        inputs: [offer.contractId],
-        nowMicros,
+      let isPaid = false;
+      const refused = await isolated(tx, async () => {
+        isPaid = await spendTry(tx, { ...offer, treasuryId }, rules.budget, nowMicros);
+        if (!isPaid) return;
+        await insertAttempt(tx, {
+          submissionId: `sb_${offer.id.slice(3)}`,
+          purpose: { purpose: 'OFFER', offer_action_id: offer.id },
+          treasuryId,
+          instrumentKey: offer.instrumentKey,
+          clock,
+          target: clock.recordTime + millisToMicros(rules.limits.ttlMs),
+          transfer: offer.transfer,
+          inputs: [offer.contractId],
+          nowMicros,
+        });
+        await tx
+          .updateTable('offer_action')
+          .set({ state: 'IN_FLIGHT', changed_at: nowMicros })
+          .where('id', '=', offer.id)
+          .execute();
       });
-      await tx
-        .updateTable('offer_action')
-        .set({ state: 'IN_FLIGHT', changed_at: nowMicros })
-        .where('id', '=', offer.id)
-        .execute();
-      opened += 1;
+      if (refused === null) {
+        opened += isPaid ? 1 : 0;
+        continue;
+      }
+      await onRefused(offer.id, refused);
+      await putOff(tx, offer.id, refused, nowMicros + millisToMicros(rules.backoffMsMax));
     }
     return opened;
   });
+}
+
+async function putOff(tx: Transaction, id: string, why: PermanentError, until: Micros): Promise<void> {
+  await tx
+    .updateTable('offer_action')
+    .set({ reason: why.code, detail: why.message, next_try_at: until })
+    .where('id', '=', id)
+    .execute();
 }
 
 type DueOffer = Omit<Spender, 'treasuryId'> & {
@@ -74,10 +95,15 @@ async function takeDue(
   const { rows: chosen } = await sql<{ id: string }>`
     SELECT id FROM (
       SELECT a.id, a.created_at,
-             row_number() OVER (PARTITION BY coalesce(a.deposit_account_id, a.id) ORDER BY a.created_at, a.id) AS of_account,
-             row_number() OVER (PARTITION BY a.sender ORDER BY a.created_at, a.id) AS of_sender
-      FROM offer_action a
-      WHERE a.treasury_id = ${treasuryId} AND a.state = 'QUEUED' AND a.next_try_at <= ${nowMicros} AND NOT ${isUsedUp(usedUp)}
+             row_number() OVER (PARTITION BY coalesce(a.deposit_account_id, a.id) ORDER BY a.of_pair, a.amount DESC, a.created_at, a.id) AS of_account,
+             row_number() OVER (PARTITION BY a.sender ORDER BY a.of_pair, a.created_at, a.id) AS of_sender
+      FROM (
+        SELECT a.*, t.amount, row_number() OVER (
+          PARTITION BY coalesce(a.deposit_account_id, a.id), a.sender, a.instrument_id ORDER BY t.amount DESC, a.created_at, a.id
+        ) AS of_pair
+        FROM offer_action a JOIN transfer t ON t.id = a.transfer_id
+        WHERE a.treasury_id = ${treasuryId} AND a.state = 'QUEUED' AND a.next_try_at <= ${nowMicros} AND NOT ${isUsedUp(usedUp)}
+      ) AS a
     ) AS due
     ORDER BY greatest(of_account, of_sender), created_at, id LIMIT ${LOOKED_AT_MAX}`.execute(tx);
   if (chosen.length === 0) return [];
@@ -89,9 +115,11 @@ async function takeDue(
              AND (a.choice = 'REJECT' OR ${mayBeAccepted(rules)})
              AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = a.treasury_id AND r.contract_id = i.contract_id AND r.is_open) AS "mayGo"
     FROM offer_action a
-    -- OFFSET 0: by its index, whatever the planner believes of a table that has just been filled.
-    JOIN LATERAL (SELECT * FROM transfer_instruction x WHERE x.transfer_id = a.transfer_id OFFSET 0) AS i
-      ON i.treasury_id = a.treasury_id AND i.ended_update_id IS NULL
+    -- One contract, however many stand for the offer; and with a limit, so that it is found by its index, whatever the planner believes of a table that has just been filled.
+    JOIN LATERAL (
+      SELECT * FROM transfer_instruction x WHERE x.transfer_id = a.transfer_id AND x.treasury_id = a.treasury_id AND x.ended_update_id IS NULL
+      ORDER BY x.created_record_time DESC, x.contract_id LIMIT 1
+    ) AS i ON true
     JOIN transfer t ON t.id = a.transfer_id AND t.transfer_object IS NOT NULL
     ${OFFER_FACTS}
     WHERE a.id = ANY (${ids}::text[]) AND a.state = 'QUEUED'
