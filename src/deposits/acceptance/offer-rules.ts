@@ -20,7 +20,10 @@ export type OfferBudget = {
   /** Of one treasury party. */
   readonly all: number;
   readonly perInstrument: number;
-  /** Of one deposit account: whoever floods his own holds up nobody else. */
+  /**
+   * Of one sender to one deposit account. What all senders to one account may use up together is half of what its instrument has: whoever floods his own holds up nobody else, and no stranger
+   * alone holds up somebody else's.
+   */
   readonly perAccount: number;
   readonly perSender: number;
 };

@@ -56,7 +56,9 @@ export async function readUsedUp(
   const { rows } = await sql<{ scope: string }>`
     SELECT scope FROM offer_budget WHERE treasury_id = ${treasuryId} AND window_start = ${windowOf(nowMicros)}
       AND spent >= CASE split_part(scope, ':', 1) WHEN 'all' THEN ${all}::int WHEN 'instrument' THEN ${perInstrument}::int
-        WHEN 'account' THEN ${perAccount}::int ELSE ${perSender}::int END`.execute(tx);
+        WHEN 'account' THEN ${ofWholeAccount(perInstrument)}::int WHEN 'to' THEN ${perAccount}::int ELSE ${perSender}::int END`.execute(
+    tx,
+  );
   return rows.map(({ scope }) => scope);
 }
 
@@ -64,7 +66,7 @@ export async function readUsedUp(
 export function isUsedUp(usedUp: readonly string[]): RawBuilder<boolean> {
   const list = sql`${[...usedUp]}::text[]`;
   return sql<boolean>`('all' = ANY (${list}) OR 'instrument:' || a.instrument_id = ANY (${list})
-    OR coalesce('account:' || a.deposit_account_id = ANY (${list}), false) OR 'sender:' || a.sender = ANY (${list}))`;
+    OR coalesce('account:' || a.deposit_account_id = ANY (${list}) OR 'to:' || a.deposit_account_id || ':' || a.sender = ANY (${list}), false) OR 'sender:' || a.sender = ANY (${list}))`;
 }
 
 /** Forgets windows that are over. */
@@ -76,6 +78,11 @@ export async function forgetWindows(db: Database, treasuryId: number, nowMicros:
     .execute();
 }
 
+/** Of one account, whoever sends to it. */
+function ofWholeAccount(perInstrument: number): number {
+  return Math.ceil(perInstrument / 2);
+}
+
 function scopesOf(
   { instrumentKey, depositAccountId, sender }: Spender,
   { all, perInstrument, perAccount, perSender }: OfferBudget,
@@ -83,7 +90,12 @@ function scopesOf(
   return [
     ['all', all],
     [`instrument:${instrumentKey}`, perInstrument],
-    ...(depositAccountId === null ? [] : [[`account:${depositAccountId}`, perAccount] as const]),
+    ...(depositAccountId === null
+      ? []
+      : ([
+          [`account:${depositAccountId}`, ofWholeAccount(perInstrument)],
+          [`to:${depositAccountId}:${sender}`, perAccount],
+        ] as const)),
     [`sender:${sender}`, perSender],
   ];
 }
