@@ -9,6 +9,7 @@ import { unreachable } from '../../env/errors.ts';
 import type { EffectSink, TransferChange } from '../../ingestion/effect-sink.ts';
 import { settleAttempt } from '../../submissions/attempts.ts';
 import type { OfferChoice } from './offer-action-id.ts';
+import { PARKED_BY_PERSON } from './offer-purpose.ts';
 
 export function createOfferSink({ clock }: { readonly clock: Clock }): EffectSink {
   return {
@@ -29,11 +30,17 @@ export function createOfferSink({ clock }: { readonly clock: Clock }): EffectSin
 /** Why an action is done whose offer is not: the registry goes on by itself. */
 const AWAITS_ADMIN = 'AWAITS_ADMIN';
 
-type Action = { readonly id: string; readonly transferId: string; readonly choice: OfferChoice };
+type Action = {
+  readonly id: string;
+  readonly transferId: string;
+  readonly choice: OfferChoice;
+  readonly state: string;
+  readonly isParkRequested: boolean;
+};
 
 async function lockActions(tx: Transaction, transferIds: readonly string[]): Promise<readonly Action[]> {
   const { rows } = await sql<Action>`
-    SELECT id, transfer_id AS "transferId", choice FROM offer_action
+    SELECT id, transfer_id AS "transferId", choice, state, is_park_requested AS "isParkRequested" FROM offer_action
     WHERE transfer_id = ANY (${[...transferIds]}::text[]) AND (state IN ('QUEUED', 'IN_FLIGHT', 'PARKED') OR reason = ${AWAITS_ADMIN})
     ORDER BY id FOR UPDATE`.execute(tx);
   return rows;
@@ -46,10 +53,12 @@ async function apply(tx: Transaction, action: Action, change: TransferChange, no
   // Whoever consumed the offer's contract: no attempt on it can commit any more.
   for (const attempt of open) await settleAttempt(tx, attempt, nowMicros);
   const isOurs = await isSignedFor(tx, action.id, change);
+  // Another contract stands for the offer, and what people decided about the offer stands.
+  if (change.status === 'PENDING' && isOurs !== true && action.state === 'PARKED') return;
   await tx
     .updateTable('offer_action')
     .set({
-      ...outcomeOf(action.choice, change.status, isOurs),
+      ...outcomeOf(action, change.status, isOurs),
       detail: null,
       is_park_requested: false,
       changed_at: nowMicros,
@@ -69,13 +78,18 @@ async function isSignedFor(tx: Transaction, actionId: string, { signedHash }: Tr
   return rows.length > 0;
 }
 
-type Outcome = { readonly state: 'QUEUED' | 'DONE' | 'ENDED'; readonly reason: string | null };
+type Outcome = { readonly state: 'QUEUED' | 'PARKED' | 'DONE' | 'ENDED'; readonly reason: string | null };
 
-function outcomeOf(choice: OfferChoice, status: TransferChange['status'], isOurs: boolean | null): Outcome {
+function outcomeOf(
+  { choice, isParkRequested }: Pick<Action, 'choice' | 'isParkRequested'>,
+  status: TransferChange['status'],
+  isOurs: boolean | null,
+): Outcome {
   switch (status) {
     case 'PENDING':
       // Another contract stands for the offer now. Where our own choice made it, the rest is the admin's.
-      return isOurs === true ? { state: 'DONE', reason: AWAITS_ADMIN } : { state: 'QUEUED', reason: null };
+      if (isOurs === true) return { state: 'DONE', reason: AWAITS_ADMIN };
+      return isParkRequested ? { state: 'PARKED', reason: PARKED_BY_PERSON } : { state: 'QUEUED', reason: null };
     case 'COMPLETED':
       if (choice === 'REJECT') return { state: 'ENDED', reason: 'ACCEPTED' };
       return { state: 'DONE', reason: isOurs === false ? 'ACCEPTED_ELSEWHERE' : null };
