@@ -141,18 +141,20 @@ type Offer = {
 
 const WHY_BYTES_MAX = 1_000;
 
-/** Locks what is being done about an offer that is open. @throws OfferRefusal OFFER_NOT_OPEN, REASON_INVALID. */
+/** Locks an offer that is open, so that nobody else decides and it does not end meanwhile, and then what is being done about it: as ingestion locks them. @throws OfferRefusal OFFER_NOT_OPEN, REASON_INVALID. */
 async function lockOffer(tx: Transaction, { transferId, why }: OfferWish): Promise<Offer> {
   const isKept = why.isWellFormed() && !why.includes('\0') && why.trim() !== '';
   if (!isKept || Buffer.byteLength(why, 'utf8') > WHY_BYTES_MAX) throw new OfferRefusal('REASON_INVALID');
+  const { rows } = await sql<Omit<Offer, 'action'>>`
+    SELECT treasury_id AS "treasuryId", instrument_id AS "instrumentKey", sender FROM transfer_instruction
+    WHERE transfer_id = ${transferId} AND direction = 'IN' AND ended_update_id IS NULL ORDER BY contract_id FOR NO KEY UPDATE`.execute(
+    tx,
+  );
+  const [offer] = rows;
+  if (offer === undefined) throw new OfferRefusal('OFFER_NOT_OPEN');
   const { rows: actions } = await sql<Action>`
     SELECT id, choice, state, deposit_account_id AS "depositAccountId" FROM offer_action
     WHERE transfer_id = ${transferId} AND state IN ('QUEUED', 'IN_FLIGHT', 'PARKED') FOR UPDATE`.execute(tx);
-  const { rows } = await sql<Omit<Offer, 'action'>>`
-    SELECT treasury_id AS "treasuryId", instrument_id AS "instrumentKey", sender FROM transfer_instruction
-    WHERE transfer_id = ${transferId} AND direction = 'IN' AND ended_update_id IS NULL LIMIT 1`.execute(tx);
-  const [offer] = rows;
-  if (offer === undefined) throw new OfferRefusal('OFFER_NOT_OPEN');
   return { ...offer, action: actions[0] ?? null };
 }
 
