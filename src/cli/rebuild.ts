@@ -4,17 +4,15 @@
  */
 import { Command } from 'commander';
 import { type SwitchResult, switchOver } from '../books/switch-over.ts';
-import { createTreasurySink } from '../books/treasury-sink.ts';
 import { loadConfig } from '../config/config.ts';
-import { createDepositSink } from '../deposits/deposit-sink.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink } from '../ingestion/effect-sink.ts';
 import { compareSchemas, dropSecondSchema } from '../ingestion/second-schema.ts';
-import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
 import type { CommandContext } from './command-context.ts';
 import { isScreening } from './deposit-services.ts';
 import { deriveAgain } from './derive-again.ts';
+import { createSinks } from './effect-sinks.ts';
 import type { Terminal } from './terminal.ts';
 import { listTreasuries } from './treasuries.ts';
 import { withDatabase } from './with-database.ts';
@@ -53,15 +51,12 @@ export function rebuildCommand(context: CommandContext): Command {
     });
 }
 
-/** Those that ingestion tells, in its order. */
-export function allSinks({ clock, environment }: CommandContext, logger: Logger): readonly EffectSink[] {
-  // What is read late is screened as well.
-  const isScreened = isScreening(loadConfig(environment, ['screeningUrl']));
-  return [
-    createDepositSink({ clock, isScreening: isScreened }),
-    createTreasurySink(),
-    createWithdrawalSink({ clock, logger }),
-  ];
+/** As the service that is configured here has them: what is read late is screened as well. */
+export function allSinks(
+  { clock, environment }: Pick<CommandContext, 'clock' | 'environment'>,
+  logger: Logger,
+): readonly EffectSink[] {
+  return createSinks({ clock, logger, isScreening: isScreening(loadConfig(environment, ['screeningUrl'])) });
 }
 
 export function printResult(terminal: Terminal, result: SwitchResult): void {

@@ -1,8 +1,6 @@
 /** `sluice recover`: the way on for a stream that halted because a part of history is gone for good. Shows what it would do; does it when told to. */
 import { Command } from 'commander';
-import { createTreasurySink } from '../books/treasury-sink.ts';
 import { createLeases } from '../db/lease.ts';
-import { createDepositSink } from '../deposits/deposit-sink.ts';
 import { PermanentError } from '../env/errors.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import { formatRecordTime } from '../env/record-time.ts';
@@ -10,8 +8,8 @@ import { createBatchWriter } from '../ingestion/batch-writer.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import { claimStream } from '../ingestion/position.ts';
 import { planRecovery, type RecoveryPlan, recover, requireRecoverable } from '../ingestion/recover.ts';
-import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
 import type { CommandContext } from './command-context.ts';
+import { allSinks } from './rebuild.ts';
 import type { Terminal } from './terminal.ts';
 import { listTreasuries } from './treasuries.ts';
 import { withDatabase } from './with-database.ts';
@@ -63,7 +61,7 @@ export function recoverCommand(context: CommandContext): Command {
             const writer = createBatchWriter({
               db,
               treasury,
-              sinks: [createDepositSink({ clock }), createTreasurySink(), createWithdrawalSink({ clock, logger })],
+              sinks: allSinks(context, logger),
               clock,
               logger,
               failpoint: noFailpoints,

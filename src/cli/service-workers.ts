@@ -3,21 +3,18 @@
  * as a whole: with fresh connections to the database and to the participants, and nothing kept of the run before.
  */
 import { hostname } from 'node:os';
-import { createTreasurySink } from '../books/treasury-sink.ts';
 import type { Database } from '../db/connection.ts';
 import { createEventSequencer } from '../db/event-sequencer.ts';
 import { createLeases } from '../db/lease.ts';
 import type { LogMemory } from '../db/log-history.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { createSharedLeases } from '../db/shared-leases.ts';
-import { createOfferSink } from '../deposits/acceptance/offer-sink.ts';
-import { createDepositSink } from '../deposits/deposit-sink.ts';
 import { type RetryPolicy, retry } from '../env/retry.ts';
 import { registerCatalog } from '../ingestion/catalog.ts';
 import { runStreamWorker } from '../ingestion/stream-worker.ts';
 import { createFailoverLedger } from '../ledger/failover-ledger.ts';
-import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
 import { isScreening, prepareScreening } from './deposit-services.ts';
+import { createSinks } from './effect-sinks.ts';
 import { openEndpoints } from './ledger-endpoints.ts';
 import { preparePayouts } from './payouts.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
@@ -118,12 +115,7 @@ export async function startWorkers(parts: {
       db,
       leases,
       holder,
-      sinks: [
-        createDepositSink({ clock: env.clock, isScreening: isScreening(config) }),
-        createTreasurySink(),
-        createWithdrawalSink(env),
-        createOfferSink({ clock: env.clock }),
-      ],
+      sinks: createSinks({ ...env, isScreening: isScreening(config) }),
       settings: {
         leaseTtlMs,
         batchCountMax: config.batchUpdates,

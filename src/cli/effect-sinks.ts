@@ -1,0 +1,26 @@
+/** Those that ingestion tells, in its order: the same wherever an update is read, be it for the first time, late or once more. */
+import { createTreasurySink } from '../books/treasury-sink.ts';
+import { createOfferSink } from '../deposits/acceptance/offer-sink.ts';
+import { createDepositSink } from '../deposits/deposit-sink.ts';
+import type { Clock } from '../env/clock.ts';
+import type { Logger } from '../env/logger.ts';
+import type { EffectSink } from '../ingestion/effect-sink.ts';
+import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
+
+/** @param isScreening whether deposits wait for the verdict of a screening service. */
+export function createSinks({
+  clock,
+  logger,
+  isScreening,
+}: {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly isScreening: boolean;
+}): readonly EffectSink[] {
+  return [
+    createDepositSink({ clock, isScreening }),
+    createTreasurySink(),
+    createWithdrawalSink({ clock, logger }),
+    createOfferSink({ clock }),
+  ];
+}
