@@ -24,6 +24,11 @@ const REFUSALS = {
     'It was approved or refused before, or never asked for.',
     'Read the decisions of the case.',
   ],
+  DECISION_OUTDATED: [
+    'Screening denied it after this was asked for.',
+    'Two people may overrule what was denied, and both have to know of it.',
+    'Refuse this decision, and have it asked for again.',
+  ],
   SAME_PERSON: [
     'Who asks for it cannot approve it.',
     'Above the limit, and for what screening denied, two people decide.',

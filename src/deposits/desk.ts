@@ -141,6 +141,7 @@ export function createDesk(options: DeskOptions): Desk {
       if (verdict === 'DONE') {
         const kind = decision.kind === 'REFUND' ? 'REFUND' : 'ASSIGN';
         demandDecidable(found, kind);
+        if (isDeniedSince(found, decision.requested_at)) throw new DeskRefusal('DECISION_OUTDATED');
         const account = decision.account_id === null ? null : await readAccount(tx, decision.account_id);
         const wanted = { kind, transferId: transfer_id, account, reason: decision.reason, by } as const;
         withdrawalId = await execute(tx, found, wanted, decisionId, nowMicros);
@@ -188,6 +189,10 @@ export function createDesk(options: DeskOptions): Desk {
 /** Whatever has become of the case since: what the service said of it stays said. */
 function isDenied({ why, screening }: LockedCase): boolean {
   return why === 'DENIED' || screening?.state === 'DENIED';
+}
+
+function isDeniedSince({ screening }: LockedCase, since: Micros): boolean {
+  return screening?.state === 'DENIED' && screening.decidedAt !== null && screening.decidedAt >= since;
 }
 
 /**

@@ -11,6 +11,8 @@ export type ScreeningRow = {
   readonly state: ScreeningState;
   /** The customer it is about. */
   readonly accountId: bigint;
+  /** Wall clock of the verdict; null: there is none. */
+  readonly decidedAt: bigint | null;
 };
 
 export type ScreeningDraft = {
@@ -36,7 +38,7 @@ export async function lockScreenings(
 ): Promise<ReadonlyMap<string, ScreeningRow>> {
   if (transferIds.length === 0) return new Map();
   const { rows } = await sql<ScreeningRow>`
-    SELECT transfer_id AS "transferId", state, account_id AS "accountId" FROM screening WHERE transfer_id = ANY (${[...transferIds]}::text[])
+    SELECT transfer_id AS "transferId", state, account_id AS "accountId", decided_at AS "decidedAt" FROM screening WHERE transfer_id = ANY (${[...transferIds]}::text[])
     ORDER BY transfer_id FOR UPDATE`.execute(tx);
   return new Map(rows.map((row) => [row.transferId, row]));
 }

@@ -50,6 +50,13 @@ async function offer(memo: string): Promise<{ readonly transferId: string; reado
 async function offerOfCarol(): ReturnType<typeof offer> {
   const made = await offer('carol-memo');
   await scene.depositAccounts.create({ network: null, account: 'carol', memo: 'carol-memo', createdBy: 'support' });
+  await askOfOffers();
+  expect(await screening()).toEqual({ state: 'WAITING', account: 'carol', held: null });
+  return made;
+}
+
+/** The loop finds an offer whose memo was registered after it. */
+async function askOfOffers(): Promise<void> {
   const ending = new AbortController();
   const running = runScreening({
     db: scene.database.db,
@@ -62,10 +69,9 @@ async function offerOfCarol(): ReturnType<typeof offer> {
     wakeUp: createWakeUp(systemClock),
     signal: ending.signal,
   });
-  await eventually(async () => expect(await screening()).toEqual({ state: 'WAITING', account: 'carol', held: null }));
+  await eventually(async () => expect(await screening()).toMatchObject({ state: 'WAITING', held: null }));
   ending.abort();
   await running;
-  return made;
 }
 
 async function disable(memo: string): Promise<void> {
@@ -232,6 +238,26 @@ describe('what was denied two people decide, whatever has become of it since', (
     expect(await deskCase()).toEqual({ state: 'OPEN', why: 'DENIED', account: null, funds: 'UNATTRIBUTED' });
     expect(await scene.balances()).toEqual({ UNATTRIBUTED: '50.0000000000' });
   });
+});
+
+test('what was asked for before the verdict is not approved after it: both people know of the no', async () => {
+  const instructionCid = scene.pay({ amount: '101', memo: 'nobody', kind: 'offer' }) ?? '';
+  await scene.settled();
+  const [transferId = ''] = await scene.transferIds();
+  await scene.depositAccounts.create({ network: null, account: 'bob', memo: 'nobody', createdBy: 'support' });
+  const { decisionId } = await assign(transferId, 'bob');
+  await askOfOffers();
+  await verdict(transferId, 'DENY', 'bob');
+  scene.simnet.network.accept({ instructionCid });
+  await scene.settled();
+
+  const approve = async (id: bigint) => await desk.approve({ decisionId: id, reason: 'agreed', by: 'lead' });
+  await expect(approve(decisionId)).rejects.toMatchObject({ code: 'DECISION_OUTDATED' });
+  await desk.refuse({ decisionId, reason: 'denied meanwhile', by: 'lead' });
+  expect(await scene.balances()).toEqual({ 'HELD:bob': '101.0000000000' });
+  await approve((await assign(transferId, 'bob')).decisionId);
+  await scene.settled();
+  expect(await scene.balances()).toEqual({ 'CUSTOMER:bob': '101.0000000000' });
 });
 
 describe('held, and derived anew without the transfer', () => {
