@@ -12,10 +12,16 @@ const ScreeningStateEnum = builder.enumType('ScreeningState', {
   description: 'Where a question to the screening service stands. Since 0.1.',
   values: {
     WAITING: { description: 'It is asked, again and again, until there is an answer.' },
-    PARKED: { description: 'As many tries as are configured brought no answer. `screenAgain` has it asked again.' },
+    PARKED: {
+      description:
+        'As many tries as are configured brought no answer, or what was allowed is not what the ledger shows. `screenAgain` has it asked again.',
+    },
     ALLOWED: { description: 'Credited, or credited when the offer is accepted.' },
     DENIED: { description: 'Held until people at the desk decide; an offer is not accepted.' },
-    ENDED: { description: 'The offer ended without reaching us; nothing was to be judged any more.' },
+    ENDED: {
+      description:
+        'Nothing is to be judged any more: the offer ended without reaching us, or people decide about what came.',
+    },
   } as const,
 });
 
