@@ -31,6 +31,8 @@ export type TransferRecord = {
   readonly executeBefore: Micros;
   readonly inputHoldings: readonly string[];
   readonly meta: ReadonlyMap<string, string>;
+  /** Where it is for a part of what the receiver has, which a provider or a number divides from the rest (V2 alone): then what it brings is not simply his. */
+  readonly isToPart?: true;
 };
 
 /** Bytes of UTF-8: escaped and encoded it must still fit an entry of an index and a cursor of the API. No real instrument comes near. */
@@ -56,7 +58,8 @@ export function readTransfer(value: Value | undefined): TransferRecord {
 
 /** The transfer of V2, which is between accounts: read as one between their owners. @throws DecodeError as `readTransfer`. */
 export function readTransferV2(value: Value | undefined): TransferRecord {
-  return transferBetween(value, readAccountOwner);
+  const transfer = transferBetween(value, readAccountOwner);
+  return isPlainAccount(field(readRecord(value), 'receiver')) ? transfer : { ...transfer, isToPart: true };
 }
 
 /**
@@ -112,6 +115,8 @@ export type TransferJson = {
   readonly executeBefore: string;
   readonly inputHoldingCids: readonly string[];
   readonly meta: { readonly values: Readonly<Record<string, string>> };
+  /** Not the standard's: as in {@link TransferRecord}. */
+  readonly isToPart?: true;
 };
 
 export function transferToJson(transfer: TransferRecord): TransferJson {
@@ -124,6 +129,7 @@ export function transferToJson(transfer: TransferRecord): TransferJson {
     executeBefore: transfer.executeBefore.toString(),
     inputHoldingCids: transfer.inputHoldings,
     meta: { values: Object.fromEntries(transfer.meta) },
+    ...(transfer.isToPart === true && { isToPart: true }),
   };
 }
 
@@ -138,5 +144,6 @@ export function transferOfJson(json: TransferJson): TransferRecord {
     executeBefore: BigInt(json.executeBefore),
     inputHoldings: json.inputHoldingCids,
     meta: new Map(Object.entries(json.meta.values)),
+    ...(json.isToPart === true && { isToPart: true }),
   };
 }

@@ -136,7 +136,22 @@ const INSTRUCTION_READERS: readonly ViewReader<InstructionView>[] = [
 
 /** @throws DecodeError when there is a TransferInstruction view that cannot be read. */
 export function instructionView(event: CreatedEvent): InstructionView | undefined {
-  return readView(event, INSTRUCTION_READERS);
+  const view = readView(event, INSTRUCTION_READERS);
+  if (view === undefined || view.transfer.isToPart === true) return view;
+  // The first generation knows no accounts. Where a contract has both views, the second tells what the offer is for.
+  const second = event.interfaceViews.find(({ interfaceId }) => isInterface(interfaceId, TRANSFER_INSTRUCTION_V2));
+  if (second?.viewValue === undefined || !isToPart(second.viewValue)) return view;
+  return { ...view, transfer: { ...view.transfer, isToPart: true } };
+}
+
+/** Of a view of the second generation beside one that was read. What cannot be read is not taken for an offer of all to one. */
+function isToPart(view: DamlRecord): boolean {
+  try {
+    return !isPlainAccount(field(readRecord(field(view, 'transfer')), 'receiver'));
+  } catch (error) {
+    if (error instanceof DecodeError) return true;
+    throw error;
+  }
 }
 
 function readInstruction(view: DamlRecord, transferOf: (value: Value | undefined) => TransferRecord): InstructionView {

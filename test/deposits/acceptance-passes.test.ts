@@ -232,6 +232,15 @@ test('an offer is open as long as the synchronizer of its treasury says so, what
   expect(await find()).toBe(1);
 });
 
+test('an offer to a divided account of the treasury is left alone', async () => {
+  const [transferId] = await offers(['5', '6']);
+  await sql`UPDATE transfer SET transfer_object = transfer_object || '{"isToPart": true}' WHERE id = ${transferId}`.execute(
+    database.db,
+  );
+  expect(await find()).toBe(1);
+  expect(await actions()).toMatchObject([{ amount: '6' }]);
+});
+
 test('G4: dust of a stranger neither uses up a customer’s budget nor goes before his deposit', async () => {
   const budget = { all: 100, perInstrument: 100, perAccount: 2, perSender: 2 };
   await offers(['0.0000000001', '0.0000000002', '0.0000000003'], 'bob');

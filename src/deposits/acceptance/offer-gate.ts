@@ -16,10 +16,11 @@ export const OFFER_FACTS: RawBuilder<unknown> = sql`
   LEFT JOIN deposit_account d ON d.network_id = p.network_id AND d.memo = i.memo AND d.state <> 'DISABLED'
   LEFT JOIN desk_case c ON c.transfer_id = i.transfer_id AND c.state = 'ASSIGNED'`;
 
-/** Over {@link OFFER_FACTS}: somebody's, and of an instrument whose offers we take. */
+/** Over {@link OFFER_FACTS}: somebody's, of an instrument whose offers we take, and for all that the treasury has: what goes to a divided account of it could be credited to nobody. */
 export const IS_FOR_US: RawBuilder<boolean> = sql<boolean>`(
   k.is_accepted AND coalesce(policy.credits_deposits AND policy.accepts_offers, true)
   AND (d.id IS NOT NULL OR c.transfer_id IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM transfer part WHERE part.id = i.transfer_id AND part.transfer_object->>'isToPart' = 'true')
 )`;
 
 /** Over {@link OFFER_FACTS}. */

@@ -107,6 +107,8 @@ export function holding(owner: string, { cid, amount }: Output, options: Holding
 export type Offered = {
   readonly sender: string;
   readonly receiver: string;
+  /** Of the receiver's account, which only the second generation shows. */
+  readonly division?: Division;
   readonly amount: string;
   readonly instrument?: Instrument;
   readonly memo?: string;
@@ -140,10 +142,10 @@ export function offer(cid: string, offered: Offered, { views = 'V1', original, s
   });
 }
 
-export function transferV2({ sender, receiver, amount, instrument = COIN, memo }: Offered): Value {
+export function transferV2({ sender, receiver, division, amount, instrument = COIN, memo }: Offered): Value {
   return record({
     sender: account(sender, instrument),
-    receiver: account(receiver, instrument),
+    receiver: account(receiver, instrument, division),
     amount: numeric(amount),
     instrumentId: instrumentValue(instrument),
     requestedAt: time(1n),
