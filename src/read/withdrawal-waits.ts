@@ -5,14 +5,15 @@ import { type Micros, millisToMicros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
 import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
 import { DEFAULT_LIMITS } from '../withdrawals/automation.ts';
+import { isPaidBefore } from '../withdrawals/earlier-payment.ts';
 import { reachOf } from '../withdrawals/free-holdings.ts';
 import { isPaidDirectly } from '../withdrawals/payment-policy.ts';
 
 /**
- * The first that holds. `FREEZE`: a freeze covers it. `POLICY`: the token directory has it that its instrument is not paid directly. `LEDGER`: ingestion does not run, or its synchronizer's time is too far from ours to promise
+ * The first that holds. `PAID_BEFORE`: the ledger shows a payment that carries its id, which a restored database has lost. `FREEZE`: a freeze covers it. `POLICY`: the token directory has it that its instrument is not paid directly. `LEDGER`: ingestion does not run, or its synchronizer's time is too far from ours to promise
  * an end. `FUNDS`: the treasury's free holdings do not reach, as many as one transaction takes. `TURN`: nothing is in the way.
  */
-export const WITHDRAWAL_WAITS = ['FREEZE', 'POLICY', 'LEDGER', 'FUNDS', 'TURN'] as const;
+export const WITHDRAWAL_WAITS = ['PAID_BEFORE', 'FREEZE', 'POLICY', 'LEDGER', 'FUNDS', 'TURN'] as const;
 export type WithdrawalWait = (typeof WITHDRAWAL_WAITS)[number];
 
 /** One result per id, in the order of `ids`, in one statement; null where it is not queued. */
@@ -32,6 +33,7 @@ export async function readWaits(
     )
     SELECT queued.id,
       CASE
+        WHEN ${isPaidBefore(sql`ARRAY[queued.id]`)} THEN 'PAID_BEFORE'
         WHEN ${isFrozen(sql`queued.treasury_id`, sql`queued.instrument_id`)} THEN 'FREEZE'
         WHEN NOT ${isPaidDirectly(sql`queued.instrument_id`)} THEN 'POLICY'
         WHEN ingestion_stream.status IS DISTINCT FROM 'RUNNING' OR ledger.record_time IS NULL

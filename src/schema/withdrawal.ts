@@ -29,6 +29,10 @@ import { WithdrawalStateEnum } from './withdrawal-state.ts';
 const WithdrawalWaitEnum = builder.enumType('WithdrawalWait', {
   description: 'What a queued withdrawal waits for. Since 0.1.',
   values: {
+    PAID_BEFORE: {
+      description:
+        'The ledger shows a payment that carries its id, from before the database was restored from a backup: it is not paid again, and somebody has to look.',
+    },
     FREEZE: { description: 'A freeze covers it: somebody has to look first, and to lift it.' },
     POLICY: {
       description:

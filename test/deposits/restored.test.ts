@@ -8,6 +8,7 @@ import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-si
 import type { Transaction } from '../../src/db/connection.ts';
 import { createDesk, type Desk } from '../../src/deposits/desk.ts';
 import { systemClock } from '../../src/env/system.ts';
+import { readWaits } from '../../src/read/withdrawal-waits.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { eventually } from '../support/eventually.ts';
 import { SIGNER_SEED, startPayouts } from '../support/payouts.ts';
@@ -155,6 +156,8 @@ test('C12: a customer’s withdrawal that was paid is not paid again for the sam
   await scene.withdrawals.create({ ...request, idempotencyKey: 'w-2' });
   await become('COMPLETED');
   expect(received()).toBe(before + 3);
+  const [first] = await db.selectFrom('withdrawal').select('id').orderBy('created_at').execute();
+  expect(await readWaits(db, [first?.id ?? ''], systemClock.nowMicros())).toEqual(['PAID_BEFORE']);
   expect(await db.selectFrom('withdrawal').select('state').orderBy('created_at').execute()).toEqual([
     { state: 'QUEUED' },
     { state: 'COMPLETED' },
