@@ -12,7 +12,7 @@ import { demandOfferEffectsOfOther } from './offer-effects-other.ts';
 import type { OfferIntent } from './offer-intent.ts';
 import { type OfferResult, readOfferResult } from './offer-result.ts';
 import { demandOfferedTransfer } from './offer-terms.ts';
-import { IMPLEMENTATIONS, templateName } from './registry-implementations.ts';
+import { IMPLEMENTATIONS, type Implementation, templateName } from './registry-implementations.ts';
 import type { TransactionTree } from './transaction-tree.ts';
 import { understood } from './understood.ts';
 import { differenceOf } from './value-difference.ts';
@@ -23,12 +23,26 @@ export function demandOffer(tree: TransactionTree, intent: OfferIntent): void {
   // Ours is the receiver's authority; the sender's, who signed the offer, is with it below the root.
   const { sender, receiver, instrument } = intent;
   demandAuthority(tree, { sender: receiver, receiver: sender, instrument, implementation: 'OTHER' });
-  const implementation = IMPLEMENTATIONS[intent.implementation];
+  const implementation = rulesOf(tree, intent);
   if (implementation === null) demandOfferEffectsOfOther(tree, result, intent);
   else demandOfferEffects(tree, result, intent, implementation);
 }
 
-function demandOfferRoot({ root, inputContracts }: TransactionTree, intent: OfferIntent): OfferResult {
+/**
+ * Where nobody said whose code moves the instrument, the offer itself says it: one made from a template that we know is held to all that is known of it. That is stricter but for the
+ * receipt, which the receiver has to sign too, so that without this no offer of a utility registry could be accepted. The name is no proof, here as little as where it is configured: the
+ * admin has to have signed, and nothing runs on our host whose package nobody vetted there.
+ * @returns null: judged by authority alone.
+ */
+function rulesOf({ root }: TransactionTree, { implementation }: OfferIntent): Implementation | null {
+  const said = IMPLEMENTATIONS[implementation];
+  if (said !== null) return said;
+  const name = templateName(root.exercise);
+  return Object.values(IMPLEMENTATIONS).find((known) => known?.offer === name) ?? null;
+}
+
+function demandOfferRoot(tree: TransactionTree, intent: OfferIntent): OfferResult {
+  const { root, inputContracts } = tree;
   const { exercise, at } = root;
   const check = (condition: boolean, message: string): void => demand(condition, 'INTENT_ROOT', message, at);
   const isEnd =
@@ -42,7 +56,7 @@ function demandOfferRoot({ root, inputContracts }: TransactionTree, intent: Offe
   check(signatories.includes(intent.instrument.admin), 'An offer that the admin did not sign.');
   check(stakeholders.includes(intent.sender), 'An offer that is not the sender’s.');
   check(!signatories.includes(intent.receiver), 'An offer that we have signed already.');
-  const implementation = IMPLEMENTATIONS[intent.implementation];
+  const implementation = rulesOf(tree, intent);
   check(implementation === null || templateName(exercise) === implementation.offer, 'Of another implementation.');
   if (implementation !== null) {
     const offered = field(readRecord(inputContracts.get(intent.offer)?.argument), 'transfer');

@@ -2,12 +2,12 @@
 import { sql } from 'kysely';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import type { Signer } from '../../src/custody/signer.ts';
-import type { RegistryImplementation } from '../../src/custody/transfer-intent.ts';
 import type { Database } from '../../src/db/connection.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
 import { runAcceptance } from '../../src/deposits/acceptance/acceptance.ts';
 import type { OfferRegistry } from '../../src/deposits/acceptance/offer-plan.ts';
 import type { OfferRules } from '../../src/deposits/acceptance/offer-rules.ts';
+import { implementationOf } from '../../src/directory/token-policy.ts';
 import type { Clock } from '../../src/env/clock.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import type { Logger } from '../../src/env/logger.ts';
@@ -15,7 +15,6 @@ import { systemClock, systemRandom } from '../../src/env/system.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { createSubmitter, type Submitter } from '../../src/ledger/submission-client.ts';
 import { createRegistries } from '../../src/scan/registries.ts';
-import type { Instrument } from '../../src/tokens/transfer-record.ts';
 import { SIGNER_SEED } from './payouts.ts';
 
 export const OFFER_RULES: OfferRules = {
@@ -74,7 +73,7 @@ export function startAcceptance(options: AcceptanceTestOptions): { stop(): Promi
     rules: options.rules ?? OFFER_RULES,
     submitter: options.wrapSubmitter?.(client) ?? client,
     signer: options.signer ?? createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) }),
-    implementationOf,
+    implementationOf: ({ id }) => implementationOf(id),
     userId: 'sluice',
     clock,
     random: systemRandom,
@@ -93,9 +92,4 @@ export function startAcceptance(options: AcceptanceTestOptions): { stop(): Promi
       client.close();
     },
   };
-}
-
-/** As the token directory has it of the simulated network's tokens. */
-export function implementationOf({ id }: Instrument): RegistryImplementation {
-  return id === 'Amulet' ? 'SPLICE_AMULET' : id === 'USDX' ? 'UTILITY_REGISTRY' : 'OTHER';
 }
