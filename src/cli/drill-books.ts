@@ -22,6 +22,8 @@ export type Books = {
   readonly unattributed: ReadonlyMap<string, string>;
   readonly announced: bigint;
   readonly credits: bigint;
+  /** By our own automation, and seen to be. */
+  readonly acceptedOffers: bigint;
   readonly completedPayouts: bigint;
   readonly paidOut: string;
   /** In words: whatever does not follow from the stored updates, is quarantined, frozen or wrongly booked. */
@@ -72,10 +74,12 @@ async function amounts(db: Database, network: string): Promise<Omit<Books, 'faul
     FROM account_balance b JOIN account a ON a.id = b.account_id JOIN instrument i ON i.id = b.instrument_id
     JOIN network n ON n.id = a.network_id
     WHERE n.name = ${network} AND a.kind = 'UNATTRIBUTED' AND b.balance <> 0`.execute(db);
-  const { rows } = await sql<Pick<Books, 'announced' | 'credits' | 'completedPayouts' | 'paidOut'>>`
+  const { rows } = await sql<Pick<Books, 'announced' | 'credits' | 'acceptedOffers' | 'completedPayouts' | 'paidOut'>>`
     SELECT (SELECT count(DISTINCT subject) FROM (SELECT type, subject FROM event UNION ALL SELECT type, subject FROM event_outbox) e
             WHERE type = 'deposit.credited' AND subject IN (SELECT t.id FROM transfer t JOIN treasury_party p ON p.id = t.treasury_id WHERE p.network_id = n.id)) AS announced,
            (SELECT count(*) FROM attribution x JOIN account a ON a.id = x.account_id WHERE a.network_id = n.id) AS credits,
+           (SELECT count(*) FROM offer_action o JOIN treasury_party p ON p.id = o.treasury_id
+            WHERE p.network_id = n.id AND o.choice = 'ACCEPT' AND o.state = 'DONE' AND o.reason IS NULL) AS "acceptedOffers",
            (SELECT count(*) FROM withdrawal w WHERE w.network_id = n.id AND w.state = 'COMPLETED') AS "completedPayouts",
            (SELECT coalesce(sum(w.amount::numeric), 0)::numeric(38, 10)::text FROM withdrawal w WHERE w.network_id = n.id AND w.state = 'COMPLETED') AS "paidOut"
     FROM network n WHERE n.name = ${network}`.execute(db);

@@ -16,7 +16,7 @@ import { startSimnet } from '../simnet/simnet.ts';
 import { amountOf, parseAmount } from '../tokens/amount.ts';
 import type { CommandContext } from './command-context.ts';
 import { readBooks, type StreamState } from './drill-books.ts';
-import { createTruth, type Truth } from './drill-truth.ts';
+import { createTruth, PAID_IN, type Truth } from './drill-truth.ts';
 import { openDatabase } from './open-database.ts';
 import { type Service, startService } from './service.ts';
 import type { Shutdown } from './shutdown.ts';
@@ -85,13 +85,14 @@ export async function openScene(parts: {
     random: createSeededRandom(1),
     logger: quiet(logger),
     count: CUSTOMERS,
+    isTreasuryAccepting: true,
     onActivity: truth.note,
   });
   for (const { name: account, memo } of customers.customers) {
     await service.depositAccounts.create({ network: networkName, account, memo, createdBy: CLIENT });
   }
   const payee = network.allocateParty({ hint: 'drill-payee', on: ['participant1'] });
-  network.preapprove({ instrument: 'amulet', receiver: payee });
+  network.preapprove({ instrument: PAID_IN, receiver: payee });
 
   let load = new AbortController();
   let running: Promise<unknown> = Promise.resolve();
@@ -153,8 +154,13 @@ export async function openScene(parts: {
       await until('every update of the network is in the database', async () =>
         (await allIn(service.db, truth)) ? true : null,
       );
+      await until('every offer for a known account is accepted', async () => (truth.openOffers() === 0 ? true : null));
       await until('every payout is final', async () =>
         (await readBooks(service.db, networkName).openPayouts()) === 0n ? true : null,
+      );
+      // What the treasury did last, nobody else has a record of.
+      await until('everything that the participant has is read', async () =>
+        isRead(network, await stream()) ? true : null,
       );
       return compare(title, { truth, db: service.db, networkName, payee, terminal });
     },
@@ -182,6 +188,12 @@ async function serviceConfig(
     SLUICE_RECONNECT_TRIES: '200',
     SLUICE_WITHDRAWAL_TTL_SECONDS: '10',
     SLUICE_WITHDRAWAL_ATTEMPTS: '20',
+    SLUICE_OFFER_TRIES: '20',
+    SLUICE_OFFER_BACKOFF_SECONDS: '1',
+    // A few customers who deposit all the time, where nothing costs anything.
+    SLUICE_OFFER_TRIES_PER_HOUR: '100000',
+    SLUICE_OFFER_TRIES_PER_INSTRUMENT_HOUR: '100000',
+    SLUICE_OFFER_TRIES_PER_SENDER_HOUR: '100000',
     SLUICE_VERIFY_SECONDS: '1',
   });
 }
@@ -205,7 +217,7 @@ async function payOut(options: {
       idempotencyKey: `${payee}/${truth.payouts() + 1}`,
       account,
       treasuryParty: network.party(TREASURY),
-      instrument: network.instrument('amulet'),
+      instrument: network.instrument(PAID_IN),
       receiver: payee,
       amount: amountOf(parseAmount(`0.${String((truth.payouts() % 9) + 1)}`)),
       memo: null,
@@ -228,6 +240,12 @@ async function allIn(db: Database, truth: Truth): Promise<boolean> {
     .where('update_id', 'in', ids.length === 0 ? [''] : ids)
     .executeTakeFirstOrThrow();
   return count === BigInt(ids.length);
+}
+
+/** Whether our position is at the end of the participant that we follow, and that one at the end of the network. */
+function isRead({ participants }: Network, { participantId, offset }: StreamState): boolean {
+  const followed = participants.find((participant) => participant.participantId === participantId);
+  return followed !== undefined && followed.intake.behind() === 0 && offset >= followed.ledgerEnd();
 }
 
 async function compare(

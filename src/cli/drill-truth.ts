@@ -1,4 +1,7 @@
-/** What really happened on the network during a drill, kept apart from anything that Sluice believes: the customers' own records, and the network's balances. */
+/**
+ * What really happened on the network during a drill, kept apart from anything that Sluice believes: the customers' own records, the network's balances, and whether an offer still stands there. An
+ * offer that is gone and that no customer ended was accepted by the treasury: what it then holds has to add up.
+ */
 
 import type { Customer, CustomerActivity } from '../simnet/customers.ts';
 import { unitsOfDecimal } from '../simnet/daml/decimal.ts';
@@ -18,10 +21,15 @@ export type Truth = {
   /** Deposits and ends of offers so far. */
   activities(): number;
   payouts(): number;
-  /** Of all that the treasury must have seen. */
+  /** Offers for known accounts that still stand on the network: the treasury is to accept them. */
+  openOffers(): number;
+  /** Of all that customers did; what the treasury did itself is not among them. */
   updateIds(): string[];
   compareWith(books: Books, payee: string): readonly Comparison[];
 };
+
+/** The instrument of all payouts, as the network calls it. */
+export const PAID_IN = 'amulet';
 
 const ZERO_TEXT = formatAmount(amountOf(0n));
 
@@ -29,7 +37,17 @@ export function createTruth(network: Network): Truth {
   const all: CustomerActivity[] = [];
   const payouts: Amount[] = [];
   const idOf = (instrument: string): string => network.instrument(instrument).id;
-  const isPaid = ({ kind }: CustomerActivity): boolean => kind === 'direct' || kind === 'accept';
+  const stands = (instructionCid: string): boolean => network.ledger.contracts.find(instructionCid)?.isActive === true;
+
+  /** Offers that no customer ended. */
+  const leftOffers = (): readonly CustomerActivity[] => {
+    const ended = new Set(
+      all.flatMap(({ kind, instructionCid }) => (kind === 'accept' || kind === 'withdraw' ? [instructionCid] : [])),
+    );
+    return all.filter(({ kind, instructionCid }) => kind === 'offer' && !ended.has(instructionCid));
+  };
+  const acceptedByTreasury = (): readonly CustomerActivity[] =>
+    leftOffers().filter(({ instructionCid }) => instructionCid !== undefined && !stands(instructionCid));
 
   /** Sums by key, as texts. */
   const sums = (activities: readonly CustomerActivity[], keyOf: (activity: CustomerActivity) => string) => {
@@ -61,6 +79,7 @@ export function createTruth(network: Network): Truth {
         amount,
         memo,
         isMemoKnown: true,
+        instructionCid: undefined,
         updateId,
         recordTimeMicros,
       });
@@ -68,27 +87,43 @@ export function createTruth(network: Network): Truth {
     notePayout: (amount) => void payouts.push(amount),
     activities: () => all.length,
     payouts: () => payouts.length,
+    openOffers: () =>
+      leftOffers().filter(
+        ({ isMemoKnown, instructionCid }) => isMemoKnown && instructionCid !== undefined && stands(instructionCid),
+      ).length,
     updateIds: () => all.map(({ updateId }) => updateId),
     compareWith: (books, payee) => {
-      const paid = all.filter(isPaid);
+      const accepted = acceptedByTreasury();
+      const paid = [...all.filter(({ kind }) => kind === 'direct' || kind === 'accept'), ...accepted];
       const owned = paid.filter(({ isMemoKnown }) => isMemoKnown);
       const credited = sums(owned, ({ customer, instrument }) => `${customer.name} ${idOf(instrument)}`);
       const unowned = sums(
         paid.filter(({ isMemoKnown }) => !isMemoKnown),
         ({ instrument }) => idOf(instrument),
       );
-      const received = network.balance({ instrument: 'amulet', owner: payee });
+      const received = network.balance({ instrument: PAID_IN, owner: payee });
       const asked = payouts.reduce((sum, amount) => sum + amount, 0n);
+      const came = sums(paid, ({ instrument }) => instrument);
       return [
         ...network.tokens.map(({ name, instrumentId: { id } }) => ({
           what: `the treasury holds of ${id}`,
           network: textOf(unitsOfDecimal(network.balance({ instrument: name, owner: TREASURY }))),
           books: books.held.get(id) ?? ZERO_TEXT,
         })),
+        ...network.tokens.map(({ name, instrumentId: { id } }) => ({
+          what: `deposited less paid out, of ${id}`,
+          network: textOf(unitsOfDecimal(came.get(name) ?? ZERO_TEXT) - (name === PAID_IN ? asked : 0n)),
+          books: books.held.get(id) ?? ZERO_TEXT,
+        })),
         ...compareMaps('credited to', credited, books.credited),
         ...compareMaps('nobody’s deposits of', unowned, books.unattributed),
         { what: 'deposits credited', network: String(owned.length), books: String(books.credits) },
         { what: 'deposits announced, each once', network: String(owned.length), books: String(books.announced) },
+        {
+          what: 'offers that the treasury accepted itself',
+          network: String(accepted.length),
+          books: String(books.acceptedOffers),
+        },
         { what: 'payouts completed', network: String(payouts.length), books: String(books.completedPayouts) },
         { what: 'paid out, as the receiver has it', network: textOf(unitsOfDecimal(received)), books: books.paidOut },
         { what: 'paid out, as it was asked for', network: textOf(asked), books: books.paidOut },

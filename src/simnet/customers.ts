@@ -27,6 +27,8 @@ export type CustomerActivity = {
   /** Undefined: deposited without one. */
   readonly memo: string | undefined;
   readonly isMemoKnown: boolean;
+  /** The contract of the offer that was made or ended; undefined for a direct deposit. */
+  readonly instructionCid: string | undefined;
   readonly updateId: string;
   readonly recordTimeMicros: bigint;
 };
@@ -68,7 +70,7 @@ const PENDING_MAX = 20; // Older offers are ended before new ones are made.
 const FUNDS = '100000'; // Tapped whenever a customer runs low.
 const AMOUNT_UNITS_MAX = 500_0000000000n;
 
-type Offer = { readonly activity: CustomerActivity; readonly instructionCid: string };
+type Offer = CustomerActivity & { readonly instructionCid: string };
 
 export function createCustomers({
   network,
@@ -125,16 +127,16 @@ export function createCustomers({
       ...(isOffer ? { kind: 'offer' } : {}),
     });
     const kind = instructionCid === undefined ? 'direct' : 'offer';
-    const activity = { kind, customer, instrument, amount, memo, isMemoKnown, updateId, recordTimeMicros } as const;
+    const made = { kind, customer, instrument, amount, memo, isMemoKnown, updateId, recordTimeMicros } as const;
     const isLeftToTreasury = isTreasuryAccepting && isMemoKnown;
-    if (instructionCid !== undefined && !isLeftToTreasury) pending.push({ activity, instructionCid });
-    onActivity?.(activity);
+    if (instructionCid !== undefined && !isLeftToTreasury) pending.push({ ...made, instructionCid });
+    onActivity?.({ ...made, instructionCid });
   };
 
-  const endOffer = ({ activity, instructionCid }: Offer): void => {
+  const endOffer = (offer: Offer): void => {
     const kind = isTreasuryAccepting || isOneOf(WITHDRAW_SHARE) ? 'withdraw' : 'accept';
-    const { updateId, recordTimeMicros } = network[kind]({ instructionCid });
-    onActivity?.({ ...activity, kind, updateId, recordTimeMicros });
+    const { updateId, recordTimeMicros } = network[kind]({ instructionCid: offer.instructionCid });
+    onActivity?.({ ...offer, kind, updateId, recordTimeMicros });
   };
 
   return {

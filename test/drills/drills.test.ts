@@ -57,6 +57,7 @@ test.each([
   expect(code, report).toBe(0);
   for (const line of expected) expect(report).toMatch(line);
   expect(report).toMatch(/payouts completed: [1-9]/);
+  expect(report).toMatch(/offers that the treasury accepted itself: [1-9]/);
   expect(report).not.toMatch(/DIFFERS|FAULT/);
 });
 
