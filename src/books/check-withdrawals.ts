@@ -90,24 +90,26 @@ async function paymentsOf(tx: Transaction) {
   return rows;
 }
 
-/** What an open attempt may spend is what its transfer names, all of it reserved for it; an ended one has nothing, and nobody else reserves. */
+/** What an open attempt may spend is what its transfer names, or the offer it ends, all of it reserved for it; an ended one has nothing, and nobody else reserves. */
 async function reservationsOf(tx: Transaction) {
   const { rows } = await sql<{ submissionId: string; attempt: number; why: string }>`
     WITH reserved AS (
       SELECT submission_id, number, array_agg(contract_id ORDER BY contract_id) AS inputs FROM reservation WHERE is_open GROUP BY 1, 2
     ), named AS (
-      SELECT a.submission_id, a.number, s.withdrawal_id IS NOT NULL AS is_payment, ARRAY(
-        SELECT value FROM jsonb_array_elements_text(a.transfer_object->'inputHoldingCids') ORDER BY value
-      ) AS inputs
+      -- The transfer of an offer to us spends what is its sender's; what is reserved for its end is a contract that stands for the offer.
+      SELECT a.submission_id, a.number, CASE WHEN s.purpose = 'WITHDRAWAL'
+        THEN ARRAY(SELECT value FROM jsonb_array_elements_text(a.transfer_object->'inputHoldingCids') ORDER BY value)
+        ELSE ARRAY(
+          SELECT i.contract_id FROM offer_action o JOIN transfer_instruction i ON i.treasury_id = o.treasury_id AND i.transfer_id = o.transfer_id
+          JOIN reservation r ON r.treasury_id = i.treasury_id AND r.contract_id = i.contract_id
+          WHERE o.id = s.offer_action_id AND r.submission_id = a.submission_id AND r.number = a.number LIMIT 1
+        ) END AS inputs
       FROM attempt a JOIN submission s ON s.id = a.submission_id WHERE a.state = 'OPEN'
     )
     SELECT submission_id AS "submissionId", number::int AS attempt,
       CASE WHEN named.inputs IS NULL THEN 'holdings are reserved for it, and it is not open'
         ELSE 'what is reserved is not what its transfer spends' END AS why
     FROM named FULL JOIN reserved USING (submission_id, number)
-    -- The transfer of an offer to us spends what is its sender's; what is reserved for its acceptance is the offer.
-    WHERE named.inputs IS NULL OR (named.is_payment AND named.inputs IS DISTINCT FROM reserved.inputs) ORDER BY 1, 2`.execute(
-    tx,
-  );
+    WHERE named.inputs IS DISTINCT FROM reserved.inputs ORDER BY 1, 2`.execute(tx);
   return rows;
 }

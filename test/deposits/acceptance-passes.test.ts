@@ -1,6 +1,7 @@
 /** One pass over offers: what is wrong with one of them, or decided about it meanwhile, is its own affair. */
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkBooks } from '../../src/books/check-books.ts';
 import { findOffers } from '../../src/deposits/acceptance/offer-finding.ts';
 import { openOfferAttempts } from '../../src/deposits/acceptance/offer-opening.ts';
 import { offerPurpose } from '../../src/deposits/acceptance/offer-purpose.ts';
@@ -89,6 +90,18 @@ test('two open contracts that stand for one offer get one attempt', async () => 
 
   expect(await open()).toBe(1);
   expect(await actions()).toMatchObject([{ state: 'IN_FLIGHT' }]);
+});
+
+test('an open attempt on an offer agrees with the books, and one that has lost its reservation does not', async () => {
+  await offers(['5']);
+  await find();
+  await open();
+  expect(await checkBooks(database.db)).toEqual([]);
+
+  await sql`UPDATE reservation SET is_open = false`.execute(database.db);
+  expect(await checkBooks(database.db)).toMatchObject([{ kind: 'RESERVATION_OFF' }]);
+  await sql`UPDATE reservation SET is_open = true, contract_id = 'not-the-offer'`.execute(database.db);
+  expect(await checkBooks(database.db)).toMatchObject([{ kind: 'RESERVATION_OFF' }]);
 });
 
 test('an offer that cannot be written is put off, and the others go on', async () => {
