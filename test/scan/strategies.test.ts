@@ -71,7 +71,7 @@ function open(
     validator: null,
     isPrivateAllowed: true,
     callsPerSecondMax: 1_000,
-    timeoutMs: 400,
+    timeoutMs: 2_000, // Enough for an honest one on a busy machine.
     ...options,
   });
   return { registries, warnings };
@@ -110,7 +110,7 @@ const LIES_OF_A_FACTORY = LIES.filter((lie) => !HARMLESS.has(lie));
 
 const failures: readonly RegistryFault[] = [
   { kind: 'hang' },
-  { kind: 'slow', delayMs: 1_000 },
+  { kind: 'slow', delayMs: 5_000 },
   { kind: 'trickle' },
   { kind: 'cut' },
   { kind: 'huge', bytes: 4 * 1024 * 1024 },
