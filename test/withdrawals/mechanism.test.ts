@@ -257,17 +257,20 @@ describe('an attempt', () => {
     expect(await stateOf(next.id)).toBe('QUEUED');
   });
 
-  test('E19: a foreign transfer that names the withdrawal completes nothing', async () => {
+  test('E19, Z13: a foreign transfer that names the withdrawal completes nothing, nor does a deposit', async () => {
     await fundTreasury('100');
     const { id } = await withdrawals.create(request());
     await open();
+    const meta = { 'sluice.dev/withdrawal-id': id };
+    simnet.network.tap({ instrument: 'amulet', owner: 'bob', amount: '5' });
+    simnet.network.transfer({ instrument: 'amulet', sender: 'bob', receiver: 'treasury', amount: '5', memo: id, meta });
     simnet.network.transfer({
       instrument: 'amulet',
       sender: 'treasury',
       receiver: 'bob',
       amount: '5',
       memo: 'bobs-memo',
-      meta: { 'sluice.dev/withdrawal-id': id },
+      meta,
     });
     await eventually(async () => expect((await balances())['UNEXPLAINED']).toBe('-5.0000000000'));
 
