@@ -1,7 +1,9 @@
 /** Looks at every token of the network again and again, once per interval however many processes there are. */
 import type { Leases } from '../db/lease.ts';
 import { createWakeUp, runPollingLoop } from '../db/polling-loop.ts';
+import { messageOf } from '../env/errors.ts';
 import type { Random } from '../env/random.ts';
+import { isPoison } from '../ingestion/poison.ts';
 import { readTokensOfNetwork } from '../read/tokens.ts';
 import { lookAtToken, type TokenLookOptions } from './token-look.ts';
 
@@ -33,7 +35,12 @@ export async function runTokenChecks(
       const ttlMs = everyMs * (1 - 1 / (2 * POLLS_PER_ROUND));
       const turn = await leases.acquire({ name: `tokens:${network}`, holder: `${holder}:${round}`, ttlMs });
       if (turn === null) return false;
-      await options.beforeRound?.();
+      try {
+        await options.beforeRound?.();
+      } catch (error) {
+        if (!isPoison(error)) throw error;
+        logger.error('What belongs into the token directory could not be added.', { network, why: messageOf(error) });
+      }
       for (const token of await readTokensOfNetwork(db, network)) {
         if (signal.aborted) return false;
         await lookAtToken(options, token);

@@ -76,6 +76,10 @@ export function isServiceError(error: unknown): error is ServiceError {
 function errorInfoOf(error: ServiceError): ErrorInfo | undefined {
   const [trailer] = error.metadata.get('grpc-status-details-bin');
   if (!(trailer instanceof Uint8Array)) return undefined;
-  const detail = Status.decode(trailer).details.find((any) => any.typeUrl === ERROR_INFO_TYPE);
-  return detail && ErrorInfo.decode(detail.value);
+  try {
+    const detail = Status.decode(trailer).details.find((any) => any.typeUrl === ERROR_INFO_TYPE);
+    return detail && ErrorInfo.decode(detail.value);
+  } catch {
+    return undefined; // Details that are no protobuf say nothing more than the status does.
+  }
 }
