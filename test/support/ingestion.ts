@@ -16,6 +16,8 @@ import type { Ledger } from '../../src/ledger/ledger-client.ts';
 import { depositAccountId } from '../../src/tokens/ids.ts';
 
 export type IngestionOptions = {
+  /** After which the server ends a transaction in which nothing happens, as that of a frozen process; long when left out, since tests stop in the middle. */
+  readonly idleInTransactionTimeoutMs?: number;
   readonly connectionString: string;
   readonly ledgerUrl: string;
   /** Beside `ledgerUrl`, after it. */
@@ -52,6 +54,9 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
     applicationName: 'test-ingestion',
     poolSizeMax: 4,
     logger,
+    ...(options.idleInTransactionTimeoutMs !== undefined && {
+      idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs,
+    }),
   });
   const { db } = connection;
   const treasuries = await registerCatalog(db, options.catalog);
