@@ -202,8 +202,8 @@ test.each(['withdrawals.afterSigning', 'withdrawals.beforeExecute'] as const)(
     );
 
     zombie.child.kill('SIGCONT');
-    // It goes on where it was: give it the time to do its worst, then ask for one more withdrawal, which shows that everything before has been dealt with.
-    await eventually(() => expect(zombie.phases.at(-1)).not.toBe(point), { deadlineMs: 40_000 });
+    // It goes on where it was: give it the time to do its worst, then ask for one more withdrawal, which shows that everything before has been dealt with. It may be that nothing is left for it to do.
+    await systemClock.sleep(3_000);
     const second = await ask(2);
     await eventually(async () => expect(await states()).toEqual({ COMPLETED: 2 }), { deadlineMs: 60_000 });
 
