@@ -174,7 +174,8 @@ async function hasPaid(tx: Transaction, ids: readonly string[]): Promise<boolean
   return rows[0]?.hasPaid === true;
 }
 
-function demandWellFormed({ idempotencyKey, account, receiver, amount, memo }: WithdrawalRequest): void {
+/** Whether a request can be understood at all. @throws WithdrawalRefusal. */
+export function demandWellFormed({ idempotencyKey, account, receiver, amount, memo }: WithdrawalRequest): void {
   const isText = (text: string) =>
     text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= TEXT_BYTES_MAX && !UNPRINTABLE.test(text);
   if (!isText(idempotencyKey))
@@ -187,7 +188,8 @@ function demandWellFormed({ idempotencyKey, account, receiver, amount, memo }: W
   if (amount <= 0n) throw new WithdrawalRefusal('AMOUNT_NOT_POSITIVE', 'The amount is greater than zero.');
 }
 
-async function findTarget(
+/** Who would pay what, by the database's numbers. @throws WithdrawalRefusal where nobody would. */
+export async function findTarget(
   tx: Transaction,
   network: string,
   { treasuryParty, instrument, receiver }: WithdrawalRequest,
