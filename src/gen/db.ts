@@ -39,6 +39,8 @@ export interface AttemptTable {
   opened_at: bigint;
   closed_at: bigint | null;
   lapsed_by: bigint | null;
+  taken_at: bigint | null;
+  inputs_active_offset: bigint | null;
 }
 
 export interface AttributionTable {
@@ -130,6 +132,20 @@ export interface EventOutboxTable {
   subject: string;
   payload: Json;
   recorded_at: bigint;
+}
+
+export interface HaltTable {
+  id: string;
+  treasury_id: number | null;
+  instrument_id: number | null;
+  why: string;
+  halted_at: bigint;
+  halted_by: string;
+  lift_asked_at: bigint | null;
+  lift_asked_by: string | null;
+  lift_why: string | null;
+  lifted_at: bigint | null;
+  lifted_by: string | null;
 }
 
 export interface HistoryGapTable {
@@ -541,6 +557,36 @@ export interface WithdrawalTable {
   update_id: string | null;
   created_at: bigint;
   changed_at: bigint;
+  deadline: bigint | null;
+  doubt_code: string | null;
+  doubt_detail: string | null;
+}
+
+export interface WithdrawalResolutionTable {
+  id: GeneratedAlways<bigint>;
+  withdrawal_id: string;
+  outcome: 'COMPLETED' | 'RETURNED' | 'FAILED';
+  evidence: string;
+  update_id: string | null;
+  state: 'AWAITING_APPROVAL' | 'DONE' | 'REFUSED';
+  state_before: string;
+  requested_by: string;
+  requested_at: bigint;
+  decided_by: string | null;
+  decided_at: bigint | null;
+  decided_reason: string | null;
+}
+
+export interface WithdrawalStopTable {
+  id: GeneratedAlways<bigint>;
+  withdrawal_id: string;
+  kind: 'HOLD' | 'PARK';
+  why: string;
+  set_at: bigint;
+  set_by: string;
+  released_at: bigint | null;
+  released_by: string | null;
+  release_why: string | null;
 }
 
 export interface DB {
@@ -555,6 +601,7 @@ export interface DB {
   event_log: EventLogTable;
   event_log_epoch: EventLogEpochTable;
   event_outbox: EventOutboxTable;
+  halt: HaltTable;
   history_gap: HistoryGapTable;
   holding: HoldingTable;
   ingestion_stream: IngestionStreamTable;
@@ -587,4 +634,6 @@ export interface DB {
   verification: VerificationTable;
   verification_instrument: VerificationInstrumentTable;
   withdrawal: WithdrawalTable;
+  withdrawal_resolution: WithdrawalResolutionTable;
+  withdrawal_stop: WithdrawalStopTable;
 }
