@@ -286,6 +286,16 @@ export interface OfferDecisionTable {
   state_before: string | null;
 }
 
+export interface PoolTargetTable {
+  treasury_id: number;
+  instrument_id: number;
+  holdings_count: number;
+  holding_amount: string;
+  inputs_max: number;
+  changed_at: bigint;
+  changed_by: string;
+}
+
 export interface PostingTable {
   entry_id: bigint;
   line: number;
@@ -354,6 +364,7 @@ export interface ReservationTable {
   treasury_id: number;
   contract_id: string;
   is_open: boolean;
+  broken_by: string | null;
 }
 
 export interface ScreeningTable {
@@ -379,6 +390,22 @@ export interface ScreeningTable {
   opened_at: bigint;
   decided_at: bigint | null;
   decided_by: string | null;
+}
+
+export interface SelfTransferTable {
+  id: string;
+  treasury_id: number;
+  instrument_id: number;
+  kind: 'MERGE' | 'SPLIT';
+  why: 'WITHDRAWAL' | 'POOL' | 'DUST';
+  amount: string;
+  inputs_count: number;
+  state: 'IN_FLIGHT' | 'DONE' | 'ENDED';
+  reason: string | null;
+  detail: string | null;
+  update_id: string | null;
+  created_at: bigint;
+  changed_at: bigint;
 }
 
 export interface SignedHashTable {
@@ -419,6 +446,23 @@ export interface SubmissionTable {
   withdrawal_id: string | null;
   created_at: bigint;
   offer_action_id: string | null;
+  self_transfer_id: string | null;
+}
+
+export interface SubmissionBudgetTable {
+  treasury_id: number;
+  unit: 'SUBMISSIONS' | 'TRAFFIC_BYTES';
+  level: bigint;
+  filled_at: bigint;
+}
+
+export interface SubmissionPauseTable {
+  treasury_id: number;
+  code: string;
+  detail: string;
+  since: bigint;
+  paused_until: bigint;
+  refusals: number;
 }
 
 export interface SynchronizerTimeTable {
@@ -462,6 +506,14 @@ export interface TokenChangeTable {
   why: string;
   before: ColumnType<JsonValue, string | null | undefined, string | null>;
   after: Json;
+}
+
+export interface TrafficReadingTable {
+  network_id: number;
+  participant: string;
+  read_at: bigint;
+  total_consumed: bigint;
+  total_limit: bigint;
 }
 
 export interface TransferTable {
@@ -614,6 +666,7 @@ export interface DB {
   offer_action: OfferActionTable;
   offer_budget: OfferBudgetTable;
   offer_decision: OfferDecisionTable;
+  pool_target: PoolTargetTable;
   posting: PostingTable;
   preapproval: PreapprovalTable;
   quarantine: QuarantineTable;
@@ -621,13 +674,17 @@ export interface DB {
   registry_instance: RegistryInstanceTable;
   reservation: ReservationTable;
   screening: ScreeningTable;
+  self_transfer: SelfTransferTable;
   signed_hash: SignedHashTable;
   stream_crash: StreamCrashTable;
   stream_epoch: StreamEpochTable;
   submission: SubmissionTable;
+  submission_budget: SubmissionBudgetTable;
+  submission_pause: SubmissionPauseTable;
   synchronizer_time: SynchronizerTimeTable;
   token: TokenTable;
   token_change: TokenChangeTable;
+  traffic_reading: TrafficReadingTable;
   transfer: TransferTable;
   transfer_instruction: TransferInstructionTable;
   treasury_party: TreasuryPartyTable;
