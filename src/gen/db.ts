@@ -41,6 +41,8 @@ export interface AttemptTable {
   lapsed_by: bigint | null;
   taken_at: bigint | null;
   inputs_active_offset: bigint | null;
+  sign_requests: number | null;
+  sign_refusals: WithDefault<number>;
 }
 
 export interface AttributionTable {
