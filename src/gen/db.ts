@@ -288,6 +288,57 @@ export interface OfferDecisionTable {
   state_before: string | null;
 }
 
+export interface PolicyInForceTable {
+  network_id: number;
+  version: number;
+  since: bigint;
+}
+
+export interface PolicyJudgementTable {
+  proposal_id: bigint;
+  person: GeneratedAlways<string>;
+  decision: 'APPROVE' | 'REFUSE';
+  document_hash: Bytes;
+  judged_by: string;
+  judged_at: bigint;
+  why: string;
+}
+
+export interface PolicyProposalTable {
+  id: GeneratedAlways<bigint>;
+  network_id: number;
+  based_on: number;
+  document: string;
+  document_hash: Bytes;
+  why: string;
+  proposed_by: string;
+  proposer: GeneratedAlways<string>;
+  proposed_at: bigint;
+  expires_at: bigint;
+}
+
+export interface PolicyVerdictTable {
+  withdrawal_id: string;
+  number: number;
+  policy_version: number;
+  kind: 'ALLOW' | 'NEEDS' | 'DENY';
+  approvals_needed: number;
+  needs_screening: boolean;
+  approval_seconds: number;
+  reasons: Json;
+  intent_hash: Bytes;
+  decided_at: bigint;
+  expires_at: bigint | null;
+}
+
+export interface PolicyVersionTable {
+  network_id: number;
+  version: number;
+  proposal_id: bigint;
+  enacted_at: bigint;
+  effective_at: bigint;
+}
+
 export interface PoolTargetTable {
   treasury_id: number;
   instrument_id: number;
@@ -614,6 +665,20 @@ export interface WithdrawalTable {
   deadline: bigint | null;
   doubt_code: string | null;
   doubt_detail: string | null;
+  verdict: WithDefault<number>;
+}
+
+export interface WithdrawalApprovalTable {
+  id: GeneratedAlways<bigint>;
+  withdrawal_id: string;
+  verdict: number;
+  person: GeneratedAlways<string>;
+  decision: 'APPROVE' | 'REFUSE';
+  intent_hash: Bytes;
+  decided_by: string;
+  decided_at: bigint;
+  expires_at: bigint;
+  why: string;
 }
 
 export interface WithdrawalResolutionTable {
@@ -629,6 +694,20 @@ export interface WithdrawalResolutionTable {
   decided_by: string | null;
   decided_at: bigint | null;
   decided_reason: string | null;
+}
+
+export interface WithdrawalScreeningTable {
+  withdrawal_id: string;
+  intent_hash: Bytes;
+  state: 'WAITING' | 'PARKED' | 'ALLOWED' | 'DENIED' | 'ENDED';
+  tries: WithDefault<number>;
+  next_try_at: bigint | null;
+  last_error: string | null;
+  case_id: string | null;
+  reason: string | null;
+  opened_at: bigint;
+  decided_at: bigint | null;
+  decided_by: string | null;
 }
 
 export interface WithdrawalStopTable {
@@ -668,6 +747,11 @@ export interface DB {
   offer_action: OfferActionTable;
   offer_budget: OfferBudgetTable;
   offer_decision: OfferDecisionTable;
+  policy_in_force: PolicyInForceTable;
+  policy_judgement: PolicyJudgementTable;
+  policy_proposal: PolicyProposalTable;
+  policy_verdict: PolicyVerdictTable;
+  policy_version: PolicyVersionTable;
   pool_target: PoolTargetTable;
   posting: PostingTable;
   preapproval: PreapprovalTable;
@@ -693,6 +777,8 @@ export interface DB {
   verification: VerificationTable;
   verification_instrument: VerificationInstrumentTable;
   withdrawal: WithdrawalTable;
+  withdrawal_approval: WithdrawalApprovalTable;
   withdrawal_resolution: WithdrawalResolutionTable;
+  withdrawal_screening: WithdrawalScreeningTable;
   withdrawal_stop: WithdrawalStopTable;
 }
