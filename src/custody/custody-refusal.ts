@@ -51,6 +51,9 @@ export const REFUSAL_CODES = [
   'SIGNING_ATTEMPT_CHANGED',
   'SIGNING_SUBMISSION_CHANGED',
   'SIGNING_INPUT_NOT_KEPT',
+  // The owner of the key does not want it, whatever the service was told.
+  'SIGNING_LIMIT',
+  'SIGNING_POLICY',
   // The signature is not what was asked for.
   'SIGNATURE_INVALID',
 ] as const;
