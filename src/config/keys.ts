@@ -244,6 +244,29 @@ export const CONFIG_KEYS = {
     isSecret: true,
     schema: values.secretBytes32,
   }),
+  withdrawalOrigin: withDefault('on', {
+    variable: 'SLUICE_WITHDRAWAL_ORIGIN',
+    type: 'on or off',
+    meaning:
+      'Whether account, client and idempotency key travel with each payment, encrypted, so that a withdrawal that a restored database has lost can be made anew from the ledger: about 160 characters of metadata, 1,900 at most.',
+    schema: values.oneOf(['on', 'off']),
+  }),
+  withdrawalOriginKeys: withDefault('', {
+    variable: 'SLUICE_WITHDRAWAL_ORIGIN_KEYS',
+    type: 'comma list of `name=32 bytes in hex`',
+    meaning:
+      'The keys that this is encrypted with: the first one encrypts, all of them decrypt. Keep old ones as long as their payments may have to be read. Empty: a key made from `SLUICE_WITHDRAWAL_KEY`, which decrypts in any case.',
+    isSecret: true,
+    schema: values.namedKeys,
+  }),
+  restoreMarginSeconds: withDefault('60', {
+    variable: 'SLUICE_RESTORE_MARGIN_SECONDS',
+    type: '0–86400',
+    unit: 'seconds',
+    meaning:
+      'After the database went back in time nothing is requested or signed until the ledger has passed the moment it was noticed, the longest time an attempt may commit, and this: by how much our clock may be behind the ledger’s.',
+    schema: values.wholeNumber(0, 86_400),
+  }),
   signerSeed: optional({
     variable: 'SLUICE_DEV_SIGNER_SEED',
     type: '32 bytes in hex',
@@ -265,6 +288,13 @@ export const CONFIG_KEYS = {
     type: '1–100',
     meaning: 'Attempts per withdrawal. When the last one is proven dead, the withdrawal fails.',
     schema: values.wholeNumber(1, 100),
+  }),
+  preflightsPerSecond: withDefault('10', {
+    variable: 'SLUICE_PREFLIGHTS_PER_SECOND',
+    type: '0–1000',
+    meaning:
+      'For how many looks ahead (`withdrawalPreflight`) a second registries, Scan and the participant are asked, in the long run; twice as many at once. Beyond that the look ahead says what the database knows. 0: nobody is asked.',
+    schema: values.wholeNumber(0, 1_000),
   }),
   offerTries: withDefault('5', {
     variable: 'SLUICE_OFFER_TRIES',

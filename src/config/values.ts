@@ -181,6 +181,23 @@ export const deskLimits: z.ZodType<readonly DeskLimit[], string> = text((input) 
   return isValid ? { value: limits } : { expected };
 });
 
+/** A secret key and the name it goes by, which is no secret. */
+export type NamedKey = { readonly id: string; readonly key: Secret };
+
+/** The first is the one in use; `0` is the name of the key that is made from SLUICE_WITHDRAWAL_KEY. */
+export const namedKeys: z.ZodType<readonly NamedKey[], string> = text((input) => {
+  const keys = entriesOf(input).map((entry) => {
+    const [, id = '', key = ''] = /^([A-Za-z0-9_-]{1,16})=([0-9a-f]{64})$/.exec(entry) ?? [];
+    return { id, key };
+  });
+  const isValid = keys.every(({ id }) => id !== '' && id !== '0') && isUnique(keys, ({ id }) => id);
+  return isValid
+    ? { value: keys.map(({ id, key }) => ({ id, key: createSecret(key) })) }
+    : {
+        expected: 'a comma list of `name=key`, each name once and none of them `0`; a key is 64 lower-case hex digits',
+      };
+});
+
 /** 32 bytes, as a key or a seed has. */
 export const secretBytes32: z.ZodType<Secret, string> = text((input) =>
   SHA256.test(input) ? { value: createSecret(input) } : { expected: '64 lower-case hex digits' },

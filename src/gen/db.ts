@@ -53,6 +53,17 @@ export interface AttributionTable {
   record_time: bigint;
 }
 
+export interface DatabaseRestoreTable {
+  cause: string;
+  treasury_id: number | null;
+  noticed_at: bigint;
+  noticed_by: string;
+  detail: string;
+  safe_record_time: bigint;
+  lost_events: bigint | null;
+  put_back: Json;
+}
+
 export interface DepositAccountTable {
   id: string;
   network_id: number;
@@ -666,6 +677,8 @@ export interface WithdrawalTable {
   doubt_code: string | null;
   doubt_detail: string | null;
   verdict: WithDefault<number>;
+  sealed_origin: string | null;
+  recovered_at: bigint | null;
 }
 
 export interface WithdrawalApprovalTable {
@@ -727,6 +740,7 @@ export interface DB {
   account_balance: AccountBalanceTable;
   attempt: AttemptTable;
   attribution: AttributionTable;
+  database_restore: DatabaseRestoreTable;
   deposit_account: DepositAccountTable;
   desk_case: DeskCaseTable;
   desk_decision: DeskDecisionTable;
