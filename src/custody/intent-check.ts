@@ -17,7 +17,7 @@ import { demandEffectsOfOther } from './intent-effects-other.ts';
 import { demandMetadata, type PreparationWindow } from './intent-metadata.ts';
 import { demandRoot } from './intent-root.ts';
 import { demandOffer } from './offer-check.ts';
-import { demandSaneOffer } from './offer-intent.ts';
+import { demandSaneOffer, sidesOf } from './offer-intent.ts';
 import { decodePrepared } from './prepared-transaction.ts';
 import { IMPLEMENTATIONS } from './registry-implementations.ts';
 import { type HashScheme, preparedTransactionHash } from './transaction-hash.ts';
@@ -59,7 +59,12 @@ export function checkIntent(
   demand(isSame, 'HASH_DIFFERS_FROM_NODE', 'The node claims another hash.', 'preparedTransactionHash');
 
   const tree = readTransactionTree(prepared);
-  const terms = { ...intent, party: isOfferIntent(intent) ? intent.receiver : intent.sender };
+  const terms = {
+    ...intent,
+    party: isOfferIntent(intent) ? sidesOf(intent).us : intent.sender,
+    // What nobody accepted in time is taken back after its deadline.
+    executeBefore: intent.kind === 'WITHDRAW' ? null : intent.executeBefore,
+  };
   demandMetadata(present(prepared.metadata, 'TREE_MALFORMED', 'metadata'), terms, scheme, window);
   if (isOfferIntent(intent)) demandOffer(tree, intent);
   else demandTransfer(tree, intent);

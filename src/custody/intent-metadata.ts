@@ -15,8 +15,10 @@ export type PreparationWindow = {
 /** Who commands what, as which command, where and within which times. */
 export type CommandTerms = Pick<
   TransferIntent,
-  'commandId' | 'synchronizerId' | 'physicalSynchronizerId' | 'maxRecordTime' | 'executeBefore'
+  'commandId' | 'synchronizerId' | 'physicalSynchronizerId' | 'maxRecordTime'
 > & {
+  /** Exclusive; null: the command has no such deadline. */
+  readonly executeBefore: Micros | null;
   /** The treasury party: acts alone. */
   readonly party: string;
 };
@@ -76,11 +78,13 @@ function demandTimes(metadata: Metadata, intent: CommandTerms, window: Preparati
 
   if (min !== undefined) {
     const isReachable = min <= intent.maxRecordTime + LEDGER_TIME_SKEW_MICROS;
-    refuse(isReachable && min < intent.executeBefore, 'Could never commit.', 'minLedgerEffectiveTime', min);
+    const isInTime = intent.executeBefore === null || min < intent.executeBefore;
+    refuse(isReachable && isInTime, 'Could never commit.', 'minLedgerEffectiveTime', min);
   }
   if (max !== undefined) {
     // The transfer's deadline is exclusive, the bound inclusive.
-    refuse(max < intent.executeBefore, 'Beyond the deadline of the transfer.', 'maxLedgerEffectiveTime', max);
+    const isInTime = intent.executeBefore === null || max < intent.executeBefore;
+    refuse(isInTime, 'Beyond the deadline of the transfer.', 'maxLedgerEffectiveTime', max);
     const isReachable = max >= (min ?? 0n) && max >= preparationTime - LEDGER_TIME_SKEW_MICROS;
     refuse(isReachable, 'Could never commit.', 'maxLedgerEffectiveTime', max);
   }

@@ -8,7 +8,11 @@ export type OfferResult =
   | { readonly kind: 'COMPLETED'; readonly holdings: readonly string[] }
   /** The registry goes on by itself, with this contract in the offer's place. */
   | { readonly kind: 'PENDING'; readonly instruction: string }
-  | { readonly kind: 'FAILED' };
+  | {
+      readonly kind: 'FAILED';
+      /** What the sender has back: contract ids of holdings. */
+      readonly returned: readonly string[];
+    };
 
 /** Far more than any registry makes of one transfer. */
 const HOLDINGS_MAX = 10;
@@ -17,7 +21,7 @@ const HOLDINGS_MAX = 10;
 export function readOfferResult(value: Value | undefined, at: string): OfferResult {
   const record = required(readRecord(value), 'result');
   const output = required(readVariant(field(record, 'output')), 'output');
-  contractIds(field(record, 'senderChangeCids'), 'senderChangeCids');
+  const change = contractIds(field(record, 'senderChangeCids'), 'senderChangeCids');
   switch (output.constructor) {
     case 'TransferInstructionResult_Completed': {
       const holdings = contractIds(field(readRecord(output.value), 'receiverHoldingCids'), 'receiverHoldingCids');
@@ -34,7 +38,13 @@ export function readOfferResult(value: Value | undefined, at: string): OfferResu
       return { kind: 'PENDING', instruction };
     }
     case 'TransferInstructionResult_Failed':
-      return { kind: 'FAILED' };
+      demand(
+        change.length <= HOLDINGS_MAX && new Set(change).size === change.length,
+        'INTENT_RESULT',
+        'Too much comes back, or something twice.',
+        `${at} exerciseResult.senderChangeCids`,
+      );
+      return { kind: 'FAILED', returned: change };
     default:
       throw new CustodyRefusal('INTENT_RESULT', 'Not a result of the standard.', `${at} exerciseResult.output`);
   }

@@ -64,7 +64,7 @@ export type Implementation = {
   /** Template of an offer, whose argument has the standard's record as `transfer`. */
   readonly offer: string;
   /** What there may be below the choice by which we end an offer. `SENDER` among the actors stands for the treasury party here too. */
-  readonly offerEnds: Readonly<Record<'ACCEPT' | 'REJECT', OfferEnd>>;
+  readonly offerEnds: Readonly<Record<'ACCEPT' | 'REJECT' | 'WITHDRAW', OfferEnd>>;
   /** @returns `undefined` for a contract that is no holding. @throws DecodeError, CustodyRefusal when it is one and cannot be read. */
   readonly holding: (create: Create) => HoldingFacts | undefined;
 };
@@ -96,10 +96,10 @@ const MARKER: readonly [string, AllowedChoice] = [
   { consuming: false, actors: 'WITHOUT_SENDER' },
 ];
 
-/** The sender and the lock's holder release what the offer has locked. */
-const AMULET_UNLOCK: readonly (readonly [string, AllowedChoice])[] = [
-  [`${LOCKED_AMULET} LockedAmulet_Unlock`, { consuming: true, actors: 'WITHOUT_SENDER' }],
-  [`${LOCKED_AMULET} LockedAmulet_UnlockV2`, { consuming: true, actors: 'WITHOUT_SENDER' }],
+/** The sender and the lock's holder release what the offer has locked. @param actors whether the sender is the treasury party. */
+const amuletUnlock = (actors: 'WITH_SENDER' | 'WITHOUT_SENDER'): readonly (readonly [string, AllowedChoice])[] => [
+  [`${LOCKED_AMULET} LockedAmulet_Unlock`, { consuming: true, actors }],
+  [`${LOCKED_AMULET} LockedAmulet_UnlockV2`, { consuming: true, actors }],
   ['splice-amulet:Splice.ExternalPartyConfigState:ExternalPartyConfigState EventLog_HoldingsChange', BY_ADMIN],
   [`${AMULET_EVENT_LOG} EventLog_HoldingsChange`, BY_ADMIN],
   [`${AMULET_EVENT_LOG} Archive`, ARCHIVE],
@@ -135,7 +135,7 @@ const SPLICE_AMULET: Implementation = {
   offerEnds: {
     ACCEPT: {
       exercises: new Map([
-        ...AMULET_UNLOCK,
+        ...amuletUnlock('WITHOUT_SENDER'),
         ['splice-amulet:Splice.AmuletRules:AmuletRules AmuletRules_Transfer', WITH_SENDER],
         [`${AMULET} Archive`, ARCHIVE],
         MARKER,
@@ -149,7 +149,16 @@ const SPLICE_AMULET: Implementation = {
       ]),
       receipt: null,
     },
-    REJECT: { exercises: new Map(AMULET_UNLOCK), creates: new Set([AMULET, AMULET_EVENT_LOG]), receipt: null },
+    REJECT: {
+      exercises: new Map(amuletUnlock('WITHOUT_SENDER')),
+      creates: new Set([AMULET, AMULET_EVENT_LOG]),
+      receipt: null,
+    },
+    WITHDRAW: {
+      exercises: new Map(amuletUnlock('WITH_SENDER')),
+      creates: new Set([AMULET, AMULET_EVENT_LOG]),
+      receipt: null,
+    },
   },
   holding: amuletHolding,
 };
@@ -194,6 +203,11 @@ const UTILITY_REGISTRY: Implementation = {
       receipt: `${UTILITY_MODEL}:ExecutedTransfer`,
     },
     REJECT: {
+      exercises: new Map([[`${UTILITY_HOLDING} Archive`, ARCHIVE]]),
+      creates: new Set([UTILITY_HOLDING]),
+      receipt: null,
+    },
+    WITHDRAW: {
       exercises: new Map([[`${UTILITY_HOLDING} Archive`, ARCHIVE]]),
       creates: new Set([UTILITY_HOLDING]),
       receipt: null,

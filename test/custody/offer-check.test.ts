@@ -1,163 +1,23 @@
 /**
- * What we sign of an acceptance or a rejection: transactions that the simulated network prepares for each kind of token, as they are and as a lying node would have them. Every lie is consistent:
+ * What we sign of an acceptance, a rejection or the return of an offer of ours: transactions that the simulated network prepares for each kind of token, as they are and as a lying node would have them. Every lie is consistent:
  * the node claims the hash of what it sends.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Intent, inputsOf } from '../../src/custody/intent.ts';
 import { checkIntent } from '../../src/custody/intent-check.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
-import { OFFER_CHOICES, offerArgument } from '../../src/custody/offer-argument.ts';
+import { OFFER_CHOICES } from '../../src/custody/offer-argument.ts';
 import type { OfferIntent } from '../../src/custody/offer-intent.ts';
 import { IMPLEMENTATIONS } from '../../src/custody/registry-implementations.ts';
 import { preparedTransactionHash } from '../../src/custody/transaction-hash.ts';
-import type { RegistryImplementation } from '../../src/custody/transfer-intent.ts';
-import { microsToTimestamp } from '../../src/env/clock.ts';
 import { createSeededRandom } from '../../src/env/random.ts';
-import {
-  HashingSchemeVersion,
-  PreparedTransaction,
-  PrepareSubmissionRequest,
-} from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
+import { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type { Create } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
-import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
-import { instructionOf } from '../../src/simnet/network-commands.ts';
-import { AMULET_PACKAGE_ID } from '../../src/simnet/tokens/amulet-contracts.ts';
-import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
-import { interfaceReference, TRANSFER_INSTRUCTION_V1 } from '../../src/tokens/standard.ts';
-import { startNetwork } from '../simnet/harness.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
 import { exercise, fieldOf, nodesOf, set } from './attack.ts';
 import { MUTATIONS, mutateBytes, pick } from './mutations.ts';
+import { CASES, outcome, prepare, REFUSED, RULES, type Sample } from './offer-samples.ts';
 import { refusalOf, refusalOfAsync } from './refusal-of.ts';
-
-type Kind = OfferIntent['kind'];
-type Case = {
-  readonly instrument: 'amulet' | 'usd' | 'note';
-  readonly implementation: RegistryImplementation;
-  readonly generation: 'old' | 'new';
-};
-type Sample = {
-  readonly intent: OfferIntent;
-  readonly bytes: Uint8Array;
-  readonly recordTime: bigint;
-  readonly stranger: string;
-};
-
-const CASES: readonly Case[] = [
-  { instrument: 'amulet', implementation: 'SPLICE_AMULET', generation: 'old' },
-  { instrument: 'amulet', implementation: 'SPLICE_AMULET', generation: 'new' },
-  { instrument: 'usd', implementation: 'UTILITY_REGISTRY', generation: 'new' },
-  // Nobody said whose code it is: the offer's template does.
-  { instrument: 'usd', implementation: 'OTHER', generation: 'new' },
-  { instrument: 'note', implementation: 'OTHER', generation: 'new' },
-];
-
-/** By which each is judged, whoever says so. */
-const RULES: Record<Case['instrument'], RegistryImplementation> = {
-  amulet: 'SPLICE_AMULET',
-  usd: 'UTILITY_REGISTRY',
-  note: 'OTHER',
-};
-
-/** An offer of 6.5 to the treasury, and what a node prepares for its end. */
-async function prepare({ instrument, implementation, generation }: Case, kind: Kind, hostile = false): Promise<Sample> {
-  const { network, clock } = startNetwork();
-  const key = await createLocalSigner({ privateKey: ed25519PrivateKey(new Uint8Array(32).fill(7)) }).currentKey();
-  network.registerKey('treasury', key.publicKey.export({ type: 'spki', format: 'der' }));
-  network.tap({ instrument, owner: 'alice', amount: '9', generation });
-  network.tap({ instrument, owner: 'treasury', amount: '50', generation });
-  const { instructionCid = '' } = network.transfer({
-    instrument,
-    sender: 'alice',
-    receiver: 'treasury',
-    amount: '6.5',
-    memo: 'alice-memo',
-    kind: 'offer',
-    generation,
-    ...(hostile && { meta: { 'acme.example/workflow': 'desk' } }),
-  });
-  const contract = network.ledger.contracts.find(instructionCid)?.contract;
-  const transfer = contract && instructionOf(contract);
-  const token = network.tokens.find(({ name }) => name === instrument);
-  if (transfer === undefined || token === undefined) throw new Error('No offer.');
-  const now = clock.nowMicros();
-  const choiceContext = token.instructionContext(kind === 'ACCEPT' ? 'Accept' : 'Reject', generation);
-  const intent: OfferIntent = {
-    kind,
-    implementation,
-    offer: instructionCid,
-    sender: transfer.sender,
-    receiver: transfer.receiver,
-    instrument: transfer.instrumentId,
-    amount: amountOf(transfer.amountUnits),
-    meta: transfer.meta,
-    requestedAt: transfer.requestedAtMicros,
-    executeBefore: transfer.executeBeforeMicros,
-    inputHoldings: transfer.inputHoldingCids,
-    choiceContext,
-    commandId: 'command-1',
-    synchronizerId: network.synchronizerId,
-    physicalSynchronizerId: null,
-    maxRecordTime: now + 600_000_000n,
-  };
-  const named = [...choiceContext.values()].flatMap((value) => {
-    const inner = value.sum?.$case === 'variant' ? value.sum.value.value?.sum : undefined;
-    return inner?.$case === 'contractId' ? [inner.value] : [];
-  });
-  const response = await network.participant('participant1').api.prepareSubmission(
-    PrepareSubmissionRequest.fromPartial({
-      userId: 'exchange',
-      commandId: intent.commandId,
-      actAs: [intent.receiver],
-      commands: [
-        {
-          command: {
-            $case: 'exercise',
-            value: {
-              templateId: interfaceReference(TRANSFER_INSTRUCTION_V1),
-              contractId: instructionCid,
-              choice: OFFER_CHOICES[kind],
-              choiceArgument: offerArgument(intent),
-            },
-          },
-        },
-      ],
-      disclosedContracts: [...named, ...transfer.inputHoldingCids].flatMap((contractId) => {
-        const known = network.ledger.contracts.find(contractId)?.contract;
-        return known === undefined
-          ? []
-          : [
-              {
-                contractId,
-                templateId: known.templateId,
-                createdEventBlob: createdEventBlob(known),
-                synchronizerId: network.synchronizerId,
-              },
-            ];
-      }),
-      packageIdSelectionPreference: [AMULET_PACKAGE_ID[generation]],
-      maxRecordTime: microsToTimestamp(intent.maxRecordTime),
-      hashingSchemeVersion: HashingSchemeVersion.HASHING_SCHEME_VERSION_V3,
-    }),
-  );
-  return { intent, bytes: response.preparedTransaction, recordTime: now, stranger: network.party('carol') };
-}
-
-type Lie = { readonly change?: (prepared: PreparedTransaction) => void; readonly intent?: Partial<OfferIntent> };
-
-function outcome({ intent, bytes, recordTime }: Sample, lie: Lie = {}): string {
-  const prepared = PreparedTransaction.decode(bytes);
-  lie.change?.(prepared);
-  const preparedTransaction = PreparedTransaction.encode(prepared).finish();
-  return refusalOf(() =>
-    checkIntent(
-      { ...intent, ...lie.intent },
-      { preparedTransaction, scheme: 'V3', nodeHash: preparedTransactionHash(prepared, 'V3') },
-      { recordTime, toleranceMicros: 600_000_000n },
-    ),
-  );
-}
-
-const REFUSED = /^(INTENT|TREE|HASH|PREPARED)_/;
 
 describe.each(CASES)('an offer of $instrument, said to be $implementation, $generation packages', (each) => {
   let accepted: Sample;

@@ -108,6 +108,7 @@ function intentOf(
     requestedAt,
     executeBefore,
     inputHoldings,
+    locked: [],
     commandId: `${attempt.submissionId}-${attempt.number}`,
     synchronizerId: attempt.synchronizerId,
     physicalSynchronizerId: null,
