@@ -33,7 +33,11 @@ const WithdrawalWaitEnum = builder.enumType('WithdrawalWait', {
       description:
         'The ledger shows a payment that carries its id, from before the database was restored from a backup: it is not paid again, and somebody has to look.',
     },
+    HALT: { description: 'A kill switch covers it: nothing is signed until it is lifted by two people. See `halts`.' },
     FREEZE: { description: 'A freeze covers it: somebody has to look first, and to lift it.' },
+    HELD: { description: 'Somebody holds it: it is resumed by `resumeWithdrawal`.' },
+    PARKED: { description: 'It is out of the automation until a person calls `unparkWithdrawal`.' },
+    DEADLINE: { description: 'The ledger has passed its deadline: it fails in a moment.' },
     POLICY: {
       description:
         'The token directory has it that its instrument is not paid directly, or its registry does not say what was pinned: see `tokens`.',

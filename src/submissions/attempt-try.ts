@@ -15,7 +15,7 @@ import type { Failpoint } from '../env/failpoint.ts';
 import type { Random } from '../env/random.ts';
 import type { Prepared, Submitter } from '../ledger/submission-client.ts';
 import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
-import { demandUnfrozen } from './freeze-check.ts';
+import { demandFree } from './free-check.ts';
 import type { Exercise, Planner } from './submission-plan.ts';
 import type { Purpose } from './submission-purpose.ts';
 
@@ -38,7 +38,8 @@ export type LedgerView = {
   readonly inputsSpentElsewhere: readonly string[];
 };
 
-export type TryOutcome = 'EXECUTED' | 'GIVEN_UP' | 'NO_LONGER_OPEN';
+/** `NOT_LET`: the attempt is no longer open, or it may not be signed, or sent, at this moment. */
+export type TryOutcome = 'EXECUTED' | 'GIVEN_UP' | 'NOT_LET';
 
 /** @throws whatever the registry, participant or signer threw, or a CustodyRefusal: to be noted, and tried again later. */
 export async function tryAttempt(
@@ -48,7 +49,7 @@ export async function tryAttempt(
   nextTryAt: Micros,
 ): Promise<TryOutcome> {
   const { db, purpose, submitter, signer, clock, random, failpoint } = options;
-  await demandUnfrozen(db, attempt.submissionId);
+  await demandFree(db, attempt.submissionId);
   const plan = await options.plan(attempt);
   if (plan.kind === 'CANNOT') {
     if (await giveUpUnsigned(db, purpose, attempt, plan.failure, clock.nowMicros())) return 'GIVEN_UP';
@@ -63,16 +64,16 @@ export async function tryAttempt(
   const checked = checkIntent(intent, prepared, window);
 
   if (
-    !(await recordSignatureRequest(db, attempt, {
+    !(await recordSignatureRequest(db, purpose, attempt, {
       hash: checked.hash,
       scheme: checked.scheme,
       nowMicros: clock.nowMicros(),
     }))
   ) {
-    return 'NO_LONGER_OPEN';
+    return 'NOT_LET';
   }
   await failpoint(`${purpose.failpoints}.afterSignatureRequested`);
-  await demandUnfrozen(db, attempt.submissionId);
+  await demandFree(db, attempt.submissionId);
   const signature = await signer.sign({
     requestId: random.uuid(),
     submissionId: attempt.submissionId,
@@ -86,8 +87,8 @@ export async function tryAttempt(
   verifySignature(checked.hash, signature, [await signer.currentKey()]);
   await failpoint(`${purpose.failpoints}.afterSigning`);
 
-  await demandUnfrozen(db, attempt.submissionId);
-  if (!(await recordTry(db, attempt, nextTryAt))) return 'NO_LONGER_OPEN';
+  await demandFree(db, attempt.submissionId);
+  if (!(await recordTry(db, attempt, nextTryAt))) return 'NOT_LET';
   await failpoint(`${purpose.failpoints}.beforeExecute`);
   await submitter.execute({
     userId: options.userId,

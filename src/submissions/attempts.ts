@@ -10,10 +10,11 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
-import { isInDoubt } from '../ingestion/freezes.ts';
+import { isFrozen, isInDoubt } from '../ingestion/freezes.ts';
 import { SNAPSHOT_PREFIX } from '../ingestion/known-updates.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
 import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
+import { isHalted } from './halts.ts';
 import { eachIfNotAll, type OnRefused, throwRefused } from './isolated.ts';
 import type { DeadAttempt, Failure, Purpose } from './submission-purpose.ts';
 
@@ -48,7 +49,10 @@ export type OpenAttempt = {
   readonly tries: number;
 };
 
-/** Takes attempts that are due for a try and puts their next turn off, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. */
+/**
+ * Takes attempts that are due for a try and puts their next turn off, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. What may not be signed is left where it
+ * is, with its turn: it is due at once when it may.
+ */
 export async function takeDueAttempts(
   db: Database,
   purpose: Purpose,
@@ -66,10 +70,10 @@ export async function takeDueAttempts(
     WITH due AS (
       SELECT a.submission_id, a.number FROM attempt a JOIN submission s ON s.id = a.submission_id
       WHERE a.state = 'OPEN' AND a.next_try_at <= ${nowMicros} AND a.tries < ${limits.triesMax} AND s.treasury_id = ${treasuryId}
-        AND s.purpose = ${purpose.name}
+        AND s.purpose = ${purpose.name} AND ${purpose.mayBeSigned} AND NOT ${isHalted(sql`s.treasury_id`, sql`s.instrument_id`)}
       ORDER BY a.next_try_at LIMIT ${countMax} FOR UPDATE OF a SKIP LOCKED
     ), taken AS (
-      UPDATE attempt a SET next_try_at = ${nowMicros + millisToMicros(limits.tryHoldMs)} FROM due
+      UPDATE attempt a SET taken_at = ${nowMicros}, next_try_at = ${nowMicros + millisToMicros(limits.tryHoldMs)} FROM due
       WHERE a.submission_id = due.submission_id AND a.number = due.number
       RETURNING a.*
     )
@@ -90,23 +94,23 @@ export async function takeDueAttempts(
 }
 
 /**
- * Writes down, before the signer is asked, that a signature of `hash` may exist from now on.
- * @returns false where the attempt is no longer open: nothing may be signed.
+ * Writes down, before the signer is asked, that a signature of `hash` may exist from now on. In the same statement it is asked whether there may be one: a halt, a freeze, or whatever the purpose has against
+ * it, is heeded by every process from the moment it is committed.
+ * @returns false where the attempt is no longer open, or may not be signed: nothing may be.
  */
 export async function recordSignatureRequest(
   db: Database,
+  purpose: Purpose,
   { submissionId, number }: OpenAttempt,
   { hash, scheme, nowMicros }: { readonly hash: Uint8Array; readonly scheme: 'V2' | 'V3'; readonly nowMicros: Micros },
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
-    const marked = await tx
-      .updateTable('attempt')
-      .set((row) => ({ sign_requested_at: row.fn.coalesce('sign_requested_at', sql<bigint>`${nowMicros}::bigint`) }))
-      .where('submission_id', '=', submissionId)
-      .where('number', '=', number)
-      .where('state', '=', 'OPEN')
-      .executeTakeFirst();
-    if (marked.numUpdatedRows !== 1n) return false;
+    const marked = await sql`
+      UPDATE attempt a SET sign_requested_at = coalesce(a.sign_requested_at, ${nowMicros}::bigint)
+      FROM submission s
+      WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
+        AND ${purpose.mayBeSigned} AND ${MAY_MOVE}`.execute(tx);
+    if (marked.numAffectedRows !== 1n) return false;
     await tx
       .insertInto('signed_hash')
       .values({
@@ -122,20 +126,24 @@ export async function recordSignatureRequest(
   });
 }
 
-/** Writes down, before `execute` is called, that it may have been. @returns false where the attempt is no longer open. */
+/** Over a submission `s`: neither a halt nor a freeze covers what it would spend. */
+const MAY_MOVE = sql<boolean>`(NOT ${isHalted(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${isFrozen(sql`s.treasury_id`, sql`s.instrument_id`)})`;
+
+/**
+ * Writes down, before `execute` is called, that it may have been.
+ * @returns false where the attempt is no longer open, or a halt or a freeze covers it: what was signed is not sent, and ends with its target.
+ */
 export async function recordTry(
   db: Database,
   { submissionId, number }: OpenAttempt,
   nextTryAt: Micros,
 ): Promise<boolean> {
-  const counted = await db
-    .updateTable('attempt')
-    .set((row) => ({ tries: row('tries', '+', 1), next_try_at: nextTryAt }))
-    .where('submission_id', '=', submissionId)
-    .where('number', '=', number)
-    .where('state', '=', 'OPEN')
-    .executeTakeFirst();
-  return counted.numUpdatedRows === 1n;
+  const counted = await sql`
+    UPDATE attempt a SET tries = a.tries + 1, next_try_at = ${nextTryAt}
+    FROM submission s
+    WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
+      AND ${MAY_MOVE}`.execute(db);
+  return counted.numAffectedRows === 1n;
 }
 
 /** Notes why a try came to nothing, for people. It never ends the attempt. */

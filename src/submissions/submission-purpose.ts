@@ -12,6 +12,11 @@ export type Purpose = {
   readonly failpoints: 'withdrawals' | 'offers';
   /** Whom a submission `s` serves: his id. */
   readonly subject: RawBuilder<string>;
+  /**
+   * Over a submission `s`: whether a signature may be asked for at this moment, as far as it depends on whom it serves. Asked in the statement that writes down that one is; so it is one condition over
+   * what is committed, and whatever makes it false is heeded by every process. What it forbids, nothing that opens attempts may allow, or they would be opened and released for ever.
+   */
+  readonly mayBeSigned: RawBuilder<boolean>;
   /** The inputs of an attempt `t` of a submission `s`, as a JSON list of `{"contractId", "amount"}` in the order of the contract ids. */
   readonly inputs: RawBuilder<unknown>;
   /** Locks those served, in the order of their ids, before any of their attempts. Those that somebody else works on are left out. */

@@ -4,7 +4,6 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
-import { isFrozen } from '../ingestion/freezes.ts';
 import { insertAttempt } from '../submissions/attempt-opening.ts';
 import type { AttemptLimits } from '../submissions/attempts.ts';
 import { isolated, type OnRefused, throwRefused } from '../submissions/isolated.ts';
@@ -12,10 +11,9 @@ import { positionClock } from '../submissions/position-clock.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
 import { META_REASON } from '../tokens/standard.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
-import { isPaidBefore } from './earlier-payment.ts';
 import { IS_FREE, reachOf } from './free-holdings.ts';
 import { INPUTS_MAX, type SpendableHolding, selectInputs } from './input-selection.ts';
-import { isPaidDirectly } from './payment-policy.ts';
+import { IS_PAYABLE } from './payable.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
 /** Our own metadata key: the withdrawal's id travels with the transfer. */
@@ -99,7 +97,7 @@ type QueuedWithdrawal = {
 
 /**
  * Locks queued withdrawals, oldest first, that are within reach of the treasury's free holdings. The others are left out before the limit and not
- * after it: however many ask for more than there is, or for an instrument that ran out, they stand in nobody's way. Nor is one taken whose payment was read only after it was asked for again.
+ * after it: however many ask for more than there is, or for an instrument that ran out, they stand in nobody's way. Nor is one taken that may not be paid.
  */
 async function takeFundable(tx: Transaction, treasuryId: number): Promise<readonly QueuedWithdrawal[]> {
   const { rows } = await sql<QueuedWithdrawal>`
@@ -110,8 +108,7 @@ async function takeFundable(tx: Transaction, treasuryId: number): Promise<readon
       SELECT wanted.instrument_id, ${reachOf(sql`${treasuryId}::int`, sql`wanted.instrument_id`)} AS amount
       FROM (SELECT DISTINCT instrument_id FROM withdrawal WHERE treasury_id = ${treasuryId} AND state = 'QUEUED') AS wanted
     ) AS reach ON reach.instrument_id = w.instrument_id AND reach.amount >= w.amount
-    WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND NOT ${isPaidBefore(sql`ARRAY[w.id]`)}
-      AND NOT ${isFrozen(sql`w.treasury_id`, sql`w.instrument_id`)} AND ${isPaidDirectly(sql`w.instrument_id`)}
+    WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND ${IS_PAYABLE}
     ORDER BY w.created_at, w.id
     LIMIT ${FUND_BATCH_MAX}
     FOR UPDATE OF w SKIP LOCKED`.execute(tx);

@@ -4,6 +4,7 @@ import type { Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import type { DeadAttempt, Purpose } from '../submissions/submission-purpose.ts';
+import { MAY_BE_SIGNED } from './payable.ts';
 import type { WithdrawalEvent } from './withdrawal-state.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
@@ -11,6 +12,7 @@ export const WITHDRAWALS: Purpose = {
   name: 'WITHDRAWAL',
   failpoints: 'withdrawals',
   subject: sql<string>`s.withdrawal_id`,
+  mayBeSigned: MAY_BE_SIGNED,
   inputs: sql`(SELECT json_agg(json_build_object('contractId', r.contract_id, 'amount', h.amount::text) ORDER BY r.contract_id)
     FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
     WHERE r.submission_id = t.submission_id AND r.number = t.number)`,

@@ -59,7 +59,11 @@ test('shows by when it is decided, and then the proof that it failed', async () 
   expect(await reserved()).toEqual([{ ...held, reserved: '7.0000000000' }]);
   const [attempt] = await takeDueAttempts(db, WITHDRAWALS, treasury, limits, { nowMicros: DAY, countMax: 10 });
   if (attempt === undefined) throw new Error('No attempt is due.');
-  await recordSignatureRequest(db, attempt, { hash: Buffer.from('ab', 'hex'), scheme: 'V3', nowMicros: DAY });
+  await recordSignatureRequest(db, WITHDRAWALS, attempt, {
+    hash: Buffer.from('ab', 'hex'),
+    scheme: 'V3',
+    nowMicros: DAY,
+  });
   await recordTry(db, attempt, DAY + SECOND);
   await recordTrouble(db, attempt, { message: 'The participant did not answer.', nextTryAt: DAY + SECOND });
 

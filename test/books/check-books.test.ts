@@ -89,7 +89,11 @@ async function makeHistory(): Promise<void> {
   });
   if (attempt === undefined) throw new Error('No attempt.');
   const hash = new Uint8Array(32).fill(9);
-  await recordSignatureRequest(database.db, attempt, { hash, scheme: 'V3', nowMicros: systemClock.nowMicros() });
+  await recordSignatureRequest(database.db, WITHDRAWALS, attempt, {
+    hash,
+    scheme: 'V3',
+    nowMicros: systemClock.nowMicros(),
+  });
   network.transfer({
     instrument: 'amulet',
     sender: 'treasury',

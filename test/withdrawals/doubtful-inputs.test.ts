@@ -94,7 +94,7 @@ async function signedAttempt(): Promise<OpenAttempt> {
   const nowMicros = systemClock.nowMicros();
   const [attempt] = await takeDueAttempts(database.db, WITHDRAWALS, treasury().id, LIMITS, { nowMicros, countMax: 9 });
   if (attempt === undefined) throw new Error('No attempt.');
-  await recordSignatureRequest(database.db, attempt, { hash: HASH, scheme: 'V3', nowMicros });
+  await recordSignatureRequest(database.db, WITHDRAWALS, attempt, { hash: HASH, scheme: 'V3', nowMicros });
   return attempt;
 }
 

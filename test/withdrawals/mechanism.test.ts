@@ -10,6 +10,7 @@ import {
   type AttemptLimits,
   giveUpUnsigned,
   lapseAttempts,
+  type OpenAttempt,
   recordSignatureRequest,
   takeDueAttempts,
 } from '../../src/submissions/attempts.ts';
@@ -93,13 +94,15 @@ async function onlyDue() {
   return attempt;
 }
 
-/** What the signer was asked for and the network then commits. */
-async function signAndCommit(hash: Uint8Array): Promise<void> {
+/** Up to the moment in which a signature may exist. */
+async function sign(hash: Uint8Array): Promise<OpenAttempt> {
   const attempt = await onlyDue();
-  expect(
-    await recordSignatureRequest(database.db, attempt, { hash, scheme: 'V3', nowMicros: systemClock.nowMicros() }),
-  ).toBe(true);
-  const { transfer } = attempt;
+  const request = { hash, scheme: 'V3', nowMicros: systemClock.nowMicros() } as const;
+  expect(await recordSignatureRequest(database.db, WITHDRAWALS, attempt, request)).toBe(true);
+  return attempt;
+}
+
+function commit({ transfer }: OpenAttempt, hash: Uint8Array): void {
   simnet.network.transfer({
     instrument: 'amulet',
     sender: 'treasury',
@@ -108,6 +111,11 @@ async function signAndCommit(hash: Uint8Array): Promise<void> {
     inputHoldingCids: transfer.inputHoldingCids,
     externalTransactionHash: hash,
   });
+}
+
+/** What the signer was asked for and the network then commits. */
+async function signAndCommit(hash: Uint8Array): Promise<void> {
+  commit(await sign(hash), hash);
 }
 
 async function balances(): Promise<Record<string, string>> {
@@ -282,7 +290,11 @@ describe('an attempt', () => {
     const { id } = await withdrawals.create(request());
     await open();
     const first = await onlyDue();
-    await recordSignatureRequest(database.db, first, { hash: new Uint8Array(32), scheme: 'V3', nowMicros: 1n });
+    await recordSignatureRequest(database.db, WITHDRAWALS, first, {
+      hash: new Uint8Array(32),
+      scheme: 'V3',
+      nowMicros: 1n,
+    });
     const target = await targetOf();
 
     await ledgerPasses(target);
@@ -358,7 +370,11 @@ describe('an attempt', () => {
     const signed = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
     await open();
     const attempt = await onlyDue();
-    await recordSignatureRequest(database.db, attempt, { hash: new Uint8Array(32), scheme: 'V3', nowMicros: 1n });
+    await recordSignatureRequest(database.db, WITHDRAWALS, attempt, {
+      hash: new Uint8Array(32),
+      scheme: 'V3',
+      nowMicros: 1n,
+    });
     expect(await giveUpUnsigned(database.db, WITHDRAWALS, attempt, failure, 1n)).toBe(false);
     expect(await stateOf(signed.id)).toBe('IN_FLIGHT');
   });
@@ -403,12 +419,17 @@ describe('cancelling', () => {
     await fundTreasury('100', '100');
     const paid = await withdrawals.create(request());
     await open();
+    const hash = new Uint8Array(32).fill(2);
+    const attempt = await sign(hash);
     expect(await withdrawals.cancel('exchange', paid.id)).toBe(true);
-    await signAndCommit(new Uint8Array(32).fill(2));
+    expect(await stateOf(paid.id)).toBe('IN_FLIGHT');
+    expect(await due()).toEqual([]);
+    commit(attempt, hash);
     await eventually(async () => expect(await stateOf(paid.id)).toBe('COMPLETED'));
 
     const lapsed = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
     await eventually(async () => expect(await open()).toBe(1));
+    await sign(new Uint8Array(32).fill(3));
     await withdrawals.cancel('exchange', lapsed.id);
     await ledgerPasses((await targetOf()) + 1n);
     await lapse();

@@ -5,6 +5,7 @@ import { type Micros, millisToMicros } from '../../env/clock.ts';
 import type { PermanentError } from '../../env/errors.ts';
 import { isFrozen } from '../../ingestion/freezes.ts';
 import { insertAttempt } from '../../submissions/attempt-opening.ts';
+import { isHalted } from '../../submissions/halts.ts';
 import { isolated, type OnRefused, throwRefused } from '../../submissions/isolated.ts';
 import { positionClock } from '../../submissions/position-clock.ts';
 import type { TransferJson } from '../../tokens/transfer-record.ts';
@@ -112,7 +113,7 @@ async function takeDue(
     SELECT a.id, a.instrument_id AS "instrumentKey", a.deposit_account_id AS "depositAccountId", a.sender, i.contract_id AS "contractId",
            t.transfer_object AS transfer,
            i.execute_before <= ${recordTime} AS "isLate", NOT ${isFrozen(sql`a.treasury_id`, sql`a.instrument_id`)}
-             AND (a.choice = 'REJECT' OR ${mayBeAccepted(rules)})
+             AND NOT ${isHalted(sql`a.treasury_id`, sql`a.instrument_id`)} AND (a.choice = 'REJECT' OR ${mayBeAccepted(rules)})
              AND NOT EXISTS (SELECT FROM reservation r WHERE r.treasury_id = a.treasury_id AND r.contract_id = i.contract_id AND r.is_open) AS "mayGo"
     FROM offer_action a
     -- One contract, however many stand for the offer; and with a limit, so that it is found by its index, whatever the planner believes of a table that has just been filled.

@@ -19,6 +19,7 @@ export function offerPurpose(rules: Pick<OfferRules, 'triesMax' | 'backoffMsMin'
     name: 'OFFER',
     failpoints: 'offers',
     subject: sql<string>`s.offer_action_id`,
+    mayBeSigned: sql<boolean>`true`,
     inputs: sql`(SELECT json_agg(json_build_object('contractId', r.contract_id, 'amount', t.transfer_object->>'amount') ORDER BY r.contract_id)
       FROM reservation r WHERE r.submission_id = t.submission_id AND r.number = t.number)`,
     lockSubjects,

@@ -1,0 +1,25 @@
+/** The last look before money moves: whether a freeze or a halt covers what a submission would spend. */
+import { sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+import { RetryableError } from '../env/errors.ts';
+import { covers } from '../ingestion/freezes.ts';
+
+/**
+ * A freeze or a halt that is committed when this is called stops the submission here. Its attempt stays as it is: without a signature it can be given up, with one it ends by proof.
+ * @throws RetryableError FROZEN or HALTED with the reasons: to be noted, and tried again later.
+ */
+export async function demandFree(db: Database, submissionId: string): Promise<void> {
+  const spent = [sql`submission.treasury_id`, sql`submission.instrument_id`] as const;
+  const { rows } = await sql<{ isHalt: boolean; why: string }>`
+    SELECT false AS "isHalt", frozen.reason || ': ' || frozen.detail AS why, frozen.opened_at AS since
+    FROM submission JOIN money_freeze AS frozen ON ${covers(sql`frozen`, ...spent)} WHERE submission.id = ${submissionId}
+    UNION ALL
+    SELECT true, halt.halted_by || ': ' || halt.why, halt.halted_at
+    FROM submission JOIN halt ON ${covers(sql`halt`, ...spent)} WHERE submission.id = ${submissionId}
+    ORDER BY since`.execute(db);
+  if (rows.length === 0) return;
+  const why = rows.map((row) => row.why).join('; ');
+  throw rows.some(({ isHalt }) => isHalt)
+    ? new RetryableError('HALTED', `Nothing may be signed here until a halt is lifted. ${why}`, { submissionId })
+    : new RetryableError('FROZEN', `Nothing may move here until a freeze is lifted. ${why}`, { submissionId });
+}
