@@ -299,6 +299,21 @@ export interface OfferDecisionTable {
   state_before: string | null;
 }
 
+export interface OfferReturnTable {
+  withdrawal_id: string;
+  treasury_id: number;
+  instrument_id: number;
+  reason: 'CANCELLED' | 'EXPIRED';
+  state: 'QUEUED' | 'IN_FLIGHT' | 'PARKED' | 'DONE' | 'ENDED';
+  trouble_code: string | null;
+  trouble: string | null;
+  tries: WithDefault<number>;
+  waits: WithDefault<number>;
+  next_try_at: bigint;
+  created_at: bigint;
+  changed_at: bigint;
+}
+
 export interface PolicyInForceTable {
   network_id: number;
   version: number;
@@ -511,6 +526,7 @@ export interface SubmissionTable {
   created_at: bigint;
   offer_action_id: string | null;
   self_transfer_id: string | null;
+  offer_return_id: string | null;
 }
 
 export interface SubmissionBudgetTable {
@@ -559,6 +575,7 @@ export interface TokenTable {
   packages_checked_at: bigint | null;
   packages_missing: ColumnType<JsonValue, string | null | undefined, string | null>;
   packages_trouble: string | null;
+  return_fee: WithDefault<string>;
 }
 
 export interface TokenChangeTable {
@@ -761,6 +778,7 @@ export interface DB {
   offer_action: OfferActionTable;
   offer_budget: OfferBudgetTable;
   offer_decision: OfferDecisionTable;
+  offer_return: OfferReturnTable;
   policy_in_force: PolicyInForceTable;
   policy_judgement: PolicyJudgementTable;
   policy_proposal: PolicyProposalTable;
