@@ -38,6 +38,10 @@ const WithdrawalWaitEnum = builder.enumType('WithdrawalWait', {
     HELD: { description: 'Somebody holds it: it is resumed by `resumeWithdrawal`.' },
     PARKED: { description: 'It is out of the automation until a person calls `unparkWithdrawal`.' },
     DEADLINE: { description: 'The ledger has passed its deadline: it fails in a moment.' },
+    APPROVAL: {
+      description:
+        'The policy has not given its leave: it changed and judges it again in a moment, or people or the screening service have to say yes first. See `policy` of the withdrawal.',
+    },
     POLICY: {
       description:
         'The token directory has it that its instrument is not paid directly, or its registry does not say what was pinned: see `tokens`.',

@@ -4,6 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import { isFrozen } from '../ingestion/freezes.ts';
+import { HAS_LEAVE } from '../policy/leave.ts';
 import { isHalted } from '../submissions/halts.ts';
 import { isPaidBefore } from './earlier-payment.ts';
 import { isPaidDirectly } from './payment-policy.ts';
@@ -19,6 +20,7 @@ import { isStopped } from './withdrawal-stops.ts';
  *   HELD         somebody holds it
  *   PARKED       it is out of the automation until a person says otherwise
  *   DEADLINE     the ledger has passed its deadline: it is about to fail
+ *   APPROVAL     the policy has not given its leave: it has to be judged anew, or people or the screening service have not said yes
  *   POLICY       the token directory has it that its instrument is not paid this way
  */
 export const REASONS_AGAINST_PAYING = {
@@ -28,6 +30,7 @@ export const REASONS_AGAINST_PAYING = {
   HELD: isStopped(sql`w.id`, 'HOLD'),
   PARKED: isStopped(sql`w.id`, 'PARK'),
   DEADLINE: isPastDeadline(sql`w.deadline`, sql`w.treasury_id`),
+  APPROVAL: sql<boolean>`NOT ${HAS_LEAVE}`,
   POLICY: sql<boolean>`NOT ${isPaidDirectly(sql`w.instrument_id`)}`,
 } as const satisfies Record<string, RawBuilder<boolean>>;
 
@@ -44,4 +47,5 @@ export const MAY_BE_SIGNED: RawBuilder<boolean> = sql<boolean>`EXISTS (
   SELECT FROM withdrawal w
   WHERE w.id = s.withdrawal_id AND w.state = 'IN_FLIGHT' AND NOT w.is_cancel_requested
     AND NOT ${isStopped(sql`w.id`, 'HOLD')} AND NOT ${isStopped(sql`w.id`, 'PARK')} AND NOT ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)}
+    AND ${HAS_LEAVE}
 )`;
