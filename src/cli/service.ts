@@ -23,6 +23,7 @@ import { parseApiKey } from '../server/principals.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
+import { openPreflight } from './preflight.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops, persistently } from './service-loops.ts';
 import { type LaneOptions, START, startWorkers, type Workers } from './service-workers.ts';
@@ -137,6 +138,16 @@ async function start(
   async function serveApi(): Promise<string> {
     const progress = createIngestionProgress({ ...env, db: events, notifications, signal: reading.signal });
     reading.run('ingestion progress', persistently(progress.run, env));
+    const looking = withdrawals === null ? null : openPreflight(config, api, env);
+    if (looking !== null) {
+      teardown.add('participant connections for looking ahead', looking.close);
+      for (const { name, run } of looking.loops) {
+        reading.run(
+          name,
+          persistently(async () => await run(reading.signal), env),
+        );
+      }
+    }
     const server = await createServer({
       host: config.host,
       port: config.port,
@@ -155,6 +166,7 @@ async function start(
         screeningRequests: createScreeningRequests({ db: api, clock }),
         offers: createOfferRequests({ db: api, clock }),
         withdrawals,
+        preflight: looking === null ? null : looking.preflight,
         tokens,
         tail,
         progress,

@@ -8,6 +8,7 @@ import type { Desk } from '../deposits/desk.ts';
 import type { ScreeningRequests } from '../deposits/screening-requests.ts';
 import type { TokenDirectory } from '../directory/token-directory.ts';
 import type { Clock } from '../env/clock.ts';
+import type { Preflight } from '../preflight/preflight.ts';
 import type { IngestionProgress } from '../read/ingestion-progress.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import type { Principal } from './principal.ts';
@@ -23,6 +24,8 @@ export type ApiServices = {
   readonly offers: OfferRequests;
   /** Null: this installation does not pay out, and says so to whoever asks. */
   readonly withdrawals: Withdrawals | null;
+  /** Looks ahead at withdrawals; null where there are none. */
+  readonly preflight: Preflight | null;
   /** Which instruments are ours, and what is done with them. */
   readonly tokens: TokenDirectory;
   readonly tail: EventTail;

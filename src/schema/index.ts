@@ -15,6 +15,7 @@ import './instrument.ts';
 import './offer.ts';
 import './offer-mutations.ts';
 import './preapproval.ts';
+import './preflight.ts';
 import './quarantined-update.ts';
 import './registry.ts';
 import './token.ts';

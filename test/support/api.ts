@@ -13,6 +13,7 @@ import type { Clock } from '../../src/env/clock.ts';
 import { RetryableError } from '../../src/env/errors.ts';
 import type { LogFields, Logger } from '../../src/env/logger.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
+import type { Preflight } from '../../src/preflight/preflight.ts';
 import { createIngestionProgress, type IngestionProgress } from '../../src/read/ingestion-progress.ts';
 import { createServer, type RunningServer, type ServerOptions } from '../../src/server/create-server.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
@@ -59,6 +60,8 @@ export async function startApi(
     readonly deskLimits?: DeskLimits;
     /** Left out: registries cannot be reached. */
     readonly openRegistry?: OpenRegistry;
+    /** Left out: nobody can look ahead. */
+    readonly preflight?: Preflight;
   } = {},
 ): Promise<TestApi> {
   const {
@@ -69,6 +72,7 @@ export async function startApi(
     network = 'testnet',
     deskLimits = new Map(),
     openRegistry = noRegistry,
+    preflight = null,
     ...serverOptions
   } = options;
   const lines: { level: string; message: string; fields: LogFields }[] = [];
@@ -111,6 +115,7 @@ export async function startApi(
       screeningRequests: createScreeningRequests({ db, clock }),
       offers: createOfferRequests({ db, clock }),
       withdrawals,
+      preflight,
     },
   });
   return {

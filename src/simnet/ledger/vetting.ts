@@ -14,7 +14,7 @@ export type VettingControls = {
 export type Vetting = VettingControls & {
   /**
    * The newest version that every host of every party has vetted.
-   * @throws CantonError PACKAGE_NAMES_NOT_FOUND for a package that nobody knows, NO_PREFERRED_PACKAGES_FOUND for one that a host has not vetted.
+   * @throws CantonError PACKAGE_NAMES_NOT_FOUND for a package that nobody knows, NO_PREFERRED_PACKAGES_FOUND for one that a host has not vetted, or where nobody hosts a party.
    */
   preferred(
     packageName: string,
@@ -49,8 +49,11 @@ export function createVetting({
           resources: [{ type: 'PACKAGE_NAME', name: packageName }],
         });
       }
-      const lacking = parties.flatMap(hostsOf).find((host) => unvetted.has(keyOf(host, packageName)));
-      if (lacking !== undefined) {
+      const isLacking = (party: string): boolean => {
+        const hosts = hostsOf(party);
+        return hosts.length === 0 || hosts.some((host) => unvetted.has(keyOf(host, packageName)));
+      };
+      if (parties.some(isLacking)) {
         throw cantonError({
           code: 'NO_PREFERRED_PACKAGES_FOUND',
           category: 'invalidState',

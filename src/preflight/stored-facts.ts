@@ -1,0 +1,118 @@
+/** What the database says of a withdrawal that nobody has asked for yet, in one snapshot: by the same rules that take a request and open an attempt. */
+import { sql } from 'kysely';
+import type { Database, Transaction } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
+import { isFrozen } from '../ingestion/freezes.ts';
+import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
+import { readTokens, type Token } from '../read/tokens.ts';
+import type { TreasuryParty } from '../read/treasury-parties.ts';
+import { IS_FREE, reachOf } from '../withdrawals/free-holdings.ts';
+import { demandWellFormed, findTarget, WithdrawalRefusal } from '../withdrawals/withdrawal-requests.ts';
+import type { PreflightRequest, TreasuryFunds } from './preflight-report.ts';
+
+export type StoredFacts = {
+  /** Why the request would be refused; null: it would be taken. */
+  readonly refusal: { readonly code: string; readonly message: string } | null;
+  readonly paying: PayingTreasury | null;
+  /** What the token directory has; null: nobody decided about the instrument. */
+  readonly token: Token | null;
+  /** The paying treasury's first, then the others', by party. */
+  readonly funds: readonly (Omit<TreasuryFunds, 'outcome'> & { readonly isPaying: boolean })[];
+};
+
+export type PayingTreasury = TreasuryParty & {
+  readonly id: number;
+  readonly instrumentKey: number;
+  readonly isFrozen: boolean;
+  readonly isStreaming: boolean;
+  readonly recordTime: Micros | null;
+  /** Some that would be spent, for whoever must be asked with inputs. Contract ids. */
+  readonly inputs: readonly string[];
+};
+
+const INPUTS_SHOWN = 20; // A registry answers for a receiver, not for inputs; a few of them stand for all.
+const IDEMPOTENCY_KEY = 'preflight'; // Any that is well-formed: nothing is stored under it.
+
+/** Reads only. @throws RetryableError when the database is away. */
+export async function readStoredFacts(db: Database, network: string, request: PreflightRequest): Promise<StoredFacts> {
+  return await db
+    .transaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute(async (tx) => await factsOf(tx, network, request));
+}
+
+async function factsOf(tx: Transaction, network: string, request: PreflightRequest): Promise<StoredFacts> {
+  const [token = null] = await readTokens(tx, [
+    { network, admin: request.instrument.admin, instrumentId: request.instrument.id },
+  ]);
+  try {
+    const treasuryParty = request.treasuryParty ?? (await onlyTreasury(tx, network));
+    const whole = { ...request, treasuryParty, client: '', idempotencyKey: IDEMPOTENCY_KEY };
+    demandWellFormed(whole);
+    const { treasuryId, instrumentKey } = await findTarget(tx, network, whole);
+    const paying = await payingTreasury(tx, treasuryId, instrumentKey);
+    return { refusal: null, paying, token, funds: await fundsOf(tx, network, treasuryId, instrumentKey) };
+  } catch (error) {
+    if (!(error instanceof WithdrawalRefusal)) throw error;
+    return { refusal: { code: error.code, message: error.message }, paying: null, token, funds: [] };
+  }
+}
+
+async function onlyTreasury(tx: Transaction, network: string): Promise<string> {
+  const { rows } = await sql<{ party: string }>`
+    SELECT min(party) AS party FROM treasury_party JOIN network ON network.id = treasury_party.network_id
+    WHERE network.name = ${network} HAVING count(*) = 1`.execute(tx);
+  const [only] = rows;
+  if (only === undefined) {
+    throw new WithdrawalRefusal('TREASURY_UNKNOWN', 'There is not exactly one treasury party: name the one that pays.');
+  }
+  return only.party;
+}
+
+async function payingTreasury(tx: Transaction, treasuryId: number, instrumentKey: number): Promise<PayingTreasury> {
+  const { rows } = await sql<PayingTreasury>`
+    SELECT treasury_party.id, network.name AS network, treasury_party.party, treasury_party.name,
+      ${instrumentKey}::int AS "instrumentKey",
+      ${isFrozen(sql`treasury_party.id`, sql`${instrumentKey}::int`)} AS "isFrozen",
+      ingestion_stream.status IS NOT DISTINCT FROM 'RUNNING' AS "isStreaming", ledger.record_time AS "recordTime",
+      ARRAY(
+        SELECT holding.contract_id FROM holding
+        WHERE holding.treasury_id = treasury_party.id AND holding.instrument_id = ${instrumentKey}::int AND ${IS_FREE}
+        ORDER BY holding.amount DESC, holding.contract_id LIMIT ${sql.lit(INPUTS_SHOWN)}
+      ) AS inputs
+    FROM treasury_party
+    JOIN network ON network.id = treasury_party.network_id
+    LEFT JOIN ingestion_stream ON ingestion_stream.treasury_id = treasury_party.id
+    LEFT JOIN synchronizer_time AS ledger ON ledger.treasury_id = treasury_party.id
+      AND ledger.synchronizer_id = ${homeSynchronizerOf(sql`treasury_party.id`)}
+    WHERE treasury_party.id = ${treasuryId}`.execute(tx);
+  const [row] = rows;
+  if (row === undefined) throw new WithdrawalRefusal('TREASURY_UNKNOWN', 'No such treasury party is served here.');
+  return row;
+}
+
+async function fundsOf(
+  tx: Transaction,
+  network: string,
+  treasuryId: number,
+  instrumentKey: number,
+): Promise<StoredFacts['funds']> {
+  const instrument = sql`${instrumentKey}::int`;
+  const { rows } = await sql<
+    TreasuryParty & { reach: string; free: string; total: string; queued: string; isPaying: boolean }
+  >`
+    SELECT network.name AS network, treasury_party.party, treasury_party.name,
+      ${reachOf(sql`treasury_party.id`, instrument)}::text AS reach,
+      (SELECT coalesce(sum(holding.amount::numeric) FILTER (WHERE ${IS_FREE}), 0)::text FROM holding
+       WHERE holding.treasury_id = treasury_party.id AND holding.instrument_id = ${instrument} AND holding.archived_update_id IS NULL) AS free,
+      (SELECT coalesce(sum(holding.amount::numeric), 0)::text FROM holding
+       WHERE holding.treasury_id = treasury_party.id AND holding.instrument_id = ${instrument} AND holding.archived_update_id IS NULL) AS total,
+      (SELECT coalesce(sum(withdrawal.amount::numeric), 0)::text FROM withdrawal
+       WHERE withdrawal.treasury_id = treasury_party.id AND withdrawal.instrument_id = ${instrument} AND withdrawal.state = 'QUEUED') AS queued,
+      treasury_party.id = ${treasuryId}::int AS "isPaying"
+    FROM treasury_party JOIN network ON network.id = treasury_party.network_id
+    WHERE network.name = ${network}
+    ORDER BY treasury_party.id <> ${treasuryId}::int, treasury_party.party`.execute(tx);
+  return rows.map(({ network: of, party, name, ...funds }) => ({ treasury: { network: of, party, name }, ...funds }));
+}
