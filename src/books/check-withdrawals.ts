@@ -97,7 +97,7 @@ async function reservationsOf(tx: Transaction) {
       SELECT submission_id, number, array_agg(contract_id ORDER BY contract_id) AS inputs FROM reservation WHERE is_open GROUP BY 1, 2
     ), named AS (
       -- The transfer of an offer to us spends what is its sender's; what is reserved for its end is a contract that stands for the offer.
-      SELECT a.submission_id, a.number, CASE WHEN s.purpose = 'WITHDRAWAL'
+      SELECT a.submission_id, a.number, CASE WHEN s.purpose IN ('WITHDRAWAL', 'SELF_TRANSFER')
         THEN ARRAY(SELECT value FROM jsonb_array_elements_text(a.transfer_object->'inputHoldingCids') ORDER BY value)
         ELSE ARRAY(
           SELECT i.contract_id FROM offer_action o JOIN transfer_instruction i ON i.treasury_id = o.treasury_id AND i.transfer_id = o.transfer_id

@@ -10,7 +10,8 @@ export type NewAttempt = {
   /** What the submission is for, as the columns of its row say it. */
   readonly purpose:
     | { readonly purpose: 'WITHDRAWAL'; readonly withdrawal_id: string }
-    | { readonly purpose: 'OFFER'; readonly offer_action_id: string };
+    | { readonly purpose: 'OFFER'; readonly offer_action_id: string }
+    | { readonly purpose: 'SELF_TRANSFER'; readonly self_transfer_id: string };
   readonly treasuryId: number;
   readonly instrumentKey: number;
   readonly clock: PositionClock;

@@ -28,6 +28,11 @@ export function depositAccountId(network: string, memo: string): string {
   return `da_${digest('deposit account', [network, memo])}`;
 }
 
+/** Of a transfer to ourselves, by what it consumes and when it was planned. */
+export function selfTransferId(party: string, inputs: readonly string[], plannedAt: bigint): string {
+  return `st_${digest('self-transfer', [party, plannedAt.toString(), ...inputs])}`;
+}
+
 /** @param subject the id the event is about. @param occasion what tells this event of the subject from its others (an update id, …). */
 export function eventId(type: string, subject: string, occasion: string): string {
   return `ev_${digest('event', [type, subject, occasion])}`;

@@ -1,4 +1,9 @@
-/** What a try of a withdrawal exercises: the registry's factory, with exactly the transfer that its attempt fixed. */
+/**
+ * What a try of a withdrawal exercises: the registry's factory, with exactly the transfer that its attempt fixed. Whether that pays at once or makes an offer is the registry's to say, at each try, since a
+ * receiver's preapproval comes and goes; whether we want it that way is the policy's. What is signed is of the kind that was planned, or nothing is.
+ *
+ * An offer differs from a direct transfer in its deadline alone. Of a direct one it is close behind the target, as a second bound of what may still commit; of an offer it is how long the receiver has.
+ */
 import { TRANSFER_CHOICE, transferArgument } from '../custody/transfer-argument.ts';
 import type { RegistryImplementation, TransferIntent } from '../custody/transfer-intent.ts';
 import { RetryableError } from '../env/errors.ts';
@@ -8,7 +13,8 @@ import type { OpenAttempt } from '../submissions/attempts.ts';
 import type { Plan, Planner } from '../submissions/submission-plan.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import { interfaceReference, TRANSFER_FACTORY_V1 } from '../tokens/standard.ts';
-import { type Instrument, type TransferRecord, transferOfJson } from '../tokens/transfer-record.ts';
+import { type Instrument, type TransferJson, type TransferRecord, transferOfJson } from '../tokens/transfer-record.ts';
+import { offerDeadline, type PaymentPolicy } from './payment-policy.ts';
 
 /** What a token's registry says of a transfer that is about to be made. */
 export type TransferFactory = {
@@ -26,43 +32,84 @@ export type Registry = {
 export type TransferPlanOptions = {
   readonly registry: Registry;
   readonly implementationOf: (instrument: Instrument) => RegistryImplementation;
+  /** In which ways the instrument of a submission may be paid now. */
+  readonly policyOf: (submissionId: string) => Promise<PaymentPolicy>;
 };
 
-export function planTransfers({ registry, implementationOf }: TransferPlanOptions): Planner {
+export function planTransfers({ registry, implementationOf, policyOf }: TransferPlanOptions): Planner {
   return async (attempt): Promise<Plan> => {
-    const factory = await registry.transferFactory(attempt.instrument, transferOfJson(attempt.transfer));
-    if (factory.transferKind !== 'direct') return offersOnly();
-    const intent = intentOf(implementationOf(attempt.instrument), attempt, factory);
-    return {
-      kind: 'EXERCISE',
-      intent,
-      contractId: factory.factoryId,
-      interfaceId: interfaceReference(TRANSFER_FACTORY_V1),
-      choice: TRANSFER_CHOICE,
-      argument: transferArgument(intent),
-      disclosedContracts: factory.disclosedContracts,
-    };
+    const policy = await policyOf(attempt.submissionId);
+    const implementation = implementationOf(attempt.instrument);
+    const direct = attempt.transfer;
+    const offered = asOffer(attempt, policy, implementation);
+    const ask = async (transfer: TransferJson) =>
+      await registry.transferFactory(attempt.instrument, transferOfJson(transfer));
+
+    if (!policy.paysDirect && !policy.paysOffers) {
+      throw new RetryableError('INSTRUMENT_NOT_PAID', 'The instrument is neither paid directly nor by offers now.');
+    }
+    const factory = await ask(policy.paysDirect ? direct : offered);
+    switch (factory.transferKind) {
+      case 'self':
+        return cannot('RECEIVER_IS_SENDER', 'The receiver is the treasury itself.');
+      case 'direct':
+        if (!policy.paysDirect)
+          return cannot('OFFERS_ONLY', 'The instrument is paid by offers alone, and this receiver takes no offer.');
+        return exercise(attempt, { kind: 'DIRECT', transfer: direct, factory, implementation });
+      case 'offer': {
+        if (!policy.paysOffers)
+          return cannot('RECEIVER_NOT_PREAPPROVED', 'The receiver takes this instrument only as an offer.');
+        // An answer is good for exactly the transfer that was asked about.
+        const answer = policy.paysDirect ? await ask(offered) : factory;
+        if (answer.transferKind !== 'offer') {
+          throw new RetryableError(
+            'TRANSFER_KIND_CHANGED',
+            'The registry takes the transfer otherwise than a moment ago.',
+          );
+        }
+        return exercise(attempt, { kind: 'OFFER', transfer: offered, factory: answer, implementation });
+      }
+    }
   };
 }
 
-const NOT_PREAPPROVED = 'RECEIVER_NOT_PREAPPROVED';
-
-function offersOnly(): Plan {
-  return {
-    kind: 'CANNOT',
-    failure: { code: NOT_PREAPPROVED, detail: 'The receiver takes this instrument only as an offer.' },
-    later: new RetryableError(NOT_PREAPPROVED, 'The receiver takes this instrument only as an offer at the moment.'),
-  };
-}
-
-function intentOf(
+/** The same transfer, with the time that a receiver has to accept it. */
+function asOffer(
+  { transfer, target }: OpenAttempt,
+  { offerValiditySeconds: validitySeconds }: PaymentPolicy,
   implementation: RegistryImplementation,
-  attempt: OpenAttempt,
-  factory: TransferFactory,
-): TransferIntent {
-  const { transfer } = attempt;
+): TransferJson {
+  const requestedAt = BigInt(transfer.requestedAt);
+  const isAmulet = implementation === 'SPLICE_AMULET';
+  return { ...transfer, executeBefore: offerDeadline({ requestedAt, target, validitySeconds, isAmulet }).toString() };
+}
+
+/** Given up where nothing was signed; else it waits for its proof, and a later try may find things changed. */
+function cannot(code: string, detail: string): Plan {
+  return { kind: 'CANNOT', failure: { code, detail }, later: new RetryableError(code, detail) };
+}
+
+type Planned = Pick<TransferIntent, 'kind' | 'implementation'> & {
+  readonly transfer: TransferJson;
+  readonly factory: TransferFactory;
+};
+
+function exercise(attempt: OpenAttempt, planned: Planned): Plan {
+  const intent = intentOf(attempt, planned);
   return {
-    kind: 'DIRECT',
+    kind: 'EXERCISE',
+    intent,
+    contractId: planned.factory.factoryId,
+    interfaceId: interfaceReference(TRANSFER_FACTORY_V1),
+    choice: TRANSFER_CHOICE,
+    argument: transferArgument(intent),
+    disclosedContracts: planned.factory.disclosedContracts,
+  };
+}
+
+function intentOf(attempt: OpenAttempt, { kind, implementation, transfer, factory }: Planned): TransferIntent {
+  return {
+    kind,
     implementation,
     sender: transfer.sender,
     receiver: transfer.receiver,

@@ -1,0 +1,55 @@
+/**
+ * How a self-transfer learns that it happened: from the transaction that ingestion stores, inside that transaction. It carries the hash that was signed, or, where the participant tells none, spends exactly
+ * what an attempt that may have been signed was given. The books are the treasury sink's: a merge moves nothing but what was charged for it, and touches no customer.
+ */
+import { sql } from 'kysely';
+import type { Transaction } from '../../db/connection.ts';
+import type { Clock, Micros } from '../../env/clock.ts';
+import type { EffectSink, TransferChange, Treasury } from '../../ingestion/effect-sink.ts';
+import { settleAttempt } from '../../submissions/attempts.ts';
+
+export function createSelfTransferSink({ clock }: { readonly clock: Clock }): EffectSink {
+  return {
+    name: 'self-transfers',
+    apply: async (tx, treasury, changes) => {
+      const merges = changes.filter(({ isNew, kind, inputs }) => isNew && kind === 'MERGE' && inputs.length > 0);
+      for (const merge of merges) {
+        const ours = (await signedFor(tx, merge)) ?? (await spentFor(tx, treasury, merge));
+        if (ours !== null) await settle(tx, ours, merge.updateId, clock.nowMicros());
+      }
+    },
+  };
+}
+
+type Ours = { readonly selfTransferId: string; readonly submissionId: string; readonly number: number };
+
+async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promise<Ours | null> {
+  if (signedHash === null || signedHash.length === 0) return null;
+  const { rows } = await sql<Ours>`
+    SELECT s.self_transfer_id AS "selfTransferId", h.submission_id AS "submissionId", h.number::int AS number
+    FROM signed_hash h JOIN submission s ON s.id = h.submission_id
+    WHERE h.hash = ${Buffer.from(signedHash)} AND s.self_transfer_id IS NOT NULL`.execute(tx);
+  return rows[0] ?? null;
+}
+
+async function spentFor(tx: Transaction, treasury: Treasury, { inputs }: TransferChange): Promise<Ours | null> {
+  const { rows } = await sql<Ours>`
+    SELECT s.self_transfer_id AS "selfTransferId", one.submission_id AS "submissionId", one.number::int AS number
+    FROM reservation one JOIN submission s ON s.id = one.submission_id AND s.self_transfer_id IS NOT NULL
+    JOIN attempt a ON a.submission_id = one.submission_id AND a.number = one.number AND a.sign_requested_at IS NOT NULL
+    WHERE one.treasury_id = ${treasury.id} AND one.is_open AND one.contract_id = ${inputs[0] ?? ''}
+      AND (SELECT array_agg(r.contract_id ORDER BY r.contract_id) FROM reservation r WHERE r.submission_id = one.submission_id AND r.number = one.number)
+        = (SELECT array_agg(spent ORDER BY spent) FROM unnest(${[...inputs]}::text[]) AS spent)`.execute(tx);
+  return rows[0] ?? null;
+}
+
+/** Also one that counted as ended: it happened, whatever was believed. */
+async function settle(tx: Transaction, ours: Ours, updateId: string, nowMicros: Micros): Promise<void> {
+  await tx
+    .updateTable('self_transfer')
+    .set({ state: 'DONE', reason: null, detail: null, update_id: updateId, changed_at: nowMicros })
+    .where('id', '=', ours.selfTransferId)
+    .where('state', '<>', 'DONE')
+    .execute();
+  await settleAttempt(tx, ours, nowMicros);
+}
