@@ -3,6 +3,7 @@
  * they depend on; see {@link velocityQuestions}.
  */
 import { type Amount, formatAmount, parseAmount } from '../tokens/amount.ts';
+import { personOf } from './person.ts';
 import type { PolicyDocument, PolicyOutcome, PolicyRule, Velocity } from './policy-document.ts';
 
 export type WithdrawalFacts = {
@@ -130,7 +131,7 @@ function plainReasons(when: PolicyRule['when'], facts: WithdrawalFacts): readonl
     isInstrument &&
     isAbove &&
     isOf(when.accounts, facts.account) &&
-    isOf(when.clients, facts.client) &&
+    (isOf(when.clients, facts.client) || isOf(when.clients, personOf(facts.client))) &&
     isOf(when.receivers, facts.receiver) &&
     isOf(when.treasuries, facts.treasuryParty);
   if (!holds) return null;

@@ -1,0 +1,12 @@
+/** The rows of the screening of withdrawals: one per withdrawal, asked until there is a verdict. */
+import { sql } from 'kysely';
+import type { Transaction } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
+
+/** Has the screening service asked as soon as this is committed. Where it has been asked, the answer it gave, or gives, counts. */
+export async function openWithdrawalScreening(tx: Transaction, withdrawalId: string, nowMicros: Micros): Promise<void> {
+  await sql`
+    INSERT INTO withdrawal_screening (withdrawal_id, intent_hash, state, next_try_at, opened_at)
+    VALUES (${withdrawalId}, withdrawal_intent_hash(${withdrawalId}), 'WAITING', ${nowMicros}, ${nowMicros})
+    ON CONFLICT (withdrawal_id) DO NOTHING`.execute(tx);
+}
