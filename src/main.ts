@@ -9,6 +9,7 @@ import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
 import { explainCommand } from './cli/explain.ts';
 import { freezesCommand } from './cli/freezes.ts';
+import { haltCommand, liftCommand } from './cli/halt.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
@@ -57,6 +58,8 @@ const program = new Command('sluice')
   .addCommand(withdrawalsCommand(context))
   .addCommand(explainCommand(context))
   .addCommand(freezesCommand(context))
+  .addCommand(haltCommand(context))
+  .addCommand(liftCommand(context))
   .addCommand(tokenCommand(context))
   .addCommand(treasuryCommand(context))
   .addCommand(depositAccountsCommand(context))

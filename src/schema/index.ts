@@ -9,6 +9,7 @@ import './desk-mutations.ts';
 import './event-log.ts';
 import './explanation.ts';
 import './freeze.ts';
+import './halt.ts';
 import './holding.ts';
 import './ingestion-stream.ts';
 import './instrument.ts';

@@ -7,9 +7,9 @@ import type { Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 
 export type Purpose = {
-  readonly name: 'WITHDRAWAL' | 'OFFER' | 'SELF_TRANSFER';
+  readonly name: 'WITHDRAWAL' | 'OFFER_WITHDRAW' | 'OFFER' | 'SELF_TRANSFER';
   /** What the failpoints of its steps are called after. */
-  readonly failpoints: 'withdrawals' | 'offers' | 'selfTransfers';
+  readonly failpoints: 'withdrawals' | 'returns' | 'offers' | 'selfTransfers';
   /** Whom a submission `s` serves: his id. */
   readonly subject: RawBuilder<string>;
   /**
