@@ -32,7 +32,11 @@ export function openPreflight(
 ): OpenedPreflight {
   const { pool, loops } = openEndpoints(config, env);
   const sources = createTokenSources({ db, network: config.network, ...env });
-  const registries = openRegistries(config, env, sources.sourceOf);
+  const registries = openRegistries(config, env, async (admin, instrumentId) => {
+    // Read each time, which the budget bounds: a token that was added a moment ago has its registry.
+    await sources.refresh();
+    return sources.sourceOf(admin, instrumentId);
+  });
   const { scan } = registries;
   const askOutside = createOutsideFacts({
     outside: {
@@ -53,7 +57,7 @@ export function openPreflight(
       ttlMs: config.withdrawalTtlSeconds * 1_000,
       recordTimeAgeMsMax: DEFAULT_LIMITS.recordTimeAgeMsMax,
     }),
-    loops: [...loops, { name: 'where registries are, for looking ahead', run: sources.run }],
+    loops,
     close: () => pool.close(),
   };
 }
