@@ -9,6 +9,8 @@ import type { Database, Transaction } from '../db/connection.ts';
 import { appendEvents } from '../db/event-log.ts';
 import type { Clock } from '../env/clock.ts';
 import { assert, PermanentError } from '../env/errors.ts';
+import { type Judgeable, judgeRequest } from '../policy/judging.ts';
+import { applyFirstVerdict, FIRST_VERDICT } from '../policy/request-verdict.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
 import { eventId, withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
@@ -95,6 +97,12 @@ export function createWithdrawals({
     const target = await findTarget(tx, network, request);
     const nowMicros = clock.nowMicros();
     const accounts = await openAccounts(tx, target.networkId, [payer]);
+    // Before the row is written: whoever writes it waits for nobody any more but a rival with the same key.
+    const judged = await judgeRequest(
+      tx,
+      judgeableOf(request, payer, { ...target, accountId: accounts(payer) }),
+      nowMicros,
+    );
     const inserted = await tx
       .insertInto('withdrawal')
       .values({
@@ -110,6 +118,7 @@ export function createWithdrawals({
         amount: formatAmount(request.amount),
         memo: request.memo,
         state: 'REQUESTED',
+        verdict: FIRST_VERDICT,
         created_at: nowMicros,
         changed_at: nowMicros,
       })
@@ -138,7 +147,7 @@ export function createWithdrawals({
       },
     ]);
     await announceRequest(tx, id, nowMicros);
-    await applyWithdrawalEvent(tx, id, { kind: 'POLICY_ALLOWED' }, { nowMicros });
+    await applyFirstVerdict(tx, id, judged, nowMicros);
     return { id, isReplayed: false };
   }
 
@@ -238,6 +247,33 @@ async function replay(tx: Transaction, id: string, request: WithdrawalRequest): 
 function hashOf({ account, treasuryParty, instrument, receiver, amount, memo }: WithdrawalRequest): Buffer {
   const parts = [account, treasuryParty, instrument.admin, instrument.id, receiver, formatAmount(amount), memo];
   return createHash('sha256').update(JSON.stringify(parts)).digest();
+}
+
+/** What the policy judges a request by. */
+export function judgeableOf(
+  request: WithdrawalRequest,
+  payer: AccountRef,
+  target: {
+    readonly networkId: number;
+    readonly treasuryId: number;
+    readonly instrumentKey: number;
+    readonly accountId: bigint;
+  },
+): Judgeable {
+  const { client, receiver, treasuryParty, instrument, amount } = request;
+  const { networkId, accountId, treasuryId, instrumentKey } = target;
+  return {
+    networkId,
+    facts: {
+      account: payer.kind === 'CUSTOMER' ? payer.owner : null,
+      client,
+      receiver,
+      treasuryParty,
+      instrument,
+      amount,
+    },
+    subject: { accountId, receiver, client, treasuryId, instrumentKey },
+  };
 }
 
 function customerOf({ account }: WithdrawalRequest) {
