@@ -50,7 +50,7 @@ async function bookings(tx: Transaction) {
   return rows;
 }
 
-/** Whoever asked is the one who is debited, and the one who gets it back; in the instrument that was asked for. */
+/** Whoever asked is the one who is debited, and the one who gets it back, less what was kept as a fee; in the instrument that was asked for. */
 async function ownersOf(tx: Transaction) {
   const { rows } = await sql<{ withdrawalId: string; expected: string; booked: string }>`
     SELECT w.id AS "withdrawalId", 'account ' || w.account_id || ', instrument ' || w.instrument_id AS expected,
@@ -59,7 +59,8 @@ async function ownersOf(tx: Transaction) {
     JOIN journal_entry e ON e.cause IN ('withdrawal:' || w.id || ':requested', 'withdrawal:' || w.id || ':back')
     JOIN LATERAL (
       SELECT CASE WHEN e.cause LIKE '%:requested' THEN p.debit_account_id ELSE p.credit_account_id END AS account_id, p.instrument_id
-      FROM posting p WHERE p.entry_id = e.id
+      FROM posting p JOIN account c ON c.id = p.credit_account_id
+      WHERE p.entry_id = e.id AND NOT (c.kind = 'FEES' AND w.state = 'RETURNED' AND e.cause LIKE '%:back' AND p.instrument_id = w.instrument_id)
     ) AS own ON own.account_id <> w.account_id OR own.instrument_id <> w.instrument_id
     ORDER BY 1`.execute(tx);
   return rows;
@@ -102,7 +103,11 @@ async function reservationsOf(tx: Transaction) {
         ELSE ARRAY(
           SELECT i.contract_id FROM offer_action o JOIN transfer_instruction i ON i.treasury_id = o.treasury_id AND i.transfer_id = o.transfer_id
           JOIN reservation r ON r.treasury_id = i.treasury_id AND r.contract_id = i.contract_id
-          WHERE o.id = s.offer_action_id AND r.submission_id = a.submission_id AND r.number = a.number LIMIT 1
+          WHERE o.id = s.offer_action_id AND r.submission_id = a.submission_id AND r.number = a.number
+          UNION ALL
+          SELECT i.contract_id FROM withdrawal w JOIN transfer_instruction i ON i.treasury_id = w.treasury_id AND i.transfer_id = w.transfer_id
+          JOIN reservation r ON r.treasury_id = i.treasury_id AND r.contract_id = i.contract_id
+          WHERE w.id = s.offer_return_id AND r.submission_id = a.submission_id AND r.number = a.number LIMIT 1
         ) END AS inputs
       FROM attempt a JOIN submission s ON s.id = a.submission_id WHERE a.state = 'OPEN'
     )

@@ -11,10 +11,17 @@ import type { TryOptions } from '../submissions/attempt-try.ts';
 import type { AttemptLimits } from '../submissions/attempts.ts';
 import { openAttempts } from './attempt-funding.ts';
 import { WITHDRAWALS } from './attempts.ts';
+import type { ReturnPlanOptions } from './offers/return-plan.ts';
+import { DEFAULT_RETURN_RULES, type ReturnRules } from './offers/return-rules.ts';
+import { returnOnce } from './offers/returns.ts';
+import { readPaymentPolicy } from './payment-policy.ts';
 import { planTransfers, type TransferPlanOptions } from './transfer-plan.ts';
 
 export type AutomationOptions = Omit<TryOptions, 'purpose' | 'plan'> &
-  TransferPlanOptions & {
+  TransferPlanOptions &
+  ReturnPlanOptions & {
+    /** When offers of ours are taken back. */
+    readonly returnRules?: ReturnRules;
     readonly treasury: Treasury;
     readonly limits: AttemptLimits;
     readonly logger: Logger;
@@ -36,7 +43,10 @@ export async function runAutomation(options: AutomationOptions): Promise<void> {
   const { treasury, clock, random, logger, wakeUp, signal } = options;
   await runPollingLoop({
     name: `withdrawals of ${treasury.name}`,
-    pass: () => passOver(options),
+    pass: async () => {
+      const isMore = await passOver(options);
+      return (await returnOnce({ ...options, returnRules: options.returnRules ?? DEFAULT_RETURN_RULES })) || isMore;
+    },
     wakeUp,
     pollMs: POLL_MS,
     clock,
@@ -52,7 +62,7 @@ export async function passOver(options: AutomationOptions): Promise<boolean> {
   return await passOverAttempts({
     ...options,
     purpose: WITHDRAWALS,
-    plan: planTransfers(options),
+    plan: planTransfers({ ...options, policyOf: async (submissionId) => await readPaymentPolicy(db, submissionId) }),
     treasuryId: treasury.id,
     open: async (nowMicros) =>
       await openAttempts(db, treasury.id, limits, nowMicros, (subjectId, error) =>

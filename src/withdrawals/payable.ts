@@ -7,7 +7,7 @@ import { isFrozen } from '../ingestion/freezes.ts';
 import { HAS_LEAVE } from '../policy/leave.ts';
 import { isHalted } from '../submissions/halts.ts';
 import { isPaidBefore } from './earlier-payment.ts';
-import { isPaidDirectly } from './payment-policy.ts';
+import { isPaid } from './payment-policy.ts';
 import { isPastDeadline } from './withdrawal-deadline.ts';
 import { isStopped } from './withdrawal-stops.ts';
 
@@ -21,7 +21,7 @@ import { isStopped } from './withdrawal-stops.ts';
  *   PARKED       it is out of the automation until a person says otherwise
  *   DEADLINE     the ledger has passed its deadline: it is about to fail
  *   APPROVAL     the policy has not given its leave: it has to be judged anew, or people or the screening service have not said yes
- *   POLICY       the token directory has it that its instrument is not paid this way
+ *   POLICY       the token directory has it that its instrument is not paid
  */
 export const REASONS_AGAINST_PAYING = {
   PAID_BEFORE: isPaidBefore(sql`ARRAY[w.id]`),
@@ -31,7 +31,7 @@ export const REASONS_AGAINST_PAYING = {
   PARKED: isStopped(sql`w.id`, 'PARK'),
   DEADLINE: isPastDeadline(sql`w.deadline`, sql`w.treasury_id`),
   APPROVAL: sql<boolean>`NOT ${HAS_LEAVE}`,
-  POLICY: sql<boolean>`NOT ${isPaidDirectly(sql`w.instrument_id`)}`,
+  POLICY: sql<boolean>`NOT ${isPaid(sql`w.instrument_id`)}`,
 } as const satisfies Record<string, RawBuilder<boolean>>;
 
 export type ReasonAgainstPaying = keyof typeof REASONS_AGAINST_PAYING;

@@ -32,11 +32,16 @@ export type Registry = {
 export type TransferPlanOptions = {
   readonly registry: Registry;
   readonly implementationOf: (instrument: Instrument) => RegistryImplementation;
-  /** In which ways the instrument of a submission may be paid now. */
-  readonly policyOf: (submissionId: string) => Promise<PaymentPolicy>;
 };
 
-export function planTransfers({ registry, implementationOf, policyOf }: TransferPlanOptions): Planner {
+/** In which ways the instrument of a submission may be paid now. */
+export type PolicyOf = (submissionId: string) => Promise<PaymentPolicy>;
+
+export function planTransfers({
+  registry,
+  implementationOf,
+  policyOf,
+}: TransferPlanOptions & { readonly policyOf: PolicyOf }): Planner {
   return async (attempt): Promise<Plan> => {
     const policy = await policyOf(attempt.submissionId);
     const implementation = implementationOf(attempt.instrument);
@@ -89,25 +94,30 @@ function cannot(code: string, detail: string): Plan {
   return { kind: 'CANNOT', failure: { code, detail }, later: new RetryableError(code, detail) };
 }
 
-type Planned = Pick<TransferIntent, 'kind' | 'implementation'> & {
-  readonly transfer: TransferJson;
-  readonly factory: TransferFactory;
-};
+type Planned = Terms & { readonly factory: TransferFactory; readonly implementation: RegistryImplementation };
 
-function exercise(attempt: OpenAttempt, planned: Planned): Plan {
-  const intent = intentOf(attempt, planned);
+function exercise(attempt: OpenAttempt, { factory, implementation, ...terms }: Planned): Plan {
+  const intent = intentOf(implementation, attempt, factory, terms);
   return {
     kind: 'EXERCISE',
     intent,
-    contractId: planned.factory.factoryId,
+    contractId: factory.factoryId,
     interfaceId: interfaceReference(TRANSFER_FACTORY_V1),
     choice: TRANSFER_CHOICE,
     argument: transferArgument(intent),
-    disclosedContracts: planned.factory.disclosedContracts,
+    disclosedContracts: factory.disclosedContracts,
   };
 }
 
-function intentOf(attempt: OpenAttempt, { kind, implementation, transfer, factory }: Planned): TransferIntent {
+type Terms = Pick<TransferIntent, 'kind'> & { readonly transfer: TransferJson };
+
+/** @param terms directly, as the attempt fixed it, where left out. */
+export function intentOf(
+  implementation: RegistryImplementation,
+  attempt: OpenAttempt,
+  factory: TransferFactory,
+  { kind, transfer }: Terms = { kind: 'DIRECT', transfer: attempt.transfer },
+): TransferIntent {
   return {
     kind,
     implementation,

@@ -1,6 +1,7 @@
 /**
  * How a withdrawal learns what became of it: from the transaction that ingestion stores, inside that transaction. A transfer is ours if its transaction carries a hash we asked a signature for; where the
- * participant does not tell the hash, if it spends exactly what an attempt of ours was given, and pays exactly what that was to pay. The
+ * participant does not tell the hash, if it spends exactly what an attempt of ours was given, and pays exactly what that was to pay; where the database lost what it knew of the attempt, if it carries what we
+ * sealed for it (recovered-payments.ts). The
  * attempt settles in the same commit that moves the position past the transfer, so nobody can find the position past it and the attempt still open.
  */
 import { sql } from 'kysely';
@@ -13,15 +14,19 @@ import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-s
 import { openFreeze } from '../ingestion/freezes.ts';
 import { settleAttempt } from '../submissions/attempts.ts';
 import { formatAmount } from '../tokens/amount.ts';
+import { endReturn } from './offers/return-end.ts';
 import type { WithdrawalEvent } from './withdrawal-state.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
+/** @param recover makes a withdrawal anew that the database has lost, or finds the one that lost its attempt. Left out: its payment stays unexplained. */
 export function createWithdrawalSink({
   clock,
   logger,
+  recover,
 }: {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly recover?: RecoverPayment;
 }): EffectSink {
   return {
     name: 'withdrawals',
@@ -31,13 +36,21 @@ export function createWithdrawalSink({
       );
       const reserved = await reservedAmong(tx, treasury, payouts);
       for (const change of payouts) {
-        const ours = change.isNew
+        const known = change.isNew
           ? ((await signedFor(tx, change)) ?? (await spentFor(tx, treasury, change, reserved)))
           : await offeredAs(tx, change);
-        // An offer that its registry replaced by a successor goes on; the withdrawal stays where it is.
-        if (ours === null || (!change.isNew && change.status === 'PENDING')) continue;
+        const recovered =
+          known === null && change.isNew && recover !== undefined ? await recover(tx, treasury, change) : null;
+        const ours = known ?? recovered;
+        if (ours === null) continue;
         const { withdrawalId } = ours;
-        const transition = await applyWithdrawalEvent(tx, withdrawalId, eventOf(change), {
+        if (!change.isNew && change.status === 'PENDING') {
+          // An offer that its registry replaced by a successor goes on; the withdrawal stays where it is.
+          await tx.selectFrom('withdrawal').select('id').where('id', '=', withdrawalId).forUpdate().execute();
+          await endReturn(tx, withdrawalId, 'PENDING', clock.nowMicros());
+          continue;
+        }
+        const transition = await applyWithdrawalEvent(tx, withdrawalId, eventOf(change, recovered !== null), {
           nowMicros: clock.nowMicros(),
           evidence: { transferId: change.transferId, updateId: change.updateId },
         });
@@ -59,6 +72,14 @@ export function createWithdrawalSink({
             nowMicros: clock.nowMicros(),
           });
         }
+        if (!change.isNew) await endReturn(tx, withdrawalId, change.status, clock.nowMicros());
+        if (transition.kind === 'MOVED' && transition.state === 'UNRESOLVED') {
+          await freezeUnreadable(tx, treasury, change, withdrawalId, clock.nowMicros());
+          logger.error('An offer ended in a way that nobody can read.', {
+            withdrawalId,
+            transferId: change.transferId,
+          });
+        }
         if (ours.attempt !== null) await settleAttempt(tx, ours.attempt, clock.nowMicros());
         if (change.status === 'COMPLETED' && transition.kind !== 'ALARM')
           await bookPaid(tx, treasury, withdrawalId, change);
@@ -67,10 +88,13 @@ export function createWithdrawalSink({
   };
 }
 
-type Ours = {
+export type Ours = {
   readonly withdrawalId: string;
   readonly attempt: { readonly submissionId: string; readonly number: number } | null;
 };
+
+/** @returns null for a transfer that is not certainly a payment of ours. */
+export type RecoverPayment = (tx: Transaction, treasury: Treasury, change: TransferChange) => Promise<Ours | null>;
 
 async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promise<Ours | null> {
   if (signedHash === null || signedHash.length === 0) return null;
@@ -127,7 +151,8 @@ async function offeredAs(tx: Transaction, { transferId }: TransferChange): Promi
   return row === undefined ? null : { withdrawalId: row.id, attempt: null };
 }
 
-function eventOf({ isNew, status }: TransferChange): WithdrawalEvent {
+function eventOf({ isNew, status }: TransferChange, isRecovered: boolean): WithdrawalEvent {
+  if (isRecovered) return { kind: 'PAYMENT_RECOVERED', as: status === 'PENDING' ? 'OFFERED' : 'COMPLETED' };
   if (isNew) return { kind: status === 'PENDING' ? 'OFFER_SEEN' : 'TRANSFER_SEEN' };
   switch (status) {
     case 'PENDING':
@@ -143,6 +168,25 @@ function eventOf({ isNew, status }: TransferChange): WithdrawalEvent {
     default:
       return unreachable(status);
   }
+}
+
+/** Where the money is, nobody knows: it may be the receiver's, ours, or locked for ever. Until somebody has looked, nothing of that instrument moves. */
+async function freezeUnreadable(
+  tx: Transaction,
+  treasury: Treasury,
+  { transferId, instrument, updateId }: TransferChange,
+  withdrawalId: string,
+  nowMicros: bigint,
+): Promise<void> {
+  await openFreeze(tx, {
+    treasuryId: treasury.id,
+    instrumentKey: instrument.key,
+    reason: 'OFFER_END_UNREADABLE',
+    detail: `The offer ${transferId} of the withdrawal ${withdrawalId} ended otherwise than by a choice of the token standard.`,
+    cause: `update:${updateId}`,
+    openedBy: 'withdrawals',
+    nowMicros,
+  });
 }
 
 /** An outgoing transfer is unexplained until somebody who asked for it is found; this is he. */

@@ -2,12 +2,13 @@
  * The one place where a withdrawal changes state. Every change goes through the state machine under the row's lock, and whatever belongs to the change (the event, the booking back of what
  * will not be paid) is written with it.
  */
-import { houseAccount, type JournalEntry, postEntries } from '../books/journal.ts';
+import { type AccountRef, houseAccount, type JournalEntry, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
 import { appendEvents } from '../db/event-log.ts';
 import type { Micros } from '../env/clock.ts';
-import { parseAmount } from '../tokens/amount.ts';
+import { amountOf, parseAmount } from '../tokens/amount.ts';
 import { eventId } from '../tokens/ids.ts';
+import { readReturnFee } from './offers/return-fee.ts';
 import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
 import { isFinal, nextState, type Transition, type WithdrawalEvent, type WithdrawalState } from './withdrawal-state.ts';
 
@@ -57,7 +58,7 @@ export async function applyWithdrawalEvent(
     })
     .where('id', '=', withdrawalId)
     .execute();
-  if (isFinal(state) && state !== 'COMPLETED') await bookBack(tx, row, state);
+  if (isFinal(state) && state !== 'COMPLETED') await bookBack(tx, row, state, event);
 
   const { count } = await tx
     .selectFrom('attempt')
@@ -110,25 +111,32 @@ type WithdrawalRow = {
   readonly update_id: string | null;
 };
 
-/** What was debited at the request and is not paid, to the account it came from. The unique cause makes it happen once. */
-async function bookBack(tx: Transaction, row: WithdrawalRow, state: WithdrawalState): Promise<void> {
+/** What was debited at the request and is not paid, to the account it came from; of an offer that came back, less what its return costs. The unique cause makes it happen once. */
+async function bookBack(
+  tx: Transaction,
+  row: WithdrawalRow,
+  state: WithdrawalState,
+  event: WithdrawalEvent,
+): Promise<void> {
   const payer = await tx
     .selectFrom('account')
     .select(['kind', 'owner'])
     .where('id', '=', row.account_id)
     .executeTakeFirstOrThrow();
+  const amount = parseAmount(row.amount);
+  // Only a customer's own wish costs him something: a refund is the house's, and what nobody can read is nobody's fault.
+  const wanted =
+    event.kind === 'OFFER_RETURNED' && payer.kind === 'CUSTOMER' ? await readReturnFee(tx, row.instrument_id) : 0n;
+  const fee = wanted > amount ? amount : wanted;
+  const line = (credit: AccountRef, part: bigint): JournalEntry['lines'] =>
+    part === 0n
+      ? []
+      : [{ debit: houseAccount('WITHDRAWALS'), credit, instrumentKey: row.instrument_id, amount: amountOf(part) }];
   const entry: JournalEntry = {
     cause: `withdrawal:${row.id}:back`,
     description: `withdrawal ${state}`,
     recordTime: row.created_at,
-    lines: [
-      {
-        debit: houseAccount('WITHDRAWALS'),
-        credit: payer,
-        instrumentKey: row.instrument_id,
-        amount: parseAmount(row.amount),
-      },
-    ],
+    lines: [...line(payer, amount - fee), ...line(houseAccount('FEES'), fee)],
   };
   await postEntries(tx, row.network_id, [entry]);
 }

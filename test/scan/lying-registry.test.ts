@@ -25,6 +25,8 @@ const AMOUNT = '0.01';
 const FUNDS = '1000';
 const SEED = new Uint8Array(32).fill(9);
 const TOKENS = ['amulet', 'usd', 'note'];
+/** As a token is paid whose policy nobody changed. */
+const DIRECT_ONLY = { paysDirect: true, paysOffers: false, offerValiditySeconds: 600 };
 
 let simnet: Simnet;
 let submitter: Submitter;
@@ -116,6 +118,7 @@ async function tryWith(instrument: string, fault: RegistryFault): Promise<Outcom
     const plan = await planTransfers({
       registry: registries,
       implementationOf: ({ id }) => (id === 'Amulet' ? 'SPLICE_AMULET' : 'OTHER'),
+      policyOf: async () => DIRECT_ONLY,
     })(attempt);
     if (plan.kind === 'CANNOT') return 'CANNOT';
     const { intent } = plan;
@@ -208,6 +211,7 @@ describe.each(TOKENS)('F2, Z15: a registry of %s that lies', (instrument) => {
     const plan = await planTransfers({
       registry: registries,
       implementationOf: ({ id }) => (id === 'Amulet' ? 'SPLICE_AMULET' : 'OTHER'),
+      policyOf: async () => DIRECT_ONLY,
     })(carol);
     if (plan.kind !== 'EXERCISE') throw new Error('The lie was not told.');
     const prepared = await submitter.prepare({

@@ -24,6 +24,7 @@ import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import type { PrepareLie } from '../../src/simnet/submission/submission-faults.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { runAutomation } from '../../src/withdrawals/automation.ts';
+import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
 import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { registryOf } from '../support/simnet-registry.ts';
@@ -188,7 +189,11 @@ function drawLie(network: Network, dice: Dice): PrepareLie {
   ]);
 }
 
-function registryFor(life: Life, { network, faults, marks }: PayoutsOptions, onBegun: () => void): Registry {
+function registryFor(
+  life: Life,
+  { network, faults, marks }: PayoutsOptions,
+  onBegun: () => void,
+): Registry & ReturnRegistry {
   const registry = registryOf({ network });
   return {
     transferFactory: async (instrument, transfer) =>
@@ -199,6 +204,11 @@ function registryFor(life: Life, { network, faults, marks }: PayoutsOptions, onB
         marks.add('registry says offer');
         return { ...answer, transferKind: 'offer' };
       }),
+    instructionContext: async (instrument, instructionId, choice) =>
+      await life.calls.call(
+        'InstructionContext',
+        async () => await registry.instructionContext(instrument, instructionId, choice),
+      ),
   };
 }
 

@@ -12,17 +12,30 @@ import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { createSubmitter, type Submitter } from '../../src/ledger/submission-client.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { runAutomation } from '../../src/withdrawals/automation.ts';
+import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
+import type { ReturnRules } from '../../src/withdrawals/offers/return-rules.ts';
 import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 
 export const SIGNER_SEED = new Uint8Array(32).fill(7);
+
+/** Nobody waits in a test. */
+export const QUICK_RETURNS: ReturnRules = {
+  reclaimAfterMs: 0,
+  triesMax: 4,
+  backoffMsMin: 100,
+  backoffMsMax: 1_000,
+  triesPerAttemptMax: 3,
+};
 
 export type PayoutOptions = {
   readonly db: Database;
   readonly treasury: Treasury;
   readonly ledgerUrl: string;
-  readonly registry: Registry;
+  readonly registry: Registry & ReturnRegistry;
   readonly logger: Logger;
   readonly limits: AttemptLimits;
+  /** Fast ones where left out. */
+  readonly returnRules?: ReturnRules;
   readonly clock?: Clock;
   readonly failpoint?: Failpoint;
   readonly signer?: Signer;
@@ -35,10 +48,11 @@ export function startPayouts(options: PayoutOptions): { stop(): Promise<void>; t
   const ending = new AbortController();
   const failures: unknown[] = [];
   const running = runAutomation({
+    returnRules: QUICK_RETURNS,
     ...options,
     submitter: options.wrapSubmitter?.(client) ?? client,
     signer: options.signer ?? createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) }),
-    implementationOf: ({ id }) => (id === 'Amulet' ? 'SPLICE_AMULET' : 'OTHER'),
+    implementationOf: ({ id }) => (id === 'Amulet' ? 'SPLICE_AMULET' : id === 'USDX' ? 'UTILITY_REGISTRY' : 'OTHER'),
     userId: 'sluice',
     clock,
     random: systemRandom,

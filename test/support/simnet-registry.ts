@@ -3,6 +3,9 @@
 import type { DisclosedContract } from '../../src/gen/com/daml/ledger/api/v2/commands.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
+import { instructionOf } from '../../src/simnet/network-commands.ts';
+import { contextBool } from '../../src/simnet/tokens/standard.ts';
+import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
 import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 import type { TestNetwork } from './network.ts';
 
@@ -23,7 +26,7 @@ function disclose(network: TestNetwork['network'], contractIds: readonly string[
     }));
 }
 
-export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry {
+export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry & ReturnRegistry {
   return {
     transferFactory: async (instrument, transfer) => {
       const token = network.tokens.find(
@@ -50,6 +53,21 @@ export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry 
         choiceContext: plan.context,
         disclosedContracts: disclose(network, [plan.factoryCid, ...named]),
       };
+    },
+    instructionContext: async (instrument, instructionId) => {
+      const token = network.tokens.find(
+        ({ instrumentId }) => instrumentId.admin === instrument.admin && instrumentId.id === instrument.id,
+      );
+      const known = network.ledger.contracts.find(instructionId);
+      const transfer = known?.isActive === true ? instructionOf(known.contract) : undefined;
+      if (token === undefined || transfer === undefined) throw new Error('No such instruction.');
+      const choiceContext = token.instructionContext('Withdraw', 'new');
+      const isBacked = transfer.inputHoldingCids.every((id) => network.ledger.contracts.find(id)?.isActive === true);
+      if (!isBacked && choiceContext.has('expire-lock')) {
+        return { choiceContext: new Map([['expire-lock', contextBool(false)]]), disclosedContracts: [] };
+      }
+      const named = [...choiceContext.values()].flatMap(contractIdsIn);
+      return { choiceContext, disclosedContracts: disclose(network, [...named, ...transfer.inputHoldingCids]) };
     },
   };
 }
