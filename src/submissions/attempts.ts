@@ -71,7 +71,7 @@ export async function takeDueAttempts(
       SELECT a.submission_id, a.number FROM attempt a JOIN submission s ON s.id = a.submission_id
       WHERE a.state = 'OPEN' AND a.next_try_at <= ${nowMicros} AND a.tries < ${limits.triesMax} AND s.treasury_id = ${treasuryId}
         AND s.purpose = ${purpose.name} AND ${purpose.mayBeSigned} AND NOT ${isHalted(sql`s.treasury_id`, sql`s.instrument_id`)}
-      ORDER BY a.next_try_at LIMIT ${countMax} FOR UPDATE OF a SKIP LOCKED
+      ORDER BY a.next_try_at, a.submission_id LIMIT ${countMax} FOR UPDATE OF a SKIP LOCKED
     ), taken AS (
       UPDATE attempt a SET taken_at = ${nowMicros}, next_try_at = ${nowMicros + millisToMicros(limits.tryHoldMs)} FROM due
       WHERE a.submission_id = due.submission_id AND a.number = due.number
@@ -85,7 +85,7 @@ export async function takeDueAttempts(
     JOIN submission s ON s.id = t.submission_id
     JOIN treasury_party p ON p.id = s.treasury_id
     JOIN instrument i ON i.id = s.instrument_id
-    ORDER BY t.opened_at`.execute(db);
+    ORDER BY t.opened_at, t.submission_id`.execute(db);
   return rows.map(({ inputs, admin, instrumentName, ...row }) => ({
     ...row,
     instrument: { admin, id: instrumentName },
