@@ -161,6 +161,30 @@ test.each<{ lie: 'inverted' | 'missing' | 'otherCommand'; seen: readonly unknown
   expect(bob()).toBe('1.0000000000');
 });
 
+test.each(['DUPLICATE_COMMAND', 'SUBMISSION_ALREADY_IN_FLIGHT'] as const)(
+  'E24: %s for a command that was never seen before: refused, and submitted or not as told',
+  async (lie) => {
+    for (const isTaken of [false, true]) {
+      const { wallet, node, prepare, bob } = start({ lieInDeduplication: { next: 1, lie, isTaken } });
+      const [first, second] = [await prepare('a'), await prepare('b')];
+
+      expect(await codeOf(node.api.executeSubmission(signed(wallet, first)))).toBe(lie);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(bob()).toBe(isTaken ? '1.0000000000' : '0.0000000000');
+      expect(await codeOf(node.api.executeSubmission(signed(wallet, second)))).toBe('OK');
+    }
+  },
+);
+
+test('E24: a participant that forgets what it has seen takes the same command again, and the money moves once', async () => {
+  const { wallet, node, prepare, bob } = start({ lieInDeduplication: { share: 1, lie: 'forgotten' } });
+  const [first, second] = [await prepare('a'), await prepare('a')];
+
+  expect(await codeOf(node.api.executeSubmissionAndWait(signed(wallet, first)))).toBe('OK');
+  expect(await codeOf(node.api.executeSubmissionAndWait(signed(wallet, second)))).not.toBe('DUPLICATE_COMMAND');
+  expect(bob()).toBe('1.0000000000');
+});
+
 const lies: readonly { readonly lie: PrepareLie; readonly refusal: string; readonly commits: boolean }[] = [
   { lie: { kind: 'receiver', receiver: 'carol' }, refusal: 'INTENT_', commits: true },
   { lie: { kind: 'amount', amount: '2' }, refusal: 'INTENT_', commits: true },

@@ -190,28 +190,28 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
         ? earlier.offset > period.value
         : clock.nowMicros() - earlier.atMicros <=
           (period === undefined ? millisToMicros(context.deduplicationMs) : timestampToMicros(period.value));
-    if (!blocks) return undefined;
-    return cantonError({
-      code: 'DUPLICATE_COMMAND',
-      category: 'resourceExists',
-      text: 'A command with the given command id has already been successfully processed',
-      metadata: { existing_submission_id: earlier.submissionId, completion_offset: String(earlier.offset) },
-      definiteAnswer: false,
-    });
+    return blocks ? duplicateCommand(earlier) : undefined;
   };
 
   const start = (request: ExecuteSubmissionRequest): Promise<Verdict | undefined> => {
     requireReady();
     const accepted = accept(context, request);
     const changeId = changeIdOf(accepted);
-    if (inFlight.has(changeId)) {
-      throw cantonError({
-        code: 'SUBMISSION_ALREADY_IN_FLIGHT',
-        category: 'contention',
-        text: 'The submission is already in-flight',
-        metadata: { changeId },
-      });
+    const lie = faults.deduplicationLie();
+    if (lie?.lie === 'forgotten') {
+      inFlight.delete(changeId);
+      acceptedBefore.delete(changeId);
+    } else if (lie !== undefined) {
+      if (lie.isTaken === true) void submit(accepted, changeId);
+      throw lie.lie === 'DUPLICATE_COMMAND'
+        ? duplicateCommand({ submissionId: 'never-was', offset: 0n })
+        : alreadyInFlight(changeId);
     }
+    if (inFlight.has(changeId)) throw alreadyInFlight(changeId);
+    return submit(accepted, changeId);
+  };
+
+  const submit = (accepted: Accepted, changeId: string): Promise<Verdict | undefined> => {
     if (faults.isDropped()) return Promise.resolve(undefined);
     inFlight.add(changeId);
     const isDuplicated = faults.isDuplicated();
@@ -276,6 +276,25 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
       synchronizerId: synchronizerId === '' ? synchronizer.synchronizerId : synchronizerId,
     }),
   };
+}
+
+function duplicateCommand(earlier: { readonly submissionId: string; readonly offset: bigint }): Refused {
+  return cantonError({
+    code: 'DUPLICATE_COMMAND',
+    category: 'resourceExists',
+    text: 'A command with the given command id has already been successfully processed',
+    metadata: { existing_submission_id: earlier.submissionId, completion_offset: String(earlier.offset) },
+    definiteAnswer: false,
+  });
+}
+
+function alreadyInFlight(changeId: string): Refused {
+  return cantonError({
+    code: 'SUBMISSION_ALREADY_IN_FLIGHT',
+    category: 'contention',
+    text: 'The submission is already in-flight',
+    metadata: { changeId },
+  });
 }
 
 function changeIdOf({ request, actAs, commandId }: Accepted): string {

@@ -29,6 +29,14 @@ export type CompletionLie =
   /** Names another command. */
   | 'otherCommand';
 
+/** What a participant says of a command that it has never seen before. */
+export type DeduplicationLie = {
+  /** The refusal of an execute; `forgotten`: a command that it has seen before is taken for a new one. */
+  readonly lie: 'DUPLICATE_COMMAND' | 'SUBMISSION_ALREADY_IN_FLIGHT' | 'forgotten';
+  /** Whether what is refused is submitted all the same; not, when left out. */
+  readonly isTaken?: boolean;
+};
+
 export type SubmissionFaultSettings = {
   /** The work is done, then UNAVAILABLE is answered. */
   readonly losePrepareAnswers?: HowOften;
@@ -45,6 +53,7 @@ export type SubmissionFaultSettings = {
   readonly rejectVerdicts?: HowOften & { readonly refusal: Refusal };
   readonly lieInPrepare?: HowOften & { readonly lie: PrepareLie };
   readonly lieInCompletions?: HowOften & { readonly lie: CompletionLie };
+  readonly lieInDeduplication?: HowOften & DeduplicationLie;
 };
 
 export type SubmissionFaultControls = {
@@ -64,6 +73,7 @@ export type SubmissionFaults = SubmissionFaultControls & {
   verdict(): Refusal | undefined;
   prepareLie(): PrepareLie | undefined;
   completionLie(): CompletionLie | undefined;
+  deduplicationLie(): DeduplicationLie | undefined;
 };
 
 type Counted = { left: number; readonly share: number };
@@ -111,6 +121,7 @@ export function createSubmissionFaults({ random, clock }: { random: Random; cloc
     verdict: () => (strikes('rejectVerdicts') ? settings.rejectVerdicts?.refusal : undefined),
     prepareLie: () => (strikes('lieInPrepare') ? settings.lieInPrepare?.lie : undefined),
     completionLie: () => (strikes('lieInCompletions') ? settings.lieInCompletions?.lie : undefined),
+    deduplicationLie: () => (strikes('lieInDeduplication') ? settings.lieInDeduplication : undefined),
   };
 }
 

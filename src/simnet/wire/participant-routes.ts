@@ -57,6 +57,10 @@ const submissionFaults = z.strictObject({
     ]),
   }).exactOptional(),
   lieInCompletions: alsoHowOften({ lie: z.enum(['inverted', 'missing', 'otherCommand']) }).exactOptional(),
+  lieInDeduplication: alsoHowOften({
+    lie: z.enum(['DUPLICATE_COMMAND', 'SUBMISSION_ALREADY_IN_FLIGHT', 'forgotten']),
+    isTaken: z.boolean().exactOptional(),
+  }).exactOptional(),
 });
 const everyMs = z.strictObject({ everyMs: z.int().min(0) });
 const restoreOptions = {
