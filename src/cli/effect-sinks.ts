@@ -5,22 +5,29 @@ import { createDepositSink } from '../deposits/deposit-sink.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink } from '../ingestion/effect-sink.ts';
-import { createWithdrawalSink } from '../withdrawals/withdrawal-sink.ts';
+import { createSelfTransferSink } from '../withdrawals/pool/self-transfer-sink.ts';
+import { createWithdrawalSink, type RecoverPayment } from '../withdrawals/withdrawal-sink.ts';
 
-/** @param isScreening whether deposits wait for the verdict of a screening service. */
+/**
+ * @param isScreening whether deposits wait for the verdict of a screening service.
+ * @param recover as `createWithdrawalSink` has it.
+ */
 export function createSinks({
   clock,
   logger,
   isScreening,
+  recover,
 }: {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly isScreening: boolean;
+  readonly recover?: RecoverPayment | undefined;
 }): readonly EffectSink[] {
   return [
     createDepositSink({ clock, isScreening }),
     createTreasurySink(),
-    createWithdrawalSink({ clock, logger }),
+    createWithdrawalSink({ clock, logger, ...(recover !== undefined && { recover }) }),
+    createSelfTransferSink({ clock }),
     createOfferSink({ clock }),
   ];
 }

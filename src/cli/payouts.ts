@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../custody/local-signer.ts';
 import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
+import type { LogMemory } from '../db/log-history.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { createWakeUp } from '../db/polling-loop.ts';
 import { runAcceptance } from '../deposits/acceptance/acceptance.ts';
@@ -20,9 +21,11 @@ import { submitterOver } from '../ledger/submission-client.ts';
 import { runHealthReport } from '../scan/health-report.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
+import { runReopening } from '../withdrawals/reopening.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isScreening } from './deposit-services.ts';
 import { openRegistries, type RegistriesConfig } from './open-registries.ts';
+import { originSealOf, type RecoveryConfig } from './recovery.ts';
 import type { ServiceLoops } from './service-loops.ts';
 
 type PayoutEnv = {
@@ -50,11 +53,18 @@ type PayoutConfig = Pick<
   RegistriesConfig;
 
 /** What the API offers; null where this installation is not configured to pay out. */
-export function openWithdrawals(config: PayoutConfig, db: Database, clock: Clock): Withdrawals | null {
+export function openWithdrawals(
+  config: PayoutConfig & RecoveryConfig,
+  db: Database,
+  { clock, log }: { readonly clock: Clock; readonly log: LogMemory },
+): Withdrawals | null {
   if (config.withdrawalKey === null || config.signerSeed === null) return null;
+  const seal = originSealOf(config);
   return createWithdrawals({
     db,
     clock,
+    log,
+    ...(seal !== null && { seal }),
     network: config.network,
     idKey: Buffer.from(config.withdrawalKey.reveal(), 'hex'),
   });
@@ -82,8 +92,10 @@ export function preparePayouts(parts: {
   readonly notifications: Notifications;
   /** Where registries are read, and whose code moves a token. */
   readonly tokens: Pick<TokenSources, 'sourceOf' | 'implementationOf'>;
+  /** What this process has seen of the database. */
+  readonly log: LogMemory;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
-  const { config, env, lane, call, notifications, tokens } = parts;
+  const { config, env, lane, call, notifications, tokens, log } = parts;
   const { signerSeed, withdrawalKey } = config;
   if (signerSeed === null || withdrawalKey === null) return () => undefined;
   const db = lane('withdrawals', CONNECTIONS);
@@ -91,6 +103,7 @@ export function preparePayouts(parts: {
   const common = {
     ...env,
     db,
+    log,
     submitter: submitterOver(call),
     registry,
     signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
@@ -109,6 +122,7 @@ export function preparePayouts(parts: {
     working.run('registry health', async (signal) => {
       await runHealthReport({ ...env, db, process: asker, health: registry.health, signal });
     });
+    working.run('reopening after a restore', async (signal) => await runReopening({ ...env, db, signal }));
     for (const treasury of treasuries) {
       working.run(`withdrawals of ${treasury.name}`, async (signal) => {
         const wakeUp = createWakeUp(env.clock);

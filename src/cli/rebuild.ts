@@ -13,6 +13,7 @@ import type { CommandContext } from './command-context.ts';
 import { isScreening } from './deposit-services.ts';
 import { deriveAgain } from './derive-again.ts';
 import { createSinks } from './effect-sinks.ts';
+import { paymentRecoveryOf, RECOVERY_KEYS } from './recovery.ts';
 import type { Terminal } from './terminal.ts';
 import { listTreasuries } from './treasuries.ts';
 import { withDatabase } from './with-database.ts';
@@ -56,7 +57,13 @@ export function allSinks(
   { clock, environment }: Pick<CommandContext, 'clock' | 'environment'>,
   logger: Logger,
 ): readonly EffectSink[] {
-  return createSinks({ clock, logger, isScreening: isScreening(loadConfig(environment, ['screeningUrl'])) });
+  const config = loadConfig(environment, ['screeningUrl', ...RECOVERY_KEYS]);
+  return createSinks({
+    clock,
+    logger,
+    isScreening: isScreening(config),
+    recover: paymentRecoveryOf(config, { clock, logger }),
+  });
 }
 
 export function printResult(terminal: Terminal, result: SwitchResult): void {

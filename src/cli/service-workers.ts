@@ -17,6 +17,7 @@ import { isScreening, prepareScreening } from './deposit-services.ts';
 import { createSinks } from './effect-sinks.ts';
 import { openEndpoints } from './ledger-endpoints.ts';
 import { preparePayouts } from './payouts.ts';
+import { paymentRecoveryOf } from './recovery.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops } from './service-loops.ts';
 import { createTeardown } from './teardown.ts';
@@ -87,6 +88,7 @@ export async function startWorkers(parts: {
       call: pool.roaming.call,
       notifications,
       tokens: sources,
+      log: memory,
     });
     const startScreening = prepareScreening({
       config,
@@ -115,7 +117,7 @@ export async function startWorkers(parts: {
       db,
       leases,
       holder,
-      sinks: createSinks({ ...env, isScreening: isScreening(config) }),
+      sinks: createSinks({ ...env, isScreening: isScreening(config), recover: paymentRecoveryOf(config, env) }),
       settings: {
         leaseTtlMs,
         batchCountMax: config.batchUpdates,

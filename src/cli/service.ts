@@ -9,6 +9,7 @@ import { createDatabase, type Database } from '../db/connection.ts';
 import { type EventTail, openEventTail } from '../db/event-tail.ts';
 import { readLogAnchor, runLogAnchor } from '../db/log-anchor.ts';
 import { checkLogHistory, createLogMemory } from '../db/log-history.ts';
+import { runLogWatch } from '../db/log-watch.ts';
 import { requireMigrated } from '../db/migrate.ts';
 import { createNotifications } from '../db/notifications.ts';
 import { createOfferRequests } from '../deposits/acceptance/offer-requests.ts';
@@ -20,10 +21,12 @@ import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
+import { HELD_MONEY } from '../submissions/held-money.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
 import { openPreflight } from './preflight.ts';
+import { restoreWindowOf } from './recovery.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops, persistently } from './service-loops.ts';
 import { type LaneOptions, START, startWorkers, type Workers } from './service-workers.ts';
@@ -92,7 +95,12 @@ async function start(
   const events = lane('events', EVENTS_CONNECTIONS);
   const retryEnv = { clock, random, signal: new AbortController().signal };
   const { anchorFile } = config;
-  const memory = createLogMemory(anchorFile === null ? null : await readLogAnchor(anchorFile));
+  const anchor = anchorFile === null ? null : await readLogAnchor(anchorFile);
+  const memory = createLogMemory(anchor?.mark ?? null, {
+    kept: anchor?.kept ?? null,
+    keeper: HELD_MONEY,
+    window: restoreWindowOf(config),
+  });
   const ready = async (): Promise<void> => {
     await requireMigrated(events);
     await checkLogHistory(events, { memory, random, logger, nowMicros: clock.nowMicros() });
@@ -107,12 +115,13 @@ async function start(
   if (anchorFile !== null) {
     reading.run('log anchor', async (signal) => await runLogAnchor(anchorFile, { memory, clock, logger, signal }));
   }
+  reading.run('log watch', async (signal) => await runLogWatch({ ...env, db: events, memory, signal }));
   const tail = await openEventTail({ ...env, db: events, notifications, signal: reading.signal });
   reading.run('event tail', isWorker ? tail.run : persistently(tail.run, env));
 
   const api = lane('api', API_CONNECTIONS);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
-  const withdrawals = openWithdrawals(config, api, clock);
+  const withdrawals = openWithdrawals(config, api, { clock, log: memory });
   const tokens = openTokenDirectory(config, api, env);
   const url = isWorker ? null : await serveApi();
   const workers = config.role === 'api' ? null : await work();

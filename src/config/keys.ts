@@ -248,7 +248,7 @@ export const CONFIG_KEYS = {
     variable: 'SLUICE_WITHDRAWAL_ORIGIN',
     type: 'on or off',
     meaning:
-      'Whether account, client and idempotency key travel with each payment, encrypted, so that a withdrawal that a restored database has lost can be made anew from the ledger: about 160 characters of metadata, 1,900 at most.',
+      'Whether account, client and idempotency key travel with each payment, encrypted, so that a withdrawal that a restored database has lost can be made anew from the ledger: about 230 characters of metadata, 2,000 at most.',
     schema: values.oneOf(['on', 'off']),
   }),
   withdrawalOriginKeys: withDefault('', {

@@ -1,5 +1,5 @@
 /**
- * The last that a process has seen of the event log, in a file of its own: what tells, at the next start, that the files of the database were put back meanwhile. Nothing inside the
+ * The last that a process has seen of the event log, and of what must not move, in a file of its own: what tells, at the next start, that the files of the database were put back meanwhile. Nothing inside the
  * database could.
  */
 import { open, readFile, rename } from 'node:fs/promises';
@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Clock } from '../env/clock.ts';
 import { messageOf, PermanentError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import type { JsonValue } from './event-log.ts';
 import type { LogMark, LogMemory } from './log-history.ts';
 
 const WRITE_MS = 1_000; // What was committed in the last second before all stopped can go back unnoticed.
@@ -15,19 +16,25 @@ const count = z
   .string()
   .regex(/^\d{1,19}$/)
   .transform(BigInt);
-const schema = z.strictObject({
-  version: z.literal(1),
+const mark = {
   epoch: z.string(),
   position: count,
   history: z.string(),
   walPosition: count,
-});
+};
+// The first version did not keep what must not move.
+const schema = z.union([
+  z.strictObject({ version: z.literal(1), ...mark }).transform((old) => ({ ...old, kept: null })),
+  z.strictObject({ version: z.literal(2), ...mark, kept: z.json() }),
+]);
+
+export type LogAnchor = { readonly mark: LogMark; readonly kept: JsonValue };
 
 /** @returns null where there is no file yet. @throws PermanentError LOG_ANCHOR_UNREADABLE: guessing would defeat its purpose. */
-export async function readLogAnchor(path: string): Promise<LogMark | null> {
+export async function readLogAnchor(path: string): Promise<LogAnchor | null> {
   try {
-    const { version: _version, ...mark } = schema.parse(JSON.parse(await readFile(path, 'utf8')));
-    return mark;
+    const { version: _version, kept, ...mark } = schema.parse(JSON.parse(await readFile(path, 'utf8')));
+    return { mark, kept };
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw new PermanentError(
@@ -46,12 +53,15 @@ export async function runLogAnchor(
 ): Promise<void> {
   const { memory, clock, logger, signal } = env;
   let written: LogMark | null = null;
+  let writtenKept: JsonValue = null;
   const write = async (): Promise<void> => {
     const mark = memory.known();
-    if (mark === null || mark === written) return;
+    const kept = memory.kept();
+    if (mark === null || (mark === written && kept === writtenKept)) return;
     try {
-      await writeAnchor(path, mark);
+      await writeAnchor(path, { mark, kept });
       written = mark;
+      writtenKept = kept;
     } catch (error) {
       logger.warn('What was seen of the event log could not be written down.', { path, why: messageOf(error) });
     }
@@ -64,8 +74,9 @@ export async function runLogAnchor(
 }
 
 /** Either the old content or the new one is there, whatever stops us. */
-async function writeAnchor(path: string, { epoch, position, history, walPosition }: LogMark): Promise<void> {
-  const content = { version: 1, epoch, position: String(position), history, walPosition: String(walPosition) };
+async function writeAnchor(path: string, { mark, kept }: LogAnchor): Promise<void> {
+  const { epoch, position, history, walPosition } = mark;
+  const content = { version: 2, epoch, position: String(position), history, walPosition: String(walPosition), kept };
   const file = await open(`${path}.new`, 'w', 0o600);
   try {
     await file.writeFile(`${JSON.stringify(content)}\n`);

@@ -10,9 +10,12 @@
  */
 import { sql } from 'kysely';
 import type { Micros } from '../env/clock.ts';
+import { RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Database, Transaction } from './connection.ts';
+import { DEFAULT_RESTORE_WINDOW, noteRestore, type RestoreWindow } from './database-restore.ts';
+import type { JsonValue } from './event-log.ts';
 
 /** The log as somebody saw it. */
 export type LogMark = {
@@ -26,16 +29,52 @@ export type LogMark = {
 };
 
 /** What a process has seen of the log: outside the database, so that it is still there when the database goes back. */
-export type LogMemory = { known(): LogMark | null; note(mark: LogMark): void };
+export type LogMemory = {
+  known(): LogMark | null;
+  note(mark: LogMark): void;
+  /** What the keeper read when the log was last seen; null: unknown. */
+  kept(): JsonValue;
+  noteKept(kept: JsonValue): void;
+  readonly keeper: Keeper | null;
+  readonly window: RestoreWindow;
+};
 
-export function createLogMemory(known: LogMark | null = null): LogMemory {
+/** Keeps something of the database outside of it that must not be lost when it goes back, and puts it back then. */
+export type Keeper = {
+  read(db: Database): Promise<JsonValue>;
+  /** @returns what of it was missing, for people. Harmless when repeated. */
+  putBack(tx: Transaction, kept: JsonValue): Promise<JsonValue>;
+};
+
+/** @param kept what the keeper read in an earlier life of this process. */
+export function createLogMemory(
+  known: LogMark | null = null,
+  {
+    kept = null,
+    keeper = null,
+    window = DEFAULT_RESTORE_WINDOW,
+  }: { readonly kept?: JsonValue; readonly keeper?: Keeper | null; readonly window?: RestoreWindow } = {},
+): LogMemory {
   let mark = known;
+  let lastKept = kept;
   return {
     known: () => mark,
     note: (seen) => {
       mark = seen;
     },
+    kept: () => lastKept,
+    noteKept: (seen) => {
+      lastKept = seen;
+    },
+    keeper,
+    window,
   };
+}
+
+/** What stood still when the log was last seen, put back where it is missing. */
+async function putBackKept(tx: Transaction, memory: LogMemory): Promise<JsonValue> {
+  const kept = memory.kept();
+  return memory.keeper === null || kept === null ? null : await memory.keeper.putBack(tx, kept);
 }
 
 export type LogDoubt = 'HISTORY_CHANGED' | 'WENT_BACK';
@@ -64,15 +103,36 @@ export type LogHistoryEnv = {
   readonly nowMicros: Micros;
 };
 
-/** As {@link keepLogHistory}, for whoever holds no lock. Where all is well it only reads. */
-export async function checkLogHistory(db: Database, env: LogHistoryEnv): Promise<void> {
-  const state = await readState(db, env.memory.known());
-  if (state === null) return;
-  if (state.recordedHistory !== null && doubtOf(state, env.memory.known()) === null) return env.memory.note(state);
+/** As {@link keepLogHistory}, for whoever holds no lock. Where all is well it only reads. @returns whether it is what was known. */
+export async function checkLogHistory(db: Database, env: LogHistoryEnv): Promise<boolean> {
+  const known = env.memory.known();
+  const state = await readState(db, known);
+  if (state === null) return false;
+  if (state.recordedHistory !== null && doubtOf(state, known) === null && (known ?? state).epoch === state.epoch) {
+    env.memory.note(state);
+    return true;
+  }
   await db.transaction().execute(async (tx) => {
     await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);
     await keepLogHistory(tx, env);
   });
+  return false;
+}
+
+/**
+ * The last look before something is promised or signed: the database is the one that this process has seen, or somebody who knows better has noted that it is not. Between a restore and its being noticed
+ * lies up to a second.
+ * @throws RetryableError DATABASE_IN_DOUBT
+ */
+export async function demandKnownLog(db: Database | Transaction, memory: LogMemory): Promise<void> {
+  // Read before the statement that is compared with it: what is noted meanwhile may be newer than what that one sees.
+  const known = memory.known();
+  const state = await readState(db, known);
+  if (state === null || state.recordedHistory === null || doubtOf(state, known) === null) return;
+  throw new RetryableError(
+    'DATABASE_IN_DOUBT',
+    'The database is not the one that was there before. Nothing is promised until that has been noted.',
+  );
 }
 
 /** Gives the log a new epoch where it is not what `memory` knows, or not written in this history. Only under the row lock of `event_log`, taken by a statement before. */
@@ -82,6 +142,8 @@ export async function keepLogHistory(tx: Transaction, { memory, random, logger, 
   if (state === null) return;
   const doubt = doubtOf(state, known);
   if (doubt === null) {
+    // Somebody else noticed, who may not have known what must not move.
+    if (known !== null && known.epoch !== state.epoch) await putBackKept(tx, memory);
     if (state.recordedHistory === null) await tx.updateTable('event_log').set({ history: state.history }).execute();
     return memory.note(state);
   }
@@ -89,7 +151,16 @@ export async function keepLogHistory(tx: Transaction, { memory, random, logger, 
     doubt === 'HISTORY_CHANGED'
       ? `The log was written in ${state.recordedHistory}, this is ${state.history}.`
       : `Position ${known?.position} of epoch ${known?.epoch} had been seen, with ${known?.walPosition} bytes of write-ahead log; here it ends at ${state.position} of ${state.epoch}, with ${state.walPosition}.`;
-  const epoch = await beginEpoch(tx, state, { reason: doubt, detail, by: 'event-log', random, nowMicros });
+  const epoch = await beginEpoch(tx, state, {
+    reason: doubt,
+    detail,
+    by: 'event-log',
+    random,
+    nowMicros,
+    window: memory.window,
+    putBack: async () => await putBackKept(tx, memory),
+    lostEvents: known !== null && known.position > state.position ? known.position - state.position : null,
+  });
   logger.error(
     'The database went back in time, or is another one: the event log has a new epoch, payouts are frozen.',
     {
@@ -105,13 +176,25 @@ export async function keepLogHistory(tx: Transaction, { memory, random, logger, 
 /** An operator knows it without us. @returns the new epoch. */
 export async function renewLogEpoch(
   db: Database,
-  operator: { readonly by: string; readonly why: string; readonly random: Random; readonly nowMicros: Micros },
+  operator: {
+    readonly by: string;
+    readonly why: string;
+    readonly random: Random;
+    readonly nowMicros: Micros;
+    readonly window: RestoreWindow;
+  },
 ): Promise<string | null> {
   return db.transaction().execute(async (tx) => {
     await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);
     const state = await readState(tx, null);
     if (state === null) return null;
-    return beginEpoch(tx, state, { ...operator, reason: 'OPERATOR', detail: operator.why });
+    return beginEpoch(tx, state, {
+      ...operator,
+      reason: 'OPERATOR',
+      detail: operator.why,
+      putBack: async () => null,
+      lostEvents: null,
+    });
   });
 }
 
@@ -124,6 +207,9 @@ async function beginEpoch(
     readonly by: string;
     readonly random: Random;
     readonly nowMicros: Micros;
+    readonly window: RestoreWindow;
+    readonly putBack: () => Promise<JsonValue>;
+    readonly lostEvents: bigint | null;
   },
 ): Promise<string> {
   const epoch = end.random.uuid().replaceAll('-', '');
@@ -143,19 +229,9 @@ async function beginEpoch(
     })
     .execute();
   await tx.updateTable('event_log').set({ epoch, history: state.history }).execute();
-  await tx
-    .insertInto('money_freeze')
-    .values({
-      treasury_id: null,
-      instrument_id: null,
-      reason: 'DATABASE_WENT_BACK',
-      detail: end.detail,
-      cause: `event-log:${epoch}`,
-      opened_at: end.nowMicros,
-      opened_by: end.by,
-    })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+  const { detail, by, nowMicros, window, putBack, lostEvents } = end;
+  const cause = `event-log:${epoch}`;
+  await noteRestore(tx, { cause, treasuryId: null, detail, by, nowMicros, window, putBack, lostEvents });
   return epoch;
 }
 

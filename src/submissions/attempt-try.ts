@@ -10,6 +10,7 @@ import { PREPARATION_TOLERANCE_MICROS } from '../custody/intent-metadata.ts';
 import type { EarlierAttempt, Signer } from '../custody/signer.ts';
 import { verifySignature } from '../custody/verify-signature.ts';
 import type { Database } from '../db/connection.ts';
+import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Random } from '../env/random.ts';
@@ -29,6 +30,8 @@ export type TryOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly failpoint: Failpoint;
+  /** What this process has seen of the database; left out: nobody looks whether it is still that one. */
+  readonly log?: LogMemory;
 };
 
 /** What a try needs to know beside its attempt, read from the database at its start. */
@@ -63,6 +66,8 @@ export async function tryAttempt(
   const window = { recordTime: view.recordTime, toleranceMicros: PREPARATION_TOLERANCE_MICROS };
   const checked = checkIntent(intent, prepared, window);
 
+  // In a database that went back in time and was not found out yet, this may be paid already.
+  if (options.log !== undefined) await demandKnownLog(db, options.log);
   if (
     !(await recordSignatureRequest(db, purpose, attempt, {
       hash: checked.hash,

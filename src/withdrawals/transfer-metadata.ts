@@ -5,8 +5,8 @@
  * same) and no nonce is ever used for two different texts. The withdrawal's id, the receiver, the instrument, the amount and the memo are authenticated with it: a seal that is copied into another
  * transfer does not open there. And only who knows the client and the key can make the id: what opens and does not make this very id is nobody's.
  *
- * Size: 3 bytes of frame, the id of the key, 28 bytes of nonce and tag, and the JSON of what is inside, all as base64url: for a client of 10, an account of 20 and a key of 36 bytes 159 characters,
- * at most 1,900; a direct transfer of Canton Coin, which repeats its metadata once, costs that much more traffic twice. Neither Canton nor the token standard bounds a metadata value but by the size of
+ * Size: 3 bytes of frame, the id of the key, 28 bytes of nonce and tag, and the JSON of what is inside, all as base64url: for a client of 10, an account of 20 and a key of 36 bytes 226 characters,
+ * at most 2,000; a direct transfer of Canton Coin, which repeats its metadata once, costs that much more traffic twice. Neither Canton nor the token standard bounds a metadata value but by the size of
  * the transaction.
  * @see NIST SP 800-38D, section 8: uniqueness of the nonce is what GCM stands on. RFC 5297 and RFC 8452 make it from the text, as here.
  */
@@ -28,6 +28,8 @@ export type WithdrawalOrigin = {
   readonly idempotencyKey: string;
   /** As the request named it. */
   readonly account: string;
+  /** SHA-256 of the whole request: the same key with another one is refused. */
+  readonly requestHash: Uint8Array;
   /** The account of the books that is debited. */
   readonly payer: { readonly kind: 'CUSTOMER' | 'REFUNDS'; readonly owner: string };
 };
@@ -64,6 +66,7 @@ const inside = z.strictObject({
   c: z.string(),
   k: z.string(),
   a: z.string(),
+  h: z.string(),
   // Left out for the customer whom the request names.
   p: z.tuple([z.enum(['CUSTOMER', 'REFUNDS']), z.string()]).optional(),
 });
@@ -132,12 +135,13 @@ function derive(key: Uint8Array, info: string): Uint8Array {
 }
 
 function sealWith(ring: Ring, origin: WithdrawalOrigin, transfer: SealedTransfer): string {
-  const { client, idempotencyKey, account, payer } = origin;
+  const { client, idempotencyKey, account, requestHash, payer } = origin;
   const isPlain = payer.kind === 'CUSTOMER' && payer.owner === account;
   const text = JSON.stringify({
     c: client,
     k: idempotencyKey,
     a: account,
+    h: Buffer.from(requestHash).toString('base64url'),
     ...(!isPlain && { p: [payer.kind, payer.owner] }),
   });
   const facts = boundTo(ring.id, transfer);
@@ -159,11 +163,12 @@ function openWith(ring: Ring, sealed: Buffer, transfer: SealedTransfer): Withdra
     .setAuthTag(sealed.subarray(-TAG_BYTES));
   try {
     const text = Buffer.concat([decipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]);
-    const { c, k, a, p } = inside.parse(JSON.parse(text.toString('utf8')));
+    const { c, k, a, h, p } = inside.parse(JSON.parse(text.toString('utf8')));
     return {
       client: c,
       idempotencyKey: k,
       account: a,
+      requestHash: new Uint8Array(Buffer.from(h, 'base64url')),
       payer: p === undefined ? { kind: 'CUSTOMER', owner: a } : { kind: p[0], owner: p[1] },
     };
   } catch {

@@ -6,7 +6,9 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import type { Database, Transaction } from '../db/connection.ts';
+import { demandNotRestoring, releaseRestored } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
+import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock } from '../env/clock.ts';
 import { assert, PermanentError } from '../env/errors.ts';
 import { type Judgeable, judgeRequest } from '../policy/judging.ts';
@@ -15,6 +17,7 @@ import { type Amount, formatAmount } from '../tokens/amount.ts';
 import { eventId, withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { isPaidBefore } from './earlier-payment.ts';
+import type { OriginSeal } from './transfer-metadata.ts';
 import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
@@ -54,13 +57,13 @@ export class WithdrawalRefusal extends PermanentError {
 }
 
 export type Withdrawals = {
-  /** @throws WithdrawalRefusal: nothing was stored. RetryableError: ask again with the same key. */
+  /** @throws WithdrawalRefusal: nothing was stored. RetryableError: ask again with the same key; DatabaseRestoredError says from when on. */
   create(request: WithdrawalRequest): Promise<CreatedWithdrawal>;
   /** As `create`, as part of `tx`, and out of `payer` instead of a customer's account: what is paid back to a sender was never a customer's. */
   createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal>;
   /** Whether the ledger shows a payment for one of these keys, also where the withdrawal that made it was lost with a database. */
   hasPaid(tx: Transaction, client: string, idempotencyKeys: readonly string[]): Promise<boolean>;
-  /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. */
+  /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. @throws RetryableError, as `create`. */
   cancel(client: string, id: string): Promise<boolean>;
 };
 
@@ -70,24 +73,37 @@ const PARTY_ID = /^[A-Za-z0-9_-]{1,185}::1220[0-9a-f]{64}$/;
 const UNPRINTABLE = /[\u0000-\u001f\u007f\ufffd]/;
 const TEXT_BYTES_MAX = 255;
 
-/** @param idKey keys the ids; see `withdrawalId`. */
+/**
+ * @param idKey keys the ids; see `withdrawalId`.
+ * @param seal what travels with a payment, so that it can be made anew from the ledger. Left out: nothing does.
+ * @param log what this process has seen of the database: one that went back in time accepts nothing. Left out: nobody looks.
+ */
 export function createWithdrawals({
   db,
   clock,
   network,
   idKey,
+  seal,
+  log,
 }: {
   readonly db: Database;
   readonly clock: Clock;
   readonly network: string;
   readonly idKey: Uint8Array;
+  readonly seal?: Pick<OriginSeal, 'seal'>;
+  readonly log?: LogMemory;
 }): Withdrawals {
   async function createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal> {
     demandWellFormed(request);
+    if (log !== undefined) await demandKnownLog(tx, log);
     const id = withdrawalId(idKey, request.client, request.idempotencyKey);
     // A retry must meet its withdrawal whatever has changed since: refusing it would tell the client to pay by another way.
     const earlier = await replay(tx, id, request);
-    if (earlier !== null) return earlier;
+    if (earlier !== null) {
+      const why = 'It was asked for again.';
+      await releaseRestored(tx, [id], { by: request.client, why, nowMicros: clock.nowMicros() });
+      return earlier;
+    }
     if (await hasPaid(tx, [id])) {
       throw new WithdrawalRefusal(
         'PAID_BEFORE',
@@ -95,7 +111,9 @@ export function createWithdrawals({
       );
     }
     const target = await findTarget(tx, network, request);
+    await demandNotRestoring(tx, target.treasuryId);
     const nowMicros = clock.nowMicros();
+    const requestHash = hashOf(request);
     const accounts = await openAccounts(tx, target.networkId, [payer]);
     // Before the row is written: whoever writes it waits for nobody any more but a rival with the same key.
     const judged = await judgeRequest(
@@ -110,7 +128,7 @@ export function createWithdrawals({
         network_id: target.networkId,
         client: request.client,
         idempotency_key: request.idempotencyKey,
-        request_hash: hashOf(request),
+        request_hash: requestHash,
         account_id: accounts(payer),
         treasury_id: target.treasuryId,
         instrument_id: target.instrumentKey,
@@ -119,6 +137,7 @@ export function createWithdrawals({
         memo: request.memo,
         state: 'REQUESTED',
         verdict: FIRST_VERDICT,
+        sealed_origin: sealOf(seal, id, request, requestHash, payer),
         created_at: nowMicros,
         changed_at: nowMicros,
       })
@@ -164,6 +183,7 @@ export function createWithdrawals({
       ),
     cancel: async (client, id) =>
       db.transaction().execute(async (tx) => {
+        if (log !== undefined) await demandKnownLog(tx, log);
         const own = await tx
           .selectFrom('withdrawal')
           .select('id')
@@ -249,6 +269,21 @@ function hashOf({ account, treasuryParty, instrument, receiver, amount, memo }: 
   return createHash('sha256').update(JSON.stringify(parts)).digest();
 }
 
+/** What is to travel with the payment; null: nothing. */
+function sealOf(
+  seal: Pick<OriginSeal, 'seal'> | undefined,
+  id: string,
+  { client, idempotencyKey, account, receiver, instrument, amount, memo }: WithdrawalRequest,
+  requestHash: Uint8Array,
+  { kind, owner }: AccountRef,
+): string | null {
+  if (seal === undefined || (kind !== 'CUSTOMER' && kind !== 'REFUNDS')) return null;
+  return seal.seal(
+    { client, idempotencyKey, account, requestHash, payer: { kind, owner } },
+    { withdrawalId: id, receiver, instrument, amount, memo },
+  );
+}
+
 /** What the policy judges a request by. */
 export function judgeableOf(
   request: WithdrawalRequest,
@@ -280,7 +315,8 @@ function customerOf({ account }: WithdrawalRequest) {
   return { kind: 'CUSTOMER', owner: account } as const;
 }
 
-async function announceRequest(tx: Transaction, id: string, nowMicros: bigint): Promise<void> {
+/** Tells that there is a new one. */
+export async function announceRequest(tx: Transaction, id: string, nowMicros: bigint): Promise<void> {
   const payload: WithdrawalChanged = {
     withdrawalId: id,
     state: 'REQUESTED',

@@ -4,13 +4,17 @@
  *   REQUESTED           stored with its booking; policy has not spoken. Allowed → QUEUED, needs people → AWAITING_APPROVAL, denied → REJECTED.
  *   AWAITING_APPROVAL   enough approvals → QUEUED; refused or too late → REJECTED; cancelled → CANCELLED.
  *   QUEUED              nothing that could pay is alive: there never was an attempt, or every one of them is proven dead. Inputs reserved for a new
- *                       attempt → IN_FLIGHT. Cancelled → CANCELLED. Deadline passed, or denied at the second look → FAILED.
+ *                       attempt → IN_FLIGHT. Cancelled → CANCELLED. Deadline passed, or denied at the second look → FAILED. Two people, with evidence, end one that waits
+ *                       because the ledger shows that it was paid before: COMPLETED or FAILED.
  *   IN_FLIGHT           an attempt is open; a signature may exist. Nothing but the ledger ends it: its transfer seen → COMPLETED, its offer seen → OFFERED, or the
  *                       attempt lapsed by proof → QUEUED for another one, or CANCELLED if that was asked for, or FAILED. Cancelling is a wish here, remembered
  *                       beside the state. Errors of any call are not events of this machine.
  *   OFFERED             the money is in an offer. Accepted → COMPLETED; ended with the funds back → RETURNED; ended in a way we cannot read → UNRESOLVED.
- *   UNRESOLVED          a person, with evidence, decides COMPLETED or RETURNED.
+ *   UNRESOLVED          nobody can read whether it was paid: its offer ended in a way we do not know, or the inputs of its attempt went in a way that nobody saw. Two people, with evidence, decide
+ *                       COMPLETED, RETURNED or FAILED. Where the ledger's word comes after all, it is what counts, as if there had never been a doubt.
  *   REJECTED, CANCELLED, FAILED, RETURNED, COMPLETED   final. Never left.
+ *
+ * A database that went back in time may have lost what led to a payment: one that the ledger shows, sealed by us for this very withdrawal, ends whatever has not ended (PAYMENT_RECOVERED).
  *
  * After a crash in any state the row says what may be in flight at most, and the same events lead on from there. An event that a state does not list is an alarm and
  * changes nothing, with one exception: a transfer of ours that is seen while QUEUED contradicts a proof. It was paid, so paying again would be worse: the
@@ -62,8 +66,16 @@ export type WithdrawalEvent =
   | { readonly kind: 'OFFER_SEEN' }
   | { readonly kind: 'OFFER_ACCEPTED' }
   | { readonly kind: 'OFFER_RETURNED' }
+  /** Its payment is on the ledger, and the database that knew of the attempt was lost. */
+  | { readonly kind: 'PAYMENT_RECOVERED'; readonly as: 'COMPLETED' | 'OFFERED' }
   | { readonly kind: 'OFFER_END_UNREADABLE' }
-  | { readonly kind: 'RESOLVED_BY_OPERATOR'; readonly as: 'COMPLETED' | 'RETURNED' };
+  /** The ledger is past the attempt's target, and what it was to spend is gone, where nobody could read how. */
+  | { readonly kind: 'INPUTS_VANISHED' }
+  /** Two people, with evidence. */
+  | { readonly kind: 'RESOLVED_BY_OPERATOR'; readonly as: Resolution };
+
+export const RESOLUTIONS = ['COMPLETED', 'RETURNED', 'FAILED'] as const;
+export type Resolution = (typeof RESOLUTIONS)[number];
 
 export type Transition =
   | { readonly kind: 'MOVED'; readonly state: WithdrawalState }
@@ -92,7 +104,7 @@ export function nextState(state: WithdrawalState, event: WithdrawalEvent): Trans
     case 'OFFERED':
       return fromOffered(event);
     case 'UNRESOLVED':
-      return event.kind === 'RESOLVED_BY_OPERATOR' ? moved(event.as) : ALARM;
+      return fromUnresolved(event);
     case 'REJECTED':
     case 'CANCELLED':
     case 'FAILED':
@@ -112,6 +124,10 @@ function fromRequested(event: WithdrawalEvent): Transition {
       return moved('AWAITING_APPROVAL');
     case 'POLICY_DENIED':
       return moved('REJECTED');
+    case 'CANCEL_REQUESTED':
+      return moved('CANCELLED');
+    case 'PAYMENT_RECOVERED':
+      return moved(event.as);
     default:
       return ALARM;
   }
@@ -126,6 +142,8 @@ function fromAwaitingApproval(event: WithdrawalEvent): Transition {
       return moved('REJECTED');
     case 'CANCEL_REQUESTED':
       return moved('CANCELLED');
+    case 'PAYMENT_RECOVERED':
+      return moved(event.as);
     default:
       return ALARM;
   }
@@ -140,10 +158,15 @@ function fromQueued(event: WithdrawalEvent): Transition {
     case 'DEADLINE_PASSED':
     case 'POLICY_DENIED':
       return moved('FAILED');
+    case 'RESOLVED_BY_OPERATOR':
+      // Nothing of it was offered, so nothing can have come back.
+      return event.as === 'RETURNED' ? ALARM : moved(event.as);
     case 'TRANSFER_SEEN':
       return { kind: 'MOVED_WITH_ALARM', state: 'COMPLETED' };
     case 'OFFER_SEEN':
       return { kind: 'MOVED_WITH_ALARM', state: 'OFFERED' };
+    case 'PAYMENT_RECOVERED':
+      return moved(event.as);
     default:
       return ALARM;
   }
@@ -158,8 +181,12 @@ function fromInFlight(event: WithdrawalEvent): Transition {
     case 'ATTEMPT_DEAD':
       if (event.isCancelRequested) return moved('CANCELLED');
       return moved(event.next === 'RETRY' ? 'QUEUED' : 'FAILED');
+    case 'INPUTS_VANISHED':
+      return moved('UNRESOLVED');
     case 'CANCEL_REQUESTED':
       return NOTED;
+    case 'PAYMENT_RECOVERED':
+      return moved(event.as);
     default:
       return ALARM;
   }
@@ -175,6 +202,26 @@ function fromOffered(event: WithdrawalEvent): Transition {
       return moved('UNRESOLVED');
     case 'CANCEL_REQUESTED':
       return NOTED;
+    default:
+      return ALARM;
+  }
+}
+
+/** The ledger's word, if it comes after all, does what it does in flight or offered. */
+function fromUnresolved(event: WithdrawalEvent): Transition {
+  switch (event.kind) {
+    case 'RESOLVED_BY_OPERATOR':
+    case 'PAYMENT_RECOVERED':
+      return moved(event.as);
+    case 'TRANSFER_SEEN':
+    case 'OFFER_ACCEPTED':
+      return moved('COMPLETED');
+    case 'OFFER_SEEN':
+      return moved('OFFERED');
+    case 'OFFER_RETURNED':
+      return moved('RETURNED');
+    case 'ATTEMPT_DEAD':
+      return fromInFlight(event);
     default:
       return ALARM;
   }

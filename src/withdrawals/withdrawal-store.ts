@@ -4,6 +4,7 @@
  */
 import { type AccountRef, houseAccount, type JournalEntry, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
+import { demandNotRestoring } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
 import type { Micros } from '../env/clock.ts';
 import { amountOf, parseAmount } from '../tokens/amount.ts';
@@ -21,7 +22,7 @@ export type ChangeFacts = {
 /**
  * Applies `event` to a withdrawal.
  * @returns what the state machine said. `ALARM`: nothing was changed; the caller must raise it.
- * @throws when there is no such withdrawal (a foreign key of ours would be broken), or as the database does.
+ * @throws when there is no such withdrawal (a foreign key of ours would be broken), or as the database does. DatabaseRestoredError where it would end unpaid before it is certain what a restored database lost.
  */
 export async function applyWithdrawalEvent(
   tx: Transaction,
@@ -48,6 +49,8 @@ export async function applyWithdrawalEvent(
   }
 
   const { state } = transition;
+  // What is lost with a database may have paid it: until the ledger has told, nothing of it ends unpaid.
+  if (isFinal(state) && state !== 'COMPLETED' && state !== 'RETURNED') await demandNotRestoring(tx, row.treasury_id);
   await tx
     .updateTable('withdrawal')
     .set({

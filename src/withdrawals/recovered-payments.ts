@@ -1,0 +1,166 @@
+/**
+ * Payments that the database has forgotten. One that was restored from a backup lacks requests, attempts or hashes; the ledger has their transfers, which are read again. A transfer out of our treasury that carries
+ * what we sealed for it names its withdrawal beyond doubt (transfer-metadata.ts), so the withdrawal is made anew, or found to be paid, in the transaction that reads it. Whichever moment of a withdrawal's life
+ * the backup is of:
+ *
+ *   before the request            made anew from the seal: account, client, key; debited once more, since that went as well
+ *   requested, judged or queued   found by its id: paid, and never again
+ *   an attempt open               the same, also where another attempt paid: the open one settles, since all of them lie behind us
+ *   offered                       known already: what became of the offer is read as ever
+ *
+ * A transfer of ours that nobody here knows of is proof that the database went back, even where nothing else told.
+ */
+import { sql } from 'kysely';
+import { houseAccount, openAccounts, postEntries } from '../books/journal.ts';
+import type { Transaction } from '../db/connection.ts';
+import { isRestoring, noteRestore, type RestoreWindow } from '../db/database-restore.ts';
+import type { Clock, Micros } from '../env/clock.ts';
+import type { Logger } from '../env/logger.ts';
+import type { TransferChange, Treasury } from '../ingestion/effect-sink.ts';
+import { formatAmount, parseAmount } from '../tokens/amount.ts';
+import { type OriginSeal, type WithdrawalOrigin, withdrawalOfMetadata } from './transfer-metadata.ts';
+import { announceRequest } from './withdrawal-requests.ts';
+import type { Ours, RecoverPayment } from './withdrawal-sink.ts';
+
+export type RecoveryOptions = {
+  readonly seal: Pick<OriginSeal, 'open'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly window: RestoreWindow;
+};
+
+/** What a payment says of itself. */
+type Payment = {
+  readonly id: string;
+  readonly memo: string | null;
+  readonly sealedOrigin: string;
+  readonly origin: WithdrawalOrigin;
+  readonly receiver: string;
+};
+
+export function createPaymentRecovery({ seal, clock, logger, window }: RecoveryOptions): RecoverPayment {
+  return async (tx, treasury, change) => {
+    const payment = await paymentOf(tx, seal, change);
+    if (payment === null) return null;
+    const nowMicros = clock.nowMicros();
+    const found = await findOwn(tx, treasury, change, payment);
+    if (found === 'ANOTHER') {
+      logger.error('A payment names a withdrawal that asked for something else.', factsOf(payment, change));
+      return null;
+    }
+    if (found === null) await makeAnew(tx, treasury, change, payment, nowMicros);
+    if (!(await isNoted(tx, treasury))) {
+      await noteRestore(tx, {
+        cause: `transfer:${change.transferId}`,
+        treasuryId: treasury.id,
+        detail: `The transfer ${change.transferId} paid the withdrawal ${payment.id}, and the database knew of no such attempt.`,
+        by: 'withdrawals',
+        nowMicros,
+        window,
+        lostEvents: null,
+        putBack: async () => null,
+      });
+    }
+    logger.warn('A payment was read that the database had lost.', {
+      ...factsOf(payment, change),
+      isMadeAnew: found === null,
+    });
+    return found ?? { withdrawalId: payment.id, attempt: null };
+  };
+}
+
+function factsOf({ id }: Payment, { transferId, updateId }: TransferChange) {
+  return { withdrawalId: id, transferId, updateId };
+}
+
+/** @returns null where it carries nothing that we sealed for it. */
+async function paymentOf(
+  tx: Transaction,
+  seal: Pick<OriginSeal, 'open'>,
+  { transferId, instrument, amount, counterparty: receiver }: TransferChange,
+): Promise<Payment | null> {
+  if (receiver === null) return null;
+  const { rows } = await sql<{ values: Record<string, unknown> | null }>`
+    SELECT transfer_object #> '{meta,values}' AS values FROM transfer WHERE id = ${transferId}`.execute(tx);
+  const values = Object.entries(rows[0]?.values ?? {}).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  const named = withdrawalOfMetadata(Object.fromEntries(values));
+  if (named === null || named.sealedOrigin === null) return null;
+  const { id, memo, sealedOrigin } = named;
+  const origin = seal.open(sealedOrigin, { withdrawalId: id, receiver, instrument, amount, memo });
+  return origin === null ? null : { id, memo, sealedOrigin, origin, receiver };
+}
+
+/** The withdrawal that the database still has, locked; with the attempt of it that stands open. */
+async function findOwn(
+  tx: Transaction,
+  treasury: Treasury,
+  { instrument, amount }: TransferChange,
+  { id, memo, receiver }: Payment,
+): Promise<Ours | 'ANOTHER' | null> {
+  const row = await tx.selectFrom('withdrawal').selectAll().where('id', '=', id).forUpdate().executeTakeFirst();
+  if (row === undefined) return null;
+  const isSame =
+    row.treasury_id === treasury.id &&
+    row.instrument_id === instrument.key &&
+    row.receiver === receiver &&
+    parseAmount(row.amount) === amount &&
+    row.memo === memo;
+  if (!isSame) return 'ANOTHER';
+  const open = await tx
+    .selectFrom('attempt')
+    .innerJoin('submission', 'submission.id', 'attempt.submission_id')
+    .select(['submission_id as submissionId', 'number'])
+    .where('submission.withdrawal_id', '=', id)
+    .where('attempt.state', '=', 'OPEN')
+    .executeTakeFirst();
+  return { withdrawalId: id, attempt: open ?? null };
+}
+
+async function makeAnew(
+  tx: Transaction,
+  treasury: Treasury,
+  { instrument, amount, recordTime }: TransferChange,
+  { id, memo, sealedOrigin, origin, receiver }: Payment,
+  nowMicros: Micros,
+): Promise<void> {
+  const { client, idempotencyKey, requestHash, payer } = origin;
+  const accounts = await openAccounts(tx, treasury.networkId, [payer]);
+  await tx
+    .insertInto('withdrawal')
+    .values({
+      id,
+      network_id: treasury.networkId,
+      client,
+      idempotency_key: idempotencyKey,
+      request_hash: Buffer.from(requestHash),
+      account_id: accounts(payer),
+      treasury_id: treasury.id,
+      instrument_id: instrument.key,
+      receiver,
+      amount: formatAmount(amount),
+      memo,
+      state: 'REQUESTED',
+      sealed_origin: sealedOrigin,
+      recovered_at: nowMicros,
+      // When it was asked for nobody knows any more; it was before this.
+      created_at: recordTime,
+      changed_at: nowMicros,
+    })
+    .execute();
+  await postEntries(tx, treasury.networkId, [
+    {
+      cause: `withdrawal:${id}:requested`,
+      description: 'withdrawal requested, made anew from its payment',
+      recordTime,
+      lines: [{ debit: payer, credit: houseAccount('WITHDRAWALS'), instrumentKey: instrument.key, amount }],
+    },
+  ]);
+  await announceRequest(tx, id, nowMicros);
+}
+
+async function isNoted(tx: Transaction, { id }: Treasury): Promise<boolean> {
+  const { rows } = await sql<{ isNoted: boolean }>`SELECT ${isRestoring(sql`${id}::int`)} AS "isNoted"`.execute(tx);
+  return rows[0]?.isNoted === true;
+}
