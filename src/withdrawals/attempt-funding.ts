@@ -1,5 +1,8 @@
 /**
  * Opening attempts: queued withdrawals get inputs, reserved for them alone, and a target record time. From here on both are fixed.
+ *
+ * Oldest first, and nobody is overtaken for ever. A younger withdrawal may be paid while the oldest one that waits for funds cannot be, as long as what is left in the end still makes that one; and once that one
+ * has waited long, nothing younger is. What is under way comes back or is gone within the time that an attempt has, and then the oldest is paid, or merged for.
  */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
@@ -7,24 +10,24 @@ import { type Micros, millisToMicros } from '../env/clock.ts';
 import { insertAttempt } from '../submissions/attempt-opening.ts';
 import type { AttemptLimits } from '../submissions/attempts.ts';
 import { isolated, type OnRefused, throwRefused } from '../submissions/isolated.ts';
-import { positionClock } from '../submissions/position-clock.ts';
-import { formatAmount, parseAmount } from '../tokens/amount.ts';
-import { META_REASON } from '../tokens/standard.ts';
+import { type PositionClock, positionClock } from '../submissions/position-clock.ts';
+import { type Amount, formatAmount, parseAmount } from '../tokens/amount.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
-import { IS_FREE, reachOf } from './free-holdings.ts';
-import { INPUTS_MAX, type SpendableHolding, selectInputs } from './input-selection.ts';
+import { readFreeAmong } from './free-holdings.ts';
+import { boundsOf, type FundingState, readFundingStates, readHeads } from './funding-state.ts';
+import { type SpendableHolding, selectInputs } from './input-selection.ts';
 import { IS_PAYABLE } from './payable.ts';
+import { isMergingInVain, openMerges, openSplits } from './pool/self-transfer-opening.ts';
+import { metadataOf } from './transfer-metadata.ts';
+import { REQUESTED_BEFORE_MS } from './transfer-times.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
-/** Our own metadata key: the withdrawal's id travels with the transfer. */
-export const META_WITHDRAWAL = 'sluice.dev/withdrawal-id';
-
-const FUND_BATCH_MAX = 20;
-const CANDIDATES_MAX = 1_000; // Holdings looked at per withdrawal; ten times what one transaction takes.
-const REQUESTED_BEFORE_MS = 60_000; // A transfer must have been requested in the past, by the ledger's clock, not ours.
+const FUND_BATCH_MAX = 50;
+/** From then on nothing younger is paid before it, whatever is left. */
+const OVERTAKEN_MS_MAX = 15_000;
 
 /**
- * Opens attempts for queued withdrawals, oldest first, as far as funds go.
+ * Opens attempts for queued withdrawals, oldest first, as far as funds go, and transfers to ourselves where those help.
  * @param onRefused what to do where one cannot be written; the others are. Default: throw.
  * @returns how many were opened. One runner per treasury at a time (row lock), any number of processes.
  */
@@ -36,51 +39,31 @@ export async function openAttempts(
   onRefused: OnRefused = throwRefused,
 ): Promise<number> {
   return db.transaction().execute(async (tx) => {
-    const treasury = await tx
+    const { party } = await tx
       .selectFrom('treasury_party')
-      .selectAll()
+      .select('party')
       .where('id', '=', treasuryId)
       .forNoKeyUpdate()
       .executeTakeFirstOrThrow();
     const clock = await positionClock(tx, treasuryId, limits, nowMicros);
     if (clock === null) return 0;
-    const queued = await takeFundable(tx, treasuryId);
+    const states = await readFundingStates(tx, treasuryId, clock);
+    if (states.size === 0) return 0;
+    const context = { tx, treasuryId, party, clock, limits, nowMicros, onRefused };
     let opened = 0;
+    for (const state of states.values()) opened += await openSplits(context, state);
+    await readHeads(tx, treasuryId, states);
+    const queued = await takeFundable(tx, treasuryId, states);
+    const earlier = await earlierInputs(tx, treasuryId, queued);
+    const waiting = new Set<number>();
     for (const withdrawal of queued) {
-      const submissionId = `sb_${withdrawal.id.slice(3)}`;
-      const earlier = await earlierInputs(tx, submissionId);
-      const holdings = await spendable(tx, treasuryId, withdrawal.instrument_id, earlier.flat());
-      const selection = selectInputs(parseAmount(withdrawal.amount), holdings, earlier);
-      if (selection.kind === 'INSUFFICIENT') continue;
-      const target = clock.recordTime + millisToMicros(limits.ttlMs);
-      const meta = { [META_REASON]: withdrawal.memo ?? withdrawal.id, [META_WITHDRAWAL]: withdrawal.id };
-      const transfer: TransferJson = {
-        sender: treasury.party,
-        receiver: withdrawal.receiver,
-        amount: formatAmount(parseAmount(withdrawal.amount)),
-        instrumentId: { admin: withdrawal.admin, id: withdrawal.instrumentName },
-        requestedAt: (clock.recordTime - millisToMicros(REQUESTED_BEFORE_MS)).toString(),
-        executeBefore: (target + millisToMicros(limits.ttlMs)).toString(),
-        inputHoldingCids: selection.inputs.map(({ contractId }) => contractId),
-        meta: { values: meta },
-      };
-      const refused = await isolated(tx, async () => {
-        await insertAttempt(tx, {
-          submissionId,
-          purpose: { purpose: 'WITHDRAWAL', withdrawal_id: withdrawal.id },
-          treasuryId,
-          instrumentKey: withdrawal.instrument_id,
-          clock,
-          target,
-          transfer,
-          inputs: transfer.inputHoldingCids,
-          nowMicros,
-        });
-        await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
-      });
-      if (refused === null) opened += 1;
-      else await onRefused(withdrawal.id, refused);
+      const state = states.get(withdrawal.instrumentKey);
+      const isOpened =
+        state !== undefined && (await fund(context, state, withdrawal, earlier.get(withdrawal.id) ?? NOTHING_EARLIER));
+      if (isOpened) opened += 1;
+      else waiting.add(withdrawal.instrumentKey);
     }
+    for (const state of states.values()) opened += await openMerges(context, state, !waiting.has(state.instrumentKey));
     return opened;
   });
 }
@@ -88,64 +71,157 @@ export async function openAttempts(
 type QueuedWithdrawal = {
   readonly id: string;
   readonly receiver: string;
-  readonly amount: string;
+  readonly amount: Amount;
   readonly memo: string | null;
-  readonly instrument_id: number;
-  readonly admin: string;
-  readonly instrumentName: string;
+  readonly sealedOrigin: string | null;
+  readonly instrumentKey: number;
+  readonly createdAt: Micros;
 };
+
+type FundingContext = {
+  readonly tx: Transaction;
+  readonly treasuryId: number;
+  readonly party: string;
+  readonly clock: PositionClock;
+  readonly limits: AttemptLimits;
+  readonly nowMicros: Micros;
+  readonly onRefused: OnRefused;
+};
+
+/** @returns whether an attempt was opened. */
+async function fund(
+  context: FundingContext,
+  state: FundingState,
+  withdrawal: QueuedWithdrawal,
+  earlier: EarlierInputs,
+): Promise<boolean> {
+  const { tx, treasuryId, clock, nowMicros } = context;
+  const { amount } = withdrawal;
+  if (mustWait(state, withdrawal, nowMicros)) return false;
+  const known = new Set(state.free.map(({ contractId }) => contractId));
+  const holdings = [...state.free, ...earlier.free.filter(({ contractId }) => !known.has(contractId))];
+  const { inputsMax, target } = state;
+  const selection = selectInputs(amount, holdings, earlier.byAttempt, {
+    inputsMax,
+    largeFrom: target === null ? null : target.amount,
+  });
+  if (selection.kind === 'KEPT_INPUT_TAKEN') return false;
+  if (selection.kind === 'INSUFFICIENT') {
+    // What others of this pass took is on its way: the first one that it does not reach for is the head from now on.
+    if (amount <= state.available && (state.head === null || isOlder(withdrawal, state.head))) state.head = withdrawal;
+    return false;
+  }
+  const inputs = selection.inputs.map(({ contractId }) => contractId);
+  const lastRecordTime = clock.recordTime + millisToMicros(context.limits.ttlMs);
+  const transfer: TransferJson = {
+    sender: context.party,
+    receiver: withdrawal.receiver,
+    amount: formatAmount(amount),
+    instrumentId: { admin: state.admin, id: state.instrumentName },
+    requestedAt: (clock.recordTime - millisToMicros(REQUESTED_BEFORE_MS)).toString(),
+    executeBefore: (lastRecordTime + millisToMicros(context.limits.ttlMs)).toString(),
+    inputHoldingCids: inputs,
+    meta: { values: metadataOf(withdrawal) },
+  };
+  const refused = await isolated(tx, async () => {
+    await insertAttempt(tx, {
+      submissionId: submissionOf(withdrawal.id),
+      purpose: { purpose: 'WITHDRAWAL', withdrawal_id: withdrawal.id },
+      treasuryId,
+      instrumentKey: state.instrumentKey,
+      clock,
+      target: lastRecordTime,
+      transfer,
+      inputs,
+      nowMicros,
+    });
+    await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
+  });
+  if (refused !== null) {
+    await context.onRefused(withdrawal.id, refused);
+    return false;
+  }
+  const spent = new Set(inputs);
+  state.free = state.free.filter(({ contractId }) => !spent.has(contractId));
+  state.available -= amount;
+  return true;
+}
+
+/** Whether somebody older waits for what this one would take. */
+function mustWait(state: FundingState, withdrawal: QueuedWithdrawal, nowMicros: Micros): boolean {
+  const { head, available } = state;
+  if (head === null || isOlder(withdrawal, head) || isMergingInVain(state)) return false;
+  return nowMicros - head.createdAt > millisToMicros(OVERTAKEN_MS_MAX) || available - withdrawal.amount < head.amount;
+}
+
+type Place = { readonly id: string; readonly createdAt: Micros };
+
+function isOlder(left: Place, right: Place): boolean {
+  return left.createdAt < right.createdAt || (left.createdAt === right.createdAt && left.id < right.id);
+}
+
+function submissionOf(withdrawalId: string): string {
+  return `sb_${withdrawalId.slice(3)}`;
+}
 
 /**
  * Locks queued withdrawals, oldest first, that are within reach of the treasury's free holdings. The others are left out before the limit and not
  * after it: however many ask for more than there is, or for an instrument that ran out, they stand in nobody's way. Nor is one taken that may not be paid.
  */
-async function takeFundable(tx: Transaction, treasuryId: number): Promise<readonly QueuedWithdrawal[]> {
-  const { rows } = await sql<QueuedWithdrawal>`
-    SELECT w.id, w.receiver, w.amount, w.memo, w.instrument_id, i.admin, i.instrument_id AS "instrumentName"
+async function takeFundable(
+  tx: Transaction,
+  treasuryId: number,
+  states: ReadonlyMap<number, FundingState>,
+): Promise<readonly QueuedWithdrawal[]> {
+  const payable = [...states.values()].filter(({ isStopped, free }) => !isStopped && free.length > 0);
+  if (payable.length === 0) return [];
+  const { rows } = await sql<Omit<QueuedWithdrawal, 'amount'> & { amount: string }>`
+    SELECT w.id, w.receiver, w.amount::text AS amount, w.memo, w.sealed_origin AS "sealedOrigin", w.instrument_id AS "instrumentKey", w.created_at AS "createdAt"
     FROM withdrawal w
-    JOIN instrument i ON i.id = w.instrument_id
-    JOIN (
-      SELECT wanted.instrument_id, ${reachOf(sql`${treasuryId}::int`, sql`wanted.instrument_id`)} AS amount
-      FROM (SELECT DISTINCT instrument_id FROM withdrawal WHERE treasury_id = ${treasuryId} AND state = 'QUEUED') AS wanted
-    ) AS reach ON reach.instrument_id = w.instrument_id AND reach.amount >= w.amount
+    JOIN (${boundsOf(payable)}) AS bound ON bound.instrument_id = w.instrument_id AND w.amount::numeric <= bound.reach
     WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND ${IS_PAYABLE}
     ORDER BY w.created_at, w.id
     LIMIT ${FUND_BATCH_MAX}
     FOR UPDATE OF w SKIP LOCKED`.execute(tx);
-  return rows;
+  return rows.map(({ amount, ...row }) => ({ ...row, amount: parseAmount(amount) }));
 }
 
-/**
- * The smallest free holdings, the largest that one transaction takes, and those an earlier attempt was given: what {@link selectInputs} chooses
- * from. The smallest alone would let dust hide the rest.
- */
-async function spendable(
+type EarlierInputs = {
+  /** Per earlier attempt for which a signature may exist, its inputs that the ledger has not spent; attempts without such are left out. */
+  readonly byAttempt: readonly (readonly string[])[];
+  /** Those of them that may be taken. */
+  readonly free: readonly SpendableHolding[];
+};
+
+const NOTHING_EARLIER: EarlierInputs = { byAttempt: [], free: [] };
+
+/** @returns by the withdrawal's id; most have nothing earlier. */
+async function earlierInputs(
   tx: Transaction,
   treasuryId: number,
-  instrumentKey: number,
-  earlier: readonly string[],
-): Promise<SpendableHolding[]> {
-  const free = sql`
-    SELECT contract_id, amount FROM holding
-    WHERE holding.treasury_id = ${treasuryId} AND holding.instrument_id = ${instrumentKey} AND ${IS_FREE}`;
-  const { rows } = await sql<{ contractId: string; amount: string }>`
-    SELECT contract_id AS "contractId", amount::text AS amount FROM (
-      (${free} ORDER BY amount, contract_id LIMIT ${CANDIDATES_MAX - INPUTS_MAX})
-      UNION (${free} ORDER BY amount DESC, contract_id LIMIT ${INPUTS_MAX})
-      UNION (${free} AND contract_id = ANY (${[...earlier]}::text[]))
-    ) AS candidate
-    ORDER BY candidate.amount, candidate.contract_id`.execute(tx);
-  return rows.map(({ contractId, amount }) => ({ contractId, amount: parseAmount(amount) }));
-}
-
-/** Per earlier attempt for which a signature may exist, its inputs that the ledger has not spent; attempts without such are left out. */
-async function earlierInputs(tx: Transaction, submissionId: string): Promise<string[][]> {
-  const { rows } = await sql<{ inputs: string[] }>`
-    SELECT array_agg(r.contract_id) AS inputs
-    FROM attempt a
+  queued: readonly QueuedWithdrawal[],
+): Promise<ReadonlyMap<string, EarlierInputs>> {
+  if (queued.length === 0) return new Map();
+  const { rows } = await sql<{ withdrawalId: string; inputs: string[] }>`
+    SELECT s.withdrawal_id AS "withdrawalId", array_agg(r.contract_id) AS inputs
+    FROM submission s
+    JOIN attempt a ON a.submission_id = s.id AND a.sign_requested_at IS NOT NULL
     JOIN reservation r ON r.submission_id = a.submission_id AND r.number = a.number
     JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id AND h.archived_update_id IS NULL
-    WHERE a.submission_id = ${submissionId} AND a.sign_requested_at IS NOT NULL
-    GROUP BY a.number`.execute(tx);
-  return rows.map(({ inputs }) => inputs);
+    WHERE s.withdrawal_id = ANY (${queued.map(({ id }) => id)}::text[])
+    GROUP BY s.withdrawal_id, a.number`.execute(tx);
+  const free = await readFreeAmong(
+    tx,
+    treasuryId,
+    rows.flatMap(({ inputs }) => inputs),
+  );
+  const found = new Map<string, EarlierInputs>();
+  for (const { withdrawalId, inputs } of rows) {
+    const before = found.get(withdrawalId) ?? NOTHING_EARLIER;
+    found.set(withdrawalId, {
+      byAttempt: [...before.byAttempt, inputs],
+      free: [...before.free, ...free.filter(({ contractId }) => inputs.includes(contractId))],
+    });
+  }
+  return found;
 }

@@ -1,6 +1,8 @@
 /** Holdings that an attempt may take, as parts of statements: unspent, not locked any more, and reserved by nobody. */
 import { type RawBuilder, sql } from 'kysely';
-import { INPUTS_MAX } from './input-selection.ts';
+import type { Transaction } from '../db/connection.ts';
+import { parseAmount } from '../tokens/amount.ts';
+import { INPUTS_MAX, type SpendableHolding } from './input-selection.ts';
 
 /**
  * Over the table `holding`: it is locked, and not as an input of ours. A lock that the ledger's clock has passed is none: whoever spends the holding releases it in the same transaction. Except what an offer
@@ -53,4 +55,54 @@ export function reachOf(treasuryId: RawBuilder<unknown>, instrumentKey: RawBuild
       ORDER BY holding.amount DESC LIMIT ${inputsMaxOf(treasuryId, instrumentKey)}
     ) AS largest
   )`;
+}
+
+/** Beyond so many of each the smallest alone, or the largest alone, are no longer all there is. */
+const SMALLEST_MAX = 2_000;
+const LARGEST_MAX = 2_000;
+
+/**
+ * What selections choose from: the smallest free holdings and the largest, of one instrument. The smallest alone would let dust hide the rest.
+ * @returns smallest first.
+ */
+export async function readFreeHoldings(
+  tx: Transaction,
+  treasuryId: number,
+  instrumentKey: number,
+): Promise<SpendableHolding[]> {
+  const free = sql`
+    SELECT contract_id, amount::numeric AS amount FROM holding
+    WHERE holding.treasury_id = ${treasuryId} AND holding.instrument_id = ${instrumentKey} AND ${IS_FREE}`;
+  const { rows } = await sql<{ contractId: string; amount: string }>`
+    WITH free AS MATERIALIZED (${free})
+    SELECT contract_id AS "contractId", amount::text AS amount FROM (
+      (SELECT * FROM free ORDER BY amount, contract_id LIMIT ${SMALLEST_MAX})
+      UNION (SELECT * FROM free ORDER BY amount DESC, contract_id LIMIT ${LARGEST_MAX})
+    ) AS candidate
+    ORDER BY candidate.amount, candidate.contract_id`.execute(tx);
+  return rows.map(holdingOf);
+}
+
+/** Whether {@link readFreeHoldings} may have left some out. */
+export function areMoreThanRead(free: readonly SpendableHolding[]): boolean {
+  return free.length >= SMALLEST_MAX;
+}
+
+/** Which of these are free. */
+export async function readFreeAmong(
+  tx: Transaction,
+  treasuryId: number,
+  contractIds: readonly string[],
+): Promise<SpendableHolding[]> {
+  if (contractIds.length === 0) return [];
+  const { rows } = await sql<{ contractId: string; amount: string }>`
+    SELECT contract_id AS "contractId", amount::text AS amount FROM holding
+    WHERE holding.treasury_id = ${treasuryId} AND contract_id = ANY (${[...contractIds]}::text[]) AND ${IS_FREE}`.execute(
+    tx,
+  );
+  return rows.map(holdingOf);
+}
+
+function holdingOf({ contractId, amount }: { contractId: string; amount: string }): SpendableHolding {
+  return { contractId, amount: parseAmount(amount) };
 }

@@ -25,7 +25,9 @@ const NO_POOL: SelectionLimits = { inputsMax: INPUTS_MAX, largeFrom: null };
 export type Selection =
   | { readonly kind: 'SELECTED'; readonly inputs: readonly SpendableHolding[] }
   /** Not enough unlocked and unreserved funds at the moment, or in too many pieces. */
-  | { readonly kind: 'INSUFFICIENT' };
+  | { readonly kind: 'INSUFFICIENT' }
+  /** An input that an earlier attempt leaves to be kept is reserved by somebody else, or locked: without it the attempt must wait. */
+  | { readonly kind: 'KEPT_INPUT_TAKEN' };
 
 /**
  * Favours small holdings, which keeps their number down over time. Where those that are not large make the amount within the limit, the smallest do; otherwise as few holdings as possible,
@@ -41,7 +43,8 @@ export function selectInputs(
   { inputsMax, largeFrom }: SelectionLimits = NO_POOL,
 ): Selection {
   const kept = keptOf(holdings, earlierInputs);
-  if (kept === null || kept.size > inputsMax) return { kind: 'INSUFFICIENT' };
+  if (kept === null) return { kind: 'KEPT_INPUT_TAKEN' };
+  if (kept.size > inputsMax) return { kind: 'INSUFFICIENT' };
   const rest = holdings.filter(({ contractId }) => !kept.has(contractId)).sort(bySize);
   const small = largeFrom === null ? rest : rest.filter(({ amount: units }) => units < largeFrom);
   const wanted = { amount, kept: [...kept.values()], inputsMax };
@@ -64,7 +67,6 @@ function keptOf(
   for (const inputs of earlierInputs) {
     if (inputs.some((contractId) => kept.has(contractId))) continue;
     const holding = holdings.find(({ contractId }) => inputs.includes(contractId));
-    // Reserved by somebody else, or locked: without it the attempt must wait.
     if (holding === undefined) return null;
     kept.set(holding.contractId, holding);
   }

@@ -25,7 +25,7 @@ export type PoolTarget = { readonly count: number; readonly amount: Amount };
  * @returns nothing where one transaction does without, and where there is not enough.
  */
 export function planMergesFor(
-  amount: Amount,
+  amount: bigint,
   holdings: readonly SpendableHolding[],
   { inputsMax, plansMax }: { readonly inputsMax: number; readonly plansMax: number },
 ): readonly PlannedSelfTransfer[] {
