@@ -27,12 +27,27 @@ export type TestDatabase = {
  *     afterAll(() => database.close());
  *
  * @param options.isMigrated false: an empty database instead of a copy of the template.
+ * @param options.copyOf a copy of this one instead, as it is now, as a backup has it; whoever is connected to it is cut off.
  */
-export async function createTestDatabase(options: { readonly isMigrated?: boolean } = {}): Promise<TestDatabase> {
+export async function createTestDatabase(
+  options: { readonly isMigrated?: boolean; readonly copyOf?: TestDatabase } = {},
+): Promise<TestDatabase> {
   const serverUrl = inject('databaseServerUrl');
   const name = `${inject('databasePrefix')}${systemRandom.uuid().replaceAll('-', '')}`;
-  const template = options.isMigrated === false ? 'template0' : inject('templateDatabase');
-  await execute(serverUrl, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+  const original = options.copyOf && new URL(options.copyOf.connectionString).pathname.slice(1);
+  const template = original ?? (options.isMigrated === false ? 'template0' : inject('templateDatabase'));
+  await eventually(
+    async () => {
+      if (original !== undefined) {
+        await execute(
+          serverUrl,
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${original}'`,
+        );
+      }
+      await execute(serverUrl, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+    },
+    { deadlineMs: original === undefined ? 0 : 10_000, clock: systemClock },
+  );
 
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
