@@ -35,16 +35,20 @@ export type SignedRequest = {
   readonly maxRecordTime: Micros;
   /** By the signer's own clock. */
   readonly signedAt: Micros;
+  /** Whether the guard counted it as money that may leave. */
+  readonly isCounted: boolean;
   readonly signature: TransferSignature;
 };
 
 /** What the owner of the key demands beyond the contract: limits, and who may be paid what. Sees every request that would be signed, once, in the step that notes it. */
 export type SigningGuard = {
   /**
-   * @param isKnown whether something was signed for this submission before; then this pays nothing more, since at most one of its attempts commits.
-   * @throws CustodyRefusal SIGNING_LIMIT, SIGNING_POLICY, INTENT_TIME; nothing is noted then.
+   * @param isExclusive whether it shares an input with every attempt that was signed before for this submission, of which there is one at least: then at most one of them commits, and this one pays
+   * nothing more. By the log alone: that an input was spent elsewhere is the service's word.
+   * @returns whether it was counted.
+   * @throws CustodyRefusal SIGNING_LIMIT, SIGNING_POLICY, INTENT_TIME; SignerUnavailable. Nothing is noted then.
    */
-  admit(request: SigningRequest, isKnown: boolean): void;
+  admit(request: SigningRequest, isExclusive: boolean): boolean;
 };
 
 export type LoggedSigner = Signer & {
@@ -115,7 +119,7 @@ export function createLoggedSigner(options: LoggedSignerOptions): LoggedSigner {
       const { hash } = checkIntent(intent, prepared, { recordTime, toleranceMicros });
       const submission = submissions.get(submissionId);
       demandSignable(request, submission);
-      guard?.admit(request, submission !== undefined);
+      const isCounted = guard?.admit(request, isExclusive(submission, inputsOf(intent))) ?? false;
 
       // Noted before it is made, and in one go with the check: two requests at once cannot both pass it.
       const noticed = {
@@ -127,7 +131,7 @@ export function createLoggedSigner(options: LoggedSignerOptions): LoggedSigner {
       submissions.set(submissionId, withAttempt(submission, noticed));
       const { requestId } = request;
       const answer = makeSignature(key, hash).then(async (signature) => {
-        await append({ requestId, digest, submissionId, ...noticed, signedAt: nowMicros(), signature });
+        await append({ requestId, digest, submissionId, ...noticed, signedAt: nowMicros(), isCounted, signature });
         return signature;
       });
       requests.set(requestId, { digest, maxRecordTime: intent.maxRecordTime, answer });
@@ -174,6 +178,11 @@ async function makeSignature({ shown, sign: make }: KeyInUse, hash: Uint8Array):
   } catch (cause) {
     throw new SignerUnavailable('SIGNER_UNAVAILABLE', 'Signing failed.', {}, { cause });
   }
+}
+
+function isExclusive(submission: Submission | undefined, inputs: readonly string[]): boolean {
+  if (submission === undefined) return false;
+  return submission.attempts.every((signed) => signed.inputs.some((contractId) => inputs.includes(contractId)));
 }
 
 function withAttempt(

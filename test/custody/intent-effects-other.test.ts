@@ -1,6 +1,7 @@
 /** What can be refused where the contracts cannot be read: too much for us or the receiver, too little, or out of the wrong hands. */
 import { describe, expect, it } from 'vitest';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
+import { list } from '../../src/signer/kit/prepared-builder.ts';
 import {
   type Attack,
   archiveOf,
@@ -16,7 +17,6 @@ import {
   sampleOf,
   set,
 } from './attack.ts';
-import { list } from './prepared-builder.ts';
 import { CUSTOMER, cid, TREASURY } from './sample-values.ts';
 
 const other = sampleOf('unknown registry, direct');

@@ -1,6 +1,7 @@
 /** Consistent attacks on what a transfer does: a whole story each, changed everywhere it must be so that only one wall can see it. */
 import { describe, expect, it } from 'vitest';
 import type { Exercise } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
+import { contractId, id, list, party, record } from '../../src/signer/kit/prepared-builder.ts';
 import {
   type Attack,
   archiveOf,
@@ -18,7 +19,6 @@ import {
   sampleOf,
   set,
 } from './attack.ts';
-import { contractId, id, list, party, record } from './prepared-builder.ts';
 import { BRIDGE, CUSTOMER, cid, DSO, PROVIDER, TREASURY } from './sample-values.ts';
 
 const direct = sampleOf('Canton Coin, direct');

@@ -1,8 +1,8 @@
 /** Choices below the root that say something else than the root: only the one argument is changed. */
 import { describe, expect, it } from 'vitest';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
+import { contractId, id, list, party, variant } from '../../src/signer/kit/prepared-builder.ts';
 import { type Change, exercise, fieldOf, outcome, sampleOf, set } from './attack.ts';
-import { contractId, id, list, party, variant } from './prepared-builder.ts';
 import type { Sample } from './sample-transfers.ts';
 import { CUSTOMER, cid, TREASURY } from './sample-values.ts';
 

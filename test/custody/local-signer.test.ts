@@ -5,7 +5,7 @@ import { ed25519KeyOf, fingerprintOf, signingAlgorithmSpec, signingKeyOf } from 
 import { verifySignature } from '../../src/custody/verify-signature.ts';
 import { createSeededRandom } from '../../src/env/random.ts';
 import { refusalOf } from './refusal-of.ts';
-import { describeSigner } from './signer-contract.ts';
+import { describeSamples, describeSigner } from './signer-contract.ts';
 
 const random = createSeededRandom(7);
 const newKey = () => ed25519PrivateKey(random.bytes(32));
@@ -14,6 +14,8 @@ describeSigner('local Ed25519 key', async () => {
   const signer = createLocalSigner({ privateKey: newKey() });
   return { signer, rotate: async () => signer.rotate(newKey()) };
 });
+
+describeSamples('local Ed25519 key', () => createLocalSigner({ privateKey: newKey() }));
 
 describe('keys and their fingerprints', () => {
   it('have the fingerprint that Canton gives them', () => {

@@ -3,8 +3,6 @@ import { transferValue } from '../../src/custody/transfer-argument.ts';
 import type { TransferIntent } from '../../src/custody/transfer-intent.ts';
 import type { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
-import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
-import { META_REASON } from '../../src/tokens/standard.ts';
 import {
   type Contract,
   contractId,
@@ -20,7 +18,9 @@ import {
   text,
   time,
   variant,
-} from './prepared-builder.ts';
+} from '../../src/signer/kit/prepared-builder.ts';
+import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
+import { META_REASON } from '../../src/tokens/standard.ts';
 import {
   COMMON,
   CUSTOMER,

@@ -3,7 +3,6 @@ import { transferArgument, transferValue } from '../../src/custody/transfer-argu
 import type { TransferIntent } from '../../src/custody/transfer-intent.ts';
 import type { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
-import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import {
   type Contract,
   contractId,
@@ -16,7 +15,8 @@ import {
   some,
   type TreeBuilder,
   text,
-} from './prepared-builder.ts';
+} from '../../src/signer/kit/prepared-builder.ts';
+import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import {
   BRIDGE,
   COMMON,

@@ -2,9 +2,18 @@
 import { transferArgument } from '../../src/custody/transfer-argument.ts';
 import type { TransferIntent } from '../../src/custody/transfer-intent.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
+import {
+  type Contract,
+  contractId,
+  id,
+  list,
+  record,
+  text,
+  textMap,
+  variant,
+} from '../../src/signer/kit/prepared-builder.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { META_REASON } from '../../src/tokens/standard.ts';
-import { type Contract, contractId, id, list, record, text, textMap, variant } from './prepared-builder.ts';
 
 export const key = (name: string): string => `1220${Buffer.from(name.padEnd(32, '.')).toString('hex')}`;
 export const partyOf = (name: string): string => `${name}::${key(name)}`;

@@ -3,9 +3,9 @@ import {
   type Metadata,
   type Metadata_InputContract,
   PreparedTransaction,
-} from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
-import type { Node } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
-import type { Identifier, Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
+} from '../../gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
+import type { Node } from '../../gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
+import type { Identifier, Value } from '../../gen/com/daml/ledger/api/v2/value.ts';
 
 export type Contract = {
   readonly contractId: string;
