@@ -49,7 +49,23 @@ export function notReached(kind: CheckKind): Check {
   return { kind, outcome: 'NOT_ASKED', code: null, detail, source: 'DATABASE', certainty: 'NONE', asOf: null };
 }
 
+export function policyCheck({ verdict }: StoredFacts, { nowMicros }: Clocks): Check {
+  if (verdict === null) return notReached('POLICY');
+  const why = verdict.reasons.map(({ rule, text }) => `${rule}: ${text}.`).join(' ');
+  switch (verdict.kind) {
+    case 'ALLOW':
+      return firm('POLICY', passed(why), nowMicros);
+    case 'NEEDS':
+      return firm('POLICY', waits(verdict.approvalsNeeded > 0 ? 'APPROVAL' : 'SCREENING', why), nowMicros);
+    case 'DENY':
+      return firm('POLICY', refused('POLICY_DENIED', why), nowMicros);
+  }
+}
+
 export function standstillCheck({ paying, token }: StoredFacts, { nowMicros }: Clocks): Check {
+  if (paying?.isHalted === true) {
+    return firm('STANDSTILL', waits('HALT', 'A kill switch covers it: nothing of it is signed.'), nowMicros);
+  }
   if (paying?.isFrozen === true) {
     return firm('STANDSTILL', waits('FREEZE', 'A freeze covers it: somebody has to look first.'), nowMicros);
   }

@@ -5,6 +5,8 @@ import type { Amount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 
 export type PreflightRequest = {
+  /** The principal that would ask. */
+  readonly client: string;
   readonly account: string;
   /** Party id; null: the only one served. */
   readonly treasuryParty: string | null;
@@ -69,6 +71,15 @@ export type TreasuryFunds = {
   readonly queued: string;
 };
 
+/** What the rules say of it now. */
+export type PreflightVerdict = {
+  readonly kind: 'ALLOW' | 'NEEDS' | 'DENY';
+  readonly approvalsNeeded: number;
+  readonly needsScreening: boolean;
+  readonly policyVersion: number;
+  readonly reasons: readonly { readonly rule: string; readonly text: string }[];
+};
+
 export type ReceiverPreapproval = {
   readonly provider: string;
   readonly expiresAt: Micros;
@@ -80,6 +91,8 @@ export type PreflightReport = {
   /** `READY`: paid at once as far as all know. The worst of the checks otherwise: `REFUSED`, then `UNKNOWN`, then `WAITS`. */
   readonly outlook: 'READY' | 'WAITS' | 'UNKNOWN' | 'REFUSED';
   readonly checks: readonly Check[];
+  /** Null: the request would be refused before. */
+  readonly verdict: PreflightVerdict | null;
   readonly transferKind: 'DIRECT' | 'OFFER' | null;
   readonly preapproval: ReceiverPreapproval | null;
   /** What the customer pays beside the amount; null: not known. Decimal text. */

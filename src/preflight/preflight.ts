@@ -15,6 +15,7 @@ import {
   fundsOf,
   ledgerCheck,
   notReached,
+  policyCheck,
   preapprovalCheck,
   preapprovalOf,
   receiverCheck,
@@ -63,7 +64,7 @@ export function createPreflight({
         recordTimeAgeMax: millisToMicros(recordTimeAgeMsMax),
         ttl: millisToMicros(ttlMs),
       };
-      const stored = await readStoredFacts(db, network, request);
+      const stored = await readStoredFacts(db, network, request, clocks.nowMicros);
       const transfer = transferOf(request, stored, clocks);
       const outside =
         transfer === null
@@ -110,7 +111,7 @@ function reportOf(
   const until = target ?? clocks.nowMicros + clocks.ttl;
   const checks: readonly Check[] = [
     requestCheck(stored, clocks),
-    policyCheck(),
+    policyCheck(stored, clocks),
     stored.refusal === null ? standstillCheck(stored, clocks) : notReached('STANDSTILL'),
     ledger,
     receiverCheck(outside),
@@ -124,6 +125,7 @@ function reportOf(
   return {
     outlook: outlookOf(checks),
     checks,
+    verdict: stored.verdict,
     transferKind: kind === 'direct' ? 'DIRECT' : kind === 'offer' ? 'OFFER' : null,
     preapproval: preapprovalOf(outside, until),
     fee: stored.refusal === null ? '0' : null,
@@ -141,10 +143,6 @@ function feeCheck({ refusal }: StoredFacts, { nowMicros }: Clocks): Check {
     { outcome: 'PASSED', code: null, detail: 'The customer pays the amount and nothing beside it.' },
     nowMicros,
   );
-}
-
-function policyCheck(): Check {
-  return notAsked('POLICY', 'DATABASE', 'There are no rules beyond those of the token.');
 }
 
 function trafficCheck(): Check {

@@ -4,16 +4,20 @@ import type { Database, Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
 import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
+import { lookAhead } from '../policy/judging.ts';
 import { readTokens, type Token } from '../read/tokens.ts';
 import type { TreasuryParty } from '../read/treasury-parties.ts';
+import { isHalted } from '../submissions/halts.ts';
 import { IS_FREE, reachOf } from '../withdrawals/free-holdings.ts';
 import { demandWellFormed, findTarget, WithdrawalRefusal } from '../withdrawals/withdrawal-requests.ts';
-import type { PreflightRequest, TreasuryFunds } from './preflight-report.ts';
+import type { PreflightRequest, PreflightVerdict, TreasuryFunds } from './preflight-report.ts';
 
 export type StoredFacts = {
   /** Why the request would be refused; null: it would be taken. */
   readonly refusal: { readonly code: string; readonly message: string } | null;
   readonly paying: PayingTreasury | null;
+  /** What the policy in force says; null: it is not asked. */
+  readonly verdict: PreflightVerdict | null;
   /** What the token directory has; null: nobody decided about the instrument. */
   readonly token: Token | null;
   /** The paying treasury's first, then the others', by party. */
@@ -23,6 +27,7 @@ export type StoredFacts = {
 export type PayingTreasury = TreasuryParty & {
   readonly id: number;
   readonly instrumentKey: number;
+  readonly isHalted: boolean;
   readonly isFrozen: boolean;
   readonly isStreaming: boolean;
   readonly recordTime: Micros | null;
@@ -34,28 +39,44 @@ const INPUTS_SHOWN = 20; // A registry answers for a receiver, not for inputs; a
 const IDEMPOTENCY_KEY = 'preflight'; // Any that is well-formed: nothing is stored under it.
 
 /** Reads only. @throws RetryableError when the database is away. */
-export async function readStoredFacts(db: Database, network: string, request: PreflightRequest): Promise<StoredFacts> {
+export async function readStoredFacts(
+  db: Database,
+  network: string,
+  request: PreflightRequest,
+  nowMicros: Micros,
+): Promise<StoredFacts> {
   return await db
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
-    .execute(async (tx) => await factsOf(tx, network, request));
+    .execute(async (tx) => await factsOf(tx, network, request, nowMicros));
 }
 
-async function factsOf(tx: Transaction, network: string, request: PreflightRequest): Promise<StoredFacts> {
+async function factsOf(
+  tx: Transaction,
+  network: string,
+  request: PreflightRequest,
+  nowMicros: Micros,
+): Promise<StoredFacts> {
   const [token = null] = await readTokens(tx, [
     { network, admin: request.instrument.admin, instrumentId: request.instrument.id },
   ]);
   try {
     const treasuryParty = request.treasuryParty ?? (await onlyTreasury(tx, network));
-    const whole = { ...request, treasuryParty, client: '', idempotencyKey: IDEMPOTENCY_KEY };
+    const whole = { ...request, treasuryParty, idempotencyKey: IDEMPOTENCY_KEY };
     demandWellFormed(whole);
-    const { treasuryId, instrumentKey } = await findTarget(tx, network, whole);
-    const paying = await payingTreasury(tx, treasuryId, instrumentKey);
-    return { refusal: null, paying, token, funds: await fundsOf(tx, network, treasuryId, instrumentKey) };
+    const target = await findTarget(tx, network, whole);
+    const { treasuryId, instrumentKey } = target;
+    return {
+      refusal: null,
+      paying: await payingTreasury(tx, treasuryId, instrumentKey),
+      verdict: await verdictOf(tx, whole, target, nowMicros),
+      token,
+      funds: await fundsOf(tx, network, treasuryId, instrumentKey),
+    };
   } catch (error) {
     if (!(error instanceof WithdrawalRefusal)) throw error;
-    return { refusal: { code: error.code, message: error.message }, paying: null, token, funds: [] };
+    return { refusal: { code: error.code, message: error.message }, paying: null, verdict: null, token, funds: [] };
   }
 }
 
@@ -70,10 +91,35 @@ async function onlyTreasury(tx: Transaction, network: string): Promise<string> {
   return only.party;
 }
 
+const NO_ACCOUNT = 0n; // Numbers begin at 1: an account that was never seen has nothing to be counted.
+
+async function verdictOf(
+  tx: Transaction,
+  request: PreflightRequest & { readonly treasuryParty: string },
+  target: { readonly networkId: number; readonly treasuryId: number; readonly instrumentKey: number },
+  nowMicros: Micros,
+): Promise<PreflightVerdict> {
+  const { account, client, receiver, treasuryParty, instrument, amount } = request;
+  const { networkId, treasuryId, instrumentKey } = target;
+  const known = await tx
+    .selectFrom('account')
+    .select('id')
+    .where('network_id', '=', networkId)
+    .where('kind', '=', 'CUSTOMER')
+    .where('owner', '=', account)
+    .executeTakeFirst();
+  const subject = { accountId: known?.id ?? NO_ACCOUNT, receiver, client, treasuryId, instrumentKey };
+  const facts = { account, client, receiver, treasuryParty, instrument, amount };
+  const { policyVersion, verdict } = await lookAhead(tx, { networkId, facts, subject }, nowMicros);
+  const { kind, approvalsNeeded, needsScreening, reasons } = verdict;
+  return { kind, approvalsNeeded, needsScreening, policyVersion, reasons };
+}
+
 async function payingTreasury(tx: Transaction, treasuryId: number, instrumentKey: number): Promise<PayingTreasury> {
   const { rows } = await sql<PayingTreasury>`
     SELECT treasury_party.id, network.name AS network, treasury_party.party, treasury_party.name,
       ${instrumentKey}::int AS "instrumentKey",
+      ${isHalted(sql`treasury_party.id`, sql`${instrumentKey}::int`)} AS "isHalted",
       ${isFrozen(sql`treasury_party.id`, sql`${instrumentKey}::int`)} AS "isFrozen",
       ingestion_stream.status IS NOT DISTINCT FROM 'RUNNING' AS "isStreaming", ledger.record_time AS "recordTime",
       ARRAY(

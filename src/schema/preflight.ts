@@ -4,6 +4,7 @@ import type {
   Check,
   PreflightReport,
   PreflightRequest,
+  PreflightVerdict,
   ReceiverPreapproval,
   TreasuryFunds,
 } from '../preflight/preflight-report.ts';
@@ -101,6 +102,36 @@ const PreflightCheckRef = builder.objectRef<Check>('PreflightCheck').implement({
   }),
 });
 
+const PreflightVerdictKindEnum = builder.enumType('PreflightVerdictKind', {
+  description: 'What the policy says. Since 0.1.',
+  values: {
+    ALLOW: { description: 'It may be paid.' },
+    NEEDS: { description: 'People, the screening service, or both, have to say yes first.' },
+    DENY: { description: 'It would be rejected.' },
+  } satisfies Record<PreflightVerdict['kind'], { description: string }>,
+});
+
+const PreflightVerdictRef = builder.objectRef<PreflightVerdict>('PreflightVerdict').implement({
+  description: `What the policy in force says of it now. It is judged when it is asked for, and again before it is signed where the policy has changed. ${SCOPE}`,
+  authScopes: { withdrawals: true },
+  fields: (t) => ({
+    kind: t.expose('kind', { type: PreflightVerdictKindEnum, description: `In one word. ${SCOPE}` }),
+    approvalsNeeded: t.exposeInt('approvalsNeeded', {
+      description: `How many people would have to approve it; 0: none. ${SCOPE}`,
+    }),
+    needsScreening: t.exposeBoolean('needsScreening', {
+      description: `True: the screening service would be asked. ${SCOPE}`,
+    }),
+    policyVersion: t.exposeInt('policyVersion', {
+      description: `Of the policy that says so; 0: nobody has set one. ${SCOPE}`,
+    }),
+    reasons: t.stringList({
+      description: `Which rules say so, and why, for people. ${SCOPE}`,
+      resolve: ({ reasons }) => reasons.map(({ rule, text }) => `${rule}: ${text}`),
+    }),
+  }),
+});
+
 const PreflightPreapprovalRef = builder.objectRef<ReceiverPreapproval>('PreflightPreapproval').implement({
   description: `The receiver’s consent to be paid Canton Coin without being asked, as Scan shows it. ${SCOPE}`,
   authScopes: { withdrawals: true },
@@ -151,6 +182,12 @@ const WithdrawalPreflightRef = builder.objectRef<PreflightReport>('WithdrawalPre
       type: [PreflightCheckRef],
       description: `Every question, also those that nobody answered, always in the same order. ${SCOPE}`,
       resolve: ({ checks }) => [...checks],
+    }),
+    verdict: t.field({
+      type: PreflightVerdictRef,
+      nullable: true,
+      description: `What the policy says; null: the request would be refused before. ${SCOPE}`,
+      resolve: ({ verdict }) => verdict,
     }),
     transferKind: t.field({
       type: builder.enumType('PreflightTransferKind', {
@@ -217,11 +254,12 @@ builder.queryField('withdrawalPreflight', (t) =>
     args: {
       input: t.arg({ type: WithdrawalPreflightInput, required: true, description: 'Who would be paid what.' }),
     },
-    resolve: async (_root, { input }, { preflight }) => {
+    resolve: async (_root, { input }, { preflight, principal }) => {
       if (preflight === null) throw apiError('WITHDRAWALS_OFF', new WithdrawalsOffError().message);
       const { account, treasuryParty, instrumentAdmin, instrumentId, receiver, amount, memo } = input;
       return await preflight.look(
         storable({
+          client: principal.name,
           account,
           treasuryParty: treasuryParty ?? null,
           instrument: { admin: instrumentAdmin, id: instrumentId },

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RetryableError } from '../../src/env/errors.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { openFreeze } from '../../src/ingestion/freezes.ts';
+import { parsePolicy, printPolicy } from '../../src/policy/policy-document.ts';
 import { createAskingBudget } from '../../src/preflight/asking-budget.ts';
 import { createOutsideFacts, type Outside } from '../../src/preflight/outside-facts.ts';
 import { createPreflight } from '../../src/preflight/preflight.ts';
@@ -18,6 +19,7 @@ import { as, RECEIVER } from '../support/withdrawal-api.ts';
 const QUERY = `query ($input: WithdrawalPreflightInput!) {
   withdrawalPreflight(input: $input) {
     outlook transferKind fee recordTime target
+    verdict { kind approvalsNeeded needsScreening policyVersion reasons }
     preapproval { expiresAt outlastsTarget }
     funds { state reach free total queued treasury { party } }
     checks { kind outcome code detail source certainty asOf }
@@ -110,6 +112,7 @@ describe('a look ahead', () => {
 
     expect(report).toMatchObject({
       outlook: 'READY',
+      verdict: { kind: 'ALLOW', approvalsNeeded: 0, needsScreening: false, policyVersion: 0 },
       transferKind: 'DIRECT',
       fee: '0.0000000000',
       recordTime: '2026-11-22T00:00:00.000000Z',
@@ -334,5 +337,62 @@ describe('scopes', () => {
     const { errors } = await without.query(QUERY, { input: INPUT });
     expect(errors[0].extensions.code).toBe('WITHDRAWALS_OFF');
     await without.stop();
+  });
+});
+
+describe('what the policy says', () => {
+  async function enact(version: number, rules: readonly unknown[]): Promise<void> {
+    const document = printPolicy(
+      parsePolicy(
+        JSON.stringify({
+          change: { approvals: 1, delaySeconds: 60 },
+          approvalSeconds: 3_600,
+          otherwise: 'ALLOW',
+          rules,
+        }),
+      ),
+    );
+    const { db } = database;
+    const network = await rows.networkId();
+    const { rows: made } = await sql<{ id: bigint }>`
+      INSERT INTO policy_proposal (network_id, based_on, document, document_hash, why, proposed_by, proposed_at, expires_at)
+      VALUES (${network}, ${version - 1}, ${document}, sha256(convert_to(${document}, 'UTF8')), 'test', 'paula', ${DAY - MINUTE}, ${DAY + MINUTE})
+      RETURNING id`.execute(db);
+    await sql`
+      INSERT INTO policy_judgement (proposal_id, decision, document_hash, judged_by, judged_at, why)
+      SELECT ${made[0]?.id}, 'APPROVE', document_hash, 'quentin', ${DAY - MINUTE}, 'test' FROM policy_proposal WHERE id = ${made[0]?.id}`.execute(
+      db,
+    );
+    await sql`
+      INSERT INTO policy_version (network_id, version, proposal_id, enacted_at, effective_at)
+      VALUES (${network}, ${version}, ${made[0]?.id}, ${DAY - MINUTE}, ${DAY + BigInt(version) * MINUTE})`.execute(db);
+  }
+
+  test('its verdict, with its reasons, before anybody asks for anything', async () => {
+    outside = WELL;
+    await enact(1, [
+      { name: 'large', when: { amountAbove: '10' }, outcome: { approvals: 2 } },
+      { name: 'barred', when: { accounts: ['mallory'] }, outcome: 'DENY' },
+      { name: 'screened', when: { accounts: ['sam'] }, outcome: 'SCREEN' },
+    ]);
+    expect((await look()).verdict).toMatchObject({ kind: 'ALLOW', policyVersion: 0 });
+    await clock.advance(60_000);
+    await rows.stream({ status: 'RUNNING' }, DAY + MINUTE);
+
+    const large = await look();
+    const barred = await look({ account: 'mallory', amount: '1' });
+    const screened = await look({ account: 'sam', amount: '1' });
+    const small = await look({ amount: '10' });
+
+    expect(large).toMatchObject({
+      outlook: 'WAITS',
+      verdict: { kind: 'NEEDS', approvalsNeeded: 2, policyVersion: 1, reasons: [expect.stringContaining('large: ')] },
+    });
+    expect(checkOf(large, 'POLICY')).toMatchObject({ outcome: 'WAITS', code: 'APPROVAL', certainty: 'FIRM' });
+    expect(barred).toMatchObject({ outlook: 'REFUSED', verdict: { kind: 'DENY' } });
+    expect(checkOf(barred, 'POLICY')).toMatchObject({ code: 'POLICY_DENIED' });
+    expect(screened).toMatchObject({ outlook: 'WAITS', verdict: { needsScreening: true, approvalsNeeded: 0 } });
+    expect(checkOf(screened, 'POLICY')).toMatchObject({ code: 'SCREENING' });
+    expect(small).toMatchObject({ outlook: 'READY', verdict: { kind: 'ALLOW' } });
   });
 });

@@ -89,6 +89,8 @@ describe('the schema', () => {
       ['IngestionStream.epoch', 'Int!'],
       ['OfferAction.tries', 'Int!'],
       ['PinnedTokenMetadata.decimals', 'Int!'],
+      ['PreflightVerdict.approvalsNeeded', 'Int!'],
+      ['PreflightVerdict.policyVersion', 'Int!'],
       ['RegistrySource.faultsMax', 'Int!'],
       ['Screening.tries', 'Int!'],
       ['StreamEpoch.epoch', 'Int!'],
