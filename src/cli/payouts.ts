@@ -20,6 +20,7 @@ import type { Channel } from '../ledger/channel.ts';
 import { submitterOver } from '../ledger/submission-client.ts';
 import { runHealthReport } from '../scan/health-report.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
+import type { WitnessLedger } from '../submissions/input-witness.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { runReopening } from '../withdrawals/reopening.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
@@ -89,13 +90,15 @@ export function preparePayouts(parts: {
   readonly lane: (name: string, poolSizeMax: number) => Database;
   /** Of a participant that hosts the treasury parties; any will do. */
   readonly call: Channel['call'];
+  /** A ledger for one worker, which asks it which participant answers. */
+  readonly openLedger: () => WitnessLedger;
   readonly notifications: Notifications;
   /** Where registries are read, and whose code moves a token. */
   readonly tokens: Pick<TokenSources, 'sourceOf' | 'implementationOf'>;
   /** What this process has seen of the database. */
   readonly log: LogMemory;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
-  const { config, env, lane, call, notifications, tokens, log } = parts;
+  const { config, env, lane, call, openLedger, notifications, tokens, log } = parts;
   const { signerSeed, withdrawalKey } = config;
   if (signerSeed === null || withdrawalKey === null) return () => undefined;
   const db = lane('withdrawals', CONNECTIONS);
@@ -127,7 +130,7 @@ export function preparePayouts(parts: {
       working.run(`withdrawals of ${treasury.name}`, async (signal) => {
         const wakeUp = createWakeUp(env.clock);
         const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
-        await runAutomation({ ...common, treasury, wakeUp, signal }).finally(unlisten);
+        await runAutomation({ ...common, ledger: openLedger(), treasury, wakeUp, signal }).finally(unlisten);
       });
       working.run(`offers to ${treasury.name}`, async (signal) => {
         const wakeUp = createWakeUp(env.clock);

@@ -86,6 +86,7 @@ export async function startWorkers(parts: {
       env,
       lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
       call: pool.roaming.call,
+      openLedger: () => createFailoverLedger(pool),
       notifications,
       tokens: sources,
       log: memory,

@@ -12,7 +12,6 @@ export type NewAttempt = {
     | { readonly purpose: 'WITHDRAWAL'; readonly withdrawal_id: string }
     | { readonly purpose: 'OFFER'; readonly offer_action_id: string }
     | { readonly purpose: 'OFFER_WITHDRAW'; readonly offer_return_id: string }
-    | { readonly purpose: 'OFFER_WITHDRAW'; readonly offer_return_id: string }
     | { readonly purpose: 'SELF_TRANSFER'; readonly self_transfer_id: string };
   readonly treasuryId: number;
   readonly instrumentKey: number;

@@ -7,7 +7,7 @@
  */
 import { checkIntent } from '../custody/intent-check.ts';
 import { PREPARATION_TOLERANCE_MICROS } from '../custody/intent-metadata.ts';
-import type { EarlierAttempt, Signer } from '../custody/signer.ts';
+import type { EarlierAttempt, Signer, TransferSignature } from '../custody/signer.ts';
 import { verifySignature } from '../custody/verify-signature.ts';
 import type { Database } from '../db/connection.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
@@ -17,6 +17,7 @@ import type { Random } from '../env/random.ts';
 import type { Prepared, Submitter } from '../ledger/submission-client.ts';
 import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
 import { demandFree } from './free-check.ts';
+import { endRefused } from './signature-refusal.ts';
 import type { Exercise, Planner } from './submission-plan.ts';
 import type { Purpose } from './submission-purpose.ts';
 
@@ -79,16 +80,22 @@ export async function tryAttempt(
   }
   await failpoint(`${purpose.failpoints}.afterSignatureRequested`);
   await demandFree(db, attempt.submissionId);
-  const signature = await signer.sign({
-    requestId: random.uuid(),
-    submissionId: attempt.submissionId,
-    attempt: attempt.number,
-    earlierAttempts: view.earlier,
-    inputsSpentElsewhere: view.inputsSpentElsewhere,
-    intent,
-    prepared,
-    recordTime: view.recordTime,
-  });
+  let signature: TransferSignature;
+  try {
+    signature = await signer.sign({
+      requestId: random.uuid(),
+      submissionId: attempt.submissionId,
+      attempt: attempt.number,
+      earlierAttempts: view.earlier,
+      inputsSpentElsewhere: view.inputsSpentElsewhere,
+      intent,
+      prepared,
+      recordTime: view.recordTime,
+    });
+  } catch (error) {
+    if (await endRefused(db, purpose, attempt, error, clock.nowMicros())) return 'GIVEN_UP';
+    throw error;
+  }
   verifySignature(checked.hash, signature, [await signer.currentKey()]);
   await failpoint(`${purpose.failpoints}.afterSigning`);
 

@@ -23,7 +23,7 @@ export type AttemptLimits = {
   readonly ttlMs: number;
   /** Beyond this difference of wall clock and record time no attempt is opened: its end could not be decided. */
   readonly recordTimeAgeMsMax: number;
-  /** Attempts per submission; after the last one lapses it is over. */
+  /** Attempts per submission, those that were given up not counted; after the last one lapses it is over. */
   readonly attemptsMax: number;
   /** Tries (prepare to execute) per attempt; then it waits for its end. */
   readonly triesMax: number;
@@ -50,8 +50,16 @@ export type OpenAttempt = {
 };
 
 /**
+ * Over an attempt `a` of a submission `s`: ingestion has seen the ledger pass its last record time. Strictly: at exactly that time it may still commit.
+ */
+export const IS_PAST = sql<boolean>`EXISTS (
+  SELECT FROM synchronizer_time passed
+  WHERE passed.treasury_id = s.treasury_id AND passed.synchronizer_id = a.synchronizer_id AND passed.record_time > a.target_record_time
+)`;
+
+/**
  * Takes attempts that are due for a try and puts their next turn off, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. What may not be signed is left where it
- * is, with its turn: it is due at once when it may.
+ * is, with its turn: it is due at once when it may. So is what the ledger has passed: it would be refused there.
  */
 export async function takeDueAttempts(
   db: Database,
@@ -71,6 +79,7 @@ export async function takeDueAttempts(
       SELECT a.submission_id, a.number FROM attempt a JOIN submission s ON s.id = a.submission_id
       WHERE a.state = 'OPEN' AND a.next_try_at <= ${nowMicros} AND a.tries < ${limits.triesMax} AND s.treasury_id = ${treasuryId}
         AND s.purpose = ${purpose.name} AND ${purpose.mayBeSigned} AND NOT ${isHalted(sql`s.treasury_id`, sql`s.instrument_id`)}
+        AND NOT ${IS_PAST}
       ORDER BY a.next_try_at, a.submission_id LIMIT ${countMax} FOR UPDATE OF a SKIP LOCKED
     ), taken AS (
       UPDATE attempt a SET taken_at = ${nowMicros}, next_try_at = ${nowMicros + millisToMicros(limits.tryHoldMs)} FROM due
@@ -96,7 +105,7 @@ export async function takeDueAttempts(
 /**
  * Writes down, before the signer is asked, that a signature of `hash` may exist from now on. In the same statement it is asked whether there may be one: a halt, a freeze, or whatever the purpose has against
  * it, is heeded by every process from the moment it is committed.
- * @returns false where the attempt is no longer open, or may not be signed: nothing may be.
+ * @returns false where the attempt is no longer open, may not be signed, or could not commit any more: nothing may be signed.
  */
 export async function recordSignatureRequest(
   db: Database,
@@ -106,10 +115,11 @@ export async function recordSignatureRequest(
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     const marked = await sql`
-      UPDATE attempt a SET sign_requested_at = coalesce(a.sign_requested_at, ${nowMicros}::bigint)
+      UPDATE attempt a SET sign_requested_at = coalesce(a.sign_requested_at, ${nowMicros}::bigint),
+        sign_requests = CASE WHEN a.sign_requested_at IS NULL THEN 1 ELSE a.sign_requests + 1 END
       FROM submission s
       WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
-        AND ${purpose.mayBeSigned} AND ${MAY_MOVE}`.execute(tx);
+        AND ${purpose.mayBeSigned} AND ${MAY_MOVE} AND NOT ${IS_PAST}`.execute(tx);
     if (marked.numAffectedRows !== 1n) return false;
     await tx
       .insertInto('signed_hash')
@@ -127,11 +137,11 @@ export async function recordSignatureRequest(
 }
 
 /** Over a submission `s`: neither a halt nor a freeze covers what it would spend. */
-const MAY_MOVE = sql<boolean>`(NOT ${isHalted(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${isFrozen(sql`s.treasury_id`, sql`s.instrument_id`)})`;
+export const MAY_MOVE = sql<boolean>`(NOT ${isHalted(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${isFrozen(sql`s.treasury_id`, sql`s.instrument_id`)})`;
 
 /**
  * Writes down, before `execute` is called, that it may have been.
- * @returns false where the attempt is no longer open, or a halt or a freeze covers it: what was signed is not sent, and ends with its target.
+ * @returns false where the attempt is no longer open or could not commit any more, or a halt or a freeze covers it: what was signed is not sent, and ends with its target.
  */
 export async function recordTry(
   db: Database,
@@ -142,7 +152,7 @@ export async function recordTry(
     UPDATE attempt a SET tries = a.tries + 1, next_try_at = ${nextTryAt}
     FROM submission s
     WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
-      AND ${MAY_MOVE}`.execute(db);
+      AND ${MAY_MOVE} AND NOT ${IS_PAST}`.execute(db);
   return counted.numAffectedRows === 1n;
 }
 
@@ -168,7 +178,7 @@ export async function recordTrouble(
 export async function giveUpUnsigned(
   db: Database,
   purpose: Purpose,
-  { submissionId, number, subjectId }: OpenAttempt,
+  { submissionId, number, subjectId }: Pick<OpenAttempt, 'submissionId' | 'number' | 'subjectId'>,
   failure: Failure,
   nowMicros: Micros,
 ): Promise<boolean> {
@@ -191,20 +201,44 @@ export async function giveUpUnsigned(
 }
 
 /**
- * Over an attempt `a`: it may have been signed, and an input of it went in a way that nobody could read, behind a gap of history or in an update that is still in quarantine. That may have been this very
- * transfer: the record time proves nothing, however far it is, and whatever freeze was lifted.
+ * Over an attempt `a`: it may have been signed, and an input of it went in a way that nobody could read, behind a gap of history or in an update that is still in quarantine; or all of them went at once in an
+ * update that could be read and not be explained. That may have been this very transfer: the record time proves nothing, however far it is, and whatever freeze was lifted.
  */
-const MAY_HAVE_PAID = sql<boolean>`(a.sign_requested_at IS NOT NULL AND EXISTS (
+export const MAY_HAVE_PAID = sql<boolean>`(a.sign_requested_at IS NOT NULL AND (
+  EXISTS (
+    SELECT FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+    WHERE r.submission_id = a.submission_id AND r.number = a.number AND h.archived_update_id IS NOT NULL
+      AND (starts_with(h.archived_update_id, ${sql.lit(SNAPSHOT_PREFIX)})
+        OR EXISTS (SELECT FROM quarantine q WHERE q.treasury_id = h.treasury_id AND q.update_id = h.archived_update_id AND q.closed_at IS NULL))
+  ) OR EXISTS (
+    SELECT FROM reservation r LEFT JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+    WHERE r.submission_id = a.submission_id AND r.number = a.number
+    HAVING count(*) = count(h.archived_update_id) AND count(DISTINCT h.archived_update_id) = 1 AND EXISTS (
+      SELECT FROM transfer x
+      WHERE x.treasury_id = min(h.treasury_id) AND x.update_id = min(h.archived_update_id) AND x.kind = 'UNEXPLAINED' AND x.direction = 'OUT'
+    )
+  )
+))`;
+
+/** Over an attempt `a`: an input of it went elsewhere, in an update that was read. What is spent can be spent by nobody else. */
+const IS_OUTSPENT = sql<boolean>`EXISTS (
   SELECT FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
   WHERE r.submission_id = a.submission_id AND r.number = a.number AND h.archived_update_id IS NOT NULL
-    AND (starts_with(h.archived_update_id, ${sql.lit(SNAPSHOT_PREFIX)})
-      OR EXISTS (SELECT FROM quarantine q WHERE q.treasury_id = h.treasury_id AND q.update_id = h.archived_update_id AND q.closed_at IS NULL))
-))`;
+)`;
+
+/**
+ * Over an attempt `a`: it was never signed, an input of it is known to have gone elsewhere, or the participant still had one of them active when the ledger was past its target (`input-witness.ts`). A node
+ * that hid our transaction from the stream, or lost the right to see it, does not say so of its active contracts.
+ */
+export const isWitnessed = ({ needsWitness }: Purpose) =>
+  needsWitness
+    ? sql<boolean>`(a.sign_requested_at IS NULL OR a.inputs_active_offset IS NOT NULL OR ${IS_OUTSPENT})`
+    : sql<boolean>`true`;
 
 /**
  * Ends every attempt of the treasury that is proven dead. The proof and the end are one statement: it joins the record time that ingestion committed and changes only attempts that are still open, so an
  * attempt whose transaction ingestion has just seen is either settled already (and no longer open) or not yet passed. Not seen is not proven while something was seen that nobody could read, or is
- * known to be missing: then attempts wait for the freeze to be lifted, and those whose inputs went with it wait on.
+ * known to be missing: then attempts wait for the freeze to be lifted, and those whose inputs went with it wait on. Where the purpose wants a witness, they wait for him as well.
  * @param onRefused what to do where one cannot be ended; the others are. Default: throw.
  * @returns how many lapsed.
  */
@@ -220,7 +254,9 @@ export async function lapseAttempts(
       SELECT ${purpose.subject} AS "subjectId" FROM attempt a JOIN submission s ON s.id = a.submission_id
       JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
       WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name} AND t.record_time > a.target_record_time
-        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID}`.execute(db);
+        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID} AND ${isWitnessed(purpose)}`.execute(
+    db,
+  );
   if (candidates.rows.length === 0) return 0;
   const lapse = async (some: readonly string[]): Promise<number> =>
     await db.transaction().execute(async (tx) => await lapseOf(tx, some, { purpose, treasuryId, limits, nowMicros }));
@@ -247,6 +283,7 @@ async function lapseOf(
     number: number;
     subjectId: string;
     isTried: boolean;
+    count: number;
     lapsedBy: bigint;
     target: bigint;
     lastError: string | null;
@@ -257,12 +294,13 @@ async function lapseOf(
         AND ${purpose.subject} = ANY (${ids}::text[])
         AND t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
         AND t.record_time > a.target_record_time AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}
-        AND NOT ${MAY_HAVE_PAID}
+        AND NOT ${MAY_HAVE_PAID} AND ${isWitnessed(purpose)}
       RETURNING a.submission_id AS "submissionId", a.number, ${purpose.subject} AS "subjectId", a.tries > 0 AS "isTried",
+                (SELECT count(*) FROM attempt one WHERE one.submission_id = a.submission_id AND one.state <> 'GIVEN_UP')::int AS count,
                 t.record_time AS "lapsedBy", a.target_record_time AS target, a.last_error AS "lastError"`.execute(tx);
-  for (const { submissionId, subjectId, ...facts } of rows) {
+  for (const { submissionId, subjectId, count, ...facts } of rows) {
     await releaseReservations(tx, submissionId, facts.number);
-    const dead: DeadAttempt = { kind: 'LAPSED', isLast: facts.number >= limits.attemptsMax, ...facts };
+    const dead: DeadAttempt = { kind: 'LAPSED', isLast: count >= limits.attemptsMax, ...facts };
     await purpose.attemptDead(tx, subjectId, dead, nowMicros);
   }
   return rows.length;
@@ -284,7 +322,8 @@ export async function settleAttempt(
   await releaseReservations(tx, submissionId, number);
 }
 
-async function releaseReservations(tx: Transaction, submissionId: string, number: number): Promise<void> {
+/** Gives back what an attempt was given. For the transaction that ends it. */
+export async function releaseReservations(tx: Transaction, submissionId: string, number: number): Promise<void> {
   await tx
     .updateTable('reservation')
     .set({ is_open: false })

@@ -17,6 +17,8 @@ export type Purpose = {
    * what is committed, and whatever makes it false is heeded by every process. What it forbids, nothing that opens attempts may allow, or they would be opened and released for ever.
    */
   readonly mayBeSigned: RawBuilder<boolean>;
+  /** True where somebody loses by an attempt that is wrongly taken for dead: then the participant has to show, beside the proof, that an input of it is still there. */
+  readonly needsWitness?: boolean;
   /** The inputs of an attempt `t` of a submission `s`, as a JSON list of `{"contractId", "amount"}` in the order of the contract ids. */
   readonly inputs: RawBuilder<unknown>;
   /** Locks those served, in the order of their ids, before any of their attempts. Those that somebody else works on are left out. */
@@ -40,5 +42,11 @@ export type DeadAttempt =
   /** No signature was ever asked for. */
   | { readonly kind: 'GIVEN_UP'; readonly failure: Failure };
 
-/** @param isPassing whether it lies with a service that is away rather than with what was to be done. */
-export type Failure = { readonly code: string; readonly detail: string; readonly isPassing?: boolean };
+export type Failure = {
+  readonly code: string;
+  readonly detail: string;
+  /** Whether it lies with a service that is away rather than with what was to be done. */
+  readonly isPassing?: boolean;
+  /** Nothing failed: it may not go on at this moment, and waits without keeping anything from others. */
+  readonly isReleased?: boolean;
+};

@@ -13,6 +13,7 @@ export const WITHDRAWALS: Purpose = {
   failpoints: 'withdrawals',
   subject: sql<string>`s.withdrawal_id`,
   mayBeSigned: MAY_BE_SIGNED,
+  needsWitness: true,
   inputs: sql`(SELECT json_agg(json_build_object('contractId', r.contract_id, 'amount', h.amount::text) ORDER BY r.contract_id)
     FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
     WHERE r.submission_id = t.submission_id AND r.number = t.number)`,
@@ -40,8 +41,9 @@ async function attemptDead(tx: Transaction, id: string, dead: DeadAttempt, nowMi
     .executeTakeFirstOrThrow();
   const event = (next: 'RETRY' | 'GIVE_UP'): WithdrawalEvent => ({ kind: 'ATTEMPT_DEAD', next, isCancelRequested });
   if (dead.kind === 'GIVEN_UP') {
-    const { code, detail } = dead.failure;
-    await applyWithdrawalEvent(tx, id, event('GIVE_UP'), { nowMicros, failure: { code, detail } });
+    const { code, detail, isReleased } = dead.failure;
+    if (isReleased === true) await applyWithdrawalEvent(tx, id, event('RETRY'), { nowMicros });
+    else await applyWithdrawalEvent(tx, id, event('GIVE_UP'), { nowMicros, failure: { code, detail } });
     return;
   }
   const { isLast, lapsedBy, target } = dead;

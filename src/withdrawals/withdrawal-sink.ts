@@ -81,7 +81,8 @@ export function createWithdrawalSink({
           });
         }
         if (ours.attempt !== null) await settleAttempt(tx, ours.attempt, clock.nowMicros());
-        if (change.status === 'COMPLETED' && transition.kind !== 'ALARM')
+        // Noted: two people said so before, and it was booked then.
+        if (change.status === 'COMPLETED' && transition.kind !== 'ALARM' && transition.kind !== 'NOTED')
           await bookPaid(tx, treasury, withdrawalId, change);
       }
     },

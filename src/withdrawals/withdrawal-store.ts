@@ -16,6 +16,8 @@ import { isFinal, nextState, type Transition, type WithdrawalEvent, type Withdra
 export type ChangeFacts = {
   readonly nowMicros: Micros;
   readonly failure?: { readonly code: string; readonly detail: string };
+  /** Why nobody can read how it ended. */
+  readonly doubt?: { readonly code: string; readonly detail: string };
   readonly evidence?: { readonly transferId: string; readonly updateId: string };
 };
 
@@ -36,6 +38,15 @@ export async function applyWithdrawalEvent(
     .where('id', '=', withdrawalId)
     .forUpdate()
     .executeTakeFirstOrThrow();
+  const { evidence } = facts;
+  if (evidence !== undefined && isConfirmed(row, event, evidence)) {
+    await tx
+      .updateTable('withdrawal')
+      .set({ transfer_id: evidence.transferId, update_id: evidence.updateId, changed_at: facts.nowMicros })
+      .where('id', '=', withdrawalId)
+      .execute();
+    return { kind: 'NOTED' };
+  }
   const transition = nextState(row.state, event);
   if (transition.kind === 'ALARM') return transition;
   if (transition.kind === 'NOTED') {
@@ -49,6 +60,7 @@ export async function applyWithdrawalEvent(
   }
 
   const { state } = transition;
+  const doubt = event.kind === 'OFFER_END_UNREADABLE' ? OFFER_UNREADABLE : facts.doubt;
   // What is lost with a database may have paid it: until the ledger has told, nothing of it ends unpaid.
   if (isFinal(state) && state !== 'COMPLETED' && state !== 'RETURNED') await demandNotRestoring(tx, row.treasury_id);
   await tx
@@ -57,6 +69,7 @@ export async function applyWithdrawalEvent(
       state,
       changed_at: facts.nowMicros,
       ...(facts.failure && { failure_code: facts.failure.code, failure_detail: facts.failure.detail }),
+      ...(doubt && { doubt_code: doubt.code, doubt_detail: doubt.detail }),
       ...(facts.evidence && { transfer_id: facts.evidence.transferId, update_id: facts.evidence.updateId }),
     })
     .where('id', '=', withdrawalId)
@@ -142,4 +155,24 @@ async function bookBack(
     lines: [...line(payer, amount - fee), ...line(houseAccount('FEES'), fee)],
   };
   await postEntries(tx, row.network_id, [entry]);
+}
+
+const OFFER_UNREADABLE = {
+  code: 'OFFER_END_UNREADABLE',
+  detail:
+    'Its offer ended in a way that could not be read: look up with the receiver and the registry what became of the money, then call `resolveWithdrawal`.',
+};
+
+/** Two people said that it was paid, and now its transfer is seen: booked already, and no surprise, unless they named another update. */
+function isConfirmed(
+  row: Pick<WithdrawalRow, 'transfer_id' | 'update_id'> & { readonly state: WithdrawalState },
+  { kind }: WithdrawalEvent,
+  evidence: NonNullable<ChangeFacts['evidence']>,
+): boolean {
+  return (
+    row.state === 'COMPLETED' &&
+    row.transfer_id === null &&
+    (kind === 'TRANSFER_SEEN' || kind === 'OFFER_ACCEPTED') &&
+    (row.update_id === null || row.update_id === evidence.updateId)
+  );
 }

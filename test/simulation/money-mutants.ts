@@ -12,6 +12,8 @@ const LOOP = 'submissions/attempt-loop.ts';
 const CANDIDATES = `t.record_time > a.target_record_time
         AND NOT`;
 const LAPSED = 't.record_time > a.target_record_time AND NOT';
+/** Where it is asked whether there is anything left to try, and a second witness is called. */
+const PAST = 'passed.record_time > a.target_record_time';
 /** The table refuses an attempt that lapsed by less than its target; without that wall the mistake shows. */
 const WITHOUT_CHECK = {
   file: ATTEMPTS,
@@ -50,6 +52,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('>', '>=') },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('>', '>=') },
+      { file: ATTEMPTS, find: PAST, replace: PAST.replace('>', '>=') },
       WITHOUT_CHECK,
     ],
   },
@@ -61,6 +64,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('t.record_time', NOW) },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('t.record_time', NOW) },
+      // The participant would be asked whether the inputs are still there, and say too much.
+      { file: 'withdrawals/attempts.ts', find: 'needsWitness: true', replace: 'needsWitness: false' },
       WITHOUT_CHECK,
     ],
   },

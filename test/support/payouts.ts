@@ -9,6 +9,7 @@ import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import type { Logger } from '../../src/env/logger.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
+import { createLedgerClient } from '../../src/ledger/ledger-client.ts';
 import { createSubmitter, type Submitter } from '../../src/ledger/submission-client.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { runAutomation } from '../../src/withdrawals/automation.ts';
@@ -45,11 +46,13 @@ export type PayoutOptions = {
 export function startPayouts(options: PayoutOptions): { stop(): Promise<void>; throwIfFailed(): void } {
   const { clock = systemClock, failpoint = noFailpoints } = options;
   const client = createSubmitter({ url: options.ledgerUrl });
+  const ledger = createLedgerClient({ url: options.ledgerUrl });
   const ending = new AbortController();
   const failures: unknown[] = [];
   const running = runAutomation({
     returnRules: QUICK_RETURNS,
     ...options,
+    ledger,
     submitter: options.wrapSubmitter?.(client) ?? client,
     signer: options.signer ?? createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) }),
     implementationOf: ({ id }) => (id === 'Amulet' ? 'SPLICE_AMULET' : id === 'USDX' ? 'UTILITY_REGISTRY' : 'OTHER'),
@@ -69,6 +72,7 @@ export function startPayouts(options: PayoutOptions): { stop(): Promise<void>; t
       ending.abort();
       await Promise.allSettled([running]);
       client.close();
+      ledger.close();
     },
   };
 }
