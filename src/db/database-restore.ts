@@ -50,7 +50,7 @@ export class DatabaseRestoredError extends RetryableError {
   readonly safeRecordTime: Micros;
   constructor(safeRecordTime: Micros) {
     super(
-      'DATABASE_RESTORED',
+      'DB_RESTORED',
       `The database went back in time. Until the ledger has been read past ${formatRecordTime(safeRecordTime)} something that was signed before may still be paid: ask again after that, with the same key.`,
       { safeRecordTime },
     );

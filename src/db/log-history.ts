@@ -122,7 +122,7 @@ export async function checkLogHistory(db: Database, env: LogHistoryEnv): Promise
 /**
  * The last look before something is promised or signed: the database is the one that this process has seen, or somebody who knows better has noted that it is not. Between a restore and its being noticed
  * lies up to a second.
- * @throws RetryableError DATABASE_IN_DOUBT
+ * @throws RetryableError DB_IN_DOUBT
  */
 export async function demandKnownLog(db: Database | Transaction, memory: LogMemory): Promise<void> {
   // Read before the statement that is compared with it: what is noted meanwhile may be newer than what that one sees.
@@ -130,7 +130,7 @@ export async function demandKnownLog(db: Database | Transaction, memory: LogMemo
   const state = await readState(db, known);
   if (state === null || state.recordedHistory === null || doubtOf(state, known) === null) return;
   throw new RetryableError(
-    'DATABASE_IN_DOUBT',
+    'DB_IN_DOUBT',
     'The database is not the one that was there before. Nothing is promised until that has been noted.',
   );
 }

@@ -13,6 +13,7 @@ import {
   WithdrawalsOffError,
   withdrawalRefusalOf,
 } from './withdrawal-refusal.ts';
+import { restoringErrorOf, WithdrawalsRestoringError } from './withdrawal-restored.ts';
 
 type CreateWithdrawalPayload = { readonly withdrawal: Withdrawal; readonly isReplayed: boolean };
 
@@ -68,7 +69,7 @@ builder.mutationField('createWithdrawal', (t) =>
       input: t.arg({ type: CreateWithdrawalInput, required: true, description: 'Who is to be paid what.' }),
     },
     errors: {
-      types: [IdempotencyKeyReusedError, WithdrawalInputError, WithdrawalsOffError],
+      types: [IdempotencyKeyReusedError, WithdrawalInputError, WithdrawalsOffError, WithdrawalsRestoringError],
       union: {
         name: 'CreateWithdrawalResult',
         description: 'The withdrawal, or why it was refused. Since 0.1.',
@@ -128,7 +129,7 @@ builder.mutationField('cancelWithdrawal', (t) =>
       input: t.arg({ type: CancelWithdrawalInput, required: true, description: 'Which one.' }),
     },
     errors: {
-      types: [WithdrawalNotCancellableError, WithdrawalsOffError],
+      types: [WithdrawalNotCancellableError, WithdrawalsOffError, WithdrawalsRestoringError],
       union: {
         name: 'CancelWithdrawalResult',
         description: 'The withdrawal, or why there is nothing to cancel. Since 0.1.',
@@ -138,7 +139,7 @@ builder.mutationField('cancelWithdrawal', (t) =>
       const service = demandWithdrawals(withdrawals);
       const withdrawalId = await withdrawalIdOf(db, principal, input);
       if (withdrawalId === null) throw new WithdrawalNotCancellableError(null);
-      const isTaken = await service.cancel(principal.name, withdrawalId);
+      const isTaken = await cancelOrRefuse(service, principal.name, withdrawalId);
       const [withdrawal = null] = await readWithdrawals(db, [withdrawalId]);
       const own = withdrawal?.client === principal.name ? withdrawal : null;
       // One that is cancelled already is what was wanted.
@@ -197,11 +198,19 @@ async function defaultTreasury(db: Database, client: string, idempotencyKey: str
   return party;
 }
 
+async function cancelOrRefuse(service: Withdrawals, client: string, withdrawalId: string): Promise<boolean> {
+  try {
+    return await service.cancel(client, withdrawalId);
+  } catch (error) {
+    throw restoringErrorOf(error);
+  }
+}
+
 async function createOrRefuse(service: Withdrawals, request: WithdrawalRequest) {
   try {
     return await service.create(request);
   } catch (error) {
-    throw withdrawalRefusalOf(error);
+    throw restoringErrorOf(withdrawalRefusalOf(error));
   }
 }
 

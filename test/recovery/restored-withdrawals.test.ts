@@ -268,9 +268,9 @@ test('C12, I3, I25: at whatever moment of a withdrawal’s life the backup was m
 
   // The database goes back, and nobody has noticed yet.
   const { db } = backup;
-  await expect(demandKnownLog(db, memory)).rejects.toMatchObject({ code: 'DATABASE_IN_DOUBT', retryable: true });
+  await expect(demandKnownLog(db, memory)).rejects.toMatchObject({ code: 'DB_IN_DOUBT', retryable: true });
   const after = await sluiceOn(backup);
-  await expect(after.create('asked since')).rejects.toMatchObject({ code: 'DATABASE_IN_DOUBT' });
+  await expect(after.create('asked since')).rejects.toMatchObject({ code: 'DB_IN_DOUBT' });
   await look(db);
   await demandKnownLog(db, memory);
   // What was signed in the life before reaches the ledger now.
