@@ -20,6 +20,7 @@ export const DEFAULT_POLICY: TokenPolicy = {
   paysDirect: true,
   paysOffers: false,
   offerValiditySeconds: 7 * 86_400,
+  returnFee: '0',
 };
 
 const STANDARD_PACKAGES = [
@@ -52,7 +53,11 @@ export function demandPolicy(policy: TokenPolicy, implementation: Token['impleme
   if (!Number.isInteger(validity) || validity < VALIDITY_SECONDS_MIN || validity > max) {
     throw invalid('offerValiditySeconds', `Expected ${VALIDITY_SECONDS_MIN} to ${max} seconds.`);
   }
-  return { ...policy, depositMin: demandMinimum(policy.depositMin) };
+  return {
+    ...policy,
+    depositMin: demandAmount('depositMin', policy.depositMin),
+    returnFee: demandAmount('returnFee', policy.returnFee),
+  };
 }
 
 /** The same rules as for the configuration's sources. @throws TokenRefusal TOKEN_INPUT_INVALID. */
@@ -87,13 +92,13 @@ export function invalid(field: string, message: string): TokenRefusal {
   return new TokenRefusal('TOKEN_INPUT_INVALID', message, field);
 }
 
-function demandMinimum(text: string): string {
+function demandAmount(field: string, text: string): string {
   let units: bigint;
   try {
     units = parseAmount(text);
   } catch {
-    throw invalid('depositMin', 'Expected a decimal number with at most ten decimals.');
+    throw invalid(field, 'Expected a decimal number with at most ten decimals.');
   }
-  if (units < 0n) throw invalid('depositMin', 'Expected no negative number.');
+  if (units < 0n) throw invalid(field, 'Expected no negative number.');
   return formatAmount(units);
 }

@@ -143,8 +143,8 @@ export async function writePin(tx: Transaction, id: number, found: TokenMetadata
 }
 
 export function policyOf(token: Token): TokenPolicy {
-  const { creditsDeposits, acceptsOffers, depositMin, paysDirect, paysOffers, offerValiditySeconds } = token;
-  return { creditsDeposits, acceptsOffers, depositMin, paysDirect, paysOffers, offerValiditySeconds };
+  const { creditsDeposits, acceptsOffers, depositMin, paysDirect, paysOffers, offerValiditySeconds, returnFee } = token;
+  return { creditsDeposits, acceptsOffers, depositMin, paysDirect, paysOffers, offerValiditySeconds, returnFee };
 }
 
 export function policyColumns(policy: TokenPolicy) {
@@ -155,6 +155,7 @@ export function policyColumns(policy: TokenPolicy) {
     pays_direct: policy.paysDirect,
     pays_offers: policy.paysOffers,
     offer_validity_seconds: policy.offerValiditySeconds,
+    return_fee: policy.returnFee,
   };
 }
 

@@ -16,6 +16,8 @@ export type TokenPolicy = {
   readonly paysDirect: boolean;
   readonly paysOffers: boolean;
   readonly offerValiditySeconds: number;
+  /** Kept from the customer when an offer of ours comes back; at most what he asked for. PostgreSQL's decimal text. */
+  readonly returnFee: string;
 };
 
 export type PinnedMetadata = {
@@ -127,7 +129,7 @@ const COLUMNS: RawBuilder<unknown> = sql`
   instrument.is_accepted AS "isAccepted",
   token.implementation, token.packages, token.credits_deposits AS "creditsDeposits", token.accepts_offers AS "acceptsOffers",
   token.deposit_min::text AS "depositMin", token.pays_direct AS "paysDirect", token.pays_offers AS "paysOffers",
-  token.offer_validity_seconds AS "offerValiditySeconds", token.version, token.onboarded_at AS "onboardedAt",
+  token.offer_validity_seconds AS "offerValiditySeconds", token.return_fee::text AS "returnFee", token.version, token.onboarded_at AS "onboardedAt",
   token.onboarded_by AS "onboardedBy", token.pinned_at AS "pinnedAt", token.pinned_name AS "pinnedName",
   token.pinned_symbol AS "pinnedSymbol", token.pinned_decimals AS "pinnedDecimals",
   token.registry_checked_at AS "registryCheckedAt", token.registry_trouble AS "registryTrouble",

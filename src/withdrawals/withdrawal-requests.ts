@@ -246,7 +246,9 @@ export async function findTarget(
     .where('admin', '=', instrument.admin)
     .where('instrument.instrument_id', '=', instrument.id)
     .where('is_accepted', '=', true)
-    .where(({ or, eb }) => or([eb('token.pays_direct', 'is', null), eb('token.pays_direct', '=', true)]))
+    .where(({ or, eb }) =>
+      or([eb('token.instrument_id', 'is', null), eb('token.pays_direct', '=', true), eb('token.pays_offers', '=', true)]),
+    )
     .executeTakeFirst();
   if (accepted === undefined)
     throw new WithdrawalRefusal('INSTRUMENT_NOT_ACCEPTED', 'The instrument is not one we pay out.');
