@@ -4,7 +4,7 @@
  *
  *   request   `sluice-timestamp: <unix seconds>`, `sluice-signature: v1=<hex>` with HMAC-SHA256(secret, "request." + timestamp + "." + body)
  *   answer    200, `sluice-signature: v1=<hex>` with HMAC-SHA256(secret, "answer." + the request's timestamp + "." + body), and
- *             {"transferId", "verdict": "allow" | "deny" | "pending", "caseId"?, "reason"?}
+ *             {"transferId", "verdict": "allow" | "deny" | "pending", "caseId"?, "reason"?}; about a withdrawal "withdrawalId" instead
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
@@ -13,7 +13,25 @@ import { messageOf, RetryableError } from '../env/errors.ts';
 import type { Verdict } from './screening-verdict.ts';
 
 /** What the service is told. Amounts and times as text. */
-export type ScreeningQuestion = {
+export type ScreeningQuestion = DepositQuestion | WithdrawalQuestion;
+
+export type WithdrawalQuestion = {
+  readonly withdrawalId: string;
+  readonly kind: 'WITHDRAWAL';
+  readonly network: string;
+  readonly treasuryParty: string;
+  readonly instrument: { readonly admin: string; readonly id: string };
+  readonly amount: string;
+  readonly receiver: string;
+  readonly memo: string | null;
+  readonly account: string;
+  /** The principal that asked for it. */
+  readonly requestedBy: string;
+  /** Of what is paid, as approvals are bound to it. */
+  readonly intentHash: string;
+};
+
+export type DepositQuestion = {
   readonly transferId: string;
   readonly kind: 'DEPOSIT' | 'OFFER';
   readonly network: string;
@@ -45,7 +63,8 @@ const text = z
   .max(TEXT_MAX)
   .refine((value) => value.isWellFormed() && !value.includes('\0'));
 const answerShape = z.object({
-  transferId: z.string(),
+  transferId: z.string().optional(),
+  withdrawalId: z.string().optional(),
   verdict: z.enum(['allow', 'deny', 'pending']),
   caseId: text.nullish(),
   reason: text.nullish(),
@@ -92,7 +111,7 @@ export function createScreeningClient({
         }
         const answer = await readText(response);
         demandSigned(response.headers.get('sluice-signature'), sign(secret, 'answer', timestamp, answer));
-        return parseAnswer(answer, question.transferId);
+        return parseAnswer(answer, question);
       } catch (error) {
         if (error instanceof RetryableError) throw error;
         const isLate = deadline.signal.aborted;
@@ -119,13 +138,15 @@ function demandSigned(given: string | null, expected: string): void {
   if (!isEqual) throw failure('SCREENING_ANSWER_INVALID', 'The answer is not signed by the screening service.');
 }
 
-function parseAnswer(body: string, transferId: string): ScreeningAnswer {
+function parseAnswer(body: string, question: ScreeningQuestion): ScreeningAnswer {
   const parsed = answerShape.safeParse(parseJson(body));
   if (!parsed.success) throw failure('SCREENING_ANSWER_INVALID', 'The answer has not the agreed form.');
   const { verdict, caseId = null, reason = null } = parsed.data;
-  if (parsed.data.transferId !== transferId) {
-    throw failure('SCREENING_ANSWER_INVALID', 'The answer is about another transfer.');
-  }
+  const isAboutIt =
+    question.kind === 'WITHDRAWAL'
+      ? parsed.data.withdrawalId === question.withdrawalId
+      : parsed.data.transferId === question.transferId;
+  if (!isAboutIt) throw failure('SCREENING_ANSWER_INVALID', 'The answer is about something else.');
   return verdict === 'pending' ? { kind: 'PENDING' } : { kind: verdict === 'allow' ? 'ALLOW' : 'DENY', caseId, reason };
 }
 

@@ -1,0 +1,89 @@
+/**
+ * The loop that keeps what the policy says current: a version whose time has come begins to hold, what another version judged is judged again, and who was asked in vain is asked no longer. It holds no state that matters: any
+ * number of these may run, each withdrawal is looked at in a transaction of its own, and what a crash leaves undone the next pass finds.
+ */
+import { sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+import { runPollingLoop, type WakeUp } from '../db/polling-loop.ts';
+import type { Clock, Micros } from '../env/clock.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+import { holdPolicy } from './policy-in-force.ts';
+import { lookAgain } from './second-look.ts';
+
+export type PolicyLoopOptions = {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly wakeUp: WakeUp;
+  readonly signal: AbortSignal;
+};
+
+const POLL_MS = 500;
+const LOOKED_AT_ONCE_MAX = 50; // Each a transaction of milliseconds, one after the other.
+// A queue may be long, and almost always nothing of it needs a second look: it is searched when a version begins to hold, and from time to time for approvals that ran out.
+const SEARCH_MICROS = 5_000_000n;
+
+/** Runs until `signal` aborts. @throws as {@link runPollingLoop} does. */
+export async function runPolicyLoop(options: PolicyLoopOptions): Promise<void> {
+  let searchAt = options.clock.nowMicros();
+  await runPollingLoop({
+    ...options,
+    name: 'policy',
+    pollMs: POLL_MS,
+    pass: async () => {
+      const nowMicros = options.clock.nowMicros();
+      const isSearched = (await beginVersions(options.db, nowMicros)) || nowMicros >= searchAt;
+      const isMore = await passOverPolicy(options, { isSearched });
+      if (isSearched && !isMore) searchAt = nowMicros + SEARCH_MICROS;
+      return isMore;
+    },
+  });
+}
+
+/** One pass. @param search.isSearched whether what is queued or in flight is looked through, too. @returns true when there may be more to do at once. */
+export async function passOverPolicy(
+  options: Pick<PolicyLoopOptions, 'db' | 'clock' | 'logger'>,
+  { isSearched }: { readonly isSearched: boolean },
+): Promise<boolean> {
+  const { db, clock, logger } = options;
+  const nowMicros = clock.nowMicros();
+  await beginVersions(db, nowMicros);
+  const ids = await findOverdue(db, nowMicros, isSearched);
+  let changed = 0;
+  for (const id of ids) {
+    const looked = await lookAgain(db, id, clock.nowMicros());
+    if (looked === 'AS_IT_WAS') continue;
+    changed += 1;
+    logger.info('The policy looked at a withdrawal again.', { withdrawalId: id, looked });
+  }
+  return ids.length >= LOOKED_AT_ONCE_MAX && changed > 0;
+}
+
+/** @returns whether another version holds now. */
+async function beginVersions(db: Database, nowMicros: Micros): Promise<boolean> {
+  const { rows } = await sql<{ networkId: number }>`
+    SELECT DISTINCT v.network_id AS "networkId" FROM policy_version v LEFT JOIN policy_in_force f ON f.network_id = v.network_id
+    WHERE v.effective_at <= ${nowMicros} AND v.version > coalesce(f.version, 0)`.execute(db);
+  for (const { networkId } of rows) {
+    await db.transaction().execute(async (tx) => await holdPolicy(tx, networkId, nowMicros));
+  }
+  return rows.length > 0;
+}
+
+async function findOverdue(db: Database, nowMicros: Micros, isSearched: boolean): Promise<readonly string[]> {
+  const leave = sql`policy_leave(w.id, w.verdict, w.network_id, ${nowMicros}::bigint)`;
+  const isOutdated = sql`coalesce(v.policy_version, 0) <> coalesce(f.version, 0)`;
+  const isLate = sql`(v.expires_at <= ${nowMicros} AND ${leave} = 'APPROVALS')`;
+  const joined = sql`
+    FROM withdrawal w LEFT JOIN policy_verdict v ON v.withdrawal_id = w.id AND v.number = w.verdict
+    LEFT JOIN policy_in_force f ON f.network_id = w.network_id`;
+  const { rows } = await sql<{ id: string }>`
+    (SELECT w.id ${joined} WHERE w.state = 'AWAITING_APPROVAL' AND (${isOutdated} OR ${isLate} OR ${leave} = 'GIVEN')
+     ORDER BY w.created_at, w.id LIMIT ${LOOKED_AT_ONCE_MAX})
+    UNION ALL
+    (SELECT w.id ${joined} WHERE ${isSearched} AND w.state IN ('QUEUED', 'IN_FLIGHT') AND (${isOutdated} OR ${isLate})
+     ORDER BY w.created_at, w.id LIMIT ${LOOKED_AT_ONCE_MAX})`.execute(db);
+  return rows.map(({ id }) => id);
+}
