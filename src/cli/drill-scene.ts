@@ -14,9 +14,11 @@ import { TREASURY } from '../simnet/network.ts';
 import type { Simnet } from '../simnet/simnet.ts';
 import { startSimnet } from '../simnet/simnet.ts';
 import { amountOf, parseAmount } from '../tokens/amount.ts';
+import type { WithdrawalRequest } from '../withdrawals/withdrawal-requests.ts';
 import type { CommandContext } from './command-context.ts';
 import { readBooks, type StreamState } from './drill-books.ts';
-import { createTruth, PAID_IN, type Truth } from './drill-truth.ts';
+import { createDrillDatabase, type DrillDatabase } from './drill-database.ts';
+import { ACTIONS, createTruth, PAID_IN, type Truth } from './drill-truth.ts';
 import { openDatabase } from './open-database.ts';
 import { type Service, startService } from './service.ts';
 import type { Shutdown } from './shutdown.ts';
@@ -38,8 +40,25 @@ export type Scene = {
   until(what: string, isReached: (stream: StreamState) => boolean): Promise<StreamState>;
   stream(): Promise<StreamState>;
   /** With the load stopped: waits until everything is in and paid, compares, prints the comparison. @returns whether nothing differs. */
-  compare(title: string): Promise<boolean>;
+  compare(title: string, only?: CompareOptions): Promise<boolean>;
+  /** The service as it runs now. */
+  service(): Service;
+  /** Ends the service, and starts it with further variables of the configuration; they stay. */
+  stopService(): Promise<void>;
+  startService(environment?: Readonly<Record<string, string>>): Promise<void>;
+  /** Every payout that was asked for and accepted, oldest first. */
+  requests(): readonly WithdrawalRequest[];
+  /** Asks for a payout. @returns whether it was accepted. */
+  payOutOnce(): Promise<boolean>;
+  /** What the network's own ledger says the receiver of all payouts has. */
+  received(): string;
+  readonly networkName: string;
+  /** Only with a database of its own. */
+  readonly database: DrillDatabase | null;
 };
+
+/** @param isActionsCompared false: what Sluice did about offers is not among what the ledger tells. */
+export type CompareOptions = { readonly isActionsCompared: boolean };
 
 const CHECKPOINTS = { busyMs: 200, idleMs: 400 };
 const CUSTOMERS = 4;
@@ -51,31 +70,38 @@ const CLIENT = 'drill';
 
 /** Ready to run: accounts are open, the stream follows. Everything is registered for teardown. */
 export async function openScene(parts: {
+  /** Whether the drill makes a database of its own, which it may copy and put back. */
+  readonly isDatabaseOwn?: boolean;
   readonly context: CommandContext;
   readonly config: Pick<Config, 'databaseUrl' | 'dataDir'>;
   readonly logger: Logger;
   readonly shutdown: Shutdown;
 }): Promise<Scene> {
-  const { context, config, logger, shutdown } = parts;
+  const { context, config, logger, shutdown, isDatabaseOwn = false } = parts;
   const { clock, random, terminal } = context;
   const { teardown, requested } = shutdown;
   const say = (line: string): void => terminal.print(`  ${line}`);
 
   const env = { clock, random, logger, failpoint: noFailpoints };
-  const database = await openDatabase(config, { ...env, teardown, isThrowAway: true });
-  const { connectionString } = database;
-  await migrate({ connectionString, logger });
+  const opened = await openDatabase(config, { ...env, teardown, isThrowAway: true });
   const seed = random.uuid().slice(0, 8);
+  const database = isDatabaseOwn ? await createDrillDatabase(opened.connectionString, seed, logger) : null;
+  if (database !== null) teardown.add('database of the drill', database.drop);
+  const { connectionString } = database ?? opened;
+  await migrate({ connectionString, logger });
   const simnet = await startSimnet({ seed, clock, random, logger, checkpoints: CHECKPOINTS });
   teardown.add('simulated network', simnet.stop);
   const { network } = simnet;
   const networkName = `drill-${seed}`;
-  const service = await startService({
-    config: await serviceConfig(simnet, context, { networkName, connectionString }),
-    connectionString,
-    env,
-  });
-  teardown.add('service', service.stop, service.stopping);
+  let environment = await serviceEnvironment(simnet, context, { networkName, connectionString });
+  const start = async (): Promise<Service> =>
+    await startService({ config: loadConfig(environment), connectionString, env });
+  let service = await start();
+  teardown.add(
+    'service',
+    async () => await service.stop(),
+    () => service.stopping(),
+  );
   say(`Network ${networkName}: two validators host the treasury; ${CUSTOMERS} customers deposit and are paid.`);
 
   const truth = createTruth(network);
@@ -94,6 +120,36 @@ export async function openScene(parts: {
   const payee = network.allocateParty({ hint: 'drill-payee', on: ['participant1'] });
   network.preapprove({ instrument: PAID_IN, receiver: payee });
 
+  const requests: WithdrawalRequest[] = [];
+  const payOutOnce = async (): Promise<boolean> => {
+    const request: WithdrawalRequest = {
+      client: CLIENT,
+      // A database that is given may have seen drills before.
+      idempotencyKey: `${payee}/${truth.payouts() + 1}`,
+      account: customers.customers[0]?.name ?? '',
+      treasuryParty: network.party(TREASURY),
+      instrument: network.instrument(PAID_IN),
+      receiver: payee,
+      amount: amountOf(parseAmount(`0.${String((truth.payouts() % 9) + 1)}`)),
+      memo: null,
+    };
+    try {
+      await service.withdrawals?.create(request);
+    } catch (error) {
+      logger.warn('A payout was not accepted.', { why: messageOf(error) });
+      return false;
+    }
+    requests.push(request);
+    truth.notePayout(request.amount);
+    return true;
+  };
+  const payOut = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      await payOutOnce();
+      await clock.sleep(PAYOUT_INTERVAL_MS, signal);
+    }
+  };
+
   let load = new AbortController();
   let running: Promise<unknown> = Promise.resolve();
   teardown.add('load', async () => {
@@ -103,10 +159,7 @@ export async function openScene(parts: {
   const startLoad = (): void => {
     load = new AbortController();
     const signal = AbortSignal.any([load.signal, requested]);
-    running = Promise.all([
-      customers.run({ intervalMs: DEPOSIT_INTERVAL_MS, signal }),
-      payOut({ service, truth, network, payee, account: customers.customers[0]?.name ?? '', clock, signal, logger }),
-    ]);
+    running = Promise.all([customers.run({ intervalMs: DEPOSIT_INTERVAL_MS, signal }), payOut(signal)]);
   };
   const stopLoad = async (): Promise<void> => {
     load.abort();
@@ -150,7 +203,18 @@ export async function openScene(parts: {
         const state = await stream();
         return isReached(state) ? state : null;
       }),
-    compare: async (title) => {
+    networkName,
+    database,
+    service: () => service,
+    stopService: async () => await service.stop(),
+    startService: async (more = {}) => {
+      environment = { ...environment, ...more };
+      service = await start();
+    },
+    requests: () => requests,
+    payOutOnce,
+    received: () => network.balance({ instrument: PAID_IN, owner: payee }),
+    compare: async (title, { isActionsCompared } = { isActionsCompared: true }) => {
       await until('every update of the network is in the database', async () =>
         (await allIn(service.db, truth)) ? true : null,
       );
@@ -162,19 +226,19 @@ export async function openScene(parts: {
       await until('everything that the participant has is read', async () =>
         isRead(network, await stream()) ? true : null,
       );
-      return compare(title, { truth, db: service.db, networkName, payee, terminal });
+      return compare(title, { truth, db: service.db, networkName, payee, terminal, isActionsCompared });
     },
   };
 }
 
-async function serviceConfig(
+async function serviceEnvironment(
   simnet: Simnet,
   { random }: CommandContext,
   { networkName, connectionString }: { readonly networkName: string; readonly connectionString: string },
-): Promise<Config> {
+): Promise<Readonly<Record<string, string>>> {
   const [first, second] = simnet.participants;
   if (first === undefined || second === undefined) throw new RangeError('The network has two validators.');
-  return loadConfig({
+  return {
     ...environmentFor(simnet, first),
     ...(await payoutEnvironmentFor(simnet, random)),
     SLUICE_LEDGER_URL: `http://${first.grpcAddress},http://${second.grpcAddress}`,
@@ -195,41 +259,7 @@ async function serviceConfig(
     SLUICE_OFFER_TRIES_PER_INSTRUMENT_HOUR: '100000',
     SLUICE_OFFER_TRIES_PER_SENDER_HOUR: '100000',
     SLUICE_VERIFY_SECONDS: '1',
-  });
-}
-
-/** A payout now and then. The treasury pays what it was sent; one that has to wait for funds waits. */
-async function payOut(options: {
-  readonly service: Service;
-  readonly truth: Truth;
-  readonly network: Network;
-  readonly payee: string;
-  readonly account: string;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-  readonly logger: Logger;
-}): Promise<void> {
-  const { service, truth, network, payee, account, clock, signal, logger } = options;
-  while (!signal.aborted) {
-    const request = {
-      client: CLIENT,
-      // A database that is given may have seen drills before.
-      idempotencyKey: `${payee}/${truth.payouts() + 1}`,
-      account,
-      treasuryParty: network.party(TREASURY),
-      instrument: network.instrument(PAID_IN),
-      receiver: payee,
-      amount: amountOf(parseAmount(`0.${String((truth.payouts() % 9) + 1)}`)),
-      memo: null,
-    };
-    try {
-      await service.withdrawals?.create(request);
-      truth.notePayout(request.amount);
-    } catch (error) {
-      logger.warn('A payout was not accepted.', { why: messageOf(error) });
-    }
-    await clock.sleep(PAYOUT_INTERVAL_MS, signal);
-  }
+  };
 }
 
 async function allIn(db: Database, truth: Truth): Promise<boolean> {
@@ -256,11 +286,12 @@ async function compare(
     readonly networkName: string;
     readonly payee: string;
     readonly terminal: CommandContext['terminal'];
+    readonly isActionsCompared: boolean;
   },
 ): Promise<boolean> {
-  const { truth, db, networkName, payee, terminal } = scene;
+  const { truth, db, networkName, payee, terminal, isActionsCompared } = scene;
   const books = await readBooks(db, networkName).all();
-  const rows = truth.compareWith(books, payee);
+  const rows = truth.compareWith(books, payee).filter(({ what }) => isActionsCompared || what !== ACTIONS);
   const differences = rows.filter(({ network, books: ours }) => network !== ours);
   terminal.print();
   terminal.print(`  ${title}: the network's own account and our books`);

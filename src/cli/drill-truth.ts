@@ -31,6 +31,9 @@ export type Truth = {
 /** The instrument of all payouts, as the network calls it. */
 export const PAID_IN = 'amulet';
 
+/** What Sluice did itself about offers, of which the ledger shows only that somebody did. */
+export const ACTIONS = 'offers that the treasury accepted itself';
+
 const ZERO_TEXT = formatAmount(amountOf(0n));
 
 export function createTruth(network: Network): Truth {
@@ -120,7 +123,7 @@ export function createTruth(network: Network): Truth {
         { what: 'deposits credited', network: String(owned.length), books: String(books.credits) },
         { what: 'deposits announced, each once', network: String(owned.length), books: String(books.announced) },
         {
-          what: 'offers that the treasury accepted itself',
+          what: ACTIONS,
           network: String(accepted.length),
           books: String(books.acceptedOffers),
         },

@@ -5,6 +5,7 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import type { CommandContext } from './command-context.ts';
+import { drillDatabaseRestore } from './drill-database-restore.ts';
 import { drillParticipantSwitch } from './drill-participant-switch.ts';
 import { openScene, type Scene } from './drill-scene.ts';
 import { drillUpgrade } from './drill-upgrade.ts';
@@ -14,6 +15,8 @@ import { untilStopped } from './shutdown.ts';
 type Drill = {
   readonly name: string;
   readonly description: string;
+  /** Whether it makes a database of its own, to lose it. */
+  readonly isDatabaseOwn?: boolean;
   /** @returns whether nothing differed. */
   readonly run: (scene: Scene) => Promise<boolean>;
 };
@@ -34,6 +37,12 @@ const DRILLS: readonly Drill[] = [
     description: 'the synchronizer is upgraded while payouts are under way',
     run: drillUpgrade,
   },
+  {
+    name: 'database-restore',
+    description: 'the database is put back to a backup, and every payout is asked for again',
+    isDatabaseOwn: true,
+    run: drillDatabaseRestore,
+  },
 ];
 
 export function drillCommand(context: CommandContext): Command {
@@ -50,7 +59,7 @@ export function drillCommand(context: CommandContext): Command {
   return group;
 }
 
-async function rehearse(context: CommandContext, { name, run }: Drill): Promise<boolean> {
+async function rehearse(context: CommandContext, { name, isDatabaseOwn = false, run }: Drill): Promise<boolean> {
   // The drill is about the log of nobody's production: errors are enough, unless more is asked for.
   const environment = { SLUICE_LOG_LEVEL: 'error', ...context.environment };
   const config = loadConfig(environment, ['databaseUrl', 'dataDir', 'logLevel']);
@@ -59,7 +68,7 @@ async function rehearse(context: CommandContext, { name, run }: Drill): Promise<
   let isRight = false;
   await untilStopped({ ...context, logger }, async (shutdown) => {
     terminal.print(terminal.styled('bold', `Drill: ${name}`));
-    const scene = await openScene({ context, config, logger, shutdown });
+    const scene = await openScene({ context, config, logger, shutdown, isDatabaseOwn });
     isRight = await run(scene);
     terminal.print();
     terminal.print(isRight ? 'The drill went well: nothing lost, nothing doubled.' : 'THE DRILL FAILED: see above.');

@@ -51,6 +51,16 @@ test.each([
     'upgrade',
     [/prepared before is void/, /still epoch 1/],
   ],
+  [
+    'C12, I3: the drill database-restore pays nothing twice, finds every payout by its old key, and moves nothing that stood still',
+    'database-restore',
+    [
+      /It is noticed/,
+      /[1-9]\d* payouts were made anew/,
+      /Every old key is sent again: [1-9]/,
+      /What was frozen is frozen, what was halted is halted, and the key that was taken away opens nothing/,
+    ],
+  ],
 ])('%s', { timeout: 180_000 }, async (_, name, expected) => {
   const { code, report } = await drill(name);
 
