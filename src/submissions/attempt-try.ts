@@ -76,6 +76,8 @@ export async function tryAttempt(
       nowMicros: clock.nowMicros(),
     }))
   ) {
+    // With its reason, where there is one to be shown.
+    await demandFree(db, attempt.submissionId);
     return 'NOT_LET';
   }
   await failpoint(`${purpose.failpoints}.afterSignatureRequested`);

@@ -17,7 +17,7 @@ const RELEASED: Failure = {
   isReleased: true,
 };
 
-/** @returns how many were given back. Those that somebody else works on wait for the next time. */
+/** @returns how many were given back. Those that somebody else works on, and those that are just being tried, wait for the next time. */
 export async function releaseNotLet(
   db: Database,
   purpose: Purpose,
@@ -28,7 +28,7 @@ export async function releaseNotLet(
     SELECT a.submission_id AS "submissionId", a.number::int AS number, ${purpose.subject} AS "subjectId"
     FROM attempt a JOIN submission s ON s.id = a.submission_id
     WHERE a.state = 'OPEN' AND a.sign_requested_at IS NULL AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name}
-      AND NOT (${purpose.mayBeSigned} AND ${MAY_MOVE})
+      AND a.next_try_at <= ${nowMicros} AND NOT (${purpose.mayBeSigned} AND ${MAY_MOVE})
     ORDER BY a.opened_at, a.submission_id LIMIT ${RELEASED_MAX}`.execute(db);
   let released = 0;
   for (const attempt of rows) if (await giveUpUnsigned(db, purpose, attempt, RELEASED, nowMicros)) released += 1;

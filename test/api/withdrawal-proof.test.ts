@@ -94,6 +94,9 @@ test('shows by when it is decided, and then the proof that it failed', async () 
   expect(await lapseAttempts(db, WITHDRAWALS, treasury, limits, DAY + SECOND)).toBe(0);
   expect((await decision()).state).toBe('IN_FLIGHT');
   await rows.stream({}, DAY + 60n * SECOND + 1n);
+  // Past it, the participant has to have an input active, too.
+  expect(await lapseAttempts(db, WITHDRAWALS, treasury, limits, DAY + SECOND)).toBe(0);
+  await db.updateTable('attempt').set({ inputs_active_offset: 7n }).execute();
   expect(await lapseAttempts(db, WITHDRAWALS, treasury, limits, DAY + SECOND)).toBe(1);
 
   expect(await reserved()).toEqual([{ ...held, reserved: '0.0000000000' }]);

@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { systemClock } from '../../src/env/system.ts';
+import { createLedgerClient } from '../../src/ledger/ledger-client.ts';
 import {
   type AttemptLimits,
   giveUpUnsigned,
@@ -14,6 +15,7 @@ import {
   recordSignatureRequest,
   takeDueAttempts,
 } from '../../src/submissions/attempts.ts';
+import { witnessInputs } from '../../src/submissions/input-witness.ts';
 import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
@@ -83,6 +85,19 @@ function request(overrides: Partial<WithdrawalRequest> = {}): WithdrawalRequest 
 
 const open = (limits = LIMITS) => openAttempts(database.db, treasuryId, limits, systemClock.nowMicros());
 const lapse = (limits = LIMITS) => lapseAttempts(database.db, WITHDRAWALS, treasuryId, limits, systemClock.nowMicros());
+/** The participant is asked whether the inputs of what is past its target are still there. */
+async function witness(): Promise<number> {
+  const ledger = createLedgerClient({ url: simnet.ledgerUrl() });
+  const { signal } = new AbortController();
+  try {
+    // Whoever asked a moment ago is not asked again: the clock of this test does not wait for that.
+    const clock = { ...systemClock, nowMicros: () => systemClock.nowMicros() + 60_000_000n };
+    const parts = { db: database.db, logger: database.logger, clock, signal };
+    return await witnessInputs({ ...parts, purpose: WITHDRAWALS, treasuryId, ledger });
+  } finally {
+    ledger.close();
+  }
+}
 const due = () =>
   takeDueAttempts(database.db, WITHDRAWALS, treasuryId, LIMITS, { nowMicros: systemClock.nowMicros(), countMax: 100 });
 const stateOf = async (id: string) =>
@@ -298,9 +313,9 @@ describe('an attempt', () => {
     const target = await targetOf();
 
     await ledgerPasses(target);
-    expect(await lapse()).toBe(0);
+    expect([await witness(), await lapse()]).toEqual([0, 0]);
     await ledgerPasses(target + 1n);
-    expect(await lapse()).toBe(1);
+    expect([await witness(), await lapse()]).toEqual([1, 1]);
     expect(await stateOf(id)).toBe('QUEUED');
 
     await sql`UPDATE synchronizer_time SET record_time = ${systemClock.nowMicros()}`.execute(database.db);
@@ -432,7 +447,7 @@ describe('cancelling', () => {
     await sign(new Uint8Array(32).fill(3));
     await withdrawals.cancel('exchange', lapsed.id);
     await ledgerPasses((await targetOf()) + 1n);
-    await lapse();
+    expect([await witness(), await lapse()]).toEqual([1, 1]);
     expect(await stateOf(lapsed.id)).toBe('CANCELLED');
     expect(await checkBooks(database.db)).toEqual([]);
   });
