@@ -1,5 +1,5 @@
 /** `sluice token`: which instruments are ours, where their registries are, and what is done with them. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import { formatReadSource, parseReadSource, type ReadSource } from '../config/read-source.ts';
 import type { Database } from '../db/connection.ts';
@@ -32,6 +32,7 @@ type Policy = {
   readonly payDirect?: boolean;
   readonly payOffers?: boolean;
   readonly offerValidity?: number;
+  readonly returnFee?: string;
 };
 
 export function tokenCommand(context: CommandContext): Command {
@@ -71,10 +72,11 @@ export function tokenCommand(context: CommandContext): Command {
     .requiredOption('--name <name>', 'ours, for people')
     .option('--registry <source>', '`url`, `rotate:url|url`, `quorum:url|url|url|url` or `proxy`', parseSource)
     .option('--package <name...>', 'packages that hosts need beyond those of the standard')
+    .addOption(implementationOption('--implementation <name>'))
     .action(async (admin: string, instrumentId: string, options: Decided & Policy & AddOptions) => {
       await withDirectory(context, async ({ directory, network }) => {
-        const { name, registry = null, package: packages = [], ...rest } = options;
-        const wanted = { network, admin, instrumentId, name, registry, implementation: null, packages };
+        const { name, registry = null, implementation = null, package: packages = [], ...rest } = options;
+        const wanted = { network, admin, instrumentId, name, registry, implementation, packages };
         const token = await directory.add({ ...wanted, policy: policyOf(rest) }, rest);
         for (const line of linesOf(token)) terminal.print(line);
         terminal.print('It is frozen: look at it, then `sluice token enable`.');
@@ -101,6 +103,16 @@ export function tokenCommand(context: CommandContext): Command {
       });
     });
 
+  const implementation = decided(new Command('implementation'))
+    .description('judges what is signed of a frozen token by other rules from now on')
+    .argument('<token>', 'its name, or `admin/id`')
+    .addArgument(new Argument('<implementation>', 'whose contracts move it').choices(IMPLEMENTATIONS))
+    .action(async (name: string, wanted: Token['implementation'], options: Decided) => {
+      await withDirectory(context, async ({ db, directory, network }) => {
+        print(await directory.setImplementation(keyOf(await named(db, network, name)), wanted, options));
+      });
+    });
+
   const simple = (verb: 'freeze' | 'enable' | 'pin', description: string): Command =>
     decided(new Command(verb))
       .description(description)
@@ -122,12 +134,24 @@ export function tokenCommand(context: CommandContext): Command {
     .addCommand(add)
     .addCommand(policy)
     .addCommand(registry)
+    .addCommand(implementation)
     .addCommand(simple('freeze', 'nothing of it is reserved or signed from now on; deposits are credited'))
     .addCommand(simple('enable', 'it may move, unless another freeze covers it'))
     .addCommand(simple('pin', 'takes what its registry says now as what holds'));
 }
 
-type AddOptions = { readonly name: string; readonly registry?: ReadSource; readonly package?: readonly string[] };
+type AddOptions = {
+  readonly name: string;
+  readonly registry?: ReadSource;
+  readonly package?: readonly string[];
+  readonly implementation?: Token['implementation'];
+};
+
+const IMPLEMENTATIONS = ['SPLICE_AMULET', 'UTILITY_REGISTRY', 'OTHER'] as const;
+
+function implementationOption(flags: string): Option {
+  return new Option(flags, 'whose contracts move it').choices(IMPLEMENTATIONS);
+}
 
 async function withDirectory(
   context: CommandContext,
@@ -153,11 +177,12 @@ function withPolicy(command: Command): Command {
     .option('--deposit-min <amount>', 'leave offers below it alone')
     .addOption(yesOrNo('pay-direct', 'pay receivers with a preapproval at once'))
     .addOption(yesOrNo('pay-offers', 'make others an offer'))
-    .option('--offer-validity <seconds>', 'how long an offer of ours stands', parseSeconds);
+    .option('--offer-validity <seconds>', 'how long an offer of ours stands', parseSeconds)
+    .option('--return-fee <amount>', 'kept from the customer when an offer of ours comes back');
 }
 
 function policyOf(options: Policy) {
-  const { creditDeposits, acceptOffers, depositMin, payDirect, payOffers, offerValidity } = options;
+  const { creditDeposits, acceptOffers, depositMin, payDirect, payOffers, offerValidity, returnFee } = options;
   return {
     ...(creditDeposits === undefined ? {} : { creditsDeposits: creditDeposits }),
     ...(acceptOffers === undefined ? {} : { acceptsOffers: acceptOffers }),
@@ -165,6 +190,7 @@ function policyOf(options: Policy) {
     ...(payDirect === undefined ? {} : { paysDirect: payDirect }),
     ...(payOffers === undefined ? {} : { paysOffers: payOffers }),
     ...(offerValidity === undefined ? {} : { offerValiditySeconds: offerValidity }),
+    ...(returnFee === undefined ? {} : { returnFee }),
   };
 }
 
@@ -204,7 +230,8 @@ function linesOf(token: Token): readonly string[] {
     `  pinned          ${pinned === null ? 'not yet' : `${pinned.name} (${pinned.symbol}), ${pinned.decimals} decimals`}`,
     ...token.registryDiffers.map((each) => `  DIFFERS         ${each.field}: pinned ${each.pinned}, now ${each.found}`),
     `  deposits        credited: ${yes(token.creditsDeposits)}, offers accepted: ${yes(token.acceptsOffers)} from ${token.depositMin}`,
-    `  withdrawals     direct: ${yes(token.paysDirect)}, by offer: ${yes(token.paysOffers)} for ${token.offerValiditySeconds} s`,
+    `  withdrawals     direct: ${yes(token.paysDirect)}, by offer: ${yes(token.paysOffers)} for ${token.offerValiditySeconds} s, return costs ${token.returnFee}`,
+    `  implementation  ${token.implementation}`,
     `  packages        ${token.packages.join(', ')}`,
     ...(packagesTrouble === null ? [] : [`  NO ANSWER       ${packagesTrouble}`]),
     ...token.packagesMissing.map((each) => `  MISSING         ${each.package} for ${each.treasury}: ${each.why}`),

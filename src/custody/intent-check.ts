@@ -19,7 +19,7 @@ import { demandRoot } from './intent-root.ts';
 import { demandOffer } from './offer-check.ts';
 import { demandSaneOffer, sidesOf } from './offer-intent.ts';
 import { decodePrepared } from './prepared-transaction.ts';
-import { IMPLEMENTATIONS } from './registry-implementations.ts';
+import { IMPLEMENTATIONS, templateName } from './registry-implementations.ts';
 import { type HashScheme, preparedTransactionHash } from './transaction-hash.ts';
 import { readTransactionTree, type TransactionTree } from './transaction-tree.ts';
 import { demandSaneIntent, type TransferIntent } from './transfer-intent.ts';
@@ -66,11 +66,27 @@ export function checkIntent(
     executeBefore: intent.kind === 'WITHDRAW' ? null : intent.executeBefore,
   };
   demandMetadata(present(prepared.metadata, 'TREE_MALFORMED', 'metadata'), terms, scheme, window);
+  const implementation = isOfferIntent(intent) ? intent.implementation : implementationOf(tree, intent);
   if (isOfferIntent(intent)) demandOffer(tree, intent);
-  else demandTransfer(tree, intent);
-  const areAmountsProven = IMPLEMENTATIONS[intent.implementation] !== null;
+  else demandTransfer(tree, { ...intent, implementation });
+  const areAmountsProven = IMPLEMENTATIONS[implementation] !== null;
   return { hash, scheme, isMaxRecordTimeSigned: scheme === 'V3', areAmountsProven };
 }
+
+/**
+ * Where nobody said whose code moves the instrument, the factory says it: a transfer through one that the admin signed and whose template we know is held to all that is known of it, to the last node and
+ * coin. The name is no proof, here as little as where it is configured: the admin has to have signed, and nothing runs on our host whose package nobody vetted there.
+ */
+function implementationOf({ root }: TransactionTree, intent: TransferIntent): TransferIntent['implementation'] {
+  const { exercise } = root;
+  if (intent.implementation !== 'OTHER' || !exercise.signatories.includes(intent.instrument.admin)) {
+    return intent.implementation;
+  }
+  const name = templateName(exercise);
+  return KNOWN.find((known) => IMPLEMENTATIONS[known]?.roots.has(name) === true) ?? intent.implementation;
+}
+
+const KNOWN = ['SPLICE_AMULET', 'UTILITY_REGISTRY'] as const;
 
 function demandTransfer(tree: TransactionTree, intent: TransferIntent): void {
   const result = demandRoot(tree.root, intent);

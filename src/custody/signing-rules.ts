@@ -67,13 +67,18 @@ function isSamePayout(left: Payout, right: Payout): boolean {
     left.sender === right.sender &&
     left.receiver === right.receiver &&
     left.amount === right.amount &&
-    left.kind === right.kind &&
+    wayOf(left.kind) === wayOf(right.kind) &&
     left.synchronizerId === right.synchronizerId &&
     left.instrument.admin === right.instrument.admin &&
     left.instrument.id === right.instrument.id &&
     left.meta.size === right.meta.size &&
     [...left.meta].every(([key, value]) => right.meta.get(key) === value)
   );
+}
+
+/** Whether a receiver is paid at once or has to accept is the registry's to say, and may change from one try to the next. Either spends the same inputs, so one of them commits at most. */
+function wayOf(kind: Payout['kind']): 'TRANSFER' | Payout['kind'] {
+  return kind === 'DIRECT' || kind === 'OFFER' ? 'TRANSFER' : kind;
 }
 
 function isSameList(left: readonly string[], right: readonly string[]): boolean {

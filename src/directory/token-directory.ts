@@ -59,6 +59,11 @@ export type TokenDirectory = {
   setPolicy(key: TokenKey, version: number, changes: Partial<TokenPolicy>, decision: Decision): Promise<Token>;
   /** For every token of the admin. The new source is asked first: its admin must be the same. @throws as `add`, and TOKEN_UNKNOWN. */
   setRegistry(key: TokenKey, source: ReadSource, decision: Decision): Promise<Token>;
+  /**
+   * Judges what is signed of a token by other rules. Only while an operator has frozen it: what is under way was judged by the former ones.
+   * @throws TokenRefusal TOKEN_UNKNOWN, TOKEN_NOT_READY where it is not frozen.
+   */
+  setImplementation(key: TokenKey, implementation: Token['implementation'], decision: Decision): Promise<Token>;
   /** Takes what the registry says now. @throws as `add`, and TOKEN_UNKNOWN. */
   pin(key: TokenKey, decision: Decision): Promise<Token>;
   /** Nothing of it is reserved or signed from now on. Harmless when repeated. @throws TokenRefusal TOKEN_UNKNOWN. */
@@ -131,6 +136,23 @@ export function createTokenDirectory(options: {
           .execute();
         const facts = { before: { ...policyOf(token) }, after: { ...policy }, nowMicros: clock.nowMicros() };
         await note(tx, id, { action: 'POLICY', ...facts, ...decision });
+      }),
+    setImplementation: async (key, implementation, decision) =>
+      await changing(key, async (tx, { id, token }) => {
+        demandDecision(decision);
+        if (!token.isFrozen) {
+          throw new TokenRefusal('TOKEN_NOT_READY', 'Freeze the token first.', 'instrument');
+        }
+        const former = packagesOf(token.implementation);
+        const packages = [...packagesOf(implementation), ...token.packages.filter((name) => !former.includes(name))];
+        demandPolicy(policyOf(token), implementation);
+        await tx
+          .updateTable('token')
+          .set({ implementation, packages: [...new Set(packages)], version: token.version + 1 })
+          .where('instrument_id', '=', id)
+          .execute();
+        const facts = { before: shown(token), after: shown({ ...token, implementation, packages }) };
+        await note(tx, id, { action: 'POLICY', ...facts, nowMicros: clock.nowMicros(), ...decision });
       }),
     setRegistry: async (key, wanted, decision) => {
       demandDecision(decision);

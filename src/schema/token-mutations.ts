@@ -6,7 +6,7 @@ import { formatAmount } from '../tokens/amount.ts';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './error-interface.ts';
 import { instrumentOfId } from './instrument.ts';
-import { ReadStrategyEnum, TokenRef } from './token.ts';
+import { ReadStrategyEnum, TokenImplementationEnum, TokenRef } from './token.ts';
 
 builder.objectType(TokenRefusal, {
   name: 'TokenRefusedError',
@@ -58,8 +58,14 @@ const PolicyInput = builder.inputType('TokenPolicyInput', {
     acceptsOffers: t.boolean({ description: 'Accept offers to known deposit accounts. Default: yes.' }),
     depositMin: t.field({ type: 'Decimal', description: 'Leave offers below it alone. Default: 0.' }),
     paysDirect: t.boolean({ description: 'Pay receivers with a preapproval at once. Default: yes.' }),
-    paysOffers: t.boolean({ description: 'Let others be made an offer; this version makes none yet. Default: no.' }),
+    paysOffers: t.boolean({
+      description: 'Make others an offer, which locks the money until they accept. Default: no.',
+    }),
     offerValiditySeconds: t.int({ description: '60 to 31536000; of Canton Coin at most 7776000. Default: 604800.' }),
+    returnFee: t.field({
+      type: 'Decimal',
+      description: 'Kept from the customer when an offer of ours comes back; at most what he asked for. Default: 0.',
+    }),
   }),
 });
 
@@ -71,6 +77,10 @@ const AddTokenInput = builder.inputType('AddTokenInput', {
     instrumentId: t.string({ required: true, description: 'The id the admin gave it.' }),
     name: t.string({ required: true, description: 'Ours, for people.' }),
     registry: t.field({ type: RegistryInput, description: 'Null: as other tokens of the same admin have it.' }),
+    implementation: t.field({
+      type: TokenImplementationEnum,
+      description: 'Whose contracts move it. Null: Canton Coin by its id, anything else by what the standard promises.',
+    }),
     packages: t.stringList({ description: 'Names of packages that hosts need beyond those of the standard.' }),
     policy: t.field({ type: PolicyInput, description: 'Null: the defaults.' }),
     why: t.string({ required: true, description: 'For those who come after you; kept for ever.' }),
@@ -91,6 +101,19 @@ const SetTokenPolicyInput = builder.inputType('SetTokenPolicyInput', {
     instrument: t.id({ required: true, description: 'Global id of its `Instrument`.' }),
     version: t.int({ required: true, description: 'As you read it: a change of somebody else’s is not overwritten.' }),
     policy: t.field({ type: PolicyInput, required: true, description: 'What changes.' }),
+    why: t.string({ required: true, description: 'For those who come after you; kept for ever.' }),
+  }),
+});
+
+const SetTokenImplementationInput = builder.inputType('SetTokenImplementationInput', {
+  description: 'Whose contracts move a token. Since 0.1.',
+  fields: (t) => ({
+    instrument: t.id({ required: true, description: 'Global id of its `Instrument`.' }),
+    implementation: t.field({
+      type: TokenImplementationEnum,
+      required: true,
+      description: 'By its rules what is signed of the token is judged from now on.',
+    }),
     why: t.string({ required: true, description: 'For those who come after you; kept for ever.' }),
   }),
 });
@@ -121,14 +144,14 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: AddTokenInput, required: true, description: 'Which one.' }) },
     errors: outcome('AddTokenResult'),
     resolve: async (_root, { input }, { tokens, principal }) => {
-      const { network, admin, instrumentId, name, registry, packages, policy, why } = input;
+      const { network, admin, instrumentId, name, registry, implementation, packages, policy, why } = input;
       const wanted = {
         network,
         admin,
         instrumentId,
         name,
         registry: registry == null ? null : sourceOf(registry),
-        implementation: null,
+        implementation: implementation ?? null,
         packages: packages ?? [],
         policy: policyOf(policy ?? {}),
       };
@@ -155,6 +178,16 @@ builder.mutationFields((t) => ({
     errors: outcome('SetTokenRegistryResult'),
     resolve: async (_root, { input: { instrument, registry, why } }, { tokens, principal }) => ({
       token: await tokens.setRegistry(keyOf(instrument), sourceOf(registry), { by: principal.name, why }),
+    }),
+  }),
+  setTokenImplementation: t.field({
+    type: TokenPayloadRef,
+    description: `Judges what is signed of a token by the rules of that implementation from now on, and demands its packages of every host. Only while the token is frozen: nothing may be under way that was judged by others. ${NEEDS}`,
+    authScopes: SCOPES,
+    args: { input: t.arg({ type: SetTokenImplementationInput, required: true, description: 'Whose.' }) },
+    errors: outcome('SetTokenImplementationResult'),
+    resolve: async (_root, { input: { instrument, implementation, why } }, { tokens, principal }) => ({
+      token: await tokens.setImplementation(keyOf(instrument), implementation, { by: principal.name, why }),
     }),
   }),
   pinToken: t.field({
@@ -208,7 +241,11 @@ function sourceOf({ strategy, urls, faultsMax }: typeof RegistryInput.$inferInpu
   }
 }
 
-function policyOf({ depositMin, ...rest }: typeof PolicyInput.$inferInput): Partial<TokenPolicy> {
+function policyOf({ depositMin, returnFee, ...rest }: typeof PolicyInput.$inferInput): Partial<TokenPolicy> {
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value != null));
-  return { ...given, ...(depositMin == null ? {} : { depositMin: formatAmount(depositMin) }) };
+  return {
+    ...given,
+    ...(depositMin == null ? {} : { depositMin: formatAmount(depositMin) }),
+    ...(returnFee == null ? {} : { returnFee: formatAmount(returnFee) }),
+  };
 }

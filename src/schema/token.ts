@@ -28,6 +28,18 @@ export const ReadStrategyEnum = builder.enumType('RegistryStrategy', {
   } as const,
 });
 
+export const TokenImplementationEnum = builder.enumType('TokenImplementation', {
+  description:
+    'Whose contracts move a token: it decides by which rules a transfer is judged before it is signed. Since 0.1.',
+  values: {
+    SPLICE_AMULET: { description: 'Canton Coin’s.' },
+    UTILITY_REGISTRY: { description: 'Those of the registry utility, as USDCx and others use it.' },
+    OTHER: {
+      description: 'Others: judged by who signs and who acts alone, unless the factory turns out to be a known one.',
+    },
+  } as const,
+});
+
 const RegistrySourceRef = builder.objectRef<ReadSource>('RegistrySource').implement({
   description: 'Where the registry of a token’s admin is read. Scope: `read`. Since 0.1.',
   authScopes: { read: true },
@@ -148,14 +160,20 @@ export const TokenRef = builder.objectRef<Token>('Token').implement({
     }),
     paysDirect: t.exposeBoolean('paysDirect', {
       description:
-        'Whether receivers with a preapproval are paid, at once; else new withdrawals of it are refused. Scope: `read`. Since 0.1.',
+        'Whether receivers with a preapproval are paid, at once. With neither this nor offers new withdrawals of it are refused. Scope: `read`. Since 0.1.',
     }),
     paysOffers: t.exposeBoolean('paysOffers', {
       description:
-        'Whether others may be made an offer, which locks the money until they accept; this version does not make any yet. Scope: `read`. Since 0.1.',
+        'Whether others are made an offer, which locks the money until they accept. Scope: `read`. Since 0.1.',
     }),
     offerValiditySeconds: t.exposeInt('offerValiditySeconds', {
-      description: 'How long an offer of ours stands. Scope: `read`. Since 0.1.',
+      description:
+        'How long an offer of ours stands, from the last moment at which it may be made. Scope: `read`. Since 0.1.',
+    }),
+    returnFee: t.expose('returnFee', {
+      type: 'Decimal',
+      description:
+        'Kept from the customer when an offer of ours comes back; at most what he asked for. Scope: `read`. Since 0.1.',
     }),
     implementation: t.exposeString('implementation', {
       description: 'Whose contracts move it: `SPLICE_AMULET`, `UTILITY_REGISTRY` or `OTHER`. Scope: `read`. Since 0.1.',

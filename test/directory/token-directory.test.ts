@@ -8,7 +8,7 @@ import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { createInstrumentBook, registerCatalog } from '../../src/ingestion/catalog.ts';
 import { type Channel, openChannel } from '../../src/ledger/channel.ts';
 import { ledgerKey } from '../../src/read/ledger-keys.ts';
-import { readTokensOfNetwork, type Token } from '../../src/read/tokens.ts';
+import { readTokenChanges, readTokensOfNetwork, type Token } from '../../src/read/tokens.ts';
 import { createRegistries } from '../../src/scan/registries.ts';
 import { formatGlobalId } from '../../src/schema/global-id.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
@@ -110,6 +110,42 @@ async function look(): Promise<Token> {
   if (token === undefined) throw new Error('No token.');
   return token;
 }
+
+describe('whose contracts move a token', () => {
+  test('is said when it is added, and changed only while it is frozen', async () => {
+    const { key } = registryOf('usd');
+    const set = async (implementation: string) =>
+      await change('setTokenImplementation', 'SetTokenImplementationInput', {
+        instrument: key,
+        implementation,
+        why: 'Looked.',
+      });
+
+    await add('usd', { implementation: 'UTILITY_REGISTRY' });
+    const [added] = await readTokensOfNetwork(database.db, NETWORK);
+    expect(added).toMatchObject({ implementation: 'UTILITY_REGISTRY' });
+    expect(added?.packages).toContain('utility-registry-app-v0');
+
+    expect((await set('OTHER')).data.setTokenImplementation.token).toMatchObject({ version: 2 });
+    const [other] = await readTokensOfNetwork(database.db, NETWORK);
+    expect(other).toMatchObject({ implementation: 'OTHER' });
+    expect(other?.packages).not.toContain('utility-registry-app-v0');
+    expect(await readTokenChanges(database.db, [other!.instrument], 1)).toMatchObject([
+      [{ action: 'POLICY', before: { implementation: 'UTILITY_REGISTRY' }, after: { implementation: 'OTHER' } }],
+    ]);
+
+    await change('enableToken', 'TokenInput', { instrument: key, why: 'Looked at.' });
+    expect((await set('UTILITY_REGISTRY')).data.setTokenImplementation).toMatchObject({ code: 'TOKEN_NOT_READY' });
+  });
+
+  test('what a return costs is part of the policy, and never less than nothing', async () => {
+    await add('usd', { policy: { paysOffers: true, returnFee: '0.5' } });
+    const [token] = await readTokensOfNetwork(database.db, NETWORK);
+    expect(token).toMatchObject({ paysOffers: true, returnFee: '0.5000000000' });
+
+    expect(await add('note', { policy: { returnFee: '-1' } })).toMatchObject({ code: 'TOKEN_INPUT_INVALID' });
+  });
+});
 
 describe('adding a token', () => {
   test('pins what its registry says, and leaves it frozen until somebody enables it', async () => {
