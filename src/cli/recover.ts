@@ -1,5 +1,8 @@
-/** `sluice recover`: the way on for a stream that halted because a part of history is gone for good. Shows what it would do; does it when told to. */
+/**
+ * `sluice recover`: what became of a database that went back in time. With a treasury: the way on for a stream that halted because a part of history is gone for good; shows what it would do, does it when told to.
+ */
 import { Command } from 'commander';
+import { loadConfig } from '../config/config.ts';
 import { createLeases } from '../db/lease.ts';
 import { PermanentError } from '../env/errors.ts';
 import { noFailpoints } from '../env/failpoint.ts';
@@ -10,6 +13,8 @@ import { claimStream } from '../ingestion/position.ts';
 import { planRecovery, type RecoveryPlan, recover, requireRecoverable } from '../ingestion/recover.ts';
 import type { CommandContext } from './command-context.ts';
 import { allSinks } from './rebuild.ts';
+import { releaseHeld, reportRestores } from './recover-report.ts';
+import { paymentRecoveryOf, RECOVERY_KEYS } from './recovery.ts';
 import type { Terminal } from './terminal.ts';
 import { listTreasuries } from './treasuries.ts';
 import { withDatabase } from './with-database.ts';
@@ -19,17 +24,26 @@ const LEASE_MS = 60_000;
 const LISTEN_MS = 80_000; // A healthy participant sends a checkpoint at least every 75 s.
 
 type Options = { readonly by: string; readonly why: string; readonly yes?: boolean };
+type Given = Partial<Options> & { readonly release?: readonly string[] };
 
 export function recoverCommand(context: CommandContext): Command {
   return new Command('recover')
     .description(
-      'go on behind a gap of history: take over what is active at the participant of SLUICE_LEDGER_URL, book what is gone as unexplained, write the gap down, freeze the treasury',
+      'without a treasury: what became of a database that went back in time, with what was lost, what was made anew from the ledger and what waits for you; exit code 1 where something does. With one: go on behind a gap of history: take over what is active at the participant of SLUICE_LEDGER_URL, book what is gone as unexplained, write the gap down, freeze the treasury',
     )
-    .argument('<treasury>', 'name or party of the treasury whose stream is halted')
-    .requiredOption('--by <name>', 'who you are')
-    .requiredOption('--why <text>', 'for those who come after you')
-    .option('--yes', 'do it; without it nothing is changed')
-    .action(async (name: string, options: Options) => {
+    .argument('[treasury]', 'name or party of the treasury whose stream is halted')
+    .option('--by <name>', 'who you are; needed to change anything')
+    .option('--why <text>', 'for those who come after you; needed to change anything')
+    .option('--yes', 'go on behind the gap; without it nothing is changed')
+    .option(
+      '--release <ids...>',
+      'withdrawals that were held because the database went back, `all` of them or by id: they are still wanted',
+    )
+    .action(async (name: string | undefined, given: Given, command: Command) => {
+      const { release, ...word } = given;
+      if (name === undefined && release === undefined) return await report(context);
+      const options = demandWord(word, command);
+      if (release !== undefined || name === undefined) return await letGo(context, release ?? [], options);
       await withDatabase(context, 'sluice-recover', async (db, { signal, logger }) => {
         const treasury = (await listTreasuries(db)).find((one) => one.name === name || one.party === name);
         if (treasury === undefined)
@@ -79,6 +93,28 @@ export function recoverCommand(context: CommandContext): Command {
         }
       });
     });
+}
+
+function demandWord({ by, why, ...others }: Partial<Options>, command: Command): Options {
+  if (by === undefined) return command.error("error: required option '--by <name>' not specified");
+  if (why === undefined) return command.error("error: required option '--why <text>' not specified");
+  return { ...others, by, why };
+}
+
+async function report(context: CommandContext): Promise<void> {
+  await withDatabase(context, 'sluice-recover', async (db, { logger }) => {
+    const config = loadConfig(context.environment, RECOVERY_KEYS);
+    const { terminal, clock } = context;
+    const recover = paymentRecoveryOf(config, { clock, logger });
+    if (!(await reportRestores(db, { terminal, recover, clock, logger }))) context.end('no');
+  });
+}
+
+async function letGo(context: CommandContext, ids: readonly string[], { by, why }: Options): Promise<void> {
+  await withDatabase(context, 'sluice-recover', async (db) => {
+    const count = await releaseHeld(db, ids, { by, why, clock: context.clock });
+    context.terminal.print(`${count} withdrawals go on`);
+  });
 }
 
 function describe(terminal: Terminal, { network, name }: Treasury, plan: RecoveryPlan): void {

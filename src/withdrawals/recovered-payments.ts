@@ -13,7 +13,7 @@
 import { sql } from 'kysely';
 import { houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
-import { isRestoring, noteRestore, type RestoreWindow } from '../db/database-restore.ts';
+import { isRestoring, noteRestore, type RestoreWindow, safeRecordTime } from '../db/database-restore.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { TransferChange, Treasury } from '../ingestion/effect-sink.ts';
@@ -49,7 +49,7 @@ export function createPaymentRecovery({ seal, clock, logger, window }: RecoveryO
       return null;
     }
     if (found === null) await makeAnew(tx, treasury, change, payment, nowMicros);
-    if (!(await isNoted(tx, treasury))) {
+    if (!(await isNoted(tx, treasury, change))) {
       await noteRestore(tx, {
         cause: `transfer:${change.transferId}`,
         treasuryId: treasury.id,
@@ -160,7 +160,10 @@ async function makeAnew(
   await announceRequest(tx, id, nowMicros);
 }
 
-async function isNoted(tx: Transaction, { id }: Treasury): Promise<boolean> {
-  const { rows } = await sql<{ isNoted: boolean }>`SELECT ${isRestoring(sql`${id}::int`)} AS "isNoted"`.execute(tx);
+/** Whether it is known already that what led to this payment may be lost. */
+async function isNoted(tx: Transaction, { id }: Treasury, { recordTime }: TransferChange): Promise<boolean> {
+  const treasury = sql`${id}::int`;
+  const { rows } = await sql<{ isNoted: boolean }>`
+    SELECT ${isRestoring(treasury)} OR ${recordTime}::bigint <= ${safeRecordTime(treasury)} AS "isNoted"`.execute(tx);
   return rows[0]?.isNoted === true;
 }
