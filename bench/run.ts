@@ -3,22 +3,26 @@
  *
  *   npm run bench -- ingest [--rounds N] [--updates N]
  *   npm run bench -- backfill [--updates N]
+ *   npm run bench -- withdrawals [--rounds N] [--payments N]
  */
 import { parseArgs } from 'node:util';
 import { benchBackfill } from './backfill.ts';
 import { benchIngest } from './ingest.ts';
+import { benchWithdrawals } from './withdrawals.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { updates: { type: 'string' }, rounds: { type: 'string' } },
+  options: { updates: { type: 'string' }, payments: { type: 'string' }, rounds: { type: 'string' } },
 });
 const counts = {
   ...(values.updates === undefined ? {} : { updates: Number(values.updates) }),
+  ...(values.payments === undefined ? {} : { payments: Number(values.payments) }),
   ...(values.rounds === undefined ? {} : { rounds: Number(values.rounds) }),
 };
 const benchmarks: Readonly<Record<string, (options: typeof counts) => Promise<void>>> = {
   ingest: benchIngest,
   backfill: benchBackfill,
+  withdrawals: benchWithdrawals,
 };
 const unknown = positionals.filter((name) => benchmarks[name] === undefined);
 if (unknown.length > 0) {
