@@ -1,7 +1,6 @@
 /** The executing side of withdrawals: one automation per treasury party, on connections of its own. */
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
-import { createLocalSigner, ed25519PrivateKey } from '../custody/local-signer.ts';
 import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
 import type { LogMemory } from '../db/log-history.ts';
@@ -26,6 +25,7 @@ import { runReopening } from '../withdrawals/reopening.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isScreening } from './deposit-services.ts';
 import { openRegistries, type RegistriesConfig } from './open-registries.ts';
+import { openSigner, type SignerConfig } from './open-signer.ts';
 import { originSealOf, type RecoveryConfig } from './recovery.ts';
 import type { ServiceLoops } from './service-loops.ts';
 
@@ -42,7 +42,6 @@ type PayoutConfig = Pick<
   | 'withdrawalKey'
   | 'withdrawalTtlSeconds'
   | 'withdrawalAttempts'
-  | 'signerSeed'
   | 'network'
   | 'screeningUrl'
   | 'offerTries'
@@ -51,7 +50,8 @@ type PayoutConfig = Pick<
   | 'offerTriesPerInstrumentHour'
   | 'offerTriesPerSenderHour'
 > &
-  RegistriesConfig;
+  RegistriesConfig &
+  SignerConfig;
 
 /** What the API offers; null where this installation is not configured to pay out. */
 export function openWithdrawals(
@@ -59,7 +59,7 @@ export function openWithdrawals(
   db: Database,
   { clock, log }: { readonly clock: Clock; readonly log: LogMemory },
 ): Withdrawals | null {
-  if (config.withdrawalKey === null || config.signerSeed === null) return null;
+  if (config.withdrawalKey === null) return null;
   const seal = originSealOf(config);
   return createWithdrawals({
     db,
@@ -99,8 +99,8 @@ export function preparePayouts(parts: {
   readonly log: LogMemory;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
   const { config, env, lane, call, openLedger, notifications, tokens, log } = parts;
-  const { signerSeed, withdrawalKey } = config;
-  if (signerSeed === null || withdrawalKey === null) return () => undefined;
+  const signer = config.withdrawalKey === null ? null : openSigner(config, env);
+  if (signer === null) return () => undefined;
   const db = lane('withdrawals', CONNECTIONS);
   const registry = openRegistries(config, env, tokens.sourceOf);
   const common = {
@@ -109,7 +109,7 @@ export function preparePayouts(parts: {
     log,
     submitter: submitterOver(call),
     registry,
-    signer: createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.from(signerSeed.reveal(), 'hex')) }),
+    signer,
     implementationOf: tokens.implementationOf,
     userId: config.ledgerUser,
     limits: {

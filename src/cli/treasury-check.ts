@@ -15,7 +15,7 @@ import { untilStopped } from './shutdown.ts';
 import { needsOf } from './treasury-rights.ts';
 import { ENDPOINT_KEYS, withParticipant } from './with-participant.ts';
 
-const KEYS = [...ENDPOINT_KEYS, 'treasuryParties', 'instruments', 'signerSeed', 'logLevel'] as const;
+const KEYS = [...ENDPOINT_KEYS, 'treasuryParties', 'instruments', 'signerSeed', 'signer', 'logLevel'] as const;
 
 export function treasuryCheckCommand(context: CommandContext): Command {
   return new Command('check')

@@ -8,8 +8,8 @@ import { checkRights } from '../treasury/check-rights.ts';
 import type { Need } from '../treasury/ledger-rights.ts';
 
 /** What this installation does with its user: it prepares and hands in where it pays out. */
-export function needsOf(config: Pick<Config, 'signerSeed'>): readonly Need[] {
-  return config.signerSeed === null ? ['READ'] : ['READ', 'EXECUTE'];
+export function needsOf(config: Pick<Config, 'signerSeed' | 'signer'>): readonly Need[] {
+  return config.signerSeed === null && config.signer === null ? ['READ'] : ['READ', 'EXECUTE'];
 }
 
 export async function reportRights(

@@ -13,7 +13,7 @@ import type { ServiceLoops } from './service-loops.ts';
 import { needsOf, reportRights } from './treasury-rights.ts';
 
 export function watchTreasuries(options: {
-  readonly config: Pick<Config, 'signerSeed'>;
+  readonly config: Pick<Config, 'signerSeed' | 'signer'>;
   readonly env: { readonly clock: Clock; readonly random: Random; readonly logger: Logger };
   readonly db: Database;
   readonly call: Channel['call'];

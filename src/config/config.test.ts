@@ -82,11 +82,17 @@ test('the shortest environment, and its defaults', () => {
     screeningTries: 20,
     deskLimits: [],
     signerSeed: null,
+    signer: null,
+    signerCert: null,
+    signerCertKey: null,
+    signerCa: null,
+    signerKeys: [],
     withdrawalOrigin: 'on',
     withdrawalOriginKeys: [],
     restoreMarginSeconds: 60,
     withdrawalTtlSeconds: 60,
     withdrawalAttempts: 3,
+    preflightsPerSecond: 10,
     ledgerUser: 'sluice',
     host: '127.0.0.1',
     port: 4000,
@@ -96,6 +102,28 @@ test('the shortest environment, and its defaults', () => {
     anchorFile: null,
     dataDir: null,
   });
+});
+
+test('Z18: a signer elsewhere and a key here are not meant together, and TLS needs all of its files', () => {
+  const seed = 'ab'.repeat(32);
+  const remote = { ...SUFFICIENT, SLUICE_WITHDRAWAL_KEY: seed, SLUICE_SIGNER_URL: 'unix:/run/sluice/signer.sock' };
+  expect(loadConfig(remote).signer).toEqual({ kind: 'UNIX', path: '/run/sluice/signer.sock' });
+  expect(() => loadConfig({ ...remote, SLUICE_DEV_SIGNER_SEED: seed })).toThrow('with the signer alone');
+  expect(() => loadConfig({ ...remote, SLUICE_WITHDRAWAL_KEY: '' })).toThrow('expected both');
+  const tls = { ...remote, SLUICE_SIGNER_URL: 'https://signer.internal:7443' };
+  expect(() => loadConfig(tls)).toThrow('SLUICE_SIGNER_TLS_CA');
+  const files = { SLUICE_SIGNER_TLS_CERT: 'a', SLUICE_SIGNER_TLS_KEY: 'b', SLUICE_SIGNER_TLS_CA: 'c' };
+  expect(loadConfig({ ...tls, ...files }).signer).toEqual({ kind: 'TLS', host: 'signer.internal', port: 7443 });
+  for (const place of [
+    'http://signer:1',
+    'unix:relative',
+    'https://signer',
+    'https://u:p@signer:1',
+    'https://signer:1/x',
+  ]) {
+    expect(() => loadConfig({ ...remote, SLUICE_SIGNER_URL: place })).toThrow('SLUICE_SIGNER_URL');
+  }
+  expect(() => loadConfig({ ...remote, SLUICE_SIGNER_KEYS: 'abc' })).toThrow('1220');
 });
 
 test('payouts need their key and their signer together, and registries by admin', () => {

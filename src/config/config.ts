@@ -116,9 +116,29 @@ function conflicts(config: Partial<Config>): readonly string[] {
   if (config.validatorUrl === null && proxied.some((source) => source?.strategy === 'proxy')) {
     faults.push('SLUICE_VALIDATOR_URL is required where SLUICE_REGISTRIES or SLUICE_SCAN say `proxy`');
   }
-  const payouts = [config.withdrawalKey, config.signerSeed];
-  if (payouts.some((secret) => secret === null) && payouts.some((secret) => secret !== null && secret !== undefined)) {
-    faults.push('SLUICE_WITHDRAWAL_KEY and SLUICE_DEV_SIGNER_SEED: expected both (withdrawals on) or neither (off)');
+  faults.push(...signerConflicts(config));
+  return faults;
+}
+
+function signerConflicts(config: Partial<Config>): readonly string[] {
+  const { withdrawalKey, signerSeed, signer, signerCert, signerCertKey, signerCa } = config;
+  const faults: string[] = [];
+  if (isGiven(signer) && isGiven(signerSeed)) {
+    faults.push(
+      'SLUICE_SIGNER_URL and SLUICE_DEV_SIGNER_SEED are both set: expected the key to be with the signer alone',
+    );
+  } else if (withdrawalKey !== undefined && signerSeed !== undefined) {
+    const signs = isGiven(signerSeed) || isGiven(signer);
+    if (signs !== isGiven(withdrawalKey)) {
+      faults.push(
+        'SLUICE_WITHDRAWAL_KEY and SLUICE_SIGNER_URL (or SLUICE_DEV_SIGNER_SEED): expected both (withdrawals on) or neither (off)',
+      );
+    }
+  }
+  if (signer?.kind === 'TLS' && [signerCert, signerCertKey, signerCa].includes(null)) {
+    faults.push(
+      'SLUICE_SIGNER_TLS_CERT, SLUICE_SIGNER_TLS_KEY and SLUICE_SIGNER_TLS_CA are required where SLUICE_SIGNER_URL is https',
+    );
   }
   return faults;
 }

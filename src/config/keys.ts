@@ -275,6 +275,38 @@ export const CONFIG_KEYS = {
     isSecret: true,
     schema: values.secretBytes32,
   }),
+  signer: optional({
+    variable: 'SLUICE_SIGNER_URL',
+    type: '`unix:/path` or `https://host:port`',
+    meaning:
+      'The signer that holds the key of the treasury parties (docs/guides/signers.md): a process of its own, reached over a unix socket or mutual TLS. Then no key is in this process, and while the signer is away nothing is signed.',
+    schema: values.signerPlace,
+  }),
+  signerCert: optional({
+    variable: 'SLUICE_SIGNER_TLS_CERT',
+    type: 'path',
+    meaning: 'Our certificate for the signer (PEM), where it is reached by `https`.',
+    schema: values.path,
+  }),
+  signerCertKey: optional({
+    variable: 'SLUICE_SIGNER_TLS_KEY',
+    type: 'path',
+    meaning: 'The key of that certificate (PEM). It signs nothing but the connection.',
+    schema: values.path,
+  }),
+  signerCa: optional({
+    variable: 'SLUICE_SIGNER_TLS_CA',
+    type: 'path',
+    meaning: 'The authority that the signer’s own certificate is of (PEM). No other is believed.',
+    schema: values.path,
+  }),
+  signerKeys: withDefault('', {
+    variable: 'SLUICE_SIGNER_KEYS',
+    type: 'comma list of fingerprints',
+    meaning:
+      'Public keys that are registered on the ledger for the treasury parties beside the one that their ids end in: after a rotation, the new one. A signature by any other key is not sent.',
+    schema: values.fingerprints,
+  }),
   withdrawalTtlSeconds: withDefault('60', {
     variable: 'SLUICE_WITHDRAWAL_TTL_SECONDS',
     type: '5–86400',

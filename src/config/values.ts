@@ -89,6 +89,30 @@ export const ledgerUrls: z.ZodType<readonly string[], string> = text((input) => 
   return isValid ? { value: urls } : { expected };
 });
 
+export type SignerPlace =
+  | { readonly kind: 'UNIX'; readonly path: string }
+  | { readonly kind: 'TLS'; readonly host: string; readonly port: number };
+
+/** `unix:/path/of/a/socket` or `https://host:port`. */
+export const signerPlace: z.ZodType<SignerPlace, string> = text<SignerPlace>((input) => {
+  const [, path] = /^unix:(\/[^\0]{1,100})$/.exec(input) ?? [];
+  if (path !== undefined) return { value: { kind: 'UNIX', path } };
+  const [, bracketed, plain, port] =
+    /^https:\/\/(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})\/?$/.exec(input) ?? [];
+  const host = bracketed ?? plain;
+  return host !== undefined && Number(port) >= 1 && Number(port) <= 65_535
+    ? { value: { kind: 'TLS', host, port: Number(port) } }
+    : { expected: '`unix:/path` or `https://host:port`' };
+});
+
+/** Fingerprints of public keys. */
+export const fingerprints: z.ZodType<readonly string[], string> = text((input) => {
+  const entries = entriesOf(input);
+  return entries.every((entry) => /^1220[0-9a-f]{64}$/.test(entry)) && isUnique(entries, (entry) => entry)
+    ? { value: entries }
+    : { expected: 'a comma list of fingerprints, `1220` and 64 hex digits' };
+});
+
 /** Ids of participants, `name::fingerprint`; in the order of something else, so one may be named twice. */
 export const participantIds: z.ZodType<readonly string[], string> = text((input) => {
   const ids = entriesOf(input);
