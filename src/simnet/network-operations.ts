@@ -6,7 +6,7 @@ import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { Random } from '../env/random.ts';
 import { decimalOfUnits, unitsOfDecimal } from './daml/decimal.ts';
-import type { Command } from './daml/interpreter.ts';
+import { ARCHIVE_ARGUMENT, type Command } from './daml/interpreter.ts';
 import { contractIdOf, type Value } from './daml/value.ts';
 import type { Committed, Ledger } from './ledger/ledger.ts';
 import type { Participant } from './ledger/participant.ts';
@@ -292,6 +292,22 @@ export function createOperations(options: OperationsOptions): Operations & { rea
       if (report === undefined)
         throw new PermanentError('SIMNET_NO_OUTCOME', 'The admin of this token has no word in it.', { instructionCid });
       return resultOf(submit(report(instructionCid, isSuccess), generation, submission));
+    },
+    archiveOffer: ({ instructionCid, alsoLocked = false, ...submission }) => {
+      const { inputHoldingCids } = transferOfInstruction(instructionCid);
+      const archived = [instructionCid, ...(alsoLocked ? inputHoldingCids : [])];
+      const signatories = archived.flatMap((cid) => ledger.contracts.find(cid)?.contract.signatories ?? []);
+      const commands = archived.map(
+        (contractId): Command => ({
+          kind: 'exercise',
+          contractId,
+          choice: 'Archive',
+          argument: { recordId: ARCHIVE_ARGUMENT, fields: [] },
+        }),
+      );
+      const generation = generationOf(submission);
+      const { results: _, ...committed } = submit({ commands, actAs: [...new Set(signatories)] }, generation, submission);
+      return committed;
     },
     expireDust: onHolding('expireDust'),
     releaseLock: onHolding('releaseLock'),

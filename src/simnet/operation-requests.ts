@@ -42,6 +42,12 @@ export type InstructionRequest = SubmitOptions & {
 
 export type OutcomeRequest = SubmitOptions & { readonly instructionCid: string; readonly isSuccess: boolean };
 
+export type ArchiveRequest = SubmitOptions & {
+  readonly instructionCid: string;
+  /** And what it locks: then the sender's money is gone as well. */
+  readonly alsoLocked?: boolean;
+};
+
 export type HoldingRequest = SubmitOptions & { readonly contractId: string };
 
 export type AmountRequest = SubmitOptions & {
@@ -92,6 +98,8 @@ export type Operations = {
   evolve(request: InstructionRequest): OperationResult;
   /** The admin's word on an offer that needs it after acceptance (`acme.example/workflow` = `desk` in its metadata). Only `note`. */
   reportOutcome(request: OutcomeRequest): OperationResult;
+  /** The admin's and the sender's contract is archived as such, by none of the standard's choices, which the standard forbids: nothing says what became of the transfer. */
+  archiveOffer(request: ArchiveRequest): Committed;
   /** The admin removes a holding for its holding fees; Canton Coin alone. */
   expireDust(request: HoldingRequest): Committed;
   /** The owner releases a holding whose lock has expired; Canton Coin alone. */

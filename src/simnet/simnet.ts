@@ -8,6 +8,7 @@ import type { Random } from '../env/random.ts';
 import { createSeededRandom } from '../env/random.ts';
 import { type Customer, type CustomerActivity, createCustomers } from './customers.ts';
 import { createNetwork, type Network, type NetworkOptions } from './network.ts';
+import { createReceivers, type Receivers } from './receivers.ts';
 import { startTokenServices, type TokenServices } from './registry/token-services.ts';
 import { startControlServer } from './wire/control-server.ts';
 import { createEndpoints, type EndpointControls } from './wire/endpoints.ts';
@@ -60,6 +61,8 @@ export type Simnet = TokenServices & {
   /** `http://host:port` of the control endpoint. */
   readonly controlUrl: string;
   readonly customers: readonly Customer[];
+  /** Who answers offers by himself. */
+  readonly receivers: Pick<Receivers, 'set'>;
   /** Lets the customers start depositing, once. Without it they wait, so that their accounts can be opened first. */
   startCustomers(): void;
   /** Ends streams, closes every socket. Safe to call twice. */
@@ -107,10 +110,18 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
         logger,
       });
     const customers = traffic?.customers ?? [];
+    const receivers = createReceivers({ network, clock, logger });
+    const closing = new AbortController();
+    const answering = receivers.run(closing.signal);
+    stops.push(async () => {
+      closing.abort();
+      await answering;
+    });
     const grpcAddresses = new Map(participants.map(({ name, grpcAddress }) => [name, grpcAddress]));
     const control = await startControlServer({
       network,
       customers,
+      receivers,
       grpcAddresses,
       endpoints,
       ...services,
@@ -135,7 +146,17 @@ export async function startSimnet(options: SimnetOptions): Promise<Simnet> {
         await run;
       });
     };
-    return { network, participants, endpoints, ...services, controlUrl: control.url, customers, startCustomers, stop };
+    return {
+      network,
+      participants,
+      endpoints,
+      ...services,
+      controlUrl: control.url,
+      customers,
+      receivers,
+      startCustomers,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

@@ -4,6 +4,7 @@ import { PermanentError } from '../../env/errors.ts';
 import type { Customer } from '../customers.ts';
 import type { Network } from '../network.ts';
 import { TREASURY } from '../network.ts';
+import { RECEIVER_ANSWERS, type Receivers } from '../receivers.ts';
 import { LIES } from '../registry/lies.ts';
 import type { RunningInstance, TokenServices } from '../registry/token-services.ts';
 import { alsoHowOften, decimal, micros, offset } from './control-shapes.ts';
@@ -13,6 +14,7 @@ import { PARTICIPANT_ROUTES } from './participant-routes.ts';
 export type ControlContext = TokenServices & {
   readonly network: Network;
   readonly customers: readonly Customer[];
+  readonly receivers: Pick<Receivers, 'set'>;
   /** Name → `host:port` of the Ledger API. */
   readonly grpcAddresses: ReadonlyMap<string, string>;
   readonly endpoints: EndpointControls;
@@ -43,6 +45,16 @@ const amountRequest = z.strictObject({ ...submission, instrument: z.string(), ow
 const transferRequest = z.strictObject({ ...submission, ...transfer });
 const instructionRequest = z.strictObject({ ...submission, ...instruction, standard: z.literal('V2').exactOptional() });
 const outcomeRequest = z.strictObject({ ...submission, instructionCid: z.string(), isSuccess: z.boolean() });
+const archiveRequest = z.strictObject({
+  ...submission,
+  instructionCid: z.string(),
+  alsoLocked: z.boolean().exactOptional(),
+});
+const receiverHabit = z.strictObject({
+  party: z.string(),
+  does: z.enum(RECEIVER_ANSWERS),
+  afterMs: z.int().min(0).exactOptional(),
+});
 const holdingRequest = z.strictObject({ ...submission, contractId: z.string() });
 const mergeRequest = z.strictObject({
   ...submission,
@@ -160,6 +172,11 @@ const ROUTES: Readonly<Record<string, Route>> = {
   expire: ({ network }, body) => network.expire(instructionRequest.parse(body)),
   evolve: ({ network }, body) => network.evolve(instructionRequest.parse(body)),
   'report-outcome': ({ network }, body) => network.reportOutcome(outcomeRequest.parse(body)),
+  'archive-offer': ({ network }, body) => network.archiveOffer(archiveRequest.parse(body)),
+  receiver: ({ receivers }, body) => {
+    receivers.set(receiverHabit.parse(body));
+    return {};
+  },
   'expire-dust': ({ network }, body) => network.expireDust(holdingRequest.parse(body)),
   'release-lock': ({ network }, body) => network.releaseLock(holdingRequest.parse(body)),
   merge: ({ network }, body) => network.merge(mergeRequest.parse(body)),
