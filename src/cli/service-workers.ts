@@ -17,6 +17,7 @@ import { isScreening, prepareScreening } from './deposit-services.ts';
 import { createSinks } from './effect-sinks.ts';
 import { openEndpoints } from './ledger-endpoints.ts';
 import { preparePayouts } from './payouts.ts';
+import { preparePolicy } from './policy-services.ts';
 import { paymentRecoveryOf } from './recovery.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
 import { createServiceLoops } from './service-loops.ts';
@@ -97,6 +98,12 @@ export async function startWorkers(parts: {
       lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
       notifications,
     });
+    const startPolicy = preparePolicy({
+      config,
+      env,
+      lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
+      notifications,
+    });
     const holder = `${hostname()}:${process.pid}:${env.random.uuid()}`;
     const leases = createSharedLeases({
       ...env,
@@ -145,6 +152,7 @@ export async function startWorkers(parts: {
     }
     startPayouts(treasuries, working);
     startScreening(working);
+    startPolicy(working);
     startVerification({
       ...env,
       db: verifying,
