@@ -4,8 +4,10 @@ import { checkBooks } from '../../src/books/check-books.ts';
 import { type Service, startService } from '../../src/cli/service.ts';
 import { environmentFor, payoutEnvironmentFor } from '../../src/cli/simnet-environment.ts';
 import { loadConfig } from '../../src/config/config.ts';
+import { type Clock, millisToMicros } from '../../src/env/clock.ts';
 import { noFailpoints } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { instructionOf } from '../../src/simnet/network-commands.ts';
 import type { SimnetOptions } from '../../src/simnet/simnet.ts';
 import { post } from './api.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
@@ -31,6 +33,16 @@ export type WithdrawalScene = {
   become(key: string, state: string, deadlineMs?: number): Promise<Looked>;
   withdrawal(key: string): Promise<Looked>;
   preflight(wanted: Omit<Wanted, 'key'>): Promise<Looked>;
+  /** What the token directory does with an instrument from now on, by the mutations an operator uses. */
+  decide(
+    instrument: string,
+    policy: Record<string, unknown>,
+    implementation?: 'SPLICE_AMULET' | 'UTILITY_REGISTRY' | 'OTHER',
+  ): Promise<void>;
+  /** The clock of everybody, the network included, jumps ahead. */
+  pass(durationMs: number): void;
+  /** Contract ids of the offers of the treasury that nobody has ended. */
+  offers(): readonly string[];
   /** What a party holds of an instrument, by the network's ledger. */
   balance(instrument: string, owner: string): string;
   /** Nothing is reserved any more, and the books are right. */
@@ -75,7 +87,9 @@ export async function startWithdrawalScene(
   network: Partial<SimnetOptions> = {},
 ): Promise<WithdrawalScene> {
   const database = await createTestDatabase();
-  const simnet = await startTestNetwork('withdrawals', network);
+  let aheadMicros = 0n;
+  const clock: Clock = { ...systemClock, nowMicros: () => systemClock.nowMicros() + aheadMicros };
+  const simnet = await startTestNetwork('withdrawals', { clock, ...network });
   const [participant] = simnet.participants;
   if (participant === undefined) throw new Error('The network has no participant.');
   const common = {
@@ -92,7 +106,7 @@ export async function startWithdrawalScene(
   const another = async (more: Readonly<Record<string, string>> = {}): Promise<Service> => {
     const { databaseUrl: _url, ...config } = loadConfig({ ...common, ...more });
     const logger = createSystemLogger('silent');
-    const env = { clock: systemClock, random: systemRandom, logger, failpoint: noFailpoints };
+    const env = { clock, random: systemRandom, logger, failpoint: noFailpoints };
     const started = await startService({ config, connectionString: database.connectionString, env });
     services.push(started);
     return started;
@@ -120,6 +134,11 @@ export async function startWithdrawalScene(
   const withdrawal = async (key: string): Promise<Looked> =>
     (await ask(`query ($key: String!) { withdrawal(idempotencyKey: $key) { ${WITHDRAWAL_FIELDS} } }`, { key }))
       .withdrawal;
+
+  const versionOf = async (instrument: string): Promise<number> => {
+    const { tokens } = await ask('{ tokens(first: 50) { nodes { version instrument { id } } } }');
+    return tokens.nodes.find((each: { instrument: { id: string } }) => each.instrument.id === instrument).version;
+  };
 
   return {
     database,
@@ -152,6 +171,43 @@ export async function startWithdrawalScene(
         { deadlineMs, intervalMs: 100 },
       ),
     preflight: async (wanted) => (await ask(PREFLIGHT, { input: inputOf(wanted) })).withdrawalPreflight,
+    decide: async (instrument, policy, implementation) => {
+      const { admin, id } = simnet.network.instrument(instrument);
+      const { tokens } = await ask(
+        '{ tokens(first: 50) { nodes { version implementation instrument { id admin instrumentId } } } }',
+      );
+      const token = tokens.nodes.find(
+        (each: { instrument: { admin: string; instrumentId: string } }) =>
+          each.instrument.admin === admin && each.instrument.instrumentId === id,
+      );
+      const why = 'Test.';
+      if (implementation !== undefined && token.implementation !== implementation) {
+        const input = { instrument: token.instrument.id, why };
+        const change = async (name: string, more: Record<string, unknown> = {}): Promise<void> => {
+          const type = name === 'setTokenImplementation' ? 'SetTokenImplementationInput' : 'TokenInput';
+          const query = `mutation ($input: ${type}!) { ${name}(input: $input) { ... on Error { code message } } }`;
+          expect((await ask(query, { input: { ...input, ...more } }))[name]).toEqual({});
+        };
+        await change('freezeToken');
+        await change('setTokenImplementation', { implementation });
+        // Its registry is looked at first, which a process that has just started may not have done yet.
+        await eventually(async () => await change('enableToken'), { deadlineMs: 20_000, intervalMs: 500 });
+      }
+      const { setTokenPolicy } = await ask(
+        'mutation ($input: SetTokenPolicyInput!) { setTokenPolicy(input: $input) { ... on Error { code message } } }',
+        { input: { instrument: token.instrument.id, version: await versionOf(token.instrument.id), policy, why } },
+      );
+      expect(setTokenPolicy).toEqual({});
+    },
+    pass: (durationMs) => {
+      aheadMicros += millisToMicros(durationMs);
+    },
+    offers: () => {
+      const treasury = simnet.network.party('treasury');
+      return [...simnet.network.ledger.contracts.activeOf(treasury)]
+        .filter((contract) => instructionOf(contract)?.sender === treasury)
+        .map(({ contractId }) => contractId);
+    },
     balance: (instrument, owner) => simnet.network.balance({ instrument, owner }),
     settled: async () => {
       await eventually(

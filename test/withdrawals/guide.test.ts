@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
+import { eventually } from '../support/eventually.ts';
 import { startWithdrawalScene, type WithdrawalScene } from '../support/withdrawal-scene.ts';
 
 let scene: WithdrawalScene;
@@ -128,5 +129,195 @@ describe('a direct token', () => {
     await scene.settled();
     const sum = keys.reduce((total, _key, index) => total + parseAmount(`1.0${index + 10}`), 0n);
     expect(paid()).toBe(formatAmount(sum));
+  });
+});
+
+describe('only dust', () => {
+  test('E7: what no single transaction reaches is merged first, and then paid', { timeout: 90_000 }, async () => {
+    const paid = gain('amulet', 'carol');
+    scene.simnet.network.preapprove({ instrument: 'amulet', receiver: 'carol' });
+    // All that was left goes out, so that nothing but dust is there.
+    const [{ free }] = (await scene.preflight({ instrument: 'amulet', receiver: 'carol', amount: '1' })).funds;
+    if (parseAmount(free) > 0n) {
+      await scene.create({ key: 'empty', instrument: 'amulet', receiver: 'carol', amount: free });
+      await scene.become('empty', 'COMPLETED', 60_000);
+    }
+    const dust = Array.from({ length: 130 }, () => '0.1');
+    await scene.fund('amulet', dust);
+
+    const ahead = await scene.preflight({ instrument: 'amulet', receiver: 'carol', amount: '12.5' });
+    await scene.create({ key: 'dust', instrument: 'amulet', receiver: 'carol', amount: '12.5' });
+    await scene.become('dust', 'COMPLETED', 80_000);
+
+    // A hundred of them are ten, which is less.
+    expect(ahead).toMatchObject({ outlook: 'WAITS', funds: [{ state: 'WAIT' }] });
+    await scene.settled();
+    expect(paid()).toBe(formatAmount(parseAmount(free) + parseAmount('12.5')));
+    const merges = await scene.database.db
+      .selectFrom('transfer')
+      .select('id')
+      .where('kind', '=', 'MERGE')
+      .where('direction', '=', 'OUT')
+      .execute();
+    expect(merges.length + (await selfTransfers())).toBeGreaterThan(0);
+  });
+
+  async function selfTransfers(): Promise<number> {
+    const rows = await scene.database.db.selectFrom('self_transfer').selectAll().execute();
+    return rows.length;
+  }
+});
+
+const OFFERED = [
+  ['usd', 'UTILITY_REGISTRY'],
+  ['note', 'OTHER'],
+] as const;
+
+describe.each(OFFERED)('an offer token: %s', (instrument, implementation) => {
+  const offer = async (): Promise<string> =>
+    await eventually(
+      () => {
+        const [only, ...others] = scene.offers();
+        expect([only === undefined, others]).toEqual([false, []]);
+        return only ?? '';
+      },
+      { deadlineMs: 20_000 },
+    );
+  const balanceOf = async (customer: string): Promise<string> => {
+    const { accounts } = await scene.ask(
+      '{ accounts(first: 100) { nodes { customer balances { amount instrument { instrumentId } } } } }',
+    );
+    const found = accounts.nodes.find((each: { customer: string }) => each.customer === customer);
+    const { id } = scene.simnet.network.instrument(instrument);
+    const balance = found?.balances.find(
+      (each: { instrument: { instrumentId: string } }) => each.instrument.instrumentId === id,
+    );
+    return balance?.amount ?? '0.0000000000';
+  };
+
+  beforeAll(async () => {
+    await scene.decide(instrument, { paysOffers: true, offerValiditySeconds: 600 }, implementation);
+    await scene.fund(instrument, ['50', '50', '50']);
+  });
+
+  test('no preapproval, accepted: offered, and completed when the receiver has accepted', async () => {
+    const paid = gain(instrument, 'bob');
+    const key = `${instrument}-accepted`;
+
+    const ahead = await scene.preflight({ instrument, receiver: 'bob', amount: '7' });
+    await scene.create({ key, instrument, receiver: 'bob', amount: '7', memo: 'bob-7' });
+    await scene.become(key, 'OFFERED');
+    expect(paid()).toBe('0.0000000000');
+    scene.simnet.network.accept({ instructionCid: await offer() });
+    const done = await scene.become(key, 'COMPLETED');
+
+    expect(ahead).toMatchObject({ outlook: 'READY', transferKind: 'OFFER' });
+    expect(done).toMatchObject({ isFinal: true, transfer: { kind: 'OFFER', status: 'COMPLETED' } });
+    await scene.settled();
+    expect(paid()).toBe('7.0000000000');
+  });
+
+  test('E12: rejected: back with us, and with the customer, less the fee, once', async () => {
+    await scene.decide(instrument, { returnFee: '0.25' });
+    const key = `${instrument}-rejected`;
+    const treasury = scene.balance(instrument, 'treasury');
+
+    await scene.create({ key, instrument, receiver: 'bob', amount: '5', account: key });
+    await scene.become(key, 'OFFERED');
+    expect(await balanceOf(key)).toBe('-5.0000000000');
+    scene.simnet.network.reject({ instructionCid: await offer() });
+    await scene.become(key, 'RETURNED');
+
+    await scene.settled();
+    expect(scene.balance(instrument, 'treasury')).toBe(treasury);
+    expect(await balanceOf(key)).toBe('-0.2500000000');
+    await scene.decide(instrument, { returnFee: '0' });
+  });
+
+  test('an outstanding offer that is cancelled is taken back', async () => {
+    const key = `${instrument}-cancelled`;
+    await scene.create({ key, instrument, receiver: 'bob', amount: '5', account: key });
+    await scene.become(key, 'OFFERED');
+
+    const { cancelWithdrawal } = await scene.ask(
+      `mutation ($key: String!) { cancelWithdrawal(input: { idempotencyKey: $key }) {
+        ... on CancelWithdrawalPayload { withdrawal { state isCancelRequested } } ... on Error { code } } }`,
+      { key },
+    );
+    await scene.become(key, 'RETURNED');
+
+    expect(cancelWithdrawal.withdrawal).toEqual({ state: 'OFFERED', isCancelRequested: true });
+    await scene.settled();
+    expect(scene.offers()).toEqual([]);
+    expect(await balanceOf(key)).toBe('0.0000000000');
+  });
+
+  test('E3: two submissions for one request, of which one loses: one offer, accepted once', async () => {
+    const paid = gain(instrument, 'bob');
+    const { submissions } = scene.simnet.network.participant('participant1').faults;
+    submissions.set({ duplicateExecutes: { share: 1 }, loseExecuteAnswers: { share: 0.5 } });
+    const key = `${instrument}-twice`;
+
+    await scene.create({ key, instrument, receiver: 'bob', amount: '2' });
+    await scene.become(key, 'OFFERED');
+    scene.simnet.network.accept({ instructionCid: await offer() });
+    await scene.become(key, 'COMPLETED');
+
+    await scene.settled();
+    expect(scene.offers()).toEqual([]);
+    expect(paid()).toBe('2.0000000000');
+  });
+
+  test('E10: a burst of offers, each made once and accepted once', { timeout: 90_000 }, async () => {
+    const paid = gain(instrument, 'bob');
+    const keys = Array.from({ length: 8 }, (_, index) => `${instrument}-burst-${index}`);
+    await Promise.all(keys.map(async (key) => await scene.create({ key, instrument, receiver: 'bob', amount: '1.5' })));
+    const accepted = new Set<string>();
+    await eventually(
+      () => {
+        for (const instructionCid of scene.offers()) {
+          accepted.add(instructionCid);
+          scene.simnet.network.accept({ instructionCid });
+        }
+        expect(accepted.size).toBe(keys.length);
+      },
+      { deadlineMs: 70_000, intervalMs: 200 },
+    );
+    for (const key of keys) await scene.become(key, 'COMPLETED', 60_000);
+
+    await scene.settled();
+    expect(paid()).toBe('12.0000000000');
+  });
+
+  test('E7: no funds: it waits, and is offered when there are some', async () => {
+    const paid = gain(instrument, 'bob');
+    const [{ free }] = (await scene.preflight({ instrument, receiver: 'bob', amount: '1' })).funds;
+    const amount = formatAmount(parseAmount(free) + parseAmount('20'));
+    const key = `${instrument}-no-funds`;
+    await scene.create({ key, instrument, receiver: 'bob', amount });
+    expect((await scene.become(key, 'QUEUED')).waitsFor).toBe('FUNDS');
+
+    await scene.fund(instrument, ['20']);
+    await scene.become(key, 'OFFERED');
+    scene.simnet.network.accept({ instructionCid: await offer() });
+    await scene.become(key, 'COMPLETED');
+    await scene.settled();
+    expect(paid()).toBe(amount);
+  });
+
+  test('E13: expired and reclaimed: nobody accepted, and it is back with the customer', async () => {
+    await scene.fund(instrument, ['30']);
+    const key = `${instrument}-expired`;
+    const treasury = scene.balance(instrument, 'treasury');
+    await scene.create({ key, instrument, receiver: 'bob', amount: '5', account: key });
+    await scene.become(key, 'OFFERED');
+
+    scene.pass(700_000);
+    await scene.become(key, 'RETURNED', 60_000);
+
+    await scene.settled();
+    expect(scene.offers()).toEqual([]);
+    expect(scene.balance(instrument, 'treasury')).toBe(treasury);
+    expect(await balanceOf(key)).toBe('0.0000000000');
   });
 });
