@@ -13,7 +13,7 @@ import type { Marks } from './marks.ts';
 import { createProcessPool } from './process-pool.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 import type { Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
-import { labelOf, mayChange, verbOf } from './statement-text.ts';
+import { labelOf, mayHaveChanged, verbOf } from './statement-text.ts';
 import { Violation } from './violation.ts';
 
 export type DatabaseAccess = {
@@ -49,6 +49,8 @@ type Connection = {
   readonly physical: ServerSession;
   isBroken: boolean;
   isInTransaction: boolean;
+  /** Whether its transaction, so far, may have changed what an invariant is about. */
+  hasChanged: boolean;
   /** Nothing of the process waits for the statement any more; the server has yet to find out. */
   isAbandoned: boolean;
   /** A statement that waits for a lock, and what to do with its outcome. */
@@ -71,18 +73,21 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
   const hints = createHints({ scheduler, faults, dice });
   const postgres = scheduler.createActor('postgres');
   let isCommitted = false;
+  /** Server processes that have let go of locks since somebody last looked who waits for them. */
+  const released = new Set<number>();
 
-  /** Lets the statements go on that wait for locks, as far as they come. In the order they began to wait. */
+  /** Lets the statements go on that wait for locks which were released, as far as they come. In the order they began to wait. */
   async function settleWaiting(): Promise<void> {
-    for (let isProgress = true; isProgress; ) {
-      isProgress = false;
+    while (released.size > 0) {
+      const recently = new Set(released);
+      released.clear();
       for (const connection of [...connections]) {
         const { waiting } = connection;
-        if (waiting === null) continue;
+        if (waiting === null || !(waiting.isCancelled || connection.physical.waitsFor(recently))) continue;
         const outcome = await connection.physical.look();
         if (outcome === null) continue;
-        isProgress = true;
         connection.waiting = null;
+        noteReleased(connection, waiting.statement, outcome);
         noteCommitted(connection, waiting.statement, outcome);
         if (connection.isAbandoned) {
           await rollBack(connection);
@@ -99,12 +104,23 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
   }
 
   const noteCommitted = (connection: Connection, statement: string, outcome: Outcome): void => {
-    if (outcome.kind === 'done' && !connection.isInTransaction && mayChange(statement)) isCommitted = true;
+    if (outcome.kind !== 'done') return;
+    connection.hasChanged ||= mayHaveChanged(statement, outcome.result);
+    if (connection.isInTransaction) return;
+    isCommitted ||= connection.hasChanged && verbOf(statement) !== 'rollback';
+    connection.hasChanged = false;
+  };
+
+  /** Locks go with their transaction, with its savepoint, and with its first error. */
+  const noteReleased = (connection: Connection, statement: string, outcome: Outcome): void => {
+    if (!connection.isInTransaction || outcome.kind === 'failed' || /^rollback to/i.test(statement))
+      released.add(connection.physical.pid);
   };
 
   async function rollBack(connection: Connection): Promise<void> {
     connections.delete(connection);
     await server.reclaim(connection.physical);
+    released.add(connection.physical.pid);
   }
 
   /** The client's end is gone. The server notices now or later, and until then locks stay. */
@@ -144,12 +160,15 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     if (statement.includes('pg_notify')) {
       for (const parameter of parameters) if (typeof parameter === 'string') connection.channels.add(parameter);
     }
-    if (outcome !== null) noteCommitted(connection, statement, outcome);
+    if (outcome !== null) {
+      noteReleased(connection, statement, outcome);
+      noteCommitted(connection, statement, outcome);
+    }
     if (outcome?.kind === 'done' && !connection.isInTransaction) {
       if (verb !== 'rollback') for (const channel of connection.channels) hints.give(channel);
       connection.channels.clear();
     }
-    if (!connection.isInTransaction || isCommitted || statement.startsWith('ROLLBACK TO')) await settleWaiting();
+    await settleWaiting();
     return outcome;
   }
 
@@ -188,6 +207,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
         marks.add('lock timeout');
         waiting.isCancelled = true;
         await connection.physical.cancel();
+        released.add(connection.physical.pid);
         await settleWaiting();
         return connection.actor.name;
       },
@@ -366,6 +386,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       physical: await promise,
       isBroken: false,
       isInTransaction: false,
+      hasChanged: false,
       isAbandoned: false,
       waiting: null,
       lastStatementMicros: 0n,

@@ -9,6 +9,8 @@ const OFTEN = [0.001, 0.03] as const;
 const SELDOM = [0.02, 0.4] as const;
 /** Of what happens a few times in a schedule: a try at a withdrawal. */
 const MOSTLY = [0.15, 0.9] as const;
+/** Likewise, of what keeps a try from getting anywhere: the others must have their turn. */
+const MIXED = [0.05, 0.5] as const;
 
 const FAULTS = {
   /** A process dies at a named failpoint. */
@@ -56,9 +58,26 @@ const FAULTS = {
   /** It commits in the last microsecond it may, after another update of that same microsecond. */
   executeAtTarget: MOSTLY,
   /** What is prepared is not what was asked for. */
-  prepareLies: MOSTLY,
+  prepareLies: MIXED,
+  /** It is carried out, and the answer says that it failed. */
+  executeLies: MOSTLY,
+  /** The completion of a submission says what is not so, or never comes. */
+  completionLies: MOSTLY,
   /** A registry claims that the receiver takes offers only. */
-  registrySaysOffer: MOSTLY,
+  registrySaysOffer: MIXED,
+  /** A registry names another factory. */
+  registryLies: MIXED,
+  signerDown: MIXED,
+  /** The signature comes when the process had better not use it any more. */
+  signatureLate: MIXED,
+  signatureLost: MIXED,
+  signatureWrong: MIXED,
+  signerRefuses: MIXED,
+  /** The treasury's key changes; what the old one signed and is not sequenced yet is refused. */
+  keyRotated: MIXED,
+  /** People who operate Sluice: kill switches, holds, cancellations. */
+  operatorHalts: MIXED,
+  operatorCancels: MIXED,
 } as const;
 
 export type FaultClass = keyof typeof FAULTS;
@@ -67,6 +86,8 @@ export type FaultPlan = {
   /** Whether the fault strikes now. */
   strikes(fault: FaultClass): boolean;
   isOn(fault: FaultClass): boolean;
+  /** Whether the schedule knows the fault at all, now or at another time. */
+  isDrawn(fault: FaultClass): boolean;
   /** Rates of what is on, for the report of a failure. */
   describe(): string;
   /** Nothing strikes before. */
@@ -81,16 +102,17 @@ const LASTING: ReadonlySet<string> = new Set<FaultClass>(['executeTwice', 'execu
 /** How many of the classes a schedule has on. With many of them nobody gets anywhere, with few of them rare company is rarer still. */
 const ON = [0.05, 0.15, 0.4] as const;
 /** The faults around withdrawals only strike who gets that far. */
-const ON_MOSTLY = 0.5;
+const ON_MOSTLY = [0.1, 0.25, 0.5] as const;
 
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */
 export type FaultSwitches = { readonly on?: ReadonlySet<string>; readonly off?: ReadonlySet<string> };
 
 export function drawFaultPlan(dice: (purpose: string) => Dice, switches: FaultSwitches): FaultPlan {
   const on = dice('faults').pick(ON);
+  const onMostly = dice('faults around withdrawals').pick(ON_MOSTLY);
   const drawn = Object.entries(FAULTS).map(([name, [least, most]]) => {
     const own = dice(`fault/${name}`);
-    const isDrawn = own.chance(least === MOSTLY[0] ? ON_MOSTLY : on);
+    const isDrawn = own.chance(least === MOSTLY[0] || least === MIXED[0] ? onMostly : on);
     const isOn = (isDrawn || switches.on?.has(name) === true) && switches.off?.has(name) !== true;
     return { name, dice: own, rate: isOn ? own.logUniform(least, most) : 0 };
   });
@@ -102,6 +124,7 @@ export function drawFaultPlan(dice: (purpose: string) => Dice, switches: FaultSw
       return fault?.dice.chance(fault.rate) === true && (!isOver || LASTING.has(name));
     },
     isOn: (name) => !isOver && (byName.get(name)?.rate ?? 0) > 0,
+    isDrawn: (name) => (byName.get(name)?.rate ?? 0) > 0,
     describe: () =>
       drawn
         .filter(({ rate }) => rate > 0)

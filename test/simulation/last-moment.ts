@@ -6,7 +6,7 @@ import type { Clock, Micros } from '../../src/env/clock.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import type { Dice } from './dice.ts';
 import type { Marks } from './marks.ts';
-import { INSTRUMENT } from './orders.ts';
+import { DIRECT } from './orders.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { Truth } from './truth.ts';
 
@@ -69,7 +69,7 @@ export function createLastMoment({
         });
       act('time is held at a target', Number(target - now) / 1_000, async () => {
         networkClock.pin(target);
-        network.tap({ instrument: INSTRUMENT, owner: TREASURY, amount: '1' });
+        network.tap({ instrument: DIRECT, owner: TREASURY, amount: '1' });
       });
       act('commit at the target', Number(target - now) / 1_000 + 1 + dice.integer(0, HELD_MS_MAX), async () => {
         const before = truth.updates().at(-1)?.recordTime;

@@ -1,8 +1,6 @@
 /** What a run has met, counted: a harness that no longer provokes what it was built to provoke must not pass. */
 export type Marks = {
-  add(mark: string): void;
-  /** Adds all of `other`. */
-  merge(other: Marks): void;
+  add(mark: string, times?: number): void;
   counts(): ReadonlyMap<string, number>;
 };
 
@@ -10,10 +8,7 @@ export function createMarks(): Marks {
   const counts = new Map<string, number>();
   const add = (mark: string, times = 1): void => void counts.set(mark, (counts.get(mark) ?? 0) + times);
   return {
-    add: (mark) => add(mark),
-    merge: (other) => {
-      for (const [mark, times] of other.counts()) add(mark, times);
-    },
+    add,
     counts: () => counts,
   };
 }

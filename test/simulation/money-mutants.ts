@@ -12,8 +12,6 @@ const LOOP = 'submissions/attempt-loop.ts';
 const CANDIDATES = `t.record_time > a.target_record_time
         AND NOT`;
 const LAPSED = 't.record_time > a.target_record_time AND NOT';
-/** Where it is asked whether there is anything left to try, and a second witness is called. */
-const PAST = 'passed.record_time > a.target_record_time';
 /** The table refuses an attempt that lapsed by less than its target; without that wall the mistake shows. */
 const WITHOUT_CHECK = {
   file: ATTEMPTS,
@@ -47,32 +45,26 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'expiry-not-strict',
     mistake: 'A record time at the target is taken for one past it.',
-    killedBy: 15,
     company: ['executeAtTarget'],
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('>', '>=') },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('>', '>=') },
-      { file: ATTEMPTS, find: PAST, replace: PAST.replace('>', '>=') },
       WITHOUT_CHECK,
     ],
   },
   {
     name: 'wall-clock-decides-expiry',
     mistake: 'An attempt is over when our own clock says so.',
-    killedBy: 27,
     company: ['executeLate'],
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('t.record_time', NOW) },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('t.record_time', NOW) },
-      // The participant would be asked whether the inputs are still there, and say too much.
-      { file: 'withdrawals/attempts.ts', find: 'needsWitness: true', replace: 'needsWitness: false' },
       WITHOUT_CHECK,
     ],
   },
   {
     name: 'no-reservation-check',
     mistake: 'A holding is spent without a look at who has reserved it.',
-    killedBy: 1,
     company: [],
     changes: [
       { file: 'withdrawals/free-holdings.ts', find: UNRESERVED, replace: '' },
@@ -82,7 +74,6 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'choose-then-reserve',
     mistake: 'Holdings are chosen first and reserved later, with nothing that keeps two choosers apart.',
-    killedBy: 15,
     company: [],
     changes: [
       {
@@ -97,7 +88,6 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'retry-with-other-inputs',
     mistake: 'Each try spends whatever is free at the time.',
-    killedBy: 1,
     company: [],
     changes: [
       {
@@ -123,7 +113,6 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'retry-extends-deadline',
     mistake: 'A try gets as much time as the attempt got when it was opened.',
-    killedBy: 1,
     company: [],
     changes: [
       {
@@ -141,7 +130,6 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'contract-not-found-is-failure',
     mistake: 'Inputs that are gone are taken for proof that the transfer can never happen; often it just has.',
-    killedBy: 44,
     company: ['executeUnanswered'],
     changes: [
       {
@@ -156,7 +144,6 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   {
     name: 'lost-answer-is-failure',
     mistake: 'No answer is taken for a no.',
-    killedBy: 1,
     company: ['executeUnanswered'],
     changes: [
       {

@@ -7,8 +7,6 @@ export type Mutant = {
   readonly name: string;
   /** What somebody might have thought. */
   readonly mistake: string;
-  /** The first seed that finds it, when it was last looked for. */
-  readonly killedBy: number;
   /** Classes of faults without which it cannot show: on in each seed that looks for it. */
   readonly company: readonly FaultClass[];
   readonly changes: readonly {
@@ -29,7 +27,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'effects-then-position',
     mistake: 'The position is moved in a transaction of its own, after the one that writes the effects.',
-    killedBy: 1,
     company: [],
     changes: [
       { file: WRITER, find: MOVE, replace: '' },
@@ -45,7 +42,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'position-then-effects',
     mistake: 'The position is moved first, in a transaction of its own.',
-    killedBy: 1,
     company: [],
     changes: [
       { file: WRITER, find: MOVE, replace: '' },
@@ -65,7 +61,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-fencing',
     mistake: 'Holding the lease is believed to be enough: the position is locked, not compared.',
-    killedBy: 4,
     company: ['pauseAtStatement', 'pauseAtFailpoint'],
     changes: [
       {
@@ -81,7 +76,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'no-replay-guard',
     mistake: 'What was delivered before is taken for new.',
-    killedBy: 10,
     company: ['commitAnswerLost'],
     changes: [
       {
@@ -94,7 +88,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'sink-twice',
     mistake: 'A sink is called again after it has succeeded.',
-    killedBy: 1,
     company: [],
     changes: [
       {
@@ -107,7 +100,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'batch-dropped-on-error',
     mistake: 'A batch that failed for a passing reason is left behind, and the next one is written.',
-    killedBy: 1,
     company: ['statementError'],
     changes: [
       {
@@ -120,7 +112,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'record-time-ahead',
     mistake: 'Record time is taken to have passed a little further than the ledger said.',
-    killedBy: 1,
     company: [],
     changes: [
       {
@@ -133,7 +124,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'events-numbered-by-sequence',
     mistake: 'Events keep the number that the outbox gave them before commit.',
-    killedBy: 4,
     company: [],
     changes: [
       {
@@ -151,7 +141,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'sequencer-unlocked',
     mistake: 'Nothing keeps two sequencers apart.',
-    killedBy: 7,
     company: ['pauseAtStatement'],
     changes: [
       {
@@ -178,14 +167,12 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'hints-believed',
     mistake: 'A notification is believed never to get lost.',
-    killedBy: 33,
     company: ['hintLost'],
     changes: [{ file: 'db/event-sequencer.ts', find: 'const POLL_MS = 250;', replace: 'const POLL_MS = 3_600_000;' }],
   },
   {
     name: 'rank-from-node-id',
     mistake: 'A transfer is told by its node id, which every participant numbers its own way.',
-    killedBy: 1,
     company: [],
     changes: [
       {
@@ -199,7 +186,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
     name: 'offset-taken-as-inclusive',
     mistake: 'The stream is asked for from the offset after the newest one, which the exclusive begin then skips.',
-    killedBy: 8,
     company: ['streamTorn'],
     changes: [
       {

@@ -10,15 +10,22 @@ import type { Marks } from './marks.ts';
 import type { Life } from './process.ts';
 import { must } from './violation.ts';
 
-export const INSTRUMENT = 'amulet';
-/** Gets nothing but withdrawals, and spends nothing: its holdings say what was paid. */
+/** Paid at once, to who is preapproved. */
+export const DIRECT = 'amulet';
+/** Offered. */
+export const OFFERED = 'usd';
+/** They get nothing but withdrawals, and spend nothing: their holdings say what was paid. */
 const PAYEE = 'dave';
-const CLIENT = 'exchange';
+export const OFFEREE = 'erin';
+export const CLIENT = 'exchange';
+export const ID_KEY = new Uint8Array(32);
 const UNITS = 10_000_000_000n;
-const PAUSE_MS_MAX = 1_500;
+const PAUSE_MS_MAX = 500;
+const REST_MS_MAX = 10_000; // Once everything was asked for.
 
 export type Order = {
   readonly key: string;
+  readonly instrument: typeof DIRECT | typeof OFFERED;
   readonly account: string;
   /** Told apart by the last digits, so that a payment names its order. */
   readonly units: bigint;
@@ -30,6 +37,8 @@ export type Order = {
 
 export type Orders = {
   all(): readonly Order[];
+  /** Whether any of them is paid by an offer. */
+  readonly haveOffers: boolean;
   /** Places what is due, through one life of a process, until it ends. */
   place(life: Life): Promise<void>;
   /** Units → how many payments of that size the network has committed. */
@@ -44,18 +53,24 @@ export function createOrders({
   dice,
   marks,
   startMicros,
+  counts,
 }: {
   readonly network: Network;
   readonly networkName: string;
   readonly dice: Dice;
   readonly marks: Marks;
   readonly startMicros: Micros;
+  /** How many orders there are, at least and at most. */
+  readonly counts: readonly [least: number, most: number];
 }): Orders {
-  network.preapprove({ instrument: INSTRUMENT, receiver: PAYEE });
-  const receiver = network.party(PAYEE);
-  const spreadMs = dice.logUniform(20, 3_000);
-  const orders: readonly Order[] = Array.from({ length: dice.integer(0, 10) }, (_, index) => ({
+  network.preapprove({ instrument: DIRECT, receiver: PAYEE });
+  network.allocateParty({ hint: OFFEREE, on: ['participant1'] });
+  const receiverOf = { [DIRECT]: network.party(PAYEE), [OFFERED]: network.party(OFFEREE) };
+  const offeredShare = dice.pick([0, 0.3, 0.6]);
+  const spreadMs = dice.logUniform(10, 1_000);
+  const orders: readonly Order[] = Array.from({ length: dice.integer(...counts) }, (_, index) => ({
     key: `order-${index}`,
+    instrument: dice.chance(offeredShare) ? OFFERED : DIRECT,
     account: `withdrawer-${index % 3}`,
     units: BigInt(dice.integer(1, 30)) * UNITS + BigInt(index + 1),
     atMicros: startMicros + BigInt(Math.round(dice.next() * spreadMs * 1_000)),
@@ -68,15 +83,15 @@ export function createOrders({
       db: life.db,
       clock: life.clock,
       network: networkName,
-      idKey: new Uint8Array(32),
+      idKey: ID_KEY,
     });
     const { id, isReplayed } = await withdrawals.create({
       client: CLIENT,
       idempotencyKey: order.key,
       account: order.account,
       treasuryParty: network.party(TREASURY),
-      instrument: network.instrument(INSTRUMENT),
-      receiver,
+      instrument: network.instrument(order.instrument),
+      receiver: receiverOf[order.instrument],
       amount: amountOf(order.units),
       memo: null,
     });
@@ -90,11 +105,13 @@ export function createOrders({
 
   return {
     all: () => orders,
+    haveOffers: orders.some(({ instrument }) => instrument === OFFERED),
     arePlaced: () => orders.every(({ ids }) => ids.size > 0),
     payments: () => {
       const counts = new Map<bigint, number>();
-      for (const { amountUnits } of holdingsOf(network.ledger.contracts, receiver, network.instrument(INSTRUMENT))) {
-        counts.set(amountUnits, (counts.get(amountUnits) ?? 0) + 1);
+      for (const instrument of [DIRECT, OFFERED] as const) {
+        const paid = holdingsOf(network.ledger.contracts, receiverOf[instrument], network.instrument(instrument));
+        for (const { amountUnits } of paid) counts.set(amountUnits, (counts.get(amountUnits) ?? 0) + 1);
       }
       return counts;
     },
@@ -108,7 +125,8 @@ export function createOrders({
             (order.ids.size === 0 || life.random.next() < 0.03),
         );
         if (due === undefined) {
-          await life.clock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
+          const isOver = orders.every((order) => order.ids.size > 0);
+          await life.clock.sleep(life.random.next() * (isOver ? REST_MS_MAX : PAUSE_MS_MAX), life.signal);
           continue;
         }
         try {

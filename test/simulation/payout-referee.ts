@@ -5,18 +5,29 @@
 import type pg from 'pg';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { isFinal, type WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
+import { HALT_VIEW, type Halts, type HaltView } from './halts.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
 import { must } from './violation.ts';
 
 export type PayoutReferee = {
   /** @throws Violation. */
-  afterCommit(): Promise<void>;
+  afterCommit(view: PayoutView): void;
   /** Whether every order was placed and has come to its end. */
-  isAtRest(): Promise<boolean>;
+  isAtRest(): boolean;
   /** @throws Violation. */
   atRest(): Promise<void>;
   describe(): Promise<unknown>;
+};
+
+/** What it looks at after every commit; {@link PAYOUT_VIEW} reads it. */
+export type PayoutView = HaltView & {
+  readonly withdrawals: readonly Row[];
+  readonly promised: readonly unknown[];
+  /** What was debited for withdrawals and is neither paid nor given back. */
+  readonly owed: string;
+  /** Reserved, and archived in the ledger by somebody else. */
+  readonly lostInputs: number;
 };
 
 type Row = {
@@ -39,9 +50,18 @@ const WITHDRAWALS = `
 const PROMISED = `
   SELECT i.contract_id AS "contractId", count(*)::int AS times,
          bool_and(EXISTS (SELECT FROM reservation r WHERE r.submission_id = a.submission_id AND r.number = a.number AND r.contract_id = i.contract_id AND r.is_open)) AS "areReserved"
-  FROM attempt a CROSS JOIN LATERAL jsonb_array_elements_text(a.transfer_object->'inputHoldingCids') AS i (contract_id)
+  FROM attempt a JOIN submission s ON s.id = a.submission_id AND s.purpose IN ('WITHDRAWAL', 'SELF_TRANSFER')
+  CROSS JOIN LATERAL jsonb_array_elements_text(a.transfer_object->'inputHoldingCids') AS i (contract_id)
   WHERE a.state = 'OPEN' GROUP BY 1 HAVING count(*) > 1 OR NOT bool_and(EXISTS (
     SELECT FROM reservation r WHERE r.submission_id = a.submission_id AND r.number = a.number AND r.contract_id = i.contract_id AND r.is_open))`;
+
+/** Columns of one row. */
+export const PAYOUT_VIEW = `
+  (SELECT coalesce(json_agg(w), '[]') FROM (${WITHDRAWALS}) AS w) AS withdrawals,
+  (SELECT coalesce(json_agg(p), '[]') FROM (${PROMISED}) AS p) AS promised,
+  (SELECT coalesce(abs(sum(b.balance)), 0)::text FROM account_balance b JOIN account a ON a.id = b.account_id WHERE a.kind = 'WITHDRAWALS') AS owed,
+  (SELECT count(*)::int FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+   WHERE r.is_open AND h.archived_update_id IS NOT NULL) AS "lostInputs", ${HALT_VIEW}`;
 
 const LEFT_OVER = `
   SELECT r.contract_id FROM reservation r JOIN attempt a ON a.submission_id = r.submission_id AND a.number = r.number
@@ -50,13 +70,16 @@ const LEFT_OVER = `
 export function createPayoutReferee({
   observer,
   orders,
+  halts,
   marks,
 }: {
   readonly observer: pg.Client;
   readonly orders: Orders;
+  readonly halts: Halts;
   readonly marks: Marks;
 }): PayoutReferee {
   const ends = new Map<string, WithdrawalState>();
+  let newest: readonly Row[] = [];
   const unitsOf = new Map(orders.all().map(({ key, units }) => [key, units]));
   const ordered = new Set(unitsOf.values());
 
@@ -79,8 +102,17 @@ export function createPayoutReferee({
   };
 
   return {
-    afterCommit: async () => {
-      const rows = await read();
+    afterCommit: ({ withdrawals: rows, promised, owed, lostInputs, ...halted }) => {
+      newest = rows;
+      halts.note(halted);
+      if (lostInputs > 0) marks.add('reserved holding archived by somebody else');
+      const open = rows
+        .filter(({ state }) => !isFinal(state))
+        .reduce((sum, { amount }) => sum + parseAmount(amount), 0n);
+      must(parseAmount(owed) === open, 'what was debited and is not paid belongs to a withdrawal that goes on', {
+        owed,
+        open,
+      });
       checkPayments(rows);
       for (const { id, key, state, openAttempts } of rows) {
         const end = ends.get(id);
@@ -92,15 +124,10 @@ export function createPayoutReferee({
           openAttempts,
         });
       }
-      const promised = await observer.query({ name: 'promised', text: PROMISED });
-      must(
-        promised.rows.length === 0,
-        'a holding is promised to one open attempt, and reserved for it',
-        promised.rows[0],
-      );
+      must(promised.length === 0, 'a holding is promised to one open attempt, and reserved for it', promised[0]);
     },
 
-    isAtRest: async () => orders.arePlaced() && (await read()).every(({ state }) => isFinal(state)),
+    isAtRest: () => orders.arePlaced() && newest.every(({ state }) => isFinal(state)),
 
     atRest: async () => {
       const rows = await read();

@@ -10,9 +10,10 @@ import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { transferId } from '../../src/tokens/ids.ts';
+import type { Halts } from './halts.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
-import { createPayoutReferee } from './payout-referee.ts';
+import { createPayoutReferee, PAYOUT_VIEW, type PayoutView } from './payout-referee.ts';
 import type { Traffic } from './traffic.ts';
 import type { Truth } from './truth.ts';
 import { must } from './violation.ts';
@@ -21,9 +22,9 @@ export type Referee = {
   /** @throws Violation. What must hold after every commit. */
   afterCommit(): Promise<void>;
   /** Whether the stream waits for an operator. */
-  isHalted(): Promise<boolean>;
-  /** Whether everything has arrived: the stream at the ledger's end, every event numbered, every one of them received. */
-  isAtRest(): Promise<boolean>;
+  isHalted(): boolean;
+  /** Whether everything has arrived, as of the newest commit: the stream at the ledger's end, every event numbered, every one of them received. */
+  isAtRest(): boolean;
   /** @throws Violation. Everything, when nobody works any more. @returns a hash of what the database ended with. */
   atRest(): Promise<string>;
   /** For the report of a schedule that does not come to rest. */
@@ -36,6 +37,7 @@ export type RefereeOptions = {
   readonly truth: Truth;
   readonly traffic: Traffic;
   readonly orders: Orders;
+  readonly halts: Halts;
   readonly marks: Marks;
   readonly received: () => readonly string[];
 };
@@ -81,8 +83,21 @@ const SNAPSHOT = `
           ) b JOIN instrument i ON i.id = b.instrument_id) AS booked
   FROM ingestion_stream s CROSS JOIN event_log l`;
 
-export function createReferee({ observer, db, truth, traffic, orders, marks, received }: RefereeOptions): Referee {
-  const payouts = createPayoutReferee({ observer, orders, marks });
+/** One statement: it is asked after every commit. */
+const VIEW = `SELECT (SELECT row_to_json(s) FROM (${SNAPSHOT}) AS s) AS snapshot, ${PAYOUT_VIEW}`;
+
+export function createReferee({
+  observer,
+  db,
+  truth,
+  traffic,
+  orders,
+  halts,
+  marks,
+  received,
+}: RefereeOptions): Referee {
+  const payouts = createPayoutReferee({ observer, orders, halts, marks });
+  /** As of the newest commit that changed anything. */
   let before: Snapshot | null = null;
 
   const snapshot = async (): Promise<Snapshot | null> =>
@@ -90,8 +105,13 @@ export function createReferee({ observer, db, truth, traffic, orders, marks, rec
 
   return {
     afterCommit: async () => {
-      const now = await snapshot();
-      if (now === null) return;
+      const { rows } = await observer.query<PayoutView & { readonly snapshot: Snapshot | null }>({
+        name: 'view',
+        text: VIEW,
+      });
+      const [view] = rows;
+      const now = view?.snapshot ?? null;
+      if (view === undefined || now === null) return;
       const offset = BigInt(now.offset);
       const isHalted = now.status === 'HALTED';
       // A worker that was killed again and again over one update is stopped until somebody looks.
@@ -154,18 +174,18 @@ export function createReferee({ observer, db, truth, traffic, orders, marks, rec
         headPosition: now.headPosition,
       });
       before = now;
-      await payouts.afterCommit();
+      payouts.afterCommit(view);
     },
 
-    isHalted: async () => (await snapshot())?.status === 'HALTED',
+    isHalted: () => before?.status === 'HALTED',
 
-    isAtRest: async () => {
-      const now = await snapshot();
+    isAtRest: () => {
+      const now = before;
       if (now === null) return false;
       const end = truth.updates().at(-1)?.offset ?? 0n;
       const isIngested =
         BigInt(now.offset) >= end && now.outbox === '0' && BigInt(now.events) === BigInt(received().length);
-      return isIngested && (await payouts.isAtRest());
+      return isIngested && payouts.isAtRest();
     },
 
     describe: async () => ({
@@ -317,7 +337,7 @@ async function checkEvents(observer: pg.Client, received: readonly string[]): Pr
   );
   must(missing.rows.length === 0, 'every deposit and offer is announced once', missing.rows[0]);
   const extra = await observer.query(
-    `SELECT e.event_id, e.type FROM event e WHERE NOT EXISTS (SELECT FROM transfer t WHERE t.id = e.subject) AND NOT EXISTS (SELECT FROM withdrawal w WHERE w.id = e.subject)`,
+    `SELECT e.event_id, e.type FROM event e WHERE NOT EXISTS (SELECT FROM transfer t WHERE t.id = e.subject) AND NOT EXISTS (SELECT FROM withdrawal w WHERE w.id = e.subject) AND NOT EXISTS (SELECT FROM halt h WHERE h.id = e.subject)`,
   );
   must(extra.rows.length === 0, 'every event is about something', extra.rows[0]);
 

@@ -1,12 +1,11 @@
 /**
- * Runs schedules outside the test runner: `node test/simulation/run.ts --seed 17 --trace`, `--from 1 --count 1000`, `--off pause,crash` or `--on executeAtTarget` to narrow a failure down.
- * On the server of DATABASE_URL, or a throw-away one.
+ * Runs schedules outside the test runner: `node test/simulation/run.ts --seed 17 --trace`, `--from 1 --count 1000`, `--off pause,crash` or `--on executeAtTarget` to narrow a failure down,
+ * `--mutant name` with a mistake in the product. On the server of DATABASE_URL, or a throw-away one.
  */
 import { parseArgs } from 'node:util';
+import { openCrew } from './crew.ts';
 import { createMarks } from './marks.ts';
-import { explain, replayed } from './report.ts';
-import { openSimulation } from './schedule.ts';
-import { withMigratedDatabase } from './scratch-database.ts';
+import { withMigratedDatabases } from './scratch-database.ts';
 
 const { values } = parseArgs({
   options: {
@@ -18,37 +17,37 @@ const { values } = parseArgs({
     trace: { type: 'boolean', default: false },
     /** Stops at the first violation. */
     first: { type: 'boolean', default: false },
+    /** Processes side by side. */
+    crew: { type: 'string', default: '2' },
+    mutant: { type: 'string', default: '' },
   },
 });
 
 const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.count) : 1;
-const namesIn = (list: string) => new Set(list.split(',').filter((name) => name !== ''));
-const switches = { on: namesIn(values.on), off: namesIn(values.off) };
+const namesIn = (list: string) => list.split(',').filter((name) => name !== '');
+const common = { on: namesIn(values.on), off: namesIn(values.off), isTraced: values.trace };
+const orders = Array.from({ length: count }, (_, index) => ({ ...common, seed: from + index }));
 
-await withMigratedDatabase(async (connectionString) => {
+await withMigratedDatabases(Math.min(Number(values.crew), count), async (connectionStrings) => {
+  const crew = await openCrew(connectionStrings, { mutant: values.mutant });
   const marks = createMarks();
-  const simulation = await openSimulation(connectionString);
   const startedAt = performance.now();
   let failures = 0;
   let steps = 0;
   let done = 0;
-  try {
-    for (let seed = from; seed < from + count; seed += 1) {
-      const report = await simulation.run(seed, marks, switches);
-      done += 1;
-      steps += report.steps;
-      if (report.violation !== null) {
-        failures += 1;
-        console.log(explain(report));
-        if (values.first) break;
-      }
-      if (values.trace) console.log(replayed(report));
-    }
-  } finally {
-    await simulation.close();
-  }
+  await crew.run(orders, (result) => {
+    done += 1;
+    steps += result.steps;
+    for (const [mark, times] of result.marks) marks.add(mark, times);
+    if (result.trace !== null) console.log(result.trace);
+    if (result.violation === null) return true;
+    failures += 1;
+    console.log(result.violation.explanation);
+    return !values.first;
+  });
   const seconds = (performance.now() - startedAt) / 1_000;
+  await crew.close();
   console.log(
     `${done} schedules, ${failures} violations, ${steps} steps, ${seconds.toFixed(1)} s, ${(done / seconds).toFixed(1)} schedules/s`,
   );

@@ -17,10 +17,14 @@ import { createDatabaseAccess } from './database-access.ts';
 import { createDice, type Dice } from './dice.ts';
 import { drawFaultPlan, type FaultSwitches } from './fault-plan.ts';
 import { createFeedReader } from './feed-reader.ts';
+import { createHalts } from './halts.ts';
 import { createLastMoment, createPinnedClock } from './last-moment.ts';
 import type { Marks } from './marks.ts';
-import { createOrders, INSTRUMENT } from './orders.ts';
+import { NETWORK } from './network-name.ts';
+import { payByOffers } from './offer-policy.ts';
+import { createOrders, DIRECT, OFFERED } from './orders.ts';
 import type { Stall } from './outside-calls.ts';
+import { createPayees } from './payees.ts';
 import { createPayouts } from './payouts.ts';
 import { createProcess, type Process } from './process.ts';
 import { createReferee } from './referee.ts';
@@ -39,6 +43,8 @@ export type Report = {
   readonly steps: number;
   /** The step at which the faults ended. */
   readonly calmAt: number;
+  /** The step at which they began. */
+  readonly troubleAt: number;
   readonly virtualMs: number;
   readonly updates: number;
   readonly traceHash: string;
@@ -54,13 +60,38 @@ export type Simulation = {
   close(): Promise<void>;
 };
 
-const NETWORK = 'simulation';
 const START: Micros = 1_767_225_600_000_000n; // 2026-01-01T00:00:00Z
-/** Enough for most of the traffic to be ingested while faults strike. */
-const SAFETY_STEPS_MIN = 300;
-const SAFETY_STEPS_MAX = 1_000;
-const TRIES_MAX = 6;
-const QUIET_STEPS_MAX = 600;
+type Range = readonly [least: number, most: number];
+type Size = {
+  readonly safetySteps: Range;
+  readonly quietSteps: number;
+  readonly operations: Range;
+  readonly orders: Range;
+  readonly tries: number;
+  readonly instances: readonly number[];
+};
+
+/** How much there is in a schedule: its faults strike during enough steps for most of its traffic to be ingested. Small ones find most of what there is to find, and many of them are run in the time of a large one. */
+const SIZES: Readonly<Record<'small' | 'large', Size>> = {
+  small: {
+    safetySteps: [100, 350],
+    quietSteps: 400,
+    operations: [3, 14],
+    orders: [0, 4],
+    tries: 4,
+    instances: [1, 2, 2, 3],
+  },
+  large: {
+    safetySteps: [300, 1_000],
+    quietSteps: 600,
+    operations: [10, 40],
+    orders: [0, 10],
+    tries: 6,
+    instances: [1, 2, 2, 3, 3],
+  },
+};
+const LARGE = 0.15;
+const TRIES_STEPS_MAX = 1_000; // To wait for tries; what is done in them needs not be done later.
 const CALM_STEPS_MAX = 20_000; // Rest comes within some 500, or 9,000 where long attempts must lapse one after the other; who needs more never comes to rest.
 
 /** Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it. */
@@ -100,6 +131,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     hurry: shape.pick([0, 0.005, 0.02, 0.1]),
     stickiness: shape.pick([0, 0.5, 0.9]),
   });
+  const size = SIZES[shape.chance(LARGE) ? 'large' : 'small'];
   const faults = drawFaultPlan(dice, switches);
   let violation: Violation | null = null;
   const onViolation = (found: Violation): void => {
@@ -127,12 +159,21 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
       .filter(({ name }) => ACCEPTED.includes(name))
       .map(({ name, instrumentId }) => ({ name, ...instrumentId })),
   };
-  const orders = createOrders({ network, networkName: NETWORK, dice: dice('orders'), marks, startMicros: START });
+  const orders = createOrders({
+    network,
+    networkName: NETWORK,
+    dice: dice('orders'),
+    marks,
+    startMicros: START,
+    counts: size.orders,
+  });
   const lastMoment = createLastMoment({ scheduler, network, networkClock, truth, dice: dice('last moment'), marks });
+  const halts = createHalts();
   const payouts = await createPayouts({
     lastMoment,
+    halts,
     network,
-    participant,
+    participant: () => participant,
     faults,
     dice: dice('payouts'),
     marks,
@@ -143,6 +184,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
   await truth.catchUp();
   // Known before any process starts, as on a running installation; each start registers it once more.
   const [{ id: treasuryId } = { id: 0 }] = await registerCatalog(db, catalog);
+  await payByOffers(db, network.instrument(OFFERED), shape.pick([60, 90]));
 
   const reader = createFeedReader();
   const referee = createReferee({
@@ -151,6 +193,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     truth,
     traffic,
     orders,
+    halts,
     marks,
     received: reader.received,
   });
@@ -169,10 +212,10 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
   });
   const settings: Partial<StreamSettings> = {
     batchCountMax: shape.pick([1, 3, 8, 500]),
-    leaseTtlMs: shape.pick([1_000, 3_000, 5_000]),
+    leaseTtlMs: shape.pick([2_000, 5_000, 10_000]),
     silenceMsMax: 12_000,
   };
-  const instances = shape.pick([1, 2, 2, 3, 3]);
+  const instances = shape.pick(size.instances);
   const poolSize = shape.pick([1, 1, 2, 3]);
   const isSkewed = shape.chance(0.5);
   const stall: Stall = { untilMicros: 0n };
@@ -208,7 +251,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
   ].join('; ');
 
   let isCalm = false;
-  let operationsLeft = shape.integer(10, 40);
+  let operationsLeft = shape.integer(...size.operations);
   let areCustomersDone = false;
   const customers = scheduler.createActor('customers');
   const meanMs = shape.logUniform(2, 500);
@@ -227,6 +270,21 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
       },
     });
   };
+  const payees = createPayees({ network, dice: dice('payees'), marks });
+  const payee = scheduler.createActor('payees');
+  const payeesAct = (): void => {
+    scheduler.enqueue({
+      actor: payee,
+      label: 'answer an offer',
+      delayMs: shape.next() * 2_000,
+      run: async () => {
+        const done = payees.act();
+        await truth.catchUp();
+        payeesAct();
+        return done === 'nothing' ? null : done;
+      },
+    });
+  };
   const disrupt = (): void => {
     scheduler.enqueue({
       actor: scheduler.createActor('fate'),
@@ -242,9 +300,11 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
 
   let logHash = '';
   let calmAt = 0;
+  let troubleAt = 0;
   try {
     for (const process of processes) process.start();
     customersAct();
+    if (orders.haveOffers) payeesAct();
     disrupt();
     const step = async (): Promise<void> => {
       const isMore = await scheduler.step();
@@ -255,15 +315,16 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     };
 
     // Some schedules are struck from their first step, others once the first withdrawal is about to be paid.
-    const quietStepsMax = shape.chance(0.7) ? QUIET_STEPS_MAX : 0;
+    const quietStepsMax = shape.chance(0.7) && orders.all().length > 0 ? size.quietSteps : 0;
     while (scheduler.stepsCount() < quietStepsMax && !payouts.haveBegun()) await step();
+    troubleAt = scheduler.stepsCount();
     faults.begin();
-    const safetySteps = scheduler.stepsCount() + shape.integer(SAFETY_STEPS_MIN, SAFETY_STEPS_MAX);
+    const safetySteps = scheduler.stepsCount() + shape.integer(...size.safetySteps);
     // Long enough, too, for some tries at withdrawals: what they meet is what most of this is about.
-    const triesWanted = orders.all().length === 0 ? 0 : shape.integer(0, TRIES_MAX);
+    const triesWanted = orders.all().length === 0 ? 0 : shape.integer(1, size.tries);
     const isLongEnough = (): boolean =>
       scheduler.stepsCount() >= safetySteps &&
-      (payouts.tries() >= triesWanted || scheduler.stepsCount() >= safetySteps + SAFETY_STEPS_MAX);
+      (payouts.tries() >= triesWanted || scheduler.stepsCount() >= safetySteps + TRIES_STEPS_MAX);
     while (!isLongEnough()) await step();
 
     isCalm = true;
@@ -272,14 +333,16 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     stall.untilMicros = 0n;
     scheduler.calm();
     // Whatever is still asked for can be paid.
-    network.tap({ instrument: INSTRUMENT, owner: TREASURY, amount: '400' });
+    network.tap({ instrument: DIRECT, owner: TREASURY, amount: '400' });
+    await truth.catchUp();
+    if (orders.haveOffers) network.tap({ instrument: OFFERED, owner: TREASURY, amount: '400' });
     await truth.catchUp();
     for (const process of processes) process.wake();
     while (!areCustomersDone) await step();
     for (let steps = 0; ; steps += 1) {
-      if (steps % 20 === 0 && (await referee.isAtRest())) break;
+      if (steps % 20 === 0 && referee.isAtRest()) break;
       // The operator has looked; he does so once per halt.
-      if (steps % 20 === 0 && (await referee.isHalted()) && (await forgetCrashes(db, treasuryId))) {
+      if (steps % 20 === 0 && referee.isHalted() && (await forgetCrashes(db, treasuryId))) {
         for (const process of processes) process.crash('operator');
       }
       if (steps > CALM_STEPS_MAX)
@@ -302,6 +365,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     violation,
     steps: scheduler.stepsCount(),
     calmAt,
+    troubleAt,
     virtualMs: Number((scheduler.clock.nowMicros() - START) / 1_000n),
     updates: truth.updates().length,
     traceHash: scheduler.traceHash(),

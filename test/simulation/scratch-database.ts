@@ -1,35 +1,78 @@
-/** A migrated database for a run outside the test runner. */
+/**
+ * Migrated databases for simulations. Their server is never killed, and its data outlive no run: it waits for no disk, has its data in memory where the system has such a place, and does nothing by itself.
+ */
+import { constants } from 'node:fs';
+import { access, chmod, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import pg from 'pg';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 
-/** Makes it on the server of DATABASE_URL, or on a throw-away one, and drops it afterwards. */
-export async function withMigratedDatabase(work: (connectionString: string) => Promise<void>): Promise<void> {
-  const logger = createSystemLogger('warn');
+/** Where a folder is memory; elsewhere there is none, and the disk will do. */
+const MEMORY = '/dev/shm';
+
+const SETTINGS = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  autovacuum: 'off',
+  jit: 'off',
+  max_wal_size: '4GB',
+  checkpoint_timeout: '1h',
+};
+
+type Server = { readonly connectionString: string; readonly stop: () => Promise<void> };
+
+/** @returns the server of DATABASE_URL, or one of its own. */
+async function startServer(): Promise<Server> {
   const configured = process.env['DATABASE_URL'];
-  const server =
-    configured === undefined || configured === ''
-      ? await startEmbeddedPostgres({
-          baseDirectory: null,
-          name: null,
-          port: 0,
-          clock: systemClock,
-          random: systemRandom,
-          logger,
-        })
-      : { connectionString: configured, stop: async () => undefined };
-  const name = `sluice_simulation_${systemRandom.uuid().slice(0, 8)}`;
+  if (configured !== undefined && configured !== '')
+    return { connectionString: configured, stop: async () => undefined };
+  const memory = await access(MEMORY, constants.W_OK).then(
+    async () => await mkdtemp(join(MEMORY, 'sluice-simulation-')),
+    () => null,
+  );
+  if (memory !== null) await chmod(memory, 0o755); // The server runs as a user of its own where we are root.
+  const server = await startEmbeddedPostgres({
+    baseDirectory: memory,
+    name: null,
+    port: 0,
+    settings: SETTINGS,
+    clock: systemClock,
+    random: systemRandom,
+    logger: createSystemLogger('warn'),
+  });
+  return {
+    connectionString: server.connectionString,
+    stop: async () => {
+      await server.stop();
+      if (memory !== null) await rm(memory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Makes `count` databases, equal to the last byte of their catalogs, and drops them after `work`. */
+export async function withMigratedDatabases<T>(
+  count: number,
+  work: (connectionStrings: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const server = await startServer();
+  const prefix = `sluice_simulation_${systemRandom.uuid().slice(0, 8)}`;
+  const names = Array.from({ length: count }, (_, index) => `${prefix}_${index}`);
+  const urlOf = (name: string): string =>
+    Object.assign(new URL(server.connectionString), { pathname: `/${name}` }).href;
   const admin = new pg.Client({ connectionString: server.connectionString });
   await admin.connect();
   try {
-    await admin.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
-    const url = new URL(server.connectionString);
-    url.pathname = `/${name}`;
-    await migrate({ connectionString: url.href, logger });
-    await work(url.href);
-    await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await admin.query(`CREATE DATABASE ${prefix} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
+    await migrate({ connectionString: urlOf(prefix), logger: createSystemLogger('warn') });
+    for (const name of names) await admin.query(`CREATE DATABASE ${name} TEMPLATE ${prefix}`);
+    return await work(names.map(urlOf));
   } finally {
+    for (const name of [prefix, ...names]) await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
     await admin.end();
     await server.stop();
   }

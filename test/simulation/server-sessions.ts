@@ -18,6 +18,8 @@ export type ServerSession = {
   run(statement: string, parameters: readonly unknown[]): Promise<Outcome | null>;
   /** As {@link run} for the statement that was left waiting. */
   look(): Promise<Outcome | null>;
+  /** Whether the statement that was left waiting waits for one of these server processes: if none of them let go of anything, it still does. */
+  waitsFor(pids: ReadonlySet<number>): boolean;
   /** Makes the waiting statement fail. */
   cancel(): Promise<void>;
   /** Ends whatever runs. */
@@ -41,6 +43,21 @@ const DEADLOCK_TIMEOUT_MS = 2;
 /** The server itself is never killed here, so nothing is learnt from its waiting for the disk. */
 const NO_WAIT_FOR_DISK = 'SET synchronous_commit = off';
 
+/**
+ * Statements are parsed and planned once per session, which is most of what they cost on tables this small. One plan for all values, so that it does not
+ * depend on what a session did in schedules before.
+ */
+const ONE_PLAN = "SET plan_cache_mode = 'force_generic_plan'";
+const STATEMENTS = new Map<string, string>();
+
+function named(text: string, parameters: readonly unknown[]): pg.QueryConfig {
+  const values = [...parameters];
+  if (values.length === 0) return { text };
+  const name = STATEMENTS.get(text) ?? `s${STATEMENTS.size}`;
+  STATEMENTS.set(text, name);
+  return { name, text, values };
+}
+
 /** @param options as the pool under test would connect with. */
 export async function createServerSessions(options: pg.PoolConfig): Promise<ServerSessions> {
   const observer = new pg.Client({
@@ -53,6 +70,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     'SELECT rolsuper AS "isSuper" FROM pg_roles WHERE rolname = current_user',
   );
   const isSuper = rows[0]?.isSuper === true;
+  const waitingFor: WaitingFor = new Map();
   const idle: PhysicalSession[] = [];
   const all = new Map<ServerSession, PhysicalSession>();
 
@@ -61,7 +79,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     open: async () => {
       const kept = idle.pop();
       if (kept !== undefined) return kept.session;
-      const opened = await connect(options, isSuper, observer);
+      const opened = await connect(options, { isSuper, observer, waitingFor });
       all.set(opened.session, opened);
       return opened.session;
     },
@@ -69,6 +87,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
       const physical = all.get(session);
       if (physical === undefined) throw new Error('Not a session of this server.');
       await physical.client.query('ROLLBACK');
+      waitingFor.delete(session.pid);
       idle.push(physical);
     },
     close: async () => {
@@ -78,9 +97,31 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
   };
 }
 
+/** Per server process that waits for locks: for whom, when it was last looked at. */
+type WaitingFor = Map<number, readonly number[]>;
+
+function isInCircle(waitingFor: WaitingFor, pid: number): boolean {
+  const seen = new Set<number>();
+  const queue = [...(waitingFor.get(pid) ?? [])];
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    if (next === pid) return true;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    queue.push(...(waitingFor.get(next) ?? []));
+  }
+  return false;
+}
+
 type PhysicalSession = { readonly client: pg.Client; readonly session: ServerSession };
 
-async function connect(options: pg.PoolConfig, isSuper: boolean, observer: pg.Client): Promise<PhysicalSession> {
+async function connect(
+  options: pg.PoolConfig,
+  {
+    isSuper,
+    observer,
+    waitingFor,
+  }: { readonly isSuper: boolean; readonly observer: pg.Client; readonly waitingFor: WaitingFor },
+): Promise<PhysicalSession> {
   // The pool's own limits are real time; here they are virtual, and the caller sees to them.
   const client = new pg.Client({
     ...options,
@@ -92,6 +133,7 @@ async function connect(options: pg.PoolConfig, isSuper: boolean, observer: pg.Cl
   client.on('error', () => undefined);
   await client.connect();
   await client.query(NO_WAIT_FOR_DISK);
+  await client.query(ONE_PLAN);
   if (isSuper) await client.query(`SET deadlock_timeout = ${DEADLOCK_TIMEOUT_MS}`);
   // ROLLBACK of a session without a transaction warns.
   await client.query('SET client_min_messages = error');
@@ -100,24 +142,29 @@ async function connect(options: pg.PoolConfig, isSuper: boolean, observer: pg.Cl
   let running: Running | null = null;
 
   const isWaitingForLock = async (): Promise<boolean> => {
-    const answer = await observer.query<{ isWaiting: boolean }>(
-      'SELECT cardinality(pg_blocking_pids($1)) > 0 AS "isWaiting"',
-      [pid],
-    );
-    return answer.rows[0]?.isWaiting === true;
+    const answer = await observer.query<{ blockers: readonly number[] }>({
+      name: 'blockers',
+      text: 'SELECT pg_blocking_pids($1) AS blockers',
+      values: [pid],
+    });
+    const blockers = answer.rows[0]?.blockers ?? [];
+    waitingFor.set(pid, blockers);
+    return blockers.length > 0;
   };
-  const settled = async (isFresh: boolean): Promise<Outcome | null> => {
+  const settled = async (): Promise<Outcome | null> => {
     const current = running;
     if (current === null) throw new Error('No statement is running.');
     // Twice in a row: a statement that was just woken may wait again a moment later.
     for (let waits = 0; waits < 2; ) {
-      if (isFresh || waits > 0) await patience(current.ended);
+      await patience(current.ended);
       if (current.outcome !== null) {
         running = null;
+        waitingFor.delete(pid);
         return current.outcome;
       }
       waits = (await isWaitingForLock()) ? waits + 1 : 0;
-      if (waits === 0) isFresh = true;
+      // Who closes a circle is told so by the server, however long it takes to find out.
+      if (isInCircle(waitingFor, pid)) waits = 0;
     }
     return null;
   };
@@ -127,7 +174,7 @@ async function connect(options: pg.PoolConfig, isSuper: boolean, observer: pg.Cl
     run: async (statement, parameters) => {
       if (running !== null) throw new Error('A statement is running already.');
       const current: { outcome: Outcome | null } = { outcome: null };
-      const ended = client.query(statement, [...parameters]).then(
+      const ended = client.query(named(statement, parameters)).then(
         (result) => {
           current.outcome = { kind: 'done', result };
         },
@@ -136,9 +183,10 @@ async function connect(options: pg.PoolConfig, isSuper: boolean, observer: pg.Cl
         },
       );
       running = Object.assign(current, { ended });
-      return await settled(true);
+      return await settled();
     },
-    look: async () => await settled(false),
+    look: async () => await settled(),
+    waitsFor: (pids) => waitingFor.get(pid)?.some((blocker) => pids.has(blocker)) === true,
     cancel: async () => {
       await observer.query('SELECT pg_cancel_backend($1)', [pid]);
       await running?.ended;

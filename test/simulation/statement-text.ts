@@ -1,4 +1,6 @@
-/** What can be seen of a statement from its text. */
+/** What can be seen of a statement from its text and its result. */
+import type pg from 'pg';
+
 export type Verb = 'begin' | 'commit' | 'rollback' | 'statement';
 
 /** What a statement does to its transaction. */
@@ -8,9 +10,18 @@ export function verbOf(statement: string): Verb {
   return 'statement';
 }
 
-/** Whether what it commits can concern an invariant: not reading, giving up, or who holds a lease. */
-export function mayChange(statement: string): boolean {
-  return !/^\s*(select|rollback)|"lease"/i.test(statement);
+/** Whether it may have changed what an invariant is about: it touched rows, and not those that say who holds a lease. */
+export function mayHaveChanged(
+  statement: string,
+  { command, rowCount, rows }: pg.QueryResult<Record<string, unknown>>,
+): boolean {
+  if (rowCount === null || rowCount === 0 || /"lease"/i.test(statement)) return false;
+  if (command !== 'SELECT') return true;
+  // Parts of a query may write; what they tell of it is a count of nothing where they did not.
+  return (
+    /\b(insert|delete|(?<!for |for no key )update)\b/i.test(statement) &&
+    !rows.every((row) => Object.values(row).every((value) => value === 0))
+  );
 }
 
 const LABEL_LENGTH = 70;

@@ -1,0 +1,105 @@
+/** Processes that run schedules side by side, each on a database of its own: one schedule waits for its database most of the time, and a machine has several cores. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export type SeedOrder = {
+  readonly seed: number;
+  /** Classes of faults that are on, or off, whatever the seed says. */
+  readonly on: readonly string[];
+  readonly off: readonly string[];
+  /** Whether the whole trace is wanted. */
+  readonly isTraced: boolean;
+};
+
+export type SeedResult = {
+  readonly seed: number;
+  readonly steps: number;
+  readonly traceHash: string;
+  readonly logHash: string;
+  readonly violation: { readonly invariant: string; readonly explanation: string } | null;
+  readonly marks: readonly (readonly [mark: string, times: number])[];
+  readonly trace: string | null;
+};
+
+export type Crew = {
+  /** Runs all, as many at once as there are databases; `onResult` may end it early by answering false. Results come in the order in which they are ready. */
+  run(orders: Iterable<SeedOrder>, onResult: (result: SeedResult) => boolean): Promise<void>;
+  close(): Promise<void>;
+};
+
+const PROGRAM = fileURLToPath(new URL('seed-worker.ts', import.meta.url));
+/** What the modules are compiled to: each of many processes would compile them again. */
+const COMPILED = join(tmpdir(), 'sluice-simulation-compiled');
+
+/** @param options.mutant the mistake that the product is to have; none without. */
+export async function openCrew(
+  connectionStrings: readonly string[],
+  options: { readonly mutant?: string } = {},
+): Promise<Crew> {
+  const workers = await Promise.all(connectionStrings.map(async (url) => await startWorker(url, options.mutant ?? '')));
+  return {
+    run: async (orders, onResult) => {
+      const queue = orders[Symbol.iterator]();
+      let isOver = false;
+      const work = async (worker: Worker): Promise<void> => {
+        while (!isOver) {
+          const next = queue.next();
+          if (next.done === true) return;
+          const result = await worker.run(next.value);
+          if (!isOver && !onResult(result)) isOver = true;
+        }
+      };
+      await Promise.all(workers.map(work));
+    },
+    close: async () => {
+      await Promise.all(workers.map(async (worker) => await worker.close()));
+    },
+  };
+}
+
+type Worker = { run(order: SeedOrder): Promise<SeedResult>; close(): Promise<void> };
+
+async function startWorker(connectionString: string, mutant: string): Promise<Worker> {
+  const child = fork(PROGRAM, {
+    execArgv: [],
+    env: { ...process.env, MUTANT: mutant, DATABASE: connectionString, NODE_COMPILE_CACHE: COMPILED },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  let complaints = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    complaints += text;
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const next = async (): Promise<unknown> => await nextMessage(child, () => complaints);
+  const ready = await next();
+  if (ready !== 'ready') throw new Error(`A worker began with ${JSON.stringify(ready)}.`);
+  return {
+    run: async (order) => {
+      const answer = next();
+      child.send(order);
+      return (await answer) as SeedResult;
+    },
+    close: async () => {
+      if (child.connected) child.send('close');
+      await ended;
+    },
+  };
+}
+
+/** @throws when the process ends instead, with what it said. */
+async function nextMessage(child: ChildProcess, complaints: () => string): Promise<unknown> {
+  return await new Promise((resolve, reject) => {
+    const onMessage = (message: unknown): void => {
+      child.off('close', onClose);
+      resolve(message);
+    };
+    const onClose = (): void => {
+      child.off('message', onMessage);
+      reject(new Error(`A worker of the simulation ended: ${complaints()}`));
+    };
+    child.once('message', onMessage);
+    child.once('close', onClose);
+  });
+}

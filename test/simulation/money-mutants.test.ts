@@ -1,4 +1,0 @@
-import { testThatFound } from './find-mutants.ts';
-import { MONEY_MUTANTS } from './money-mutants.ts';
-
-testThatFound(MONEY_MUTANTS);

@@ -1,0 +1,2 @@
+/** What the simulated network is called in the database. */
+export const NETWORK = 'simulation';

@@ -1,0 +1,91 @@
+/** People who operate Sluice: they throw kill switches and lift them, two for each, and call withdrawals off, at any time and through any process. */
+import { sql } from 'kysely';
+import { RetryableError } from '../../src/env/errors.ts';
+import { type Network, TREASURY } from '../../src/simnet/network.ts';
+import { HaltRefusal } from '../../src/submissions/halt-refusal.ts';
+import { type HaltScope, haltMoney, liftHalt } from '../../src/submissions/halts.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import type { Dice } from './dice.ts';
+import type { FaultPlan } from './fault-plan.ts';
+import type { Marks } from './marks.ts';
+import { NETWORK } from './network-name.ts';
+import { CLIENT, DIRECT, ID_KEY } from './orders.ts';
+import type { Life } from './process.ts';
+
+export type Operator = {
+  /** Interferes while faults strike and puts right what stands when they have ended, through one life of a process. */
+  run(life: Life): Promise<void>;
+};
+
+const PAUSE_MS_MAX = 1_500;
+
+export function createOperator({
+  network,
+  faults,
+  marks,
+  dice,
+}: {
+  readonly network: Network;
+  readonly faults: FaultPlan;
+  readonly marks: Marks;
+  readonly dice: Dice;
+}): Operator {
+  const treasury = { network: NETWORK, party: network.party(TREASURY) };
+  const instrument = network.instrument(DIRECT);
+  const scopes: readonly HaltScope[] = [
+    { treasury: null, instrument: null },
+    { treasury, instrument: null },
+    { treasury: null, instrument },
+    { treasury, instrument },
+  ];
+
+  const standing = async ({ db }: Life): Promise<readonly string[]> =>
+    (await db.selectFrom('halt').select('id').where('lifted_at', 'is', null).orderBy('id').execute()).map(
+      ({ id }) => id,
+    );
+  const lift = async (life: Life, id: string): Promise<void> => {
+    for (const by of ['operator-1', 'operator-2'])
+      await liftHalt(life.db, id, { by, why: 'looked at', nowMicros: life.clock.nowMicros() });
+    marks.add('halt lifted');
+  };
+  const cancelAny = async (life: Life): Promise<void> => {
+    const { rows } = await sql<{ id: string; state: string }>`
+      SELECT id, state FROM withdrawal WHERE state IN ('QUEUED', 'IN_FLIGHT', 'OFFERED') ORDER BY idempotency_key`.execute(
+      life.db,
+    );
+    const [chosen] = rows;
+    if (chosen === undefined) return;
+    const withdrawals = createWithdrawals({ db: life.db, clock: life.clock, network: NETWORK, idKey: ID_KEY });
+    if (await withdrawals.cancel(CLIENT, chosen.id)) marks.add(`withdrawal called off while ${chosen.state}`);
+  };
+  const act = async (life: Life): Promise<void> => {
+    if (faults.isOver()) {
+      for (const id of await standing(life)) await lift(life, id);
+      return;
+    }
+    if (faults.strikes('operatorCancels')) await cancelAny(life);
+    const halts = await standing(life);
+    const [halt] = halts;
+    if (halt !== undefined && dice.chance(0.5)) await lift(life, halt);
+    else if (faults.strikes('operatorHalts')) {
+      await haltMoney(life.db, dice.pick(scopes), { by: 'operator-1', why: 'odd', nowMicros: life.clock.nowMicros() });
+      marks.add('halted');
+    }
+  };
+
+  return {
+    run: async (life) => {
+      if (!faults.isDrawn('operatorHalts') && !faults.isDrawn('operatorCancels')) return;
+      while (!life.signal.aborted) {
+        await life.lazyClock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
+        if (life.signal.aborted) return;
+        try {
+          await act(life);
+        } catch (error) {
+          // Two people at once: one of them comes too late.
+          if (!(error instanceof RetryableError) && !(error instanceof HaltRefusal)) throw error;
+        }
+      }
+    },
+  };
+}
