@@ -19,6 +19,8 @@ import { reportFailure } from './cli/report-failure.ts';
 import { restoredCommand } from './cli/restored.ts';
 import { resumeCommand } from './cli/resume.ts';
 import { serveCommand } from './cli/serve.ts';
+import { signerCommand } from './cli/signer.ts';
+import { signerCheckCommand } from './cli/signer-check.ts';
 import { simnetCommand } from './cli/simnet.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
 import { tokenCommand } from './cli/token.ts';
@@ -56,6 +58,8 @@ const program = new Command('sluice')
   .addCommand(reparseCommand(context))
   .addCommand(resumeCommand(context))
   .addCommand(withdrawalsCommand(context))
+  .addCommand(signerCommand(context))
+  .addCommand(signerCheckCommand(context))
   .addCommand(explainCommand(context))
   .addCommand(freezesCommand(context))
   .addCommand(haltCommand(context))

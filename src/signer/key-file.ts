@@ -15,7 +15,7 @@ const OTHERS = 0o077;
  * @throws PermanentError SIGNER_KEY_FILE: missing, readable by others, somebody else's, or no key that parties have. The message names the path, never the content.
  */
 export function readKeyFile(path: string, uid: number): KeyInUse {
-  const privateKey = parseKey(readPrivate(path, uid), path);
+  const privateKey = parseKey(readPrivateFile(path, uid), path);
   try {
     return keyInProcess(signingKeyOf(createPublicKey(privateKey)), privateKey);
   } catch {
@@ -23,7 +23,8 @@ export function readKeyFile(path: string, uid: number): KeyInUse {
   }
 }
 
-function readPrivate(path: string, uid: number): string {
+/** A file that nobody but its owner may read. @throws PermanentError SIGNER_KEY_FILE. */
+export function readPrivateFile(path: string, uid: number): string {
   let descriptor: number;
   try {
     descriptor = openSync(path, 'r');
