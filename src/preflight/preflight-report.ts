@@ -8,7 +8,7 @@ export type PreflightRequest = {
   /** The principal that would ask. */
   readonly client: string;
   readonly account: string;
-  /** Party id; null: the only one served. */
+  /** Party id; null: the fullest that has enough. */
   readonly treasuryParty: string | null;
   readonly instrument: Instrument;
   readonly receiver: string;

@@ -62,10 +62,10 @@ async function factsOf(
     { network, admin: request.instrument.admin, instrumentId: request.instrument.id },
   ]);
   try {
-    const treasuryParty = request.treasuryParty ?? (await onlyTreasury(tx, network));
-    const whole = { ...request, treasuryParty, idempotencyKey: IDEMPOTENCY_KEY };
-    demandWellFormed(whole);
-    const target = await findTarget(tx, network, whole);
+    const asked = { ...request, idempotencyKey: IDEMPOTENCY_KEY };
+    demandWellFormed(asked);
+    const target = await findTarget(tx, network, asked);
+    const whole = { ...asked, treasuryParty: target.treasuryParty };
     const { treasuryId, instrumentKey } = target;
     return {
       refusal: null,
@@ -78,17 +78,6 @@ async function factsOf(
     if (!(error instanceof WithdrawalRefusal)) throw error;
     return { refusal: { code: error.code, message: error.message }, paying: null, verdict: null, token, funds: [] };
   }
-}
-
-async function onlyTreasury(tx: Transaction, network: string): Promise<string> {
-  const { rows } = await sql<{ party: string }>`
-    SELECT min(party) AS party FROM treasury_party JOIN network ON network.id = treasury_party.network_id
-    WHERE network.name = ${network} HAVING count(*) = 1`.execute(tx);
-  const [only] = rows;
-  if (only === undefined) {
-    throw new WithdrawalRefusal('TREASURY_UNKNOWN', 'There is not exactly one treasury party: name the one that pays.');
-  }
-  return only.party;
 }
 
 const NO_ACCOUNT = 0n; // Numbers begin at 1: an account that was never seen has nothing to be counted.

@@ -102,25 +102,6 @@ export async function findWithdrawalId(
   return row?.id ?? null;
 }
 
-/**
- * Which treasury party pays where a request names none: the one it was stored with before, so that a replay stays one when more parties are
- * served by then; else the only one there is.
- * @returns its party id; null: there is none, or several.
- */
-export async function readDefaultTreasuryParty(
-  db: Database,
-  { client, idempotencyKey }: { readonly client: string; readonly idempotencyKey: string },
-): Promise<string | null> {
-  const { rows } = await sql<{ party: string | null }>`
-    SELECT coalesce(
-      (SELECT treasury_party.party FROM withdrawal JOIN treasury_party ON treasury_party.id = withdrawal.treasury_id
-       WHERE withdrawal.client = ${client} AND withdrawal.idempotency_key = ${idempotencyKey}),
-      (SELECT min(party) FROM treasury_party HAVING count(*) = 1)
-    ) AS party
-  `.execute(db);
-  return rows[0]?.party ?? null;
-}
-
 // A withdrawal has one submission at most, and that one open attempt at most; both by a unique index.
 const WITHDRAWAL_JOINS = sql`
   FROM withdrawal

@@ -235,7 +235,7 @@ const WithdrawalPreflightInput = builder.inputType('WithdrawalPreflightInput', {
   fields: (t) => ({
     account: t.string({ required: true, description: 'The customer’s account that would be debited.' }),
     treasuryParty: t.string({
-      description: 'Party id of the treasury that would pay. Null: the only one served here.',
+      description: 'Party id of the treasury that would pay. Null: the fullest that has enough.',
     }),
     instrumentAdmin: t.string({ required: true, description: 'Party id of the instrument’s admin.' }),
     instrumentId: t.string({ required: true, description: 'The id the admin gave it, e.g. `Amulet`.' }),

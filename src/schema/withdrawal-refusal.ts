@@ -83,7 +83,12 @@ const INPUT_ADVICE: Readonly<
   TREASURY_UNKNOWN: {
     field: 'treasuryParty',
     why: 'A withdrawal is paid by one treasury party, known before it is accepted.',
-    fix: 'Name one of `Query.treasuryParties`; it may be left out only where there is exactly one.',
+    fix: 'Name one of `Query.treasuryParties`, or leave it out: the fullest that has enough pays.',
+  },
+  INSUFFICIENT_FUNDS: {
+    field: 'amount',
+    why: 'A transfer is paid by one treasury party, and none of them has that much to spare.',
+    fix: 'Move funds into one treasury, ask for less, or name the treasury at which the withdrawal shall wait for funds.',
   },
   INSTRUMENT_NOT_ACCEPTED: {
     field: 'instrumentId',

@@ -2,7 +2,7 @@
 import type { Database } from '../db/connection.ts';
 import { assert } from '../env/errors.ts';
 import { isStorableText } from '../read/ledger-keys.ts';
-import { readDefaultTreasuryParty, readWithdrawals, type Withdrawal } from '../read/withdrawals.ts';
+import { readWithdrawals, type Withdrawal } from '../read/withdrawals.ts';
 import type { WithdrawalRequest, Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { builder } from './builder.ts';
 import { WithdrawalRef, withdrawalIdOf } from './withdrawal.ts';
@@ -45,7 +45,8 @@ const CreateWithdrawalInput = builder.inputType('CreateWithdrawalInput', {
       description: 'The exchange’s own name for the customer’s account that is debited, 1 to 255 bytes.',
     }),
     treasuryParty: t.string({
-      description: 'Party id of the treasury that pays. Null: the only one served here.',
+      description:
+        'Party id of the treasury that pays. Null: the fullest that has enough; a repetition of the request meets what the first one chose.',
     }),
     instrumentAdmin: t.string({ required: true, description: 'Party id of the instrument’s admin.' }),
     instrumentId: t.string({ required: true, description: 'The id the admin gave it, e.g. `Amulet`.' }),
@@ -54,6 +55,11 @@ const CreateWithdrawalInput = builder.inputType('CreateWithdrawalInput', {
     memo: t.string({
       description:
         'What the receiver asked for as reason, 1 to 255 bytes without control characters. Null: the withdrawal’s id travels instead.',
+    }),
+    deadline: t.field({
+      type: 'RecordTime',
+      description:
+        'The last record time at which it may be paid. After it what is not in flight fails with `DEADLINE_PASSED`, by the ledger’s clock. Null: it waits as long as it takes.',
     }),
   }),
 });
@@ -76,7 +82,17 @@ builder.mutationField('createWithdrawal', (t) =>
       },
     },
     resolve: async (_root, { input }, { db, withdrawals, principal }) => {
-      const { idempotencyKey, account, treasuryParty, instrumentAdmin, instrumentId, receiver, amount, memo } = input;
+      const {
+        idempotencyKey,
+        account,
+        treasuryParty,
+        instrumentAdmin,
+        instrumentId,
+        receiver,
+        amount,
+        memo,
+        deadline,
+      } = input;
       const service = demandWithdrawals(withdrawals);
       const named = treasuryParty ?? null;
       demandStorable({ idempotencyKey, account, treasuryParty: named, instrumentAdmin, instrumentId, memo });
@@ -84,11 +100,12 @@ builder.mutationField('createWithdrawal', (t) =>
         client: principal.name,
         idempotencyKey,
         account,
-        treasuryParty: named ?? (await defaultTreasury(db, principal.name, idempotencyKey)),
+        treasuryParty: named,
         instrument: { admin: instrumentAdmin, id: instrumentId },
         receiver,
         amount,
         memo: memo ?? null,
+        deadline: deadline ?? null,
       });
       return { withdrawal: await readOwn(db, id), isReplayed };
     },
@@ -185,17 +202,6 @@ function demandStorable({ idempotencyKey, account, treasuryParty, instrumentAdmi
   if (!isStorableText(instrumentAdmin) || !isStorableText(instrumentId)) {
     throw new WithdrawalInputError('INSTRUMENT_NOT_ACCEPTED', 'The instrument is not one we pay out.');
   }
-}
-
-async function defaultTreasury(db: Database, client: string, idempotencyKey: string): Promise<string> {
-  const party = await readDefaultTreasuryParty(db, { client, idempotencyKey });
-  if (party === null) {
-    throw new WithdrawalInputError(
-      'TREASURY_UNKNOWN',
-      'There is not exactly one treasury party: name the one that pays.',
-    );
-  }
-  return party;
 }
 
 async function cancelOrRefuse(service: Withdrawals, client: string, withdrawalId: string): Promise<boolean> {

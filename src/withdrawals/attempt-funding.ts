@@ -76,6 +76,8 @@ type QueuedWithdrawal = {
   readonly sealedOrigin: string | null;
   readonly instrumentKey: number;
   readonly createdAt: Micros;
+  /** Nothing may commit after it. */
+  readonly deadline: Micros | null;
 };
 
 type FundingContext = {
@@ -112,14 +114,16 @@ async function fund(
     return false;
   }
   const inputs = selection.inputs.map(({ contractId }) => contractId);
-  const lastRecordTime = clock.recordTime + millisToMicros(context.limits.ttlMs);
+  const ttl = millisToMicros(context.limits.ttlMs);
+  const { deadline } = withdrawal;
+  const lastRecordTime = deadline !== null && deadline < clock.recordTime + ttl ? deadline : clock.recordTime + ttl;
   const transfer: TransferJson = {
     sender: context.party,
     receiver: withdrawal.receiver,
     amount: formatAmount(amount),
     instrumentId: { admin: state.admin, id: state.instrumentName },
     requestedAt: (clock.recordTime - millisToMicros(REQUESTED_BEFORE_MS)).toString(),
-    executeBefore: (lastRecordTime + millisToMicros(context.limits.ttlMs)).toString(),
+    executeBefore: (lastRecordTime + ttl).toString(),
     inputHoldingCids: inputs,
     meta: { values: metadataOf(withdrawal) },
   };
@@ -176,7 +180,7 @@ async function takeFundable(
   const payable = [...states.values()].filter(({ isStopped, free }) => !isStopped && free.length > 0);
   if (payable.length === 0) return [];
   const { rows } = await sql<Omit<QueuedWithdrawal, 'amount'> & { amount: string }>`
-    SELECT w.id, w.receiver, w.amount::text AS amount, w.memo, w.sealed_origin AS "sealedOrigin", w.instrument_id AS "instrumentKey", w.created_at AS "createdAt"
+    SELECT w.id, w.receiver, w.amount::text AS amount, w.memo, w.sealed_origin AS "sealedOrigin", w.instrument_id AS "instrumentKey", w.created_at AS "createdAt", w.deadline
     FROM withdrawal w
     JOIN (${boundsOf(payable)}) AS bound ON bound.instrument_id = w.instrument_id AND w.amount::numeric <= bound.reach
     WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND ${IS_PAYABLE}

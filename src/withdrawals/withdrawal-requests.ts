@@ -9,7 +9,7 @@ import type { Database, Transaction } from '../db/connection.ts';
 import { demandNotRestoring, releaseRestored } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
-import type { Clock } from '../env/clock.ts';
+import type { Clock, Micros } from '../env/clock.ts';
 import { assert, PermanentError } from '../env/errors.ts';
 import { type Judgeable, judgeRequest } from '../policy/judging.ts';
 import { applyFirstVerdict, FIRST_VERDICT } from '../policy/request-verdict.ts';
@@ -18,6 +18,7 @@ import { eventId, withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { isPaidBefore } from './earlier-payment.ts';
 import type { OriginSeal } from './transfer-metadata.ts';
+import { chooseTreasury } from './treasury-choice.ts';
 import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
@@ -27,13 +28,16 @@ export type WithdrawalRequest = {
   readonly idempotencyKey: string;
   /** The customer's account at the exchange. */
   readonly account: string;
-  readonly treasuryParty: string;
+  /** Who pays. Null: the fullest that has enough, chosen once; a repetition of the request meets the choice of the first. */
+  readonly treasuryParty: string | null;
   readonly instrument: Instrument;
   /** A party id. */
   readonly receiver: string;
   readonly amount: Amount;
   /** What the receiver asked for, or null. */
   readonly memo: string | null;
+  /** The last record time at which it may be signed for; after it, what is not in flight fails. Null or left out: none. */
+  readonly deadline?: Micros | null;
 };
 
 export type CreatedWithdrawal = { readonly id: string; readonly isReplayed: boolean };
@@ -44,6 +48,7 @@ export type WithdrawalRefusalCode =
   | 'IDEMPOTENCY_KEY_INVALID'
   | 'PAID_BEFORE'
   | 'TREASURY_UNKNOWN'
+  | 'INSUFFICIENT_FUNDS'
   | 'INSTRUMENT_NOT_ACCEPTED'
   | 'RECEIVER_INVALID'
   | 'AMOUNT_NOT_POSITIVE'
@@ -113,12 +118,13 @@ export function createWithdrawals({
     const target = await findTarget(tx, network, request);
     await demandNotRestoring(tx, target.treasuryId);
     const nowMicros = clock.nowMicros();
-    const requestHash = hashOf(request);
+    const whole = { ...request, treasuryParty: target.treasuryParty };
+    const requestHash = hashOf(whole);
     const accounts = await openAccounts(tx, target.networkId, [payer]);
     // Before the row is written: whoever writes it waits for nobody any more but a rival with the same key.
     const judged = await judgeRequest(
       tx,
-      judgeableOf(request, payer, { ...target, accountId: accounts(payer) }),
+      judgeableOf(whole, payer, { ...target, accountId: accounts(payer) }),
       nowMicros,
     );
     const inserted = await tx
@@ -135,6 +141,7 @@ export function createWithdrawals({
         receiver: request.receiver,
         amount: formatAmount(request.amount),
         memo: request.memo,
+        deadline: request.deadline ?? null,
         state: 'REQUESTED',
         verdict: FIRST_VERDICT,
         sealed_origin: sealOf(seal, id, request, requestHash, payer),
@@ -221,8 +228,9 @@ export function demandWellFormed({ idempotencyKey, account, receiver, amount, me
 export async function findTarget(
   tx: Transaction,
   network: string,
-  { treasuryParty, instrument, receiver }: WithdrawalRequest,
+  { treasuryParty: named, instrument, receiver, amount }: WithdrawalRequest,
 ) {
+  const treasuryParty = named ?? (await chosenTreasury(tx, network, instrument, amount));
   const treasury = await tx
     .selectFrom('treasury_party as t')
     .innerJoin('network as n', 'n.id', 't.network_id')
@@ -247,27 +255,51 @@ export async function findTarget(
     .where('instrument.instrument_id', '=', instrument.id)
     .where('is_accepted', '=', true)
     .where(({ or, eb }) =>
-      or([eb('token.instrument_id', 'is', null), eb('token.pays_direct', '=', true), eb('token.pays_offers', '=', true)]),
+      or([
+        eb('token.instrument_id', 'is', null),
+        eb('token.pays_direct', '=', true),
+        eb('token.pays_offers', '=', true),
+      ]),
     )
     .executeTakeFirst();
   if (accepted === undefined)
     throw new WithdrawalRefusal('INSTRUMENT_NOT_ACCEPTED', 'The instrument is not one we pay out.');
-  return { networkId: treasury.network_id, treasuryId: treasury.id, instrumentKey: accepted.id };
+  return { networkId: treasury.network_id, treasuryId: treasury.id, treasuryParty, instrumentKey: accepted.id };
+}
+
+async function chosenTreasury(tx: Transaction, network: string, instrument: Instrument, amount: Amount) {
+  const choice = await chooseTreasury(tx, network, instrument, amount);
+  if (choice.kind === 'CHOSEN') return choice.party;
+  if (choice.held.length === 0) throw new WithdrawalRefusal('TREASURY_UNKNOWN', 'No treasury party is served here.');
+  const held = choice.held.map((one) => `${one.name} ${one.amount}`).join(', ');
+  throw new WithdrawalRefusal(
+    'INSUFFICIENT_FUNDS',
+    `No one treasury has ${formatAmount(amount)} to spare, and one of them pays. They have: ${held}.`,
+  );
 }
 
 /** The withdrawal that this key made before; null: none. @throws WithdrawalRefusal when the key stands for another request. */
 async function replay(tx: Transaction, id: string, request: WithdrawalRequest): Promise<CreatedWithdrawal | null> {
-  const stored = await tx.selectFrom('withdrawal').select('request_hash').where('id', '=', id).executeTakeFirst();
+  const stored = await tx
+    .selectFrom('withdrawal')
+    .innerJoin('treasury_party', 'treasury_party.id', 'withdrawal.treasury_id')
+    .select(['request_hash', 'party'])
+    .where('withdrawal.id', '=', id)
+    .executeTakeFirst();
   if (stored === undefined) return null;
-  if (!hashOf(request).equals(stored.request_hash)) {
+  const whole = { ...request, treasuryParty: request.treasuryParty ?? stored.party };
+  if (!hashOf(whole).equals(stored.request_hash)) {
     throw new WithdrawalRefusal('IDEMPOTENCY_KEY_REUSED', 'This idempotency key stands for another request.');
   }
   return { id, isReplayed: true };
 }
 
 /** Over everything that says what is to be done; JSON of an array, so that no two requests look alike. */
-function hashOf({ account, treasuryParty, instrument, receiver, amount, memo }: WithdrawalRequest): Buffer {
+function hashOf(request: WithdrawalRequest & { readonly treasuryParty: string }): Buffer {
+  const { account, treasuryParty, instrument, receiver, amount, memo, deadline = null } = request;
   const parts = [account, treasuryParty, instrument.admin, instrument.id, receiver, formatAmount(amount), memo];
+  // Only where there is one: requests from before there were any have the hash they had.
+  if (deadline !== null) parts.push(deadline.toString());
   return createHash('sha256').update(JSON.stringify(parts)).digest();
 }
 
@@ -288,7 +320,7 @@ function sealOf(
 
 /** What the policy judges a request by. */
 export function judgeableOf(
-  request: WithdrawalRequest,
+  request: WithdrawalRequest & { readonly treasuryParty: string },
   payer: AccountRef,
   target: {
     readonly networkId: number;

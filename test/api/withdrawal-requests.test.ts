@@ -328,14 +328,14 @@ describe('cancelWithdrawal', () => {
 describe('where several treasury parties are served', () => {
   const SECOND_PARTY = `second::1220${'cd'.repeat(32)}`;
 
-  test('one must be named, but a request that was stored without stays what it is', async () => {
+  test('one without enough must be named, but a request that was stored without stays what it is', async () => {
     const before = await create({ idempotencyKey: 'before-second' });
     await rows.treasury(SECOND_PARTY);
 
     expect(await create({ idempotencyKey: 'before-second' })).toEqual({ ...before, replayed: true });
     expect(await create({ idempotencyKey: 'after-second' })).toMatchObject({
-      code: 'TREASURY_UNKNOWN',
-      field: 'treasuryParty',
+      code: 'INSUFFICIENT_FUNDS',
+      field: 'amount',
     });
     expect(await create({ idempotencyKey: 'after-second', treasuryParty: SECOND_PARTY })).toMatchObject({
       replayed: false,

@@ -1,0 +1,112 @@
+/** Which treasury pays a request that names none. */
+import { sql } from 'kysely';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import {
+  createWithdrawals,
+  type WithdrawalRequest,
+  type Withdrawals,
+} from '../../src/withdrawals/withdrawal-requests.ts';
+import { createVirtualClock } from '../support/clock.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { AMULET_ADMIN, createRows, DAY, type Rows } from '../support/rows.ts';
+
+const NORTH = 'north::1220bb';
+const SOUTH = 'south::1220cc';
+
+let database: TestDatabase;
+let rows: Rows;
+let withdrawals: Withdrawals;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  rows = createRows(database.db);
+  for (const party of [NORTH, SOUTH]) await rows.treasury(party);
+  await rows.instrument();
+  const clock = createVirtualClock(DAY);
+  withdrawals = createWithdrawals({ db: database.db, clock, network: 'testnet', idKey: new Uint8Array(32) });
+});
+
+afterEach(async () => {
+  await database.close();
+});
+
+const request = (overrides: Partial<WithdrawalRequest> = {}): WithdrawalRequest => ({
+  client: 'exchange',
+  idempotencyKey: 'key',
+  account: 'alice',
+  treasuryParty: null,
+  instrument: { admin: AMULET_ADMIN, id: 'Amulet' },
+  receiver: `bob::1220${'ab'.repeat(32)}`,
+  amount: parseAmount('50'),
+  memo: null,
+  ...overrides,
+});
+
+async function payers(): Promise<readonly string[]> {
+  const { rows: found } = await sql<{ party: string }>`
+    SELECT t.party FROM withdrawal w JOIN treasury_party t ON t.id = w.treasury_id ORDER BY w.idempotency_key`.execute(
+    database.db,
+  );
+  return found.map(({ party }) => party);
+}
+
+test('E7: the fullest with enough pays, and a request is one withdrawal whatever is fullest when it is repeated', async () => {
+  await rows.holding('n1', '60', { party: NORTH });
+  await rows.holding('s1', '100', { party: SOUTH });
+  const first = await withdrawals.create(request());
+  await rows.holding('n2', '1000', { party: NORTH });
+
+  expect(await withdrawals.create(request())).toEqual({ id: first.id, isReplayed: true });
+  expect(await withdrawals.create(request({ treasuryParty: SOUTH }))).toEqual({ id: first.id, isReplayed: true });
+  await expect(withdrawals.create(request({ treasuryParty: NORTH }))).rejects.toMatchObject({
+    code: 'IDEMPOTENCY_KEY_REUSED',
+  });
+  expect(await payers()).toEqual([SOUTH]);
+});
+
+test('E7: what is promised already is not to spare', async () => {
+  await rows.holding('n1', '60', { party: NORTH });
+  await rows.holding('s1', '100', { party: SOUTH });
+  for (const idempotencyKey of ['1', '2', '3']) await withdrawals.create(request({ idempotencyKey }));
+
+  expect(await payers()).toEqual([SOUTH, NORTH, SOUTH]);
+});
+
+test('E7: too little in every one treasury is refused, with what is held where', async () => {
+  await rows.holding('n1', '30', { party: NORTH });
+  await rows.holding('s1', '40', { party: SOUTH });
+
+  await expect(withdrawals.create(request())).rejects.toMatchObject({
+    code: 'INSUFFICIENT_FUNDS',
+    message:
+      'No one treasury has 50.0000000000 to spare, and one of them pays. They have: south 40, north 30.',
+  });
+  expect(await payers()).toEqual([]);
+  // One that is named waits there.
+  await withdrawals.create(request({ treasuryParty: NORTH }));
+  expect(await payers()).toEqual([NORTH]);
+});
+
+test('E7: a frozen treasury is chosen last', async () => {
+  await rows.holding('n1', '60', { party: NORTH });
+  await rows.holding('s1', '100', { party: SOUTH });
+  await sql`
+    INSERT INTO money_freeze (treasury_id, reason, detail, cause, opened_at, opened_by)
+    SELECT id, 'OPERATOR', 'a test', 'a test', 0, 'test' FROM treasury_party WHERE party = ${SOUTH}`.execute(
+    database.db,
+  );
+  await withdrawals.create(request());
+
+  expect(await payers()).toEqual([NORTH]);
+});
+
+test('rivals with one key and no treasury are one withdrawal, whatever each would have chosen', async () => {
+  await rows.holding('n1', '60', { party: NORTH });
+  await rows.holding('s1', '60', { party: SOUTH });
+
+  const created = await Promise.all(Array.from({ length: 8 }, () => withdrawals.create(request())));
+
+  expect(new Set(created.map(({ id }) => id)).size).toBe(1);
+  expect(created.filter(({ isReplayed }) => !isReplayed).length).toBe(1);
+});
