@@ -3,6 +3,7 @@
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import type { Signer } from '../../src/custody/signer.ts';
 import type { Database } from '../../src/db/connection.ts';
+import type { LogMemory } from '../../src/db/log-history.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
 import type { Clock } from '../../src/env/clock.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
@@ -41,6 +42,8 @@ export type PayoutOptions = {
   readonly failpoint?: Failpoint;
   readonly signer?: Signer;
   readonly wrapSubmitter?: (submitter: Submitter) => Submitter;
+  /** What the process has seen of the database; nobody looks where left out. */
+  readonly log?: LogMemory;
 };
 
 export function startPayouts(options: PayoutOptions): { stop(): Promise<void>; throwIfFailed(): void } {
