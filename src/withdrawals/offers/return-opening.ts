@@ -91,6 +91,7 @@ async function takeDue(tx: Transaction, treasuryId: number, nowMicros: Micros): 
     WHERE r.treasury_id = ${treasuryId} AND r.state = 'QUEUED' AND r.next_try_at <= ${nowMicros} AND ${MAY_BE_RETURNED}
       AND NOT ${isFrozen(sql`w.treasury_id`, sql`w.instrument_id`)} AND NOT ${isHalted(sql`w.treasury_id`, sql`w.instrument_id`)}
       AND NOT EXISTS (SELECT FROM reservation x WHERE x.treasury_id = w.treasury_id AND x.contract_id = i.contract_id AND x.is_open)
-    ORDER BY r.next_try_at, w.id LIMIT ${OPEN_BATCH_MAX} FOR UPDATE OF w SKIP LOCKED`.execute(tx);
+    -- Both rows: whoever opened one just now changed the second alone, and what was read of it before is looked at again only if it is locked.
+    ORDER BY r.next_try_at, w.id LIMIT ${OPEN_BATCH_MAX} FOR UPDATE OF w, r SKIP LOCKED`.execute(tx);
   return rows;
 }
