@@ -27,6 +27,7 @@ import './treasury-party.ts';
 import './verification.ts';
 import './viewer.ts';
 import './withdrawal.ts';
+import './withdrawal-control.ts';
 import './withdrawal-request.ts';
 import './withdrawal-update.ts';
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';

@@ -306,6 +306,26 @@ async function lapseOf(
   return rows.length;
 }
 
+/**
+ * Ends an attempt that nobody can read, on the word of people that it did not happen, and only where the ledger cannot commit it any more. What it was given is free.
+ * @returns whether it was ended.
+ */
+export async function endByWord(
+  tx: Transaction,
+  { submissionId, number }: { readonly submissionId: string; readonly number: number },
+  nowMicros: Micros,
+): Promise<boolean> {
+  const ended = await sql`
+    UPDATE attempt a SET state = 'LAPSED', closed_at = ${nowMicros}, lapsed_by = passed.record_time
+    FROM submission s, synchronizer_time passed
+    WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
+      AND passed.treasury_id = s.treasury_id AND passed.synchronizer_id = a.synchronizer_id AND a.target_record_time < passed.record_time`.execute(
+    tx,
+  );
+  if (ended.numAffectedRows === 1n) await releaseReservations(tx, submissionId, number);
+  return ended.numAffectedRows === 1n;
+}
+
 /** Ends an attempt, if it is still open, because ingestion saw what became of what it was to consume. For the transaction that moves the position. */
 export async function settleAttempt(
   tx: Transaction,

@@ -17,3 +17,33 @@ export const withdrawalChangedPayload = z.object({
 });
 
 export type WithdrawalChanged = z.infer<typeof withdrawalChangedPayload>;
+
+/** Somebody held or parked a withdrawal, or let it go on. Its state is told by {@link WITHDRAWAL_CHANGED} alone. */
+export const WITHDRAWAL_STOPPED = 'withdrawal.stopped';
+
+export const withdrawalStoppedPayload = z.object({
+  withdrawalId: z.string(),
+  kind: z.enum(['HOLD', 'PARK']),
+  isReleased: z.boolean(),
+  by: z.string(),
+  why: z.string(),
+});
+
+export type WithdrawalStopped = z.infer<typeof withdrawalStoppedPayload>;
+
+/** Two people decide a withdrawal that nobody can read: asked for, agreed to, or refused. */
+export const WITHDRAWAL_RESOLUTION = 'withdrawal.resolution';
+
+export const withdrawalResolutionPayload = z.object({
+  withdrawalId: z.string(),
+  /** Decimal text. */
+  resolutionId: z.string(),
+  outcome: z.enum(['COMPLETED', 'RETURNED', 'FAILED']),
+  state: z.enum(['AWAITING_APPROVAL', 'DONE', 'REFUSED']),
+  requestedBy: z.string(),
+  decidedBy: z.string().nullable(),
+  evidence: z.string(),
+  updateId: z.string().nullable(),
+});
+
+export type WithdrawalResolutionChanged = z.infer<typeof withdrawalResolutionPayload>;
