@@ -20,6 +20,7 @@ import {
   recordTrouble,
   takeDueAttempts,
 } from './attempts.ts';
+import { breakReservations } from './broken-reservations.ts';
 import type { Failure } from './submission-purpose.ts';
 
 export type PassOptions = TryOptions & {
@@ -32,7 +33,8 @@ export type PassOptions = TryOptions & {
   readonly logger: Logger;
 };
 
-const TRIES_AT_ONCE_MAX = 8;
+const TRIES_AT_ONCE_MAX = 16; // Half of what one endpoint takes by default: the rest is for others.
+const TRIES_A_PASS_MAX = 128; // Then what has lapsed ends, and what waits is looked at.
 const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
 const RETRY_MS_MAX = 15_000;
 
@@ -47,14 +49,38 @@ export async function passOver(options: PassOptions): Promise<boolean> {
     }),
   );
   if (lapsed > 0) await failpoint(`${purpose.failpoints}.afterLapse`);
+  await breakReservations(db, purpose, treasuryId, clock.nowMicros());
   const opened = await options.open(clock.nowMicros());
   if (opened > 0) await failpoint(`${purpose.failpoints}.afterFunding`);
-  const due = await takeDueAttempts(db, purpose, treasuryId, limits, {
-    nowMicros: clock.nowMicros(),
-    countMax: TRIES_AT_ONCE_MAX,
-  });
-  await Promise.all(due.map((attempt) => tryOnce(options, attempt)));
-  return due.length === TRIES_AT_ONCE_MAX || opened > 0;
+  const tried = await tryAllDue(options);
+  return tried > 0 || opened > 0;
+}
+
+/** Keeps so many tries going as long as something is due: a slow one holds its own place and nobody else's. @returns how many there were. */
+async function tryAllDue(options: PassOptions): Promise<number> {
+  const { db, purpose, treasuryId, limits, clock } = options;
+  const running = new Set<Promise<void>>();
+  const failures: unknown[] = [];
+  let tried = 0;
+  do {
+    const due = await takeDueAttempts(db, purpose, treasuryId, limits, {
+      nowMicros: clock.nowMicros(),
+      countMax: Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_PASS_MAX - tried),
+    });
+    tried += due.length;
+    for (const attempt of due) {
+      const trying: Promise<void> = tryOnce(options, attempt)
+        .catch((error: unknown) => {
+          failures.push(error);
+        })
+        .finally(() => running.delete(trying));
+      running.add(trying);
+    }
+    if (running.size > 0) await Promise.race(running);
+  } while (running.size > 0 && failures.length === 0 && tried < TRIES_A_PASS_MAX);
+  await Promise.all(running);
+  if (failures.length > 0) throw failures[0];
+  return tried;
 }
 
 async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void> {
