@@ -38,9 +38,14 @@ function by<T>(kind: CheckKind, source: CheckSource, said: Said<T>, answer: (val
   }
 }
 
-export function requestCheck({ refusal }: StoredFacts, { nowMicros }: Clocks): Check {
-  const answer = refusal === null ? passed('It would be taken.') : refused(refusal.code, refusal.message);
-  return firm('REQUEST', answer, nowMicros);
+export function requestCheck({ refusal, paying }: StoredFacts, { nowMicros }: Clocks): Check {
+  if (refusal !== null) return firm('REQUEST', refused(refusal.code, refusal.message), nowMicros);
+  if (paying?.isRestoring === true) {
+    const detail =
+      'The database was put back, and what it lost may still be paid: nothing is taken until that is over.';
+    return firm('REQUEST', waits('DB_RESTORED', detail), nowMicros);
+  }
+  return firm('REQUEST', passed('It would be taken.'), nowMicros);
 }
 
 /** What a treasury that does not exist cannot be asked for. */

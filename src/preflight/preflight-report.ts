@@ -97,6 +97,8 @@ export type PreflightReport = {
   readonly preapproval: ReceiverPreapproval | null;
   /** What the customer pays beside the amount; null: not known. Decimal text. */
   readonly fee: string | null;
+  /** What is kept of an offer that comes back, as the token’s policy has it now; null: not known. Decimal text. */
+  readonly returnFee: string | null;
   /** Empty: it is not known who would pay. */
   readonly funds: readonly TreasuryFunds[];
   /** All history up to it is known, of the paying treasury's synchronizer; null: none. */

@@ -129,6 +129,7 @@ function reportOf(
     transferKind: kind === 'direct' ? 'DIRECT' : kind === 'offer' ? 'OFFER' : null,
     preapproval: preapprovalOf(outside, until),
     fee: stored.refusal === null ? '0' : null,
+    returnFee: stored.refusal === null ? (stored.token?.returnFee ?? '0') : null,
     funds: fundsOf(request.amount, stored),
     recordTime,
     target,

@@ -1,6 +1,7 @@
 /** What the database says of a withdrawal that nobody has asked for yet, in one snapshot: by the same rules that take a request and open an attempt. */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
+import { isRestoring } from '../db/database-restore.ts';
 import type { Micros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
 import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
@@ -27,6 +28,8 @@ export type StoredFacts = {
 export type PayingTreasury = TreasuryParty & {
   readonly id: number;
   readonly instrumentKey: number;
+  /** The database went back in time, and what it lost may still be paid. */
+  readonly isRestoring: boolean;
   readonly isHalted: boolean;
   readonly isFrozen: boolean;
   readonly isStreaming: boolean;
@@ -108,6 +111,7 @@ async function payingTreasury(tx: Transaction, treasuryId: number, instrumentKey
   const { rows } = await sql<PayingTreasury>`
     SELECT treasury_party.id, network.name AS network, treasury_party.party, treasury_party.name,
       ${instrumentKey}::int AS "instrumentKey",
+      ${isRestoring(sql`treasury_party.id`)} AS "isRestoring",
       ${isHalted(sql`treasury_party.id`, sql`${instrumentKey}::int`)} AS "isHalted",
       ${isFrozen(sql`treasury_party.id`, sql`${instrumentKey}::int`)} AS "isFrozen",
       ingestion_stream.status IS NOT DISTINCT FROM 'RUNNING' AS "isStreaming", ledger.record_time AS "recordTime",

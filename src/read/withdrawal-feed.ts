@@ -14,6 +14,7 @@ import { interruptible } from '../db/interruptible.ts';
 import type { Micros } from '../env/clock.ts';
 import { WITHDRAWAL_CHANGED, withdrawalChangedPayload } from '../withdrawals/withdrawal-events.ts';
 import { isFinal, type WithdrawalState } from '../withdrawals/withdrawal-state.ts';
+import { conditionOf, type WithdrawalFilter } from './withdrawal-filter.ts';
 
 export type WithdrawalUpdate = {
   /** Resumes after this update. */
@@ -72,21 +73,31 @@ export async function followWithdrawal(
   }
 }
 
-/**
- * Every change of every withdrawal after a position of the log, and then those that come.
- * @param states only changes into one of these; null: into any.
- */
+/** All that are given hold together; null: any. */
+export type WithdrawalFeedFilter = Pick<WithdrawalFilter, 'states' | 'account' | 'treasury'>;
+
+/** Every change of every withdrawal after a position of the log, and then those that come. */
 export function followWithdrawals(
-  tail: EventTail,
-  { after, states }: { readonly after: bigint; readonly states: readonly WithdrawalState[] | null },
+  { db, tail }: { readonly db: Database; readonly tail: EventTail },
+  { after, filter }: { readonly after: bigint; readonly filter: WithdrawalFeedFilter },
 ): WithdrawalUpdates {
+  const { states } = filter;
   const events = tail.subscribe({ after, types: [WITHDRAWAL_CHANGED] });
   return interruptible(async function* updates(ended): WithdrawalUpdates {
     for await (const event of endedBy(events, ended)) {
       const update = withdrawalUpdateOf(event, tail.head().epoch);
-      if (states === null || states.includes(update.state)) yield update;
+      if ((states === null || states.includes(update.state)) && (await isOf(db, update.withdrawalId, filter)))
+        yield update;
     }
   });
+}
+
+/** Whose it is and who pays are no part of an event; they never change, so the row says it of every event, however old. */
+async function isOf(db: Database, withdrawalId: string, { account, treasury }: WithdrawalFeedFilter): Promise<boolean> {
+  if (account === null && treasury === null) return true;
+  const condition = conditionOf({ states: null, account, treasury, createdFrom: null, createdBefore: null });
+  const { rows } = await sql`SELECT FROM withdrawal WHERE withdrawal.id = ${withdrawalId} AND ${condition}`.execute(db);
+  return rows.length > 0;
 }
 
 /**

@@ -30,6 +30,10 @@ export type Withdrawal = {
   readonly updateId: string | null;
   readonly createdAt: Micros;
   readonly changedAt: Micros;
+  /** Record time after which nothing may be signed for it any more; null: none. */
+  readonly deadline: Micros | null;
+  /** When it was made anew from its transfer, because the database had lost it; null: it was not. */
+  readonly recoveredAt: Micros | null;
   /** Last record time of the open attempt, inclusive; null: none is open. */
   readonly decidableBy: Micros | null;
   /** Of the last attempt that lapsed, once the withdrawal has ended unpaid; null otherwise. */
@@ -124,6 +128,7 @@ const WITHDRAWAL_COLUMNS = sql`
   withdrawal.failure_code AS "failureCode", withdrawal.failure_detail AS "failureDetail",
   withdrawal.transfer_id AS "transferId", withdrawal.update_id AS "updateId",
   withdrawal.created_at AS "createdAt", withdrawal.changed_at AS "changedAt",
+  withdrawal.deadline, withdrawal.recovered_at AS "recoveredAt",
   network.name AS network, treasury_party.party, treasury_party.name AS "treasuryName", account.owner AS "accountOwner",
   instrument.admin, instrument.instrument_id AS "instrumentId", instrument.name AS "instrumentName",
   instrument.is_accepted AS "isAccepted", open_attempt.target_record_time AS "decidableBy",
@@ -168,6 +173,8 @@ function withdrawalOf(row: WithdrawalRow): Withdrawal {
     updateId: row.updateId,
     createdAt: row.createdAt,
     changedAt: row.changedAt,
+    deadline: row.deadline,
+    recoveredAt: row.recoveredAt,
     decidableBy: row.decidableBy,
     proof:
       lapsedAttempt === null || lapsedSynchronizerId === null || lapsedTarget === null || lapsedBy === null

@@ -28,6 +28,7 @@ import './verification.ts';
 import './viewer.ts';
 import './withdrawal.ts';
 import './withdrawal-control.ts';
+import './withdrawal-offer.ts';
 import './withdrawal-request.ts';
 import './withdrawal-update.ts';
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';

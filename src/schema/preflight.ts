@@ -212,6 +212,11 @@ const WithdrawalPreflightRef = builder.objectRef<PreflightReport>('WithdrawalPre
       nullable: true,
       description: `What the customer pays beside the amount, in units of the instrument; null: not known. ${SCOPE}`,
     }),
+    returnFee: t.expose('returnFee', {
+      type: 'Decimal',
+      nullable: true,
+      description: `What is kept from the customer of an offer that comes back, at most the amount, in units of the instrument; null: not known. ${SCOPE}`,
+    }),
     funds: t.field({
       type: [PreflightFundsRef],
       description: `Per treasury party of this network, the one that would pay first; empty: it is not known which. ${SCOPE}`,

@@ -37,6 +37,12 @@ export function withdrawalFilterOf(given: Given): WithdrawalFilter | null {
   return { states, account, treasury: party, createdFrom, createdBefore };
 }
 
+/** Of a feed: a name that nobody can have is followed in vain. @throws GraphQLError ID_INVALID. */
+export function feedFilterOf({ account = null, treasury }: Pick<Given, 'account' | 'treasury'>) {
+  const wanted = account === null || isStorableText(account) ? account : '';
+  return { account: wanted, treasury: treasuryOfId(treasury == null ? null : String(treasury)) };
+}
+
 /** @returns null: any. */
 export function statesOf({ states, isFinal: wanted }: Pick<Given, 'states' | 'isFinal'>): WithdrawalState[] | null {
   if (states == null && wanted == null) return null;

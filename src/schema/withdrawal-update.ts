@@ -6,7 +6,7 @@ import { apiError, cursorErrorOf } from './api-error.ts';
 import { builder } from './builder.ts';
 import type { ApiContext } from './context.ts';
 import { WithdrawalRef, withdrawalIdOf } from './withdrawal.ts';
-import { statesOf } from './withdrawal-filter.ts';
+import { feedFilterOf, statesOf } from './withdrawal-filter.ts';
 import { WithdrawalStateEnum } from './withdrawal-state.ts';
 
 const WithdrawalUpdateRef = builder.objectRef<WithdrawalUpdate>('WithdrawalUpdate').implement({
@@ -106,11 +106,16 @@ builder.subscriptionField('withdrawals', (t) =>
         description: 'Only changes into one of these states. Null: into any.',
       }),
       isFinal: t.arg.boolean({ description: 'True: only ends. False: only changes that leave it open. Null: both.' }),
+      account: t.arg.string({ description: 'Only of withdrawals from this customer’s account. Null: of all.' }),
+      treasury: t.arg.id({
+        description: 'Only of withdrawals that this `TreasuryParty` pays, by its global id. Null: of all.',
+      }),
     },
-    subscribe: async (_root, { after, ...wanted }, { tail }: ApiContext) => {
+    subscribe: async (_root, { after, ...wanted }, { db, tail }: ApiContext) => {
+      const filter = { ...feedFilterOf(wanted), states: statesOf(wanted) };
       try {
         const { position } = await tail.pointAfter(after ?? null);
-        return followWithdrawals(tail, { after: position, states: statesOf(wanted) });
+        return followWithdrawals({ db, tail }, { after: position, filter });
       } catch (error) {
         throw cursorErrorOf(error);
       }

@@ -129,6 +129,18 @@ builder.node(WithdrawalRef, {
       type: 'RecordTime',
       description: 'When it last changed, by our clock. Scope: `read`. Since 0.1.',
     }),
+    deadline: t.expose('deadline', {
+      type: 'RecordTime',
+      nullable: true,
+      description:
+        'The last record time at which it may be paid; what is not in flight by then fails with `DEADLINE_PASSED`. Null: it waits as long as it takes. Scope: `read`. Since 0.1.',
+    }),
+    recoveredAt: t.expose('recoveredAt', {
+      type: 'RecordTime',
+      nullable: true,
+      description:
+        'When it was made anew from its transfer on the ledger, by our clock, because the database had lost it; its other times are then those of the transfer. Null: it was not. Scope: `read`. Since 0.1.',
+    }),
     failure: t.field({
       type: WithdrawalFailureRef,
       nullable: true,

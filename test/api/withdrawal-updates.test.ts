@@ -239,6 +239,40 @@ test('the feed tells only what is asked for: some states, or ends alone', async 
   expect(await read('isFinal: false, states: [IN_FLIGHT, FAILED]', 2)).toEqual(['IN_FLIGHT', 'IN_FLIGHT']);
 });
 
+test('the feed tells only of one customer, or of what one treasury pays', async () => {
+  const OTHER = `other::1220${'cd'.repeat(32)}`;
+  await withdrawals.rows.treasury(OTHER);
+  await untilSequenced();
+  const { headCursor } = (await api.query('{ eventLog { headCursor } }')).data.eventLog;
+  const treasuryParty = 'treasury::1220bb';
+  const [mine, theirs, elsewhere] = [
+    await idOf('of-fred', { account: 'fred', treasuryParty }),
+    await idOf('of-gina', { account: 'gina', treasuryParty }),
+    await idOf('of-fred-too', { account: 'fred', treasuryParty: OTHER }),
+  ];
+  const { data } = await api.query('{ treasuryParties(first: 10) { nodes { id party } } }');
+  const idOfParty = (party: string): string =>
+    data.treasuryParties.nodes.find((node: { party: string }) => node.party === party).id;
+  const read = async (wanted: string, count: number) => {
+    const query = `subscription ($after: Cursor) { withdrawals(after: $after, states: [QUEUED], ${wanted}) { withdrawalId } }`;
+    const { stream } = await subscribeSse(api.url, { query, variables: { after: headCursor } });
+    const taken: unknown[] = [];
+    while (taken.length < count)
+      taken.push(JSON.parse((await stream.next())?.data ?? '').data.withdrawals.withdrawalId);
+    stream.cut();
+    return taken;
+  };
+
+  expect(await read('account: "fred"', 2)).toEqual([mine, elsewhere]);
+  expect(await read(`treasury: "${idOfParty(treasuryParty)}"`, 2)).toEqual([mine, theirs]);
+  expect(await read(`account: "fred", treasury: "${idOfParty(OTHER)}"`, 1)).toEqual([elsewhere]);
+  const { stream } = await subscribeSse(api.url, {
+    query: 'subscription { withdrawals(treasury: "nonsense") { state } }',
+  });
+  expect((await stream.next())?.data).toContain('ID_INVALID');
+  stream.cut();
+});
+
 test('a follower who leaves the feed while nothing happens leaves nothing behind', async () => {
   await eventually(() => expect(api.log.tail.stats().waiting).toBe(0));
   const client = await connectAcknowledged(api.url);
