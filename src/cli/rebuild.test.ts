@@ -8,5 +8,5 @@ const logger: Logger = { debug: silent, info: silent, warn: silent, error: silen
 
 test('what is read late is told to the same sinks, in the same order, as what is read in time', () => {
   const names = allSinks({ clock: systemClock, environment: {} }, logger).map(({ name }) => name);
-  expect(names).toEqual(['deposits', 'treasury', 'withdrawals', 'offers']);
+  expect(names).toEqual(['deposits', 'treasury', 'withdrawals', 'self-transfers', 'offers']);
 });

@@ -92,8 +92,10 @@ export function doubtOf(state: LogState, known: LogMark | null): LogDoubt | null
   if (known === null) return null;
   // Somebody has looked into it since, unless that epoch is unknown here: then what is here is from before it.
   if (state.epoch !== known.epoch) return state.hasEnded ? null : 'WENT_BACK';
+  // Nobody had written down there what it was written in: it is not what was seen all the same.
+  if (state.history !== known.history) return 'HISTORY_CHANGED';
   if (state.position < known.position) return 'WENT_BACK';
-  return state.history === known.history && state.walPosition < known.walPosition ? 'WENT_BACK' : null;
+  return state.walPosition < known.walPosition ? 'WENT_BACK' : null;
 }
 
 export type LogHistoryEnv = {
@@ -112,11 +114,10 @@ export async function checkLogHistory(db: Database, env: LogHistoryEnv): Promise
     env.memory.note(state);
     return true;
   }
-  await db.transaction().execute(async (tx) => {
+  return await db.transaction().execute(async (tx) => {
     await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);
-    await keepLogHistory(tx, env);
+    return await keepLogHistory(tx, env);
   });
-  return false;
 }
 
 /**
@@ -135,21 +136,25 @@ export async function demandKnownLog(db: Database | Transaction, memory: LogMemo
   );
 }
 
-/** Gives the log a new epoch where it is not what `memory` knows, or not written in this history. Only under the row lock of `event_log`, taken by a statement before. */
-export async function keepLogHistory(tx: Transaction, { memory, random, logger, nowMicros }: LogHistoryEnv) {
+/** Gives the log a new epoch where it is not what `memory` knows, or not written in this history. Only under the row lock of `event_log`, taken by a statement before. @returns whether it is what was known. */
+export async function keepLogHistory(
+  tx: Transaction,
+  { memory, random, logger, nowMicros }: LogHistoryEnv,
+): Promise<boolean> {
   const known = memory.known();
   const state = await readState(tx, known);
-  if (state === null) return;
+  if (state === null) return false;
   const doubt = doubtOf(state, known);
   if (doubt === null) {
     // Somebody else noticed, who may not have known what must not move.
     if (known !== null && known.epoch !== state.epoch) await putBackKept(tx, memory);
     if (state.recordedHistory === null) await tx.updateTable('event_log').set({ history: state.history }).execute();
-    return memory.note(state);
+    memory.note(state);
+    return known === null || known.epoch === state.epoch;
   }
   const detail =
     doubt === 'HISTORY_CHANGED'
-      ? `The log was written in ${state.recordedHistory}, this is ${state.history}.`
+      ? `The log was written in ${state.recordedHistory ?? known?.history}, this is ${state.history}.`
       : `Position ${known?.position} of epoch ${known?.epoch} had been seen, with ${known?.walPosition} bytes of write-ahead log; here it ends at ${state.position} of ${state.epoch}, with ${state.walPosition}.`;
   const epoch = await beginEpoch(tx, state, {
     reason: doubt,
@@ -171,6 +176,7 @@ export async function keepLogHistory(tx: Transaction, { memory, random, logger, 
     },
   );
   memory.note({ ...state, epoch });
+  return false;
 }
 
 /** An operator knows it without us. @returns the new epoch. */

@@ -71,7 +71,15 @@ async function restore(): Promise<void> {
   await scene.database.db.transaction().execute(async (tx) => {
     // Foreign keys rest: a backup has none of these rows at all.
     await sql`SET LOCAL session_replication_role = 'replica'`.execute(tx);
-    await forget(tx, ['signed_hash', 'reservation', 'attempt', 'submission', 'withdrawal', 'desk_decision']);
+    await forget(tx, [
+      'policy_verdict',
+      'signed_hash',
+      'reservation',
+      'attempt',
+      'submission',
+      'withdrawal',
+      'desk_decision',
+    ]);
     await sql`DELETE FROM posting USING journal_entry e WHERE e.id = posting.entry_id AND (e.cause LIKE 'withdrawal:%' OR e.cause LIKE 'desk:%')`.execute(
       tx,
     );
