@@ -22,6 +22,8 @@ import { serveCommand } from './cli/serve.ts';
 import { signerCommand } from './cli/signer.ts';
 import { signerCheckCommand } from './cli/signer-check.ts';
 import { simnetCommand } from './cli/simnet.ts';
+import { statusCommand } from './cli/status.ts';
+import { stuckCommand } from './cli/stuck.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
 import { tokenCommand } from './cli/token.ts';
 import { treasuryCommand } from './cli/treasury.ts';
@@ -62,6 +64,8 @@ const program = new Command('sluice')
   .addCommand(signerCheckCommand(context))
   .addCommand(explainCommand(context))
   .addCommand(freezesCommand(context))
+  .addCommand(statusCommand(context))
+  .addCommand(stuckCommand(context))
   .addCommand(haltCommand(context))
   .addCommand(liftCommand(context))
   .addCommand(tokenCommand(context))

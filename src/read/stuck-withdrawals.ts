@@ -1,0 +1,113 @@
+/**
+ * Withdrawals that are older than they should be, each with why and what to do. "Should" is told by the ledger where it can be: an attempt that is past its last record time, an offer past its end; for
+ * the rest by how long such a thing takes when all is well.
+ */
+import { sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+import { type Micros, millisToMicros } from '../env/clock.ts';
+import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
+import { readWaits, type WithdrawalWait } from './withdrawal-waits.ts';
+
+export type StuckWithdrawal = {
+  readonly id: string;
+  readonly state: WithdrawalState;
+  /** Since when it is where it is, by our clock. */
+  readonly since: Micros;
+  /** Stable, for programs. */
+  readonly code: StuckCode;
+  /** For people: what is known of it beyond the code. */
+  readonly detail: string | null;
+  /** For people: what to do. */
+  readonly advice: string;
+};
+
+const MINUTE: Micros = millisToMicros(60_000);
+/** Each of these is done in seconds, or by people within a working hour. */
+const PATIENCE = { judged: MINUTE, approved: 60n * MINUTE, paid: 5n * MINUTE, ended: 2n * MINUTE } as const;
+
+const ADVICE = {
+  NOT_JUDGED: 'Look at the workers and the screening service: nobody has judged it yet.',
+  APPROVAL: 'Have it approved or refused: `sluice approvals`.',
+  PAID_BEFORE: 'Compare it with the payment that carries its id, then have two people call `resolveWithdrawal`.',
+  HALT: 'It is halted: `sluice status` says by whom and why; two people lift it with `sluice lift`.',
+  FREEZE: 'Look into the freeze first: `sluice freezes`.',
+  HELD: 'Ask who holds it, then `resumeWithdrawal` or `cancelWithdrawal`.',
+  PARKED: 'Find out why it was parked, then `unparkWithdrawal` or `cancelWithdrawal`.',
+  DEADLINE: 'It fails by itself once a worker runs: look whether one does.',
+  POLICY: 'Look at the token: its registry differs from what was pinned, or nobody pays it: `sluice token`.',
+  LEDGER: 'Look at ingestion: `sluice status` says how far it is.',
+  FUNDS: 'Bring funds to the treasury, or wait for what others give back.',
+  TURN: 'Nothing is in its way: look whether a worker runs.',
+  NOT_TRIED: 'Look at the last error: the registry, the participant or the signer does not do its part.',
+  NOT_PROVEN:
+    'Its end is not certain though its time is over: look at the last error, the freezes and the participant.',
+  OFFER_NOT_TAKEN_BACK: 'Its offer is over and not taken back: look at the workers and the registry.',
+  UNRESOLVED: 'Find out what became of it, then have two people call `resolveWithdrawal`.',
+} as const satisfies Record<string, string>;
+
+export type StuckCode = keyof typeof ADVICE;
+
+type Row = {
+  readonly id: string;
+  readonly state: WithdrawalState;
+  readonly since: Micros;
+  readonly doubt: string | null;
+  readonly lastError: string | null;
+  readonly isPast: boolean | null;
+};
+
+/** Oldest first. @param limit rows at most. */
+export async function readStuckWithdrawals(
+  db: Database,
+  { nowMicros, limit }: { readonly nowMicros: Micros; readonly limit: number },
+): Promise<readonly StuckWithdrawal[]> {
+  const { rows } = await sql<Row>`
+    SELECT w.id, w.state, w.changed_at AS since, coalesce(w.doubt_detail, w.doubt_code) AS doubt, open.last_error AS "lastError", open.is_past AS "isPast"
+    FROM withdrawal w
+    LEFT JOIN LATERAL (
+      SELECT a.last_error, passed.record_time > a.target_record_time AS is_past
+      FROM submission s JOIN attempt a ON a.submission_id = s.id AND a.state = 'OPEN'
+      LEFT JOIN synchronizer_time passed ON passed.treasury_id = s.treasury_id AND passed.synchronizer_id = a.synchronizer_id
+      WHERE s.withdrawal_id = w.id LIMIT 1
+    ) AS open ON true
+    WHERE w.state IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT', 'OFFERED', 'UNRESOLVED') AND (
+      (w.state = 'REQUESTED' AND w.changed_at < ${nowMicros - PATIENCE.judged})
+      OR (w.state = 'AWAITING_APPROVAL' AND w.changed_at < ${nowMicros - PATIENCE.approved})
+      OR (w.state IN ('QUEUED', 'IN_FLIGHT') AND w.changed_at < ${nowMicros - PATIENCE.paid})
+      OR (w.state = 'IN_FLIGHT' AND open.is_past AND w.changed_at < ${nowMicros - PATIENCE.ended})
+      OR (w.state = 'OFFERED' AND EXISTS (
+        SELECT FROM transfer_instruction i WHERE i.treasury_id = w.treasury_id AND i.transfer_id = w.transfer_id
+          AND i.ended_update_id IS NULL AND i.execute_before < ${nowMicros - PATIENCE.paid}
+      ))
+      OR w.state = 'UNRESOLVED'
+      OR (w.state IN ('QUEUED', 'IN_FLIGHT') AND EXISTS (SELECT FROM withdrawal_stop p WHERE p.withdrawal_id = w.id AND p.released_at IS NULL))
+    )
+    ORDER BY w.created_at, w.id LIMIT ${limit}`.execute(db);
+  const waits = await readWaits(
+    db,
+    rows.map(({ id }) => id),
+    nowMicros,
+  );
+  return rows.map((row, index) => {
+    const code = codeOf(row, waits[index] ?? null);
+    const { id, state, since, doubt, lastError } = row;
+    return { id, state, since, code, detail: state === 'UNRESOLVED' ? doubt : lastError, advice: ADVICE[code] };
+  });
+}
+
+function codeOf({ state, isPast }: Row, wait: WithdrawalWait | null): StuckCode {
+  switch (state) {
+    case 'REQUESTED':
+      return 'NOT_JUDGED';
+    case 'AWAITING_APPROVAL':
+      return 'APPROVAL';
+    case 'OFFERED':
+      return 'OFFER_NOT_TAKEN_BACK';
+    case 'UNRESOLVED':
+      return 'UNRESOLVED';
+    case 'IN_FLIGHT':
+      return isPast === true ? 'NOT_PROVEN' : 'NOT_TRIED';
+    default:
+      return wait ?? 'TURN';
+  }
+}
