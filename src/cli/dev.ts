@@ -11,6 +11,7 @@ import { migrate } from '../db/migrate.ts';
 import { assert, RetryableError } from '../env/errors.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import { readTokens } from '../read/tokens.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { TREASURY } from '../simnet/network.ts';
 import { type Simnet, startSimnet } from '../simnet/simnet.ts';
@@ -24,8 +25,9 @@ import { type OpenedDatabase, openDatabase } from './open-database.ts';
 import { type Service, startService } from './service.ts';
 import { aborted, type Shutdown, untilStopped } from './shutdown.ts';
 import { environmentFor, payoutEnvironmentFor, SIMNET_NAME } from './simnet-environment.ts';
-import { preapproveCustomers, WITHDRAWN_INSTRUMENT } from './simnet-receivers.ts';
+import { preapproveAllButOne, WITHDRAWN_INSTRUMENT } from './simnet-receivers.ts';
 import { createTerminalLogger } from './terminal.ts';
+import { openTokenDirectory } from './token-directory.ts';
 
 const LOOPBACK = '127.0.0.1';
 const CONTROL_PORT = 6867; // The one that the command simnet has it on, so that the same lines work with both.
@@ -76,7 +78,8 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   const { position: after } = service.tail.head();
   await openAccounts(service, simnet, config.network);
   const watch = watchProgress({ ...env, db: service.db, tail: service.tail, network: config.network, after });
-  preapproveCustomers(simnet);
+  preapproveAllButOne(simnet);
+  await payOffers(service, simnet, config, env);
   makeFirstDeposit(simnet);
   simnet.startCustomers();
   for (const line of headerLines({ service, simnet, database, styled: terminal.styled })) terminal.print(line);
@@ -90,6 +93,21 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
     runWithdrawers({ ...env, service, simnet, signal: requested }),
   ]);
   if (failure !== undefined) throw failure;
+}
+
+/** Whoever has no preapproval is made an offer here, so that one is to be seen. */
+async function payOffers(
+  { db }: Service,
+  { network }: Simnet,
+  config: Config,
+  env: Pick<CommandContext, 'clock' | 'random'> & { readonly logger: Logger },
+): Promise<void> {
+  const { admin, id: instrumentId } = network.instrument(WITHDRAWN_INSTRUMENT);
+  const key = { network: config.network, admin, instrumentId };
+  const [token] = await readTokens(db, [key]);
+  if (token == null || token.paysOffers) return;
+  const decision = { by: 'dev', why: 'Customers without a preapproval are made an offer.' };
+  await openTokenDirectory(config, db, env).setPolicy(key, token.version, { paysOffers: true }, decision);
 }
 
 /** The configuration that `serve` would have, made from the same variables. */

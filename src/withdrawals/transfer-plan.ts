@@ -59,7 +59,10 @@ export function planTransfers({
         return cannot('RECEIVER_IS_SENDER', 'The receiver is the treasury itself.');
       case 'direct':
         if (!policy.paysDirect)
-          return cannot('OFFERS_ONLY', 'The instrument is paid by offers alone, and this receiver takes no offer.');
+          return cannot(
+            'DIRECT_NOT_ALLOWED',
+            'The instrument is paid by offers alone, and this receiver takes no offer.',
+          );
         return exercise(attempt, { kind: 'DIRECT', transfer: direct, factory, implementation });
       case 'offer': {
         if (!policy.paysOffers)

@@ -145,7 +145,7 @@ test('an instrument that is paid by offers alone pays nobody directly', async ()
   await scene.ask('one', 'usd');
   await scene.become({ FAILED: 1 });
 
-  expect((await scene.rows())[0]).toMatchObject({ failure_code: 'OFFERS_ONLY' });
+  expect((await scene.rows())[0]).toMatchObject({ failure_code: 'DIRECT_NOT_ALLOWED' });
   await expectSound();
 });
 
