@@ -17,6 +17,8 @@ import { createDepositAccountChanges } from '../deposits/deposit-account-changes
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
 import { createScreeningRequests } from '../deposits/screening-requests.ts';
 import { retry } from '../env/retry.ts';
+import { createApprovals } from '../policy/approvals.ts';
+import { createPolicyChanges } from '../policy/policy-changes.ts';
 import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
@@ -174,6 +176,9 @@ async function start(
         desk: openDesk(config, { db: api, clock, withdrawals }),
         screeningRequests: createScreeningRequests({ db: api, clock }),
         offers: createOfferRequests({ db: api, clock }),
+        approvals: createApprovals({ db: api, clock }),
+        policyChanges: createPolicyChanges({ db: api, clock, network: config.network }),
+        network: config.network,
         withdrawals,
         preflight: looking === null ? null : looking.preflight,
         tokens,

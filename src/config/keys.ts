@@ -422,7 +422,7 @@ export const CONFIG_KEYS = {
     variable: 'SLUICE_API_KEYS',
     type: 'comma list of `name:scope+scope:sha256`',
     meaning:
-      'Who may use the API: a name, its scopes, and the SHA-256 (hex) of its key. Empty: named development principals, on loopback only.',
+      'Who may use the API: a name, its scopes, and the SHA-256 (hex) of its key. `alice/laptop` and `alice/phone` are keys of one person, who counts once where two people have to agree. Empty: named development principals, on loopback only.',
     isSecret: true,
     schema: values.apiKeys,
   }),

@@ -13,6 +13,7 @@ export type ConfiguredInstrument = { readonly name: string; readonly admin: stri
 export type ApiKey = { readonly name: string; readonly scopes: readonly string[]; readonly sha256: Secret };
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:\/[A-Za-z0-9._-]{1,64})?$/; // After a slash: which of a person's keys.
 const SCOPE = /^[a-z][a-z0-9._-]*$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 // A hint, `::`, and the fingerprint of the namespace (canton: com.digitalasset.canton.topology.UniqueIdentifier).
@@ -238,7 +239,7 @@ export const apiKeys: z.ZodType<readonly ApiKey[], string> = text((input) => {
     keys.every(
       (key) =>
         key.isComplete &&
-        NAME.test(key.name) &&
+        KEY_NAME.test(key.name) &&
         key.scopes.every((scope) => SCOPE.test(scope)) &&
         SHA256.test(key.sha256),
     ) &&

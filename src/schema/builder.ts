@@ -45,6 +45,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
       deposits: principal.scopes.has('deposits'),
       desk: principal.scopes.has('desk'),
       withdrawals: principal.scopes.has('withdrawals'),
+      approve: principal.scopes.has('approve'),
       operate: principal.scopes.has('operate'),
     }),
     // Without it a subscription would be refused only at its first event.

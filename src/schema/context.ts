@@ -8,6 +8,8 @@ import type { Desk } from '../deposits/desk.ts';
 import type { ScreeningRequests } from '../deposits/screening-requests.ts';
 import type { TokenDirectory } from '../directory/token-directory.ts';
 import type { Clock } from '../env/clock.ts';
+import type { Approvals } from '../policy/approvals.ts';
+import type { PolicyChanges } from '../policy/policy-changes.ts';
 import type { Preflight } from '../preflight/preflight.ts';
 import type { IngestionProgress } from '../read/ingestion-progress.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
@@ -28,6 +30,12 @@ export type ApiServices = {
   readonly preflight: Preflight | null;
   /** Which instruments are ours, and what is done with them. */
   readonly tokens: TokenDirectory;
+  /** What people say to withdrawals that need them. */
+  readonly approvals: Approvals;
+  /** How the policy of withdrawals changes. */
+  readonly policyChanges: PolicyChanges;
+  /** Which one is served here. */
+  readonly network: string;
   readonly tail: EventTail;
   readonly progress: IngestionProgress;
   readonly clock: Clock;

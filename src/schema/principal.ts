@@ -1,7 +1,7 @@
 /** Who asks. Every request has a principal, and every field demands a scope of it. */
 
 /** What a principal may do. A closed list, so that a schema or a key that names another one fails at start. */
-export const SCOPES = ['read', 'subscribe', 'deposits', 'desk', 'withdrawals', 'operate'] as const;
+export const SCOPES = ['read', 'subscribe', 'deposits', 'desk', 'withdrawals', 'approve', 'operate'] as const;
 
 export type Scope = (typeof SCOPES)[number];
 
@@ -11,6 +11,7 @@ export const SCOPE_MEANINGS: Readonly<Record<Scope, string>> = {
   deposits: 'register deposit accounts',
   desk: 'decide about deposits that name nobody',
   withdrawals: 'have customers paid, and cancel that',
+  approve: 'approve and refuse what others ask for: withdrawals, and changes of the policy',
   operate: 'see and do what a treasury operator does',
 };
 

@@ -4,6 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { PermanentError } from '../env/errors.ts';
+import { personOf } from '../policy/person.ts';
 import { isScope, type Principal, SCOPES, type Scope } from '../schema/principal.ts';
 
 export type ApiKey = { readonly name: string; readonly scopes: readonly Scope[]; readonly sha256: Buffer };
@@ -26,15 +27,26 @@ const DEVELOPMENT_PRINCIPALS: ReadonlyMap<string, Principal> = new Map(
     principal('developer', SCOPES),
     principal('frontend', ['read']),
     principal('service', ['read', 'subscribe', 'withdrawals']),
+    // Two people, so that what needs two can be tried.
+    principal('alice', ['read', 'subscribe', 'approve']),
+    principal('bob', ['read', 'subscribe', 'approve']),
     principal('operator', ['read', 'subscribe', 'deposits', 'desk', 'operate']),
   ].map((known) => [`dev-${known.name}`, known]),
 );
 
 const BEARER = /^Bearer ([\x21-\x7e]{1,512})$/i;
 /** What stands in the place of a name where Sluice itself did something: nobody may pass for it. Its other names have a colon, which no key's has. */
-const OWN_NAMES: ReadonlySet<string> = new Set(['memo', 'screening', 'configuration', 'ingestion', 'verification']);
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  'memo',
+  'screening',
+  'configuration',
+  'ingestion',
+  'verification',
+  'policy',
+]);
 
-const KEY_ENTRY = /^([A-Za-z0-9._-]{1,64}):([a-z+]+):([0-9a-f]{64})$/;
+// What follows a slash tells several keys of one person apart: alice/laptop, alice/phone (src/policy/person.ts).
+const KEY_ENTRY = /^([A-Za-z0-9._-]{1,64}(?:\/[A-Za-z0-9._-]{1,64})?):([a-z+]+):([0-9a-f]{64})$/;
 
 /**
  * Reads one configured key: `name:scopes:sha256`, scopes joined by `+`, the key's SHA-256 in lower-case hex; e.g.
@@ -50,7 +62,13 @@ export function parseApiKey(entry: string): ApiKey {
       `API key ${name === '' ? '' : `${name} `}must read name:scopes:sha256, scopes of ${SCOPES.join(', ')} joined by +.`,
     );
   }
-  if (OWN_NAMES.has(name)) {
+  if (scopes.includes('withdrawals') && scopes.includes('approve')) {
+    throw new PermanentError(
+      'API_KEY_INVALID',
+      `API key ${name} may have the scope withdrawals or approve, not both: who has customers paid is not who approves it.`,
+    );
+  }
+  if (OWN_NAMES.has(personOf(name))) {
     throw new PermanentError(
       'API_KEY_INVALID',
       `API key ${name} needs another name: ${[...OWN_NAMES].join(', ')} stand for what Sluice did itself.`,

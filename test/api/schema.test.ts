@@ -89,6 +89,10 @@ describe('the schema', () => {
       ['IngestionStream.epoch', 'Int!'],
       ['OfferAction.tries', 'Int!'],
       ['PinnedTokenMetadata.decimals', 'Int!'],
+      ['Policy.changeApprovals', 'Int!'],
+      ['Policy.changeDelaySeconds', 'Int!'],
+      ['Policy.version', 'Int!'],
+      ['PolicyProposal.version', 'Int'],
       ['PreflightVerdict.approvalsNeeded', 'Int!'],
       ['PreflightVerdict.policyVersion', 'Int!'],
       ['RegistrySource.faultsMax', 'Int!'],
@@ -100,6 +104,9 @@ describe('the schema', () => {
       ['VerificationResult.durationMs', 'Int!'],
       ['WithdrawalAttempt.number', 'Int!'],
       ['WithdrawalAttempt.tries', 'Int!'],
+      ['WithdrawalPolicy.approvalsGiven', 'Int!'],
+      ['WithdrawalPolicy.approvalsNeeded', 'Int!'],
+      ['WithdrawalPolicy.policyVersion', 'Int'],
     ]);
   });
 

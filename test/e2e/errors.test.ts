@@ -42,7 +42,7 @@ test.each([
   {
     what: 'an unknown scope',
     args: ['key', 'new', 'risk', '--scopes', 'all'],
-    answer: /read, subscribe, deposits, desk, withdrawals, operate/,
+    answer: /read, subscribe, deposits, desk, withdrawals, approve, operate/,
   },
   {
     what: 'a key without a name',

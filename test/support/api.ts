@@ -13,6 +13,8 @@ import type { Clock } from '../../src/env/clock.ts';
 import { RetryableError } from '../../src/env/errors.ts';
 import type { LogFields, Logger } from '../../src/env/logger.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
+import { createApprovals } from '../../src/policy/approvals.ts';
+import { createPolicyChanges } from '../../src/policy/policy-changes.ts';
 import type { Preflight } from '../../src/preflight/preflight.ts';
 import { createIngestionProgress, type IngestionProgress } from '../../src/read/ingestion-progress.ts';
 import { createServer, type RunningServer, type ServerOptions } from '../../src/server/create-server.ts';
@@ -114,6 +116,9 @@ export async function startApi(
       desk: createDesk({ db, clock, limits: deskLimits, isScreening: false, withdrawals }),
       screeningRequests: createScreeningRequests({ db, clock }),
       offers: createOfferRequests({ db, clock }),
+      approvals: createApprovals({ db, clock }),
+      policyChanges: createPolicyChanges({ db, clock, network }),
+      network,
       withdrawals,
       preflight,
     },
