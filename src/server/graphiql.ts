@@ -137,6 +137,25 @@ mutation NewDepositAccount {
 `,
   },
   {
+    title: 'WithdrawalPreflight',
+    query: `# What would become of a withdrawal, before anybody
+# asks for it: nothing is stored, reserved or signed.
+# Ask again in a moment where somebody did not answer.
+query WithdrawalPreflight($input: WithdrawalPreflightInput!) {
+  withdrawalPreflight(input: $input) {
+    outlook
+    transferKind
+    fee
+    verdict { kind approvalsNeeded reasons }
+    preapproval { expiresAt outlastsTarget }
+    funds { state reach queued treasury { name } }
+    checks { kind outcome code detail certainty asOf }
+  }
+}
+`,
+    variablesOf: ({ idempotencyKey: _key, ...input }) => ({ input }),
+  },
+  {
     title: 'NewWithdrawal',
     query: `# Pays a customer as the variables below say.
 # Run it twice: the same key is the same withdrawal.
