@@ -109,7 +109,7 @@ describe('a prepared transaction that was tampered with', () => {
     }
   });
 
-  it(`is never signed with another meaning, in ${CASES} changes to the message`, {
+  it(`Z14: is never signed with another meaning, in ${CASES} changes to the message`, {
     timeout: CASES * MS_PER_CASE + 10_000,
   }, async () => {
     const names = Object.keys(MUTATIONS);
@@ -129,7 +129,7 @@ describe('a prepared transaction that was tampered with', () => {
     }
   });
 
-  it(`is never signed with another meaning, in ${CASES / 2} changes to the bytes`, {
+  it(`Z14: is never signed with another meaning, in ${CASES / 2} changes to the bytes`, {
     timeout: CASES * MS_PER_CASE + 10_000,
   }, async () => {
     const outcomes = await fuzz(Math.ceil(CASES / 2), (original, random) => ({
