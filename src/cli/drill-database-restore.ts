@@ -222,8 +222,7 @@ async function readRestore(db: Database) {
   const { rows } = await sql<{ known: number; recovered: number; found: number; safeRecordTime: bigint }>`
     SELECT (SELECT count(*)::int FROM withdrawal) AS known,
       (SELECT count(*)::int FROM withdrawal WHERE recovered_at IS NOT NULL) AS recovered,
-      (SELECT count(DISTINCT s.withdrawal_id)::int FROM withdrawal_stop s JOIN withdrawal w ON w.id = s.withdrawal_id
-        WHERE s.set_by = 'sluice:restored' AND w.state = 'COMPLETED') AS found,
+      (SELECT count(DISTINCT r.withdrawal_id)::int FROM restored_withdrawal r JOIN withdrawal w ON w.id = r.withdrawal_id WHERE w.state = 'COMPLETED') AS found,
       (SELECT coalesce(max(safe_record_time), 0)::bigint FROM database_restore) AS "safeRecordTime"`.execute(db);
   const [row] = rows;
   if (row === undefined) throw new RangeError('A query without a row.');

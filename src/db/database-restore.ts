@@ -17,9 +17,6 @@ import type { JsonValue } from './event-log.ts';
 /** The freeze that tells of it. */
 export const WENT_BACK = 'DATABASE_WENT_BACK';
 
-/** Who holds withdrawals that may have ended in what is lost. */
-export const RESTORE_HOLDER = 'sluice:restored';
-
 /** How long after the last thing that was done before the restore something of it may still commit. */
 export type RestoreWindow = {
   /** Of an attempt, by the configuration; what the database has of longer ones counts as well. */
@@ -81,9 +78,7 @@ export async function noteRestore(tx: Transaction, notice: RestoreNotice): Promi
       SELECT id FROM withdrawal WHERE state IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT') AND ${ofTreasury(sql`treasury_id`)}
       ORDER BY id FOR UPDATE
     )
-    INSERT INTO withdrawal_stop (withdrawal_id, kind, why, set_at, set_by)
-    SELECT id, 'HOLD', ${'The database went back in time: its client may have been told of an end since. Asked for again under its key it goes on.'}, ${nowMicros}::bigint, ${RESTORE_HOLDER}
-    FROM unfinished ON CONFLICT DO NOTHING`.execute(tx);
+    INSERT INTO restored_withdrawal (withdrawal_id, cause) SELECT id, ${cause} FROM unfinished`.execute(tx);
   await sql`
     WITH unsigned AS (
       SELECT a.submission_id, a.number FROM attempt a JOIN submission s ON s.id = a.submission_id
@@ -120,16 +115,24 @@ export async function demandNotRestoring(db: Database | Transaction, treasuryId:
   if (row?.isRestoring === true) throw new DatabaseRestoredError(row.safe);
 }
 
-/** Whoever asks for a withdrawal again under its key still wants it. @returns whether it was held because of a restore. */
+/** Whether nobody has said since a restore that a withdrawal is still wanted, as SQL of the statement it stands in. */
+export function isHeldByRestore(withdrawalId: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`EXISTS (
+    SELECT FROM restored_withdrawal WHERE restored_withdrawal.withdrawal_id = ${withdrawalId} AND restored_withdrawal.wanted_at IS NULL
+  )`;
+}
+
+/** Whoever asks for a withdrawal again under its key still wants it. @returns how many waited for that. */
 export async function releaseRestored(
   tx: Transaction,
   withdrawalIds: readonly string[],
   { by, why, nowMicros }: { readonly by: string; readonly why: string; readonly nowMicros: Micros },
 ): Promise<number> {
-  const { numAffectedRows } = await sql`
-    UPDATE withdrawal_stop SET released_at = ${nowMicros}::bigint, released_by = ${by}, release_why = ${why}
-    WHERE withdrawal_id = ANY (${[...withdrawalIds]}::text[]) AND kind = 'HOLD' AND set_by = ${RESTORE_HOLDER} AND released_at IS NULL`.execute(
-    tx,
-  );
-  return Number(numAffectedRows ?? 0n);
+  const { rows } = await sql`
+    WITH wanted AS (
+      UPDATE restored_withdrawal SET wanted_at = ${nowMicros}::bigint, wanted_by = ${by}, wanted_why = ${why}
+      WHERE withdrawal_id = ANY (${[...withdrawalIds]}::text[]) AND wanted_at IS NULL RETURNING withdrawal_id
+    )
+    SELECT DISTINCT withdrawal_id FROM wanted`.execute(tx);
+  return rows.length;
 }

@@ -446,6 +446,14 @@ export interface ReservationTable {
   broken_by: string | null;
 }
 
+export interface RestoredWithdrawalTable {
+  withdrawal_id: string;
+  cause: string;
+  wanted_at: bigint | null;
+  wanted_by: string | null;
+  wanted_why: string | null;
+}
+
 export interface ScreeningTable {
   transfer_id: string;
   treasury_id: number;
@@ -791,6 +799,7 @@ export interface DB {
   registry: RegistryTable;
   registry_instance: RegistryInstanceTable;
   reservation: ReservationTable;
+  restored_withdrawal: RestoredWithdrawalTable;
   screening: ScreeningTable;
   self_transfer: SelfTransferTable;
   signed_hash: SignedHashTable;

@@ -1,7 +1,7 @@
 /** What became of a database that went back in time: what was noticed, what was made anew from the ledger, what waits for a person, and what is gone as far as can be told. */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
-import { isRestoring, RESTORE_HOLDER, safeRecordTime } from '../db/database-restore.ts';
+import { isHeldByRestore, isRestoring, safeRecordTime } from '../db/database-restore.ts';
 import type { Micros } from '../env/clock.ts';
 import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
 import { IS_UNKNOWN_PAYMENT } from '../withdrawals/reopening.ts';
@@ -76,7 +76,7 @@ export async function readRestoreReport(db: Database, limit: number): Promise<Re
     ),
     waiting: await withdrawalsWhere(
       db,
-      sql`w.state IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT') AND ${HELD_ONCE} AND stop.released_at IS NULL`,
+      sql`w.state IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT') AND ${isHeldByRestore(sql`w.id`)}`,
       limit,
     ),
     unknownPayments: await readUnknownPayments(db, limit),
@@ -85,7 +85,7 @@ export async function readRestoreReport(db: Database, limit: number): Promise<Re
   };
 }
 
-const HELD_ONCE = sql<boolean>`stop.id IS NOT NULL`;
+const HELD_ONCE = sql<boolean>`EXISTS (SELECT FROM restored_withdrawal r WHERE r.withdrawal_id = w.id)`;
 
 async function readRestores(db: Database): Promise<readonly Restore[]> {
   const { rows } = await sql<Restore>`
@@ -116,9 +116,6 @@ async function withdrawalsWhere(
   const { rows } = await sql<RestoredWithdrawal>`
     SELECT w.id, w.client, w.idempotency_key AS "idempotencyKey", w.state, w.amount::text AS amount, i.instrument_id AS instrument
     FROM withdrawal w JOIN instrument i ON i.id = w.instrument_id
-    LEFT JOIN LATERAL (
-      SELECT id, released_at FROM withdrawal_stop s WHERE s.withdrawal_id = w.id AND s.set_by = ${RESTORE_HOLDER} ORDER BY id DESC LIMIT 1
-    ) AS stop ON true
     WHERE ${condition} ORDER BY w.created_at, w.id LIMIT ${limit}`.execute(db);
   return rows;
 }

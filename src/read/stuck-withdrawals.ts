@@ -31,6 +31,8 @@ const ADVICE = {
   PAID_BEFORE: 'Compare it with the payment that carries its id, then have two people call `resolveWithdrawal`.',
   HALT: 'It is halted: `sluice status` says by whom and why; two people lift it with `sluice lift`.',
   FREEZE: 'Look into the freeze first: `sluice freezes`.',
+  RESTORED:
+    'The database went back: ask its client whether it is still wanted, then `sluice recover --release <id>` or `cancelWithdrawal`.',
   HELD: 'Ask who holds it, then `resumeWithdrawal` or `cancelWithdrawal`.',
   PARKED: 'Find out why it was parked, then `unparkWithdrawal` or `cancelWithdrawal`.',
   DEADLINE: 'It fails by itself once a worker runs: look whether one does.',

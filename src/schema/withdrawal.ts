@@ -36,6 +36,10 @@ const WithdrawalWaitEnum = builder.enumType('WithdrawalWait', {
     HALT: { description: 'A kill switch covers it: nothing is signed until it is lifted by two people. See `halts`.' },
     FREEZE: { description: 'A freeze covers it: somebody has to look first, and to lift it.' },
     HELD: { description: 'Somebody holds it: it is resumed by `resumeWithdrawal`.' },
+    RESTORED: {
+      description:
+        'The database went back in time, and its client may have been told of an end since: it goes on when that asks for it again under its key.',
+    },
     PARKED: { description: 'It is out of the automation until a person calls `unparkWithdrawal`.' },
     DEADLINE: { description: 'The ledger has passed its deadline: it fails in a moment.' },
     APPROVAL: {

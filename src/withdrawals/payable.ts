@@ -3,6 +3,7 @@
  * Sluice is a predicate from a file of its own, with a name in this list.
  */
 import { type RawBuilder, sql } from 'kysely';
+import { isHeldByRestore } from '../db/database-restore.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
 import { HAS_LEAVE } from '../policy/leave.ts';
 import { isHalted } from '../submissions/halts.ts';
@@ -17,6 +18,7 @@ import { isStopped } from './withdrawal-stops.ts';
  *   PAID_BEFORE  the ledger shows a payment that carries its id, which a restored database has lost
  *   HALT         a kill switch covers it
  *   FREEZE       a freeze covers it
+ *   RESTORED     the database went back, and nobody has said since that it is still wanted
  *   HELD         somebody holds it
  *   PARKED       it is out of the automation until a person says otherwise
  *   DEADLINE     the ledger has passed its deadline: it is about to fail
@@ -27,6 +29,7 @@ export const REASONS_AGAINST_PAYING = {
   PAID_BEFORE: isPaidBefore(sql`ARRAY[w.id]`),
   HALT: isHalted(sql`w.treasury_id`, sql`w.instrument_id`),
   FREEZE: isFrozen(sql`w.treasury_id`, sql`w.instrument_id`),
+  RESTORED: isHeldByRestore(sql`w.id`),
   HELD: isStopped(sql`w.id`, 'HOLD'),
   PARKED: isStopped(sql`w.id`, 'PARK'),
   DEADLINE: isPastDeadline(sql`w.deadline`, sql`w.treasury_id`),
@@ -46,6 +49,6 @@ export const IS_PAYABLE: RawBuilder<boolean> = sql<boolean>`NOT (${sql.join(Obje
 export const MAY_BE_SIGNED: RawBuilder<boolean> = sql<boolean>`EXISTS (
   SELECT FROM withdrawal w
   WHERE w.id = s.withdrawal_id AND w.state = 'IN_FLIGHT' AND NOT w.is_cancel_requested
-    AND NOT ${isStopped(sql`w.id`, 'HOLD')} AND NOT ${isStopped(sql`w.id`, 'PARK')} AND NOT ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)}
+    AND NOT ${isHeldByRestore(sql`w.id`)} AND NOT ${isStopped(sql`w.id`, 'HOLD')} AND NOT ${isStopped(sql`w.id`, 'PARK')} AND NOT ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)}
     AND ${HAS_LEAVE}
 )`;

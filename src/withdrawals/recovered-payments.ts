@@ -11,7 +11,7 @@
  * A transfer of ours that nobody here knows of is proof that the database went back, even where nothing else told.
  */
 import { sql } from 'kysely';
-import { houseAccount, openAccounts, postEntries } from '../books/journal.ts';
+import { type AccountKind, type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
 import { isRestoring, noteRestore, type RestoreWindow, safeRecordTime } from '../db/database-restore.ts';
 import type { Clock, Micros } from '../env/clock.ts';
@@ -157,7 +157,37 @@ async function makeAnew(
       lines: [{ debit: payer, credit: houseAccount('WITHDRAWALS'), instrumentKey: instrument.key, amount }],
     },
   ]);
+  if (payer.kind === 'REFUNDS') await sendBackAnew(tx, treasury, { id, transferId: payer.owner, nowMicros });
   await announceRequest(tx, id, nowMicros);
+}
+
+/** The deposit that it sends back lies at the desk again, as before somebody decided to: it takes its refund, as the desk does, and its money goes to the account that pays it. */
+async function sendBackAnew(
+  tx: Transaction,
+  { networkId }: Treasury,
+  refund: { readonly id: string; readonly transferId: string; readonly nowMicros: Micros },
+): Promise<void> {
+  const { id, transferId, nowMicros } = refund;
+  const { rows } = await sql<{ kind: AccountKind; owner: string; instrumentKey: number; amount: string }>`
+    SELECT a.kind, a.owner, d.instrument_id AS "instrumentKey", d.amount::text AS amount
+    FROM desk_case d JOIN account a ON a.id = d.funds_account_id
+    WHERE d.transfer_id = ${transferId} AND d.state = 'OPEN' AND a.kind <> 'REFUNDS' FOR UPDATE OF d`.execute(tx);
+  const [found] = rows;
+  if (found === undefined) return;
+  const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
+  const { kind, owner, instrumentKey, amount } = found;
+  await postEntries(tx, networkId, [
+    {
+      cause: `desk:${transferId}:recovered`,
+      description: 'was sent back',
+      recordTime: nowMicros,
+      lines: [{ debit: { kind, owner }, credit: payer, instrumentKey, amount: parseAmount(amount) }],
+    },
+  ]);
+  const accounts = await openAccounts(tx, networkId, [payer]);
+  await sql`
+    UPDATE desk_case SET state = 'REFUNDED', withdrawal_id = ${id}, funds_account_id = ${accounts(payer)}, account_id = NULL, decided_by = NULL
+    WHERE transfer_id = ${transferId}`.execute(tx);
 }
 
 /** Whether it is known already that what led to this payment may be lost. */

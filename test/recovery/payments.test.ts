@@ -248,3 +248,24 @@ async function expectTrouble({ db }: Sluice, expected: RegExp): Promise<void> {
     { deadlineMs: 20_000 },
   );
 }
+
+test('C12: a deposit that was sent back is sent back again by its payment, and the desk knows', async () => {
+  const sluice = await start();
+  simnet.network.tap({ instrument: 'amulet', owner: 'alice', amount: '4' });
+  simnet.network.transfer({ instrument: 'amulet', sender: 'alice', receiver: 'treasury', amount: '4', memo: 'nobody' });
+  await caughtUp(sluice);
+  const { transfer_id: deposit } = await sluice.db.selectFrom('desk_case').selectAll().executeTakeFirstOrThrow();
+  const wanted = { ...request('refund', '4'), client: 'sluice:desk', account: deposit, memo: null };
+  const id = withdrawalId(idKey, wanted.client, wanted.idempotencyKey);
+  const sealedOrigin = seal.seal(
+    { ...wanted, requestHash: new Uint8Array(32), payer: { kind: 'REFUNDS', owner: deposit } },
+    { ...wanted, withdrawalId: id },
+  );
+  pay(wanted, { meta: metadataOf({ id, memo: null, sealedOrigin }) });
+
+  await become(sluice, { refund: 'COMPLETED' });
+  const found = await sluice.db.selectFrom('desk_case').selectAll().executeTakeFirstOrThrow();
+  expect(found).toMatchObject({ state: 'REFUNDED', withdrawal_id: id });
+  expect((await readRestoreReport(sluice.db, 10)).refunds).toEqual([]);
+  expect(await checkBooks(sluice.db)).toEqual([]);
+});
