@@ -2,7 +2,7 @@
  * The one way to a signature. A signer gets the whole story, the intent and the prepared bytes, checks it itself and hashes it itself; there is
  * no way to have a hash signed. So neither the service nor who breaks into it can turn a signer into an oracle.
  *
- * The contract, which `test/custody/signer-contract.ts` demands of every implementation:
+ * The contract, which `src/signer/kit/signer-kit.ts` demands of every implementation:
  *
  * - A request id stands for one request. The same request again, at any time and after any lost answer or key rotation, gets the same
  *   signature; another request under the same id is refused with SIGNING_REQUEST_REUSED. A refused request leaves nothing behind.
@@ -13,6 +13,7 @@
  *   attempts can never both commit, even where the proof that the first is dead was wrong. Otherwise SIGNING_INPUT_NOT_KEPT. A signer goes by
  *   its own log and by what the request says of earlier attempts, both: its log may be younger than the submission.
  * - What `checkIntent` refuses is refused with its code. A refusal is a CustodyRefusal and final for this request.
+ * - What the owner of the key does not want is refused with SIGNING_LIMIT or SIGNING_POLICY, and only when no signature of this request was made or will be.
  * - Being unavailable, slow or waiting for people is a {@link SignerUnavailable}: the same request may be sent again. Whether it was signed is
  *   then unknown, so an attempt counts as signed from the moment it was asked for.
  */

@@ -18,6 +18,7 @@ import { formatAmount } from '../tokens/amount.ts';
 import { amount, base64, bytes, micros, text, word } from './wire-values.ts';
 
 export type OpenLog = {
+  /** In the order signed, as far back as was asked for. */
   readonly past: readonly SignedRequest[];
   /** Public keys that it signed with, oldest first: DER SubjectPublicKeyInfo. */
   readonly keys: readonly Uint8Array[];
@@ -99,10 +100,11 @@ export async function createLog(path: string, times: { readonly openedAt: Micros
 }
 
 /**
+ * @param rememberFrom signatures whose target is before this are read and not kept: no ledger takes them any more.
  * @throws PermanentError SIGNER_LOG_MISSING; SIGNER_LOG_CORRUPT with the number of the line; SIGNER_LOG_UNREADABLE.
  */
-export async function openLog(path: string): Promise<OpenLog> {
-  const read = await readLog(path);
+export async function openLog(path: string, rememberFrom: Micros = 0n): Promise<OpenLog> {
+  const read = await readLog(path, rememberFrom);
   const file = await openFile(path, 'a');
   if (read.cutBytes > 0) {
     // `a` can not truncate below its end on every system, so by another handle.
@@ -182,7 +184,10 @@ function appenderTo(file: FileHandle, start: Place): Pick<OpenLog, 'append' | 'a
   };
 }
 
-async function readLog(path: string): Promise<Place & Pick<OpenLog, 'past' | 'keys' | 'signsFrom' | 'cutBytes'>> {
+async function readLog(
+  path: string,
+  rememberFrom: Micros,
+): Promise<Place & Pick<OpenLog, 'past' | 'keys' | 'signsFrom' | 'cutBytes'>> {
   const file = await openFile(path, 'r');
   try {
     const past: SignedRequest[] = [];
@@ -209,7 +214,7 @@ async function readLog(path: string): Promise<Place & Pick<OpenLog, 'past' | 'ke
         const entry = entryShape.safeParse(body);
         if (!entry.success) throw corrupt('is no signature');
         if (entry.data.kind === 'KEY') keys.push(entry.data.publicKey);
-        else past.push(signedOf(entry.data));
+        else if (entry.data.maxRecordTime >= rememberFrom) past.push(signedOf(entry.data));
       }
       place = { count: place.count + 1, chain: expected.chain, bytes: place.bytes + line.length + 1 };
     };

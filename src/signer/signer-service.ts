@@ -76,8 +76,9 @@ export async function startSigner(options: SignerServiceOptions): Promise<Signer
 }
 
 async function openOrBegin({ logPath, beginning, rules, clock }: SignerServiceOptions) {
+  const open = async () => await openLog(logPath, clock.nowMicros() - REMEMBERED_MICROS);
   try {
-    return await openLog(logPath);
+    return await open();
   } catch (error) {
     const isMissing = error instanceof PermanentError && error.code === 'SIGNER_LOG_MISSING';
     if (!isMissing || beginning === 'MISSING_IS_A_FAULT') throw error;
@@ -85,7 +86,7 @@ async function openOrBegin({ logPath, beginning, rules, clock }: SignerServiceOp
     // What the lost one signed could have its target as far ahead as the rules let it.
     const wait = beginning === 'LOST' ? rules.targetSecondsMax * SECOND_MICROS : 0n;
     await createLog(logPath, { openedAt, signsFrom: openedAt + wait });
-    return await openLog(logPath);
+    return await open();
   }
 }
 

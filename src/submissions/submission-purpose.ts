@@ -39,7 +39,7 @@ export type DeadAttempt =
       readonly target: Micros;
       readonly lastError: string | null;
     }
-  /** No signature was ever asked for. */
+  /** No signature was ever asked for, or none was made: the signer refused each time (`signature-refusal.ts`). */
   | { readonly kind: 'GIVEN_UP'; readonly failure: Failure };
 
 export type Failure = {
