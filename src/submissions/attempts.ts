@@ -114,6 +114,8 @@ export async function recordSignatureRequest(
   { hash, scheme, nowMicros }: { readonly hash: Uint8Array; readonly scheme: 'V2' | 'V3'; readonly nowMicros: Micros },
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
+    // First its lock, then the question: a statement that waited for the row would answer by what was committed before it began to wait.
+    await sql`SELECT FROM attempt WHERE submission_id = ${submissionId} AND number = ${number} FOR UPDATE`.execute(tx);
     const marked = await sql`
       UPDATE attempt a SET sign_requested_at = coalesce(a.sign_requested_at, ${nowMicros}::bigint),
         sign_requests = CASE WHEN a.sign_requested_at IS NULL THEN 1 ELSE a.sign_requests + 1 END
