@@ -106,7 +106,7 @@ export function transferKindCheck({ token }: StoredFacts, { transferKind }: Outs
     switch (kind) {
       case 'direct':
         return token?.paysDirect === false
-          ? refused('DIRECT_NOT_ALLOWED', 'It would be a direct transfer, which the token’s policy does not allow.')
+          ? refused('OFFERS_ONLY', 'The token is paid by offers alone, and this receiver takes no offer.')
           : passed('It would be a direct transfer: paid at once.');
       case 'offer':
         return token?.paysOffers === true
