@@ -306,7 +306,11 @@ export function createOperations(options: OperationsOptions): Operations & { rea
         }),
       );
       const generation = generationOf(submission);
-      const { results: _, ...committed } = submit({ commands, actAs: [...new Set(signatories)] }, generation, submission);
+      const { results: _, ...committed } = submit(
+        { commands, actAs: [...new Set(signatories)] },
+        generation,
+        submission,
+      );
       return committed;
     },
     expireDust: onHolding('expireDust'),
