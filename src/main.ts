@@ -1,5 +1,6 @@
 /** The command line: `node src/main.ts <command>`. Wires the ambient world to the commands; each is in a file of its own in src/cli/. */
 import { Command } from 'commander';
+import { approvalsCommand } from './cli/approvals.ts';
 import type { CommandContext } from './cli/command-context.ts';
 import { configCommand } from './cli/config.ts';
 import { databaseCommand } from './cli/database.ts';
@@ -12,6 +13,7 @@ import { freezesCommand } from './cli/freezes.ts';
 import { haltCommand, liftCommand } from './cli/halt.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
+import { policyCommand } from './cli/policy.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
 import { recoverCommand } from './cli/recover.ts';
 import { reparseCommand } from './cli/reparse.ts';
@@ -66,6 +68,8 @@ const program = new Command('sluice')
   .addCommand(freezesCommand(context))
   .addCommand(statusCommand(context))
   .addCommand(stuckCommand(context))
+  .addCommand(approvalsCommand(context))
+  .addCommand(policyCommand(context))
   .addCommand(haltCommand(context))
   .addCommand(liftCommand(context))
   .addCommand(tokenCommand(context))

@@ -1,0 +1,48 @@
+/**
+ * Who decides something on the command line. Whoever can reach the database could write any name; so that an approval says who gave it, the same key proves it that the API takes. Without keys configured, in development,
+ * there are the development principals.
+ */
+import { readFile } from 'node:fs/promises';
+import { loadConfig } from '../config/config.ts';
+import { messageOf, PermanentError } from '../env/errors.ts';
+import type { Principal, Scope } from '../schema/principal.ts';
+import { createPrincipals, parseApiKey } from '../server/principals.ts';
+import type { CommandContext } from './command-context.ts';
+
+export type OwnKey = { readonly keyFile?: string; readonly as?: string };
+
+export const KEY_FILE_HELP = 'a file with your API key, one of those in SLUICE_API_KEYS';
+export const AS_HELP = 'without API keys configured: a development principal, e.g. alice or bob';
+
+/** @throws PermanentError KEY_NEEDED, KEY_UNKNOWN, SCOPE_MISSING. Nothing of the key is in a message. */
+export async function readPrincipal(
+  context: CommandContext,
+  { keyFile, as }: OwnKey,
+  scope: Scope,
+): Promise<Principal> {
+  const { apiKeys } = loadConfig(context.environment, ['apiKeys']);
+  const principals = createPrincipals(
+    apiKeys.map(({ name, scopes, sha256 }) => parseApiKey(`${name}:${scopes.join('+')}:${sha256.reveal()}`)),
+  );
+  const key = principals.isDevelopment ? developmentKey(as) : await readKey(keyFile);
+  const principal = principals.authenticate(`Bearer ${key}`);
+  if (typeof principal === 'string') throw new PermanentError('KEY_UNKNOWN', 'That key is nobody’s here.');
+  if (!principal.scopes.has(scope)) {
+    throw new PermanentError('SCOPE_MISSING', `${principal.name} has not the scope ${scope}.`);
+  }
+  return principal;
+}
+
+function developmentKey(as: string | undefined): string {
+  if (as === undefined) throw new PermanentError('KEY_NEEDED', 'Say who you are with --as, e.g. --as alice.');
+  return `dev-${as}`;
+}
+
+async function readKey(path: string | undefined): Promise<string> {
+  if (path === undefined) throw new PermanentError('KEY_NEEDED', 'Say who you are with --key-file.');
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    throw new PermanentError('KEY_NEEDED', `The key file cannot be read: ${messageOf(error)}`);
+  }
+}
