@@ -2,7 +2,7 @@
  * A look ahead at a withdrawal that nobody has asked for yet: would it be taken, would it be paid, how, and when. It changes nothing and promises nothing: everything is looked at again when it is asked
  * for, and again before anything is signed.
  *
- * The one read of the API that asks others than the database; see docs/decisions for why, and what bounds it.
+ * The one read of the API that asks others than the database; see docs/decisions/0006 for why, and what bounds it.
  */
 import type { Database } from '../db/connection.ts';
 import { type Clock, type Micros, millisToMicros } from '../env/clock.ts';
