@@ -20,6 +20,7 @@ import { submitterOver } from '../ledger/submission-client.ts';
 import { runHealthReport } from '../scan/health-report.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import type { WitnessLedger } from '../submissions/input-witness.ts';
+import { createSubmissionBudget, DEFAULT_BUDGET } from '../submissions/submission-budget.ts';
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { runReopening } from '../withdrawals/reopening.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
@@ -127,15 +128,16 @@ export function preparePayouts(parts: {
     });
     working.run('reopening after a restore', async (signal) => await runReopening({ ...env, db, signal }));
     for (const treasury of treasuries) {
+      const budget = createSubmissionBudget({ ...env, db, treasuryId: treasury.id, limits: DEFAULT_BUDGET });
       working.run(`withdrawals of ${treasury.name}`, async (signal) => {
         const wakeUp = createWakeUp(env.clock);
         const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
-        await runAutomation({ ...common, ledger: openLedger(), treasury, wakeUp, signal }).finally(unlisten);
+        await runAutomation({ ...common, budget, ledger: openLedger(), treasury, wakeUp, signal }).finally(unlisten);
       });
       working.run(`offers to ${treasury.name}`, async (signal) => {
         const wakeUp = createWakeUp(env.clock);
         const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
-        await runAcceptance({ ...common, db: offers, rules, treasury, wakeUp, signal }).finally(unlisten);
+        await runAcceptance({ ...common, budget, db: offers, rules, treasury, wakeUp, signal }).finally(unlisten);
       });
     }
   };

@@ -34,6 +34,8 @@ export type Prepared = {
   /** What the node says the hash is. To be computed again. */
   readonly nodeHash: Uint8Array;
   readonly scheme: 'V2' | 'V3';
+  /** What the node thinks that it will cost, ±10 %; undefined where it does not say. */
+  readonly trafficBytes?: bigint;
 };
 
 export type ExecuteRequest = {
@@ -108,6 +110,9 @@ export function submitterOver(call: Channel['call']): Omit<Submitter, 'close'> {
         preparedTransaction: prepared.preparedTransaction,
         nodeHash: prepared.preparedTransactionHash,
         scheme: prepared.hashingSchemeVersion === SCHEMES.V3 ? 'V3' : 'V2',
+        ...(prepared.costEstimation !== undefined && {
+          trafficBytes: prepared.costEstimation.totalTrafficCostEstimation,
+        }),
       };
     },
     execute: async ({ userId, submissionId, party, preparedTransaction, scheme, signature }) => {

@@ -21,6 +21,7 @@ import {
   takeDueAttempts,
 } from './attempts.ts';
 import { breakReservations } from './broken-reservations.ts';
+import type { Lane } from './submission-budget.ts';
 import type { Failure } from './submission-purpose.ts';
 
 export type PassOptions = TryOptions & {
@@ -31,6 +32,7 @@ export type PassOptions = TryOptions & {
   /** Whether an attempt is given up at once when a try came to nothing before any signature, rather than tried again until its target. */
   readonly isGivenUpEarly: boolean;
   readonly logger: Logger;
+  readonly lane?: Lane;
 };
 
 const TRIES_AT_ONCE_MAX = 16; // Half of what one endpoint takes by default: the rest is for others.
@@ -50,7 +52,9 @@ export async function passOver(options: PassOptions): Promise<boolean> {
   );
   if (lapsed > 0) await failpoint(`${purpose.failpoints}.afterLapse`);
   await breakReservations(db, purpose, treasuryId, clock.nowMicros());
-  const opened = await options.open(clock.nowMicros());
+  // What cannot be submitted is not reserved for either: its time would run out untried.
+  const isOpen = (await roomOf(options, 1)) > 0;
+  const opened = isOpen ? await options.open(clock.nowMicros()) : 0;
   if (opened > 0) await failpoint(`${purpose.failpoints}.afterFunding`);
   const tried = await tryAllDue(options);
   return tried > 0 || opened > 0;
@@ -63,11 +67,14 @@ async function tryAllDue(options: PassOptions): Promise<number> {
   const failures: unknown[] = [];
   let tried = 0;
   do {
-    const due = await takeDueAttempts(db, purpose, treasuryId, limits, {
-      nowMicros: clock.nowMicros(),
-      countMax: Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_PASS_MAX - tried),
-    });
+    const wanted = Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_PASS_MAX - tried);
+    const countMax = await roomOf(options, wanted);
+    const due =
+      countMax === 0
+        ? []
+        : await takeDueAttempts(db, purpose, treasuryId, limits, { nowMicros: clock.nowMicros(), countMax });
     tried += due.length;
+    await options.budget?.spend(due.length);
     for (const attempt of due) {
       const trying: Promise<void> = tryOnce(options, attempt)
         .catch((error: unknown) => {
@@ -83,6 +90,10 @@ async function tryAllDue(options: PassOptions): Promise<number> {
   return tried;
 }
 
+async function roomOf({ budget, lane = 'WITHDRAWALS' }: PassOptions, wanted: number): Promise<number> {
+  return budget === undefined ? wanted : await budget.room(lane, wanted);
+}
+
 async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void> {
   const { db, purpose, clock, random, logger } = options;
   const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** attempt.tries) * (0.5 + random.next() / 2);
@@ -90,12 +101,18 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
   const facts = { purpose: purpose.name, subjectId: attempt.subjectId, attempt: attempt.number };
   try {
     const outcome = await tryAttempt(options, attempt, await viewOf(db, attempt), nextTryAt);
+    if (outcome === 'EXECUTED') await options.budget?.noteTaken();
     logger.info('Tried an attempt.', { ...facts, outcome });
   } catch (error) {
     // Whatever it was: a hint for people. What became of the transaction, the ledger will tell.
     logger.info('A try came to nothing that we know of.', { ...facts, why: messageOf(error) });
+    const isOverload = (await options.budget?.noteRefusal(error)) === true;
     try {
-      if (options.isGivenUpEarly && (await giveUpUnsigned(db, purpose, attempt, failureOf(error), clock.nowMicros())))
+      if (
+        options.isGivenUpEarly &&
+        !isOverload &&
+        (await giveUpUnsigned(db, purpose, attempt, failureOf(error), clock.nowMicros()))
+      )
         return;
       await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });
     } catch (refused) {

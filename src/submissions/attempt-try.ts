@@ -18,6 +18,7 @@ import type { Prepared, Submitter } from '../ledger/submission-client.ts';
 import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
 import { demandFree } from './free-check.ts';
 import { endRefused } from './signature-refusal.ts';
+import type { SubmissionBudget } from './submission-budget.ts';
 import type { Exercise, Planner } from './submission-plan.ts';
 import type { Purpose } from './submission-purpose.ts';
 
@@ -31,6 +32,8 @@ export type TryOptions = {
   readonly clock: Clock;
   readonly random: Random;
   readonly failpoint: Failpoint;
+  /** What all tries of the treasury share; left out: nothing bounds them. */
+  readonly budget?: SubmissionBudget;
   /** What this process has seen of the database; left out: nobody looks whether it is still that one. */
   readonly log?: LogMemory;
 };
@@ -104,6 +107,7 @@ export async function tryAttempt(
   await demandFree(db, attempt.submissionId);
   if (!(await recordTry(db, attempt, nextTryAt))) return 'NOT_LET';
   await failpoint(`${purpose.failpoints}.beforeExecute`);
+  if (prepared.trafficBytes !== undefined) options.budget?.noteTraffic(prepared.trafficBytes);
   await submitter.execute({
     userId: options.userId,
     submissionId: random.uuid(),

@@ -86,6 +86,7 @@ export async function passOver(options: AutomationOptions): Promise<boolean> {
   const areMoreSelf = await passOverAttempts({
     ...common,
     limits: { ...limits, attemptsMax: 1 },
+    lane: 'UPKEEP',
     purpose: SELF_TRANSFERS,
     plan: planSelfTransfers(options),
     // They are opened with the withdrawals, out of the same funds.

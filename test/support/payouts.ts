@@ -13,6 +13,7 @@ import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { createLedgerClient } from '../../src/ledger/ledger-client.ts';
 import { createSubmitter, type Submitter } from '../../src/ledger/submission-client.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
+import type { SubmissionBudget } from '../../src/submissions/submission-budget.ts';
 import { runAutomation } from '../../src/withdrawals/automation.ts';
 import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
 import type { ReturnRules } from '../../src/withdrawals/offers/return-rules.ts';
@@ -41,6 +42,7 @@ export type PayoutOptions = {
   readonly clock?: Clock;
   readonly failpoint?: Failpoint;
   readonly signer?: Signer;
+  readonly budget?: SubmissionBudget;
   readonly wrapSubmitter?: (submitter: Submitter) => Submitter;
   /** What the process has seen of the database; nobody looks where left out. */
   readonly log?: LogMemory;
