@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import { isRestoring } from '../db/database-restore.ts';
 import { runPollingLoop, type WakeUp } from '../db/polling-loop.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
@@ -76,14 +77,16 @@ async function findOverdue(db: Database, nowMicros: Micros, isSearched: boolean)
   const leave = sql`policy_leave(w.id, w.verdict, w.network_id, ${nowMicros}::bigint)`;
   const isOutdated = sql`coalesce(v.policy_version, 0) <> coalesce(f.version, 0)`;
   const isLate = sql`(v.expires_at <= ${nowMicros} AND ${leave} = 'APPROVALS')`;
+  // What a database that went back has lost may have paid it: until the ledger has told, it does not end.
+  const isCertain = sql`NOT ${isRestoring(sql`w.treasury_id`)}`;
   const joined = sql`
     FROM withdrawal w LEFT JOIN policy_verdict v ON v.withdrawal_id = w.id AND v.number = w.verdict
     LEFT JOIN policy_in_force f ON f.network_id = w.network_id`;
   const { rows } = await sql<{ id: string }>`
-    (SELECT w.id ${joined} WHERE w.state = 'AWAITING_APPROVAL' AND (${isOutdated} OR ${isLate} OR ${leave} = 'GIVEN')
+    (SELECT w.id ${joined} WHERE ${isCertain} AND w.state = 'AWAITING_APPROVAL' AND (${isOutdated} OR ${isLate} OR ${leave} = 'GIVEN')
      ORDER BY w.created_at, w.id LIMIT ${LOOKED_AT_ONCE_MAX})
     UNION ALL
-    (SELECT w.id ${joined} WHERE ${isSearched} AND w.state IN ('QUEUED', 'IN_FLIGHT') AND (${isOutdated} OR ${isLate})
+    (SELECT w.id ${joined} WHERE ${isCertain} AND ${isSearched} AND w.state IN ('QUEUED', 'IN_FLIGHT') AND (${isOutdated} OR ${isLate})
      ORDER BY w.created_at, w.id LIMIT ${LOOKED_AT_ONCE_MAX})`.execute(db);
   return rows.map(({ id }) => id);
 }

@@ -1,6 +1,7 @@
 /** Withdrawals whose deadline has passed while nothing of them was alive: they fail before anything is signed. */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import { isRestoring } from '../db/database-restore.ts';
 import type { Micros } from '../env/clock.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { eachIfNotAll, type OnRefused, throwRefused } from '../submissions/isolated.ts';
@@ -47,4 +48,5 @@ export async function failOverdue(
 const overdue = (treasuryId: number) => sql`
   SELECT w.id, w.deadline FROM withdrawal w
   WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND w.deadline IS NOT NULL
-    AND ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)} AND NOT ${isPaidBefore(sql`ARRAY[w.id]`)}`;
+    AND ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)} AND NOT ${isPaidBefore(sql`ARRAY[w.id]`)}
+    AND NOT ${isRestoring(sql`w.treasury_id`)}`;
