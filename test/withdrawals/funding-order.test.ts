@@ -101,3 +101,32 @@ test('E7: more dust than is looked at hides no large holding', async () => {
 
   expect(await openAll()).toEqual([payable]);
 });
+
+test('E9: a holding whose lock the ledger has passed is paid with, one that is still locked is not', async () => {
+  const first = await ask('first', '5');
+  await ask('second', '5');
+  await rows.holding('expired', '5', { lockHolders: ['holder'], createdAt: DAY - 61_000_000n });
+  // Its lock ends at exactly the record time that was seen: it may still hold.
+  await rows.holding('at-its-end', '5', { lockHolders: ['holder'], createdAt: DAY - 60_000_000n });
+
+  expect(await openAll()).toEqual([first]);
+  const { rows: reserved } = await sql<{ id: string }>`SELECT contract_id AS id FROM reservation`.execute(database.db);
+  expect(reserved).toEqual([{ id: 'expired' }]);
+});
+
+test('E9: what an offer of ours locked is left alone while the offer is there, however long its lock is over', async () => {
+  await rows.holding('locked', '5', { lockHolders: ['holder'], createdAt: DAY - 3_600_000_000n });
+  await sql`
+    INSERT INTO transfer_instruction (treasury_id, contract_id, original_contract_id, transfer_id, direction, status, instrument_id, amount, sender,
+      receiver, requested_at, execute_before, created_update_id, created_record_time)
+    SELECT treasury_id, 'offer', 'offer', 'tr_offer', 'OUT', 'OPEN', instrument_id, 5, 'treasury::1220bb', 'bob', 0, 1, 'u', 0 FROM holding`.execute(
+    database.db,
+  );
+  const only = await ask('only', '5');
+  expect(await openAll()).toEqual([]);
+
+  await sql`UPDATE transfer_instruction SET status = 'EXPIRED', ended_update_id = 'v', ended_record_time = 1`.execute(
+    database.db,
+  );
+  expect(await openAll()).toEqual([only]);
+});
