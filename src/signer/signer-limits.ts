@@ -69,6 +69,12 @@ export function createSigningGuard({
       const us = isOfferIntent(intent) ? sidesOf(intent).us : intent.sender;
       const isOurs = rules.parties === null || rules.parties.includes(us);
       demand(isOurs, 'SIGNING_POLICY', 'Not a party that this key signs for.', 'intent.sender', { party: us });
+      const { instrument, implementation } = intent;
+      const isKnown = rules.instruments?.some(
+        (known) =>
+          known.admin === instrument.admin && known.id === instrument.id && known.implementation === implementation,
+      );
+      demand(isKnown ?? true, 'SIGNING_POLICY', 'Not an instrument that is signed for.', 'intent.instrument');
       const isOnTime = intent.maxRecordTime >= now - CLOCK_SKEW_MICROS;
       demand(isOnTime, 'INTENT_TIME', 'The target has passed by the signer’s own clock.', 'intent.maxRecordTime');
       const isNear = intent.maxRecordTime <= now + rules.targetSecondsMax * SECOND_MICROS;

@@ -1,6 +1,7 @@
 /** The signer's own rules, from a file that its owner writes: for whom it signs, and how much. Described in docs/guides/signers.md. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { RegistryImplementation } from '../custody/transfer-intent.ts';
 import type { Micros } from '../env/clock.ts';
 import { messageOf, PermanentError } from '../env/errors.ts';
 import type { Amount } from '../tokens/amount.ts';
@@ -22,11 +23,18 @@ export type Limit = {
   readonly shown: string;
 };
 
+export type KnownInstrument = Instrument & { readonly implementation: RegistryImplementation };
+
 export type SignerRules = {
   /** Whether it takes part in the check (docs/signer-protocol.md): then it signs what no ledger has, and nothing else. If not, nothing of the check. */
   readonly isCheck: boolean;
   /** Null: for every party that asks; the ledger takes only those that have the key. */
   readonly parties: readonly string[] | null;
+  /**
+   * What it signs for, and whose code moves it: both decide how the transaction is checked, so neither may be the service's word. Whoever could name an instrument of his own as admin of a registry nobody
+   * knows, could have our other tokens spent in its name. Null: for any.
+   */
+  readonly instruments: readonly KnownInstrument[] | null;
   /** How far ahead of the signer's clock the last record time of a transaction may be. */
   readonly targetSecondsMax: bigint;
   /** None: no limit. With any, an instrument that none of them is about is refused. */
@@ -34,7 +42,13 @@ export type SignerRules = {
 };
 
 /** No limits: for development, and for tests of everything else. */
-export const OPEN_RULES: SignerRules = { isCheck: false, parties: null, targetSecondsMax: 86_400n, limits: [] };
+export const OPEN_RULES: SignerRules = {
+  isCheck: false,
+  parties: null,
+  instruments: null,
+  targetSecondsMax: 86_400n,
+  limits: [],
+};
 
 /** The rules of a signer in the check: one limit to run into, and none in the way. */
 export const CHECK_RULES: SignerRules = {
@@ -75,6 +89,16 @@ const limitShape = z
   });
 
 const rulesShape = z.strictObject({
+  instruments: z
+    .array(
+      z.strictObject({
+        admin: word,
+        id: word,
+        implementation: z.enum(['SPLICE_AMULET', 'UTILITY_REGISTRY', 'OTHER']),
+      }),
+    )
+    .min(1)
+    .max(1_000),
   parties: z.array(word).min(1).max(1_000).optional(),
   targetSecondsMax: z.int().min(5).max(86_400).optional(),
   limits: z.array(limitShape).max(1_000),
@@ -87,8 +111,14 @@ export function parseRules(json: unknown): SignerRules {
     const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'rules'}: ${message}`);
     throw new PermanentError('SIGNER_RULES_INVALID', `The rules are not usable:\n${faults.join('\n')}`, { faults });
   }
-  const { parties = null, targetSecondsMax, limits } = parsed.data;
-  return { isCheck: false, parties, targetSecondsMax: BigInt(targetSecondsMax ?? OPEN_RULES.targetSecondsMax), limits };
+  const { parties = null, instruments, targetSecondsMax, limits } = parsed.data;
+  return {
+    isCheck: false,
+    parties,
+    instruments,
+    targetSecondsMax: BigInt(targetSecondsMax ?? OPEN_RULES.targetSecondsMax),
+    limits,
+  };
 }
 
 /** @throws PermanentError SIGNER_RULES_INVALID. */

@@ -88,7 +88,10 @@ describe('sluice signer-check', () => {
       `unix:${socket}`,
     ];
     const rules = join(directory, 'rules.json');
-    writeFileSync(rules, JSON.stringify({ limits: [] }));
+    writeFileSync(
+      rules,
+      JSON.stringify({ instruments: [{ admin: 'a', id: 'b', implementation: 'OTHER' }], limits: [] }),
+    );
     // One in service signs nothing of the check: so it holds nothing of what has to be signed.
     await startSigner([...service, '--rules', rules]);
     const check = await run(['signer-check', `unix:${socket}`]);
@@ -332,9 +335,14 @@ it.skipIf(process.platform !== 'linux')(
     const { fingerprint } = await createLocalSigner({ privateKey: ed25519PrivateKey(seed) }).currentKey();
     const directory = scratch();
     writeFileSync(join(directory, 'seed'), hex, { mode: 0o600 });
+    const [, instrumentAdmin = '', instrumentId = ''] =
+      /amulet=([^/]+)\/([^,]+)/.exec(variables['SLUICE_INSTRUMENTS'] ?? '') ?? [];
     writeFileSync(
       join(directory, 'rules.json'),
-      JSON.stringify({ limits: [{ instrument: '*', per: 'instrument', window: 'hour', count: 1 }] }),
+      JSON.stringify({
+        instruments: [{ admin: instrumentAdmin, id: instrumentId, implementation: 'SPLICE_AMULET' }],
+        limits: [{ instrument: '*', per: 'instrument', window: 'hour', count: 1 }],
+      }),
     );
     const place = `unix:${directory}/signer.sock`;
     const signer = await startSigner([
@@ -356,8 +364,6 @@ it.skipIf(process.platform !== 'linux')(
     });
     killed(service.process);
 
-    const [, instrumentAdmin = '', instrumentId = ''] =
-      /amulet=([^/]+)\/([^,]+)/.exec(variables['SLUICE_INSTRUMENTS'] ?? '') ?? [];
     const create = async (idempotencyKey: string) =>
       await ask(
         service,
@@ -383,7 +389,7 @@ it.skipIf(process.platform !== 'linux')(
           );
           expect(withdrawal).toEqual({ state, failure: code === null ? null : { code } });
         },
-        { deadlineMs: 40_000, intervalMs: 200 },
+        { deadlineMs: 90_000, intervalMs: 200 },
       );
     await create('first');
     await until('first', 'COMPLETED', null);

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
+import { CHECK_ADMIN, OPEN_INSTRUMENT } from '../../src/signer/kit/check-transfer.ts';
 import { createRequestMaker } from '../../src/signer/kit/kit-requests.ts';
 import { parseRules } from '../../src/signer/signer-rules.ts';
 import { REQUEST_BYTES_MAX, requestJson } from '../../src/signer/wire.ts';
@@ -11,6 +12,7 @@ import { parseAmount } from '../../src/tokens/amount.ts';
 import { describeSigner } from '../custody/signer-contract.ts';
 import { newKey, post, signerScene } from './scene.ts';
 
+const instruments = [{ admin: CHECK_ADMIN, id: OPEN_INSTRUMENT, implementation: 'UTILITY_REGISTRY' }];
 const env = { clock: systemClock, random: systemRandom };
 
 describeSigner('another process, Ed25519', async () => {
@@ -96,6 +98,7 @@ describe('the socket of a signer', () => {
 
 describe('the rules of a signer', () => {
   const limits = (count: number, per = 'instrument') => ({
+    instruments,
     limits: [{ instrument: '*', per, window: 'hour', count, sum: '1000' }],
   });
 
@@ -137,8 +140,8 @@ describe('the rules of a signer', () => {
   it('Z19: refuse another party, another instrument, a target too far, and what belongs to the check', async () => {
     const scene = signerScene();
     const { request } = createRequestMaker(scene.keys[0]!.shown.fingerprint, env);
-    const outcome = async (rules: unknown, isCheck: boolean) => {
-      await scene.start({ rules: { ...parseRules(rules), isCheck } });
+    const outcome = async (rules: object, isCheck: boolean) => {
+      await scene.start({ rules: { ...parseRules({ instruments, ...rules }), isCheck } });
       const result = await scene.client.sign(request()).then(
         () => 'signed',
         (error: { code: string }) => error.code,
@@ -152,15 +155,23 @@ describe('the rules of a signer', () => {
     expect(await outcome({ limits: [], targetSecondsMax: 60 }, true)).toBe('SIGNING_POLICY');
     const other = { instrument: { admin: 'a', id: 'b' }, per: 'receiver', window: 'day', count: 1 };
     expect(await outcome({ limits: [other] }, true)).toBe('SIGNING_POLICY');
+    // Another implementation is another check; it is not for the service to choose.
+    const [own] = instruments;
+    expect(await outcome({ limits: [], instruments: [{ ...own, implementation: 'OTHER' }] }, true)).toBe(
+      'SIGNING_POLICY',
+    );
+    expect(await outcome({ limits: [], instruments: [{ ...own, id: 'X' }] }, true)).toBe('SIGNING_POLICY');
     expect(await outcome({ limits: [] }, true)).toBe('signed');
   });
 
   it.each([
     {},
-    { limits: [{ instrument: '*', per: 'instrument', window: 'hour' }] },
-    { limits: [{ instrument: '*', per: 'instrument', window: 'week', count: 1 }] },
-    { limits: [], parties: [] },
-    { limits: [], limit: 1 },
+    { limits: [] },
+    { instruments: [], limits: [] },
+    { instruments, limits: [{ instrument: '*', per: 'instrument', window: 'hour' }] },
+    { instruments, limits: [{ instrument: '*', per: 'instrument', window: 'week', count: 1 }] },
+    { instruments, limits: [], parties: [] },
+    { instruments, limits: [], limit: 1 },
   ])('are refused when they are not understood: %j', (rules) => {
     expect(() => parseRules(rules)).toThrow(/not usable/);
   });
