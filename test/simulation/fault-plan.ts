@@ -78,6 +78,11 @@ const FAULTS = {
   /** People who operate Sluice: kill switches, holds, cancellations. */
   operatorHalts: MIXED,
   operatorCancels: MIXED,
+  /** Payments of ours are left out of the stream, or out of the active contracts as well. */
+  updatesHidden: SELDOM,
+  contractsHidden: SELDOM,
+  /** The participant is put back to a backup: the same updates come again, at other offsets. */
+  nodeRestored: SELDOM,
 } as const;
 
 export type FaultClass = keyof typeof FAULTS;
@@ -104,6 +109,10 @@ const ON = [0.05, 0.15, 0.4] as const;
 /** The faults around withdrawals only strike who gets that far. */
 const ON_MOSTLY = [0.1, 0.25, 0.5] as const;
 
+/** What changes a schedule as a whole, and so is seldom on. */
+const RARE: ReadonlySet<string> = new Set<FaultClass>(['updatesHidden', 'contractsHidden']);
+const ON_RARE = 0.03;
+
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */
 export type FaultSwitches = { readonly on?: ReadonlySet<string>; readonly off?: ReadonlySet<string> };
 
@@ -112,7 +121,8 @@ export function drawFaultPlan(dice: (purpose: string) => Dice, switches: FaultSw
   const onMostly = dice('faults around withdrawals').pick(ON_MOSTLY);
   const drawn = Object.entries(FAULTS).map(([name, [least, most]]) => {
     const own = dice(`fault/${name}`);
-    const isDrawn = own.chance(least === MOSTLY[0] || least === MIXED[0] ? onMostly : on);
+    const share = least === MOSTLY[0] || least === MIXED[0] ? onMostly : on;
+    const isDrawn = own.chance(RARE.has(name) ? ON_RARE : share);
     const isOn = (isDrawn || switches.on?.has(name) === true) && switches.off?.has(name) !== true;
     return { name, dice: own, rate: isOn ? own.logUniform(least, most) : 0 };
   });

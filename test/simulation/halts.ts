@@ -1,7 +1,11 @@
 /** Which hashes were asked for before a halt and which after it, in the order in which the database committed them. */
+import { must } from './violation.ts';
+
 export type HaltView = {
   /** One row per halt that stands and hash that it covers. */
   readonly haltedHashes: readonly { readonly haltId: string; readonly hash: string }[];
+  /** Per halt that stands: tries of what it covers. */
+  readonly haltedTries: readonly { readonly haltId: string; readonly tries: number }[];
   /** Halts that stand. */
   readonly halts: readonly string[];
 };
@@ -15,6 +19,10 @@ export type Halts = {
 
 /** Columns of one row. */
 export const HALT_VIEW = `
+  (SELECT coalesce(json_agg(t), '[]') FROM (
+     SELECT h.id AS "haltId", sum(a.tries)::int AS tries
+     FROM halt h JOIN submission s ON (h.treasury_id IS NULL OR h.treasury_id = s.treasury_id) AND (h.instrument_id IS NULL OR h.instrument_id = s.instrument_id)
+     JOIN attempt a ON a.submission_id = s.id WHERE h.lifted_at IS NULL GROUP BY 1) AS t) AS "haltedTries",
   (SELECT coalesce(json_agg(h.id), '[]') FROM halt h WHERE h.lifted_at IS NULL) AS halts,
   (SELECT coalesce(json_agg(json_build_object('haltId', h.id, 'hash', encode(x.hash, 'hex'))), '[]')
    FROM halt h JOIN submission s ON (h.treasury_id IS NULL OR h.treasury_id = s.treasury_id) AND (h.instrument_id IS NULL OR h.instrument_id = s.instrument_id)
@@ -23,9 +31,16 @@ export const HALT_VIEW = `
 export function createHalts(): Halts {
   /** Per halt that stands: what was asked for before it. */
   const before = new Map<string, Set<string>>();
+  const triesBefore = new Map<string, number>();
   let forbidden = new Set<string>();
   return {
-    note: ({ halts, haltedHashes }) => {
+    note: ({ halts, haltedHashes, haltedTries }) => {
+      for (const id of [...triesBefore.keys()]) if (!halts.includes(id)) triesBefore.delete(id);
+      for (const id of halts) {
+        const tries = haltedTries.find(({ haltId }) => haltId === id)?.tries ?? 0;
+        must(tries <= (triesBefore.get(id) ?? tries), 'nothing is sent under a halt', { id, tries });
+        triesBefore.set(id, tries);
+      }
       for (const id of [...before.keys()]) if (!halts.includes(id)) before.delete(id);
       forbidden = new Set();
       for (const id of halts) {

@@ -7,16 +7,26 @@ const OPENING = 'submissions/attempt-opening.ts';
 const TRY = 'submissions/attempt-try.ts';
 const PLAN = 'withdrawals/transfer-plan.ts';
 const LOOP = 'submissions/attempt-loop.ts';
+const STATE = 'withdrawals/withdrawal-state.ts';
+const SINK = 'withdrawals/withdrawal-sink.ts';
 
 /** Where attempts lapse: first those to lock are looked for, then they are ended. */
 const CANDIDATES = `t.record_time > a.target_record_time
         AND NOT`;
 const LAPSED = 't.record_time > a.target_record_time AND NOT';
+/** What was signed is not tried any more when it is past, and is asked about: both go by the same mistake. */
+const IS_PAST = 'passed.record_time > a.target_record_time';
 /** The table refuses an attempt that lapsed by less than its target; without that wall the mistake shows. */
 const WITHOUT_CHECK = {
   file: ATTEMPTS,
   find: 'lapsed_by = t.record_time',
   replace: 'lapsed_by = a.target_record_time + 1',
+};
+/** A participant that is honest would contradict it. */
+const WITHOUT_WITNESS = {
+  file: ATTEMPTS,
+  find: '  needsWitness\n    ? sql',
+  replace: '  needsWitness && false\n    ? sql',
 };
 const NOW = `\${nowMicros}`;
 const UNRESERVED = `
@@ -49,6 +59,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('>', '>=') },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('>', '>=') },
+      { file: ATTEMPTS, find: IS_PAST, replace: IS_PAST.replace('>', '>=') },
+      WITHOUT_WITNESS,
       WITHOUT_CHECK,
     ],
   },
@@ -59,6 +71,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       { file: ATTEMPTS, find: CANDIDATES, replace: CANDIDATES.replace('t.record_time', NOW) },
       { file: ATTEMPTS, find: LAPSED, replace: LAPSED.replace('t.record_time', NOW) },
+      WITHOUT_WITNESS,
       WITHOUT_CHECK,
     ],
   },
@@ -153,6 +166,159 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
       },
       { file: ATTEMPTS, find: UNSIGNED_ONLY, replace: '' },
       FORGOTTEN,
+    ],
+  },
+  {
+    name: 'refusal-is-failure',
+    mistake: 'What the participant refuses for good is taken for dead, and what it was given is free.',
+    company: ['executeLies'],
+    changes: [
+      {
+        file: LOOP,
+        find: TROUBLE,
+        replace: `if (/^ExecuteSubmission/.test(messageOf(error)) && !/No connection/.test(messageOf(error))) ${GIVE_UP} else ${TROUBLE}`,
+      },
+      { file: ATTEMPTS, find: UNSIGNED_ONLY, replace: '' },
+      FORGOTTEN,
+    ],
+  },
+  {
+    name: 'given-up-though-signed',
+    mistake: 'An attempt that cannot be tried any more is given up without a look at whether it was signed.',
+    company: ['registrySaysOffer', 'executeLate'],
+    changes: [{ file: ATTEMPTS, find: UNSIGNED_ONLY, replace: '' }, FORGOTTEN],
+  },
+  {
+    name: 'target-in-milliseconds',
+    mistake: 'Record times are compared in milliseconds.',
+    company: ['executeAtTarget'],
+    changes: [
+      {
+        file: ATTEMPTS,
+        find: CANDIDATES,
+        replace: CANDIDATES.replace('a.target_record_time', '(a.target_record_time / 1000 * 1000)'),
+      },
+      {
+        file: ATTEMPTS,
+        find: LAPSED,
+        replace: LAPSED.replace('a.target_record_time', '(a.target_record_time / 1000 * 1000)'),
+      },
+      WITHOUT_WITNESS,
+      WITHOUT_CHECK,
+    ],
+  },
+  {
+    name: 'cancelled-in-flight',
+    mistake: 'Calling a withdrawal off ends it, whatever is under way.',
+    company: ['operatorCancels'],
+    changes: [
+      {
+        file: STATE,
+        find: `      return NOTED;
+    case 'PAYMENT_RECOVERED':`,
+        replace: `      return moved('CANCELLED');
+    case 'PAYMENT_RECOVERED':`,
+      },
+    ],
+  },
+  {
+    name: 'offer-is-payment',
+    mistake: 'An offer that stands counts as paid.',
+    company: [],
+    changes: [
+      {
+        file: SINK,
+        find: `status === 'PENDING' ? 'OFFER_SEEN' : 'TRANSFER_SEEN' }`,
+        replace: `status === 'PENDING' ? 'TRANSFER_SEEN' : 'TRANSFER_SEEN' }`,
+      },
+    ],
+  },
+  {
+    name: 'halt-ignored',
+    mistake: 'A halt is a note for people.',
+    company: ['operatorHalts'],
+    changes: [
+      {
+        file: 'submissions/halts.ts',
+        find: 'EXISTS (SELECT FROM halt WHERE',
+        replace: 'EXISTS (SELECT FROM halt WHERE false AND',
+      },
+      {
+        file: 'submissions/free-check.ts',
+        find: 'if (rows.length === 0) return;',
+        replace: 'if (!rows.some(({ isHalt }) => !isHalt)) return;',
+      },
+    ],
+  },
+  {
+    name: 'signed-before-written',
+    mistake: 'That a signature was asked for is written down when it is there.',
+    company: [],
+    changes: [
+      {
+        file: TRY,
+        find: '  if (options.log !== undefined) await demandKnownLog(db, options.log);',
+        replace: `  await signer.sign({
+    requestId: random.uuid(), submissionId: attempt.submissionId, attempt: attempt.number, earlierAttempts: view.earlier,
+    inputsSpentElsewhere: view.inputsSpentElsewhere, intent, prepared, recordTime: view.recordTime,
+  });`,
+      },
+    ],
+  },
+  {
+    name: 'executed-before-counted',
+    mistake: 'A try is counted when it has been made.',
+    company: [],
+    changes: [
+      {
+        file: TRY,
+        find: 'if (!(await recordTry(db, attempt, nextTryAt))) return',
+        replace: 'if (nextTryAt < 0n) return',
+      },
+    ],
+  },
+  {
+    name: 'signature-unverified',
+    mistake: 'Whatever a signer answers is sent.',
+    company: ['signatureWrong'],
+    changes: [
+      { file: TRY, find: 'verifySignature(checked.hash, signature, [await signer.currentKey()]);', replace: '' },
+    ],
+  },
+  {
+    name: 'key-not-remembered',
+    mistake: 'Each request is a withdrawal of its own, whatever its key.',
+    company: [],
+    changes: [
+      {
+        file: 'withdrawals/withdrawal-requests.ts',
+        find: 'const id = withdrawalId(idKey, request.client, request.idempotencyKey);',
+        replace: 'const id = withdrawalId(idKey, request.client, request.idempotencyKey + String(clock.nowMicros()));',
+      },
+    ],
+  },
+  {
+    name: 'memo-is-proof',
+    mistake: 'A payment that names a withdrawal is taken for its payment.',
+    company: [],
+    changes: [
+      {
+        file: SINK,
+        find: 'if (row === undefined || row.withdrawal_id === null) return null;',
+        replace: `if (row === undefined || row.withdrawal_id === null) return null;
+  return { withdrawalId: row.withdrawal_id, attempt: { submissionId: row.submission_id, number: row.number } };
+}
+
+async function namedBy(tx: Transaction, { transferId }: TransferChange): Promise<Ours | null> {
+  const { rows } = await sql<{ id: string }>\`SELECT w.id FROM transfer t JOIN withdrawal w ON w.id = t.memo WHERE t.id = \${transferId}\`.execute(tx);
+  const [row] = rows.map(({ id }) => ({ withdrawal_id: id, submission_id: '', number: 0 }));
+  if (row === undefined) return null;`,
+      },
+      {
+        file: SINK,
+        find: '((await signedFor(tx, change)) ??',
+        replace: '((await signedFor(tx, change)) ?? (await namedBy(tx, change)) ??',
+      },
     ],
   },
 ];

@@ -37,6 +37,8 @@ export type Order = {
 
 export type Orders = {
   all(): readonly Order[];
+  /** Party ids of those who are paid. */
+  readonly payees: readonly string[];
   /** Whether any of them is paid by an offer. */
   readonly haveOffers: boolean;
   /** Places what is due, through one life of a process, until it ends. */
@@ -105,6 +107,7 @@ export function createOrders({
 
   return {
     all: () => orders,
+    payees: Object.values(receiverOf),
     haveOffers: orders.some(({ instrument }) => instrument === OFFERED),
     arePlaced: () => orders.every(({ ids }) => ids.size > 0),
     payments: () => {

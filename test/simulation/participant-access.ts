@@ -8,6 +8,7 @@ import { ledgerErrorOf } from '../../src/ledger/ledger-error.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
+import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import { type OutsideCalls, unavailable, wireErrorOf } from './outside-calls.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
@@ -22,12 +23,13 @@ export type ParticipantAccessOptions = {
   /** Aborts when the process dies: its sockets close. */
   readonly died: AbortSignal;
   readonly calls: OutsideCalls;
+  readonly hiding: Hiding;
 };
 
 const LATE_MS_MAX = 4_000;
 
 export function createParticipantAccess(options: ParticipantAccessOptions): Ledger {
-  const { participant, actor, scheduler, faults, dice, marks, died } = options;
+  const { participant, actor, scheduler, faults, dice, marks, died, hiding } = options;
   const { call, answering } = options.calls;
   const { api } = participant;
 
@@ -40,7 +42,11 @@ export function createParticipantAccess(options: ParticipantAccessOptions): Ledg
       (await call('GetLatestPrunedOffsets', async () => await api.getLatestPrunedOffsets({ signal: died })))
         .participantPrunedUpToInclusive,
     activeContracts: async function* ({ atOffset, format, signal }) {
-      const request = { activeAtOffset: atOffset, eventFormat: format, streamContinuationToken: undefined };
+      const request = {
+        activeAtOffset: hiding.contractsAsOf(atOffset),
+        eventFormat: format,
+        streamContinuationToken: undefined,
+      };
       await scheduler.reach(actor, 'active contracts');
       for await (const message of api.getActiveContracts(request, { signal: AbortSignal.any([signal, died]) })) {
         const contract = activeContractOf(message);
@@ -48,6 +54,7 @@ export function createParticipantAccess(options: ParticipantAccessOptions): Ledg
       }
     },
     updateById: async (updateId, format) => {
+      if (hiding.isHidden(updateId)) return null;
       try {
         return await call(
           'GetUpdateById',
@@ -82,13 +89,14 @@ export function createParticipantAccess(options: ParticipantAccessOptions): Ledg
         await scheduler.reach(actor, `message ${message.update?.$case}`, delayMs);
         await answering('message');
         if (signal.aborted) return;
+        // As it came over the wire: nothing of the network's own objects reaches the process.
+        const bytes = GetUpdatesResponse.encode(message).finish();
+        if (hiding.hides(message, bytes)) continue;
         if (faults.strikes('streamTorn')) {
           marks.add('stream torn');
           if (dice.chance(0.3)) return;
           throw unavailable('GetUpdates');
         }
-        // As it came over the wire: nothing of the network's own objects reaches the process.
-        const bytes = GetUpdatesResponse.encode(message).finish();
         yield { bytes, message: GetUpdatesResponse.decode(bytes) };
         if (faults.strikes('messageTwice')) {
           marks.add('message delivered twice');

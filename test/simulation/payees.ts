@@ -12,7 +12,7 @@ export type Payees = {
 };
 
 /** What becomes of offers, by how often. */
-const ENDS = ['accept', 'accept', 'accept', 'reject', 'expire', 'ignore'] as const;
+const ENDS = ['accept', 'accept', 'accept', 'reject', 'reject', 'expire', 'ignore'] as const;
 
 export function createPayees({
   network,

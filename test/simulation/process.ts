@@ -14,6 +14,7 @@ import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import type { DatabaseAccess } from './database-access.ts';
 import { createDice, type Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
+import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import { createOutsideCalls, type OutsideCalls, type Stall } from './outside-calls.ts';
 import { createParticipantAccess } from './participant-access.ts';
@@ -59,6 +60,7 @@ export type ProcessOptions = {
   readonly scheduler: Scheduler;
   readonly database: DatabaseAccess;
   readonly participant: Participant;
+  readonly hiding: Hiding;
   readonly faults: FaultPlan;
   readonly dice: Dice;
   readonly marks: Marks;
@@ -133,7 +135,17 @@ export function createProcess(options: ProcessOptions): Process {
     const life: Life = {
       db: database.open(actor, { poolSize: options.poolSize, logger }),
       notifications: database.notificationsOf(actor),
-      ledger: createParticipantAccess({ participant, actor, scheduler, faults, dice, marks, died: died.signal, calls }),
+      ledger: createParticipantAccess({
+        participant,
+        actor,
+        scheduler,
+        faults,
+        dice,
+        marks,
+        died: died.signal,
+        calls,
+        hiding: options.hiding,
+      }),
       calls,
       clock: scheduler.clockOf(actor, { skewMicros, stretch: 1 }),
       lazyClock: scheduler.clockOf(actor, { skewMicros, stretch: options.lazyStretch }),

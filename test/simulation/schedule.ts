@@ -18,6 +18,7 @@ import { createDice, type Dice } from './dice.ts';
 import { drawFaultPlan, type FaultSwitches } from './fault-plan.ts';
 import { createFeedReader } from './feed-reader.ts';
 import { createHalts } from './halts.ts';
+import { createHiding } from './hiding.ts';
 import { createLastMoment, createPinnedClock } from './last-moment.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
@@ -94,6 +95,9 @@ const LARGE = 0.15;
 const TRIES_STEPS_MAX = 1_000; // To wait for tries; what is done in them needs not be done later.
 const CALM_STEPS_MAX = 20_000; // Rest comes within some 500, or 9,000 where long attempts must lapse one after the other; who needs more never comes to rest.
 
+const BLIND_STEPS_MAX = 2_000;
+const RESTORES_MAX = 2;
+
 /** Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it. */
 export async function openSimulation(connectionString: string): Promise<Simulation> {
   const logger = createSystemLogger('silent');
@@ -149,9 +153,10 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     checkpoints: { busyMs: 2_000, idleMs: 5_000 },
   });
   const participant = network.participant('participant1');
+  // Another synchronizer has a clock of its own, and says nothing about ours.
+  if (shape.chance(0.4)) network.addSynchronizer('other').jumpTime(30_000_000n);
   const party = network.party(TREASURY);
   const truth = createTruth({ network, participant, party });
-  const traffic = createTraffic({ network, dice: dice('traffic') });
   const catalog: CatalogConfig = {
     network: NETWORK,
     treasuries: [{ name: TREASURY, party }],
@@ -167,8 +172,14 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     startMicros: START,
     counts: size.orders,
   });
+  const traffic = createTraffic({
+    network,
+    dice: dice('traffic'),
+    withdrawalIds: () => orders.all().flatMap(({ ids }) => [...ids]),
+  });
   const lastMoment = createLastMoment({ scheduler, network, networkClock, truth, dice: dice('last moment'), marks });
   const halts = createHalts();
+  const hiding = createHiding({ faults, dice: dice('hiding'), marks, payees: orders.payees });
   const payouts = await createPayouts({
     lastMoment,
     halts,
@@ -195,6 +206,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     orders,
     halts,
     marks,
+    hidden: hiding.mode,
     received: reader.received,
   });
   const processes: Process[] = [];
@@ -219,7 +231,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
   const poolSize = shape.pick([1, 1, 2, 3]);
   const isSkewed = shape.chance(0.5);
   const stall: Stall = { untilMicros: 0n };
-  const common = { seed, scheduler, database, participant, faults, marks, stall, onViolation };
+  const common = { seed, scheduler, database, participant, hiding, faults, marks, stall, onViolation };
   for (let index = 0; index < instances; index += 1) {
     const name = `sluice${index + 1}`;
     processes.push(
@@ -285,6 +297,15 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
       },
     });
   };
+  let restoresLeft = hiding.mode === 'NOTHING' ? RESTORES_MAX : 0;
+  const restoreNode = (): string => {
+    if (restoresLeft === 0 || truth.updates().length < 2) return '';
+    restoresLeft -= 1;
+    participant.restore({ updatesBack: shape.integer(1, Math.min(6, truth.updates().length - 1)) });
+    truth.renumbered();
+    marks.add('node restored');
+    return 'node restored';
+  };
   const disrupt = (): void => {
     scheduler.enqueue({
       actor: scheduler.createActor('fate'),
@@ -293,7 +314,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
       run: () => {
         if (isCalm) return null;
         disrupt();
-        return strike({ processes, dice: shape, faults, stall, scheduler, marks });
+        return strike({ processes, dice: shape, faults, stall, scheduler, marks, restoreNode });
       },
     });
   };
@@ -345,6 +366,8 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
       if (steps % 20 === 0 && referee.isHalted() && (await forgetCrashes(db, treasuryId))) {
         for (const process of processes) process.crash('operator');
       }
+      // Whoever is kept in the dark may wait for ever.
+      if (hiding.mode !== 'NOTHING' && steps > BLIND_STEPS_MAX) break;
       if (steps > CALM_STEPS_MAX)
         throw new Violation('everything arrives once faults have ended', await referee.describe());
       await step();
@@ -383,7 +406,9 @@ function strike({
   stall,
   scheduler,
   marks,
+  restoreNode,
 }: {
+  readonly restoreNode: () => string;
   readonly processes: readonly Process[];
   readonly dice: Dice;
   readonly faults: ReturnType<typeof drawFaultPlan>;
@@ -402,6 +427,7 @@ function strike({
     marks.add('process crashed');
     return `crash ${process.name}`;
   }
+  if (faults.isOn('nodeRestored') && dice.chance(0.1)) return restoreNode();
   if (faults.isOn('participantStall') && dice.chance(0.1)) {
     stall.untilMicros = scheduler.clock.nowMicros() + BigInt(Math.round(dice.logUniform(1, 20_000))) * 1_000n;
     return 'participant silent';

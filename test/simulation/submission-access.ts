@@ -118,6 +118,8 @@ export function submitterFor(life: Life, options: SubmissionAccessOptions): Omit
 function drawLie(network: Network, dice: Dice): PrepareLie {
   return dice.pick<PrepareLie>([
     { kind: 'receiver', receiver: network.party('carol') },
+    { kind: 'receiver', receiver: network.party('carol') },
+    { kind: 'amount', amount: '3.0000000000' },
     { kind: 'amount', amount: '3.0000000000' },
     { kind: 'hash' },
     { kind: 'maxRecordTime', micros: undefined },

@@ -28,7 +28,16 @@ type Offer = { readonly instructionCid: string; readonly deposit: Deposit | null
 
 const SENDERS = ['alice', 'carol'];
 
-export function createTraffic({ network, dice }: { readonly network: Network; readonly dice: Dice }): Traffic {
+export function createTraffic({
+  network,
+  dice,
+  withdrawalIds,
+}: {
+  readonly network: Network;
+  readonly dice: Dice;
+  /** Of withdrawals that somebody was told of: what a stranger can write into a payment of his own. */
+  readonly withdrawalIds: () => readonly string[];
+}): Traffic {
   const deposits: Deposit[] = [];
   const incoming: Offer[] = [];
   const outgoing: Offer[] = [];
@@ -113,12 +122,14 @@ export function createTraffic({ network, dice }: { readonly network: Network; re
   };
   const send = (): void => {
     const instrument = dice.pick(['amulet', 'usd']);
+    const ids = withdrawalIds();
+    const forgeable = ids.length > 0 && dice.chance(0.5) ? dice.pick(ids) : undefined;
     const { instructionCid } = network.transfer({
       instrument,
       sender: TREASURY,
       receiver: 'bob',
       amount: `0.${dice.integer(1, 9_999)}`,
-      memo: 'bob-at-elsewhere',
+      memo: forgeable === undefined ? 'bob-at-elsewhere' : forgeable,
       ...(dice.chance(0.5) ? { kind: 'offer' } : {}),
     });
     if (instructionCid !== undefined) outgoing.push({ instructionCid, deposit: null });
@@ -132,7 +143,7 @@ export function createTraffic({ network, dice }: { readonly network: Network; re
     [1, 'tap', () => network.tap({ instrument: 'amulet', owner: TREASURY, amount: '3' })],
     [1, 'merge', () => network.merge({ instrument: 'amulet', owner: TREASURY })],
     [1, 'split', () => network.split({ instrument: 'amulet', owner: TREASURY, amount: '1.5' })],
-    [2, 'send', send],
+    [3, 'send', send],
     [1, 'end sent', endOutgoing],
     [1, 'elsewhere', () => network.tap({ instrument: 'usd', owner: 'bob', amount: '5' })],
   ];

@@ -18,6 +18,10 @@ export type Truth = {
   /** Takes in what has happened since. Call it after every operation: holdings are known as of now only. */
   catchUp(): Promise<void>;
   updates(): readonly TrueUpdate[];
+  /** The participant numbers its updates anew: those known keep the offsets they had. */
+  renumbered(): void;
+  /** Whether offsets say nothing any more about what was ingested. */
+  isRenumbered(): boolean;
   /** The newest update at or before `offset`. */
   at(offset: bigint): TrueUpdate | null;
   /** Contract id → units, of all instruments, now. */
@@ -35,6 +39,7 @@ export function createTruth({
 }): Truth {
   const updates: TrueUpdate[] = [];
   let readUpTo = 0n;
+  let isRenumbered = false;
 
   const heldNow = (): ReadonlyMap<string, bigint> =>
     new Map(
@@ -48,6 +53,11 @@ export function createTruth({
 
   return {
     updates: () => updates,
+    isRenumbered: () => isRenumbered,
+    renumbered: () => {
+      readUpTo = 0n;
+      isRenumbered = true;
+    },
     at: (offset) => updates.findLast((update) => update.offset <= offset) ?? null,
     holdings: () =>
       new Map(
@@ -70,6 +80,7 @@ export function createTruth({
       for await (const { update } of messages) {
         if (update?.$case !== 'transaction') continue;
         const { offset, updateId, recordTime } = update.value;
+        if (isRenumbered && updates.some((known) => known.updateId === updateId)) continue;
         if (recordTime === undefined) throw new Error('An update without a record time.');
         seen.push({ offset, updateId, recordTime: recordTime.seconds * 1_000_000n + BigInt(recordTime.nanos / 1_000) });
       }
