@@ -10,6 +10,7 @@ import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
 import { explainCommand } from './cli/explain.ts';
 import { freezesCommand } from './cli/freezes.ts';
+import { fundsCommand } from './cli/funds.ts';
 import { haltCommand, liftCommand } from './cli/halt.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
@@ -74,6 +75,7 @@ const program = new Command('sluice')
   .addCommand(liftCommand(context))
   .addCommand(tokenCommand(context))
   .addCommand(treasuryCommand(context))
+  .addCommand(fundsCommand(context))
   .addCommand(depositAccountsCommand(context))
   .addCommand(drillCommand(context))
   .addCommand(recoverCommand(context))
