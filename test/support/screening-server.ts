@@ -48,7 +48,10 @@ export async function startScreeningServer(first: Behaviour): Promise<ScreeningS
       answer(response, typeof behaviour === 'function' ? behaviour(question) : behaviour, {
         timestamp,
         body,
-        transferId: String(question['transferId']),
+        about:
+          question['kind'] === 'WITHDRAWAL'
+            ? { withdrawalId: String(question['withdrawalId']) }
+            : { transferId: String(question['transferId']) },
       });
     });
   });
@@ -70,10 +73,10 @@ export async function startScreeningServer(first: Behaviour): Promise<ScreeningS
   };
 }
 
-type Question = { readonly timestamp: string; readonly body: string; readonly transferId: string };
+type Question = { readonly timestamp: string; readonly body: string; readonly about: Readonly<Record<string, string>> };
 
 function answer(response: ServerResponse, behaviour: Behaviour, question: Question): void {
-  const { timestamp, transferId } = question;
+  const { timestamp, about } = question;
   const say = (content: unknown, secret = SCREENING_SECRET): void => {
     const body = JSON.stringify(content);
     response.setHeader('sluice-signature', sign(secret, 'answer', timestamp, body));
@@ -83,7 +86,7 @@ function answer(response: ServerResponse, behaviour: Behaviour, question: Questi
     case 'allow':
     case 'deny':
     case 'pending':
-      say({ transferId, verdict: behaviour, caseId: `case-${behaviour}`, reason: 'because' });
+      say({ ...about, verdict: behaviour, caseId: `case-${behaviour}`, reason: 'because' });
       return;
     case 'hang':
       return;
@@ -97,13 +100,13 @@ function answer(response: ServerResponse, behaviour: Behaviour, question: Questi
       response.writeHead(500).end();
       return;
     case 'rubbish':
-      say({ transferId, verdict: 'ALLOW' });
+      say({ ...about, verdict: 'ALLOW' });
       return;
     case 'unsigned':
-      response.end(JSON.stringify({ transferId, verdict: 'allow' }));
+      response.end(JSON.stringify({ ...about, verdict: 'allow' }));
       return;
     case 'otherSecret':
-      say({ transferId, verdict: 'allow' }, new Uint8Array(32));
+      say({ ...about, verdict: 'allow' }, new Uint8Array(32));
       return;
     case 'otherTransfer':
       say({ transferId: 'tr_other', verdict: 'allow' });
@@ -114,7 +117,7 @@ function answer(response: ServerResponse, behaviour: Behaviour, question: Questi
       response.end(question.body);
       return;
     case 'huge':
-      say({ transferId, verdict: 'allow', reason: 'x'.repeat(200_000) });
+      say({ ...about, verdict: 'allow', reason: 'x'.repeat(200_000) });
       return;
     case 'cut':
       response.socket?.destroy();

@@ -1,0 +1,153 @@
+/** A withdrawal that the policy wants screened is not paid before the service has said yes: whatever it does instead of answering, nothing is queued; a no is the end, with the money booked back. */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createWakeUp } from '../../src/db/polling-loop.ts';
+import { createScreeningClient } from '../../src/deposits/screening-client.ts';
+import { runScreening } from '../../src/deposits/screening-loop.ts';
+import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { WITHDRAWAL_SCREENING } from '../../src/policy/withdrawal-screening.ts';
+import { eventually } from '../support/eventually.ts';
+import {
+  type Behaviour,
+  SCREENING_SECRET,
+  type ScreeningServer,
+  startScreeningServer,
+} from '../support/screening-server.ts';
+import { type PolicyScene, startPolicyScene } from './scene.ts';
+
+const SCREENED = {
+  change: { approvals: 1, delaySeconds: 3_600 },
+  approvalSeconds: 3_600,
+  otherwise: 'ALLOW',
+  rules: [
+    { name: 'screened', when: {}, outcome: 'SCREEN' },
+    { name: 'large', when: { amountAbove: '100' }, outcome: { approvals: 1 } },
+  ],
+};
+const PATIENT = { deadlineMs: 20_000, clock: systemClock };
+
+let scene: PolicyScene;
+let service: ScreeningServer;
+const stopping: (() => Promise<void>)[] = [];
+/** Resolves when a loop stands still for good, as one that was killed. */
+let hung = new Promise<void>(() => undefined);
+
+beforeEach(async () => {
+  scene = await startPolicyScene();
+  service = await startScreeningServer('hang');
+  await scene.setPolicy(SCREENED);
+});
+
+afterEach(async () => {
+  for (const stop of stopping.splice(0)) await stop();
+  await service.stop();
+  await scene.database.close();
+});
+
+function startLoop(failpoint: Failpoint = noFailpoints) {
+  const ending = new AbortController();
+  const running = runScreening({
+    db: scene.db,
+    kind: WITHDRAWAL_SCREENING,
+    client: createScreeningClient({
+      url: service.url,
+      secret: SCREENING_SECRET,
+      fetch,
+      clock: systemClock,
+      timeoutMs: 200,
+    }),
+    limits: { triesMax: 50, delayMsMin: 50, delayMsMax: 200, pendingDelayMs: 100, holdMs: 1_000 },
+    clock: systemClock,
+    random: systemRandom,
+    logger: createSystemLogger('silent'),
+    failpoint,
+    wakeUp: createWakeUp(systemClock),
+    signal: ending.signal,
+  });
+  const failed = running.catch((error: unknown) => error);
+  stopping.push(async () => {
+    ending.abort();
+    await Promise.race([failed, hung]);
+  });
+  return failed;
+}
+
+const become = async (id: string, state: string) =>
+  await eventually(async () => expect(await scene.stateOf(id)).toBe(state), PATIENT);
+
+const questions = async (id: string) =>
+  await scene.db
+    .selectFrom('withdrawal_screening')
+    .selectAll()
+    .where('withdrawal_id', '=', id)
+    .executeTakeFirstOrThrow();
+
+test.each<Behaviour>(['hang', 'status500', 'unsigned', 'otherSecret', 'otherTransfer', 'replayedQuestion'])(
+  'no answer is a no: nothing is queued while the service does %s, and once it allows, it is',
+  async (behaviour) => {
+    service.behave(behaviour);
+    const id = await scene.request();
+    await startLoop();
+    await eventually(async () => expect((await questions(id)).tries).toBeGreaterThan(1), PATIENT);
+    expect(await scene.stateOf(id)).toBe('AWAITING_APPROVAL');
+
+    service.behave('allow');
+
+    await become(id, 'QUEUED');
+    expect((await questions(id)).state).toBe('ALLOWED');
+  },
+);
+
+test('a no ends it before anything is signed, and books it back', async () => {
+  service.behave('deny');
+  const id = await scene.request();
+  await startLoop();
+
+  await become(id, 'REJECTED');
+
+  expect((await scene.rowOf(id)).failure_code).toBe('SCREENING_DENIED');
+  expect(await scene.bookedBack(id)).toBe(true);
+});
+
+test('people and the service both have to say yes, in whichever order', async () => {
+  const approve = async (id: string) =>
+    await scene.approvals.approve({ withdrawalId: id, by: 'bob', why: 'fine', intentHash: await scene.hashOf(id) });
+  const [peopleFirst, serviceFirst] = [await scene.request({ amount: '101' }), await scene.request({ amount: '102' })];
+  await approve(peopleFirst);
+  expect(await scene.stateOf(peopleFirst)).toBe('AWAITING_APPROVAL');
+  service.behave('allow');
+  await startLoop();
+
+  await become(peopleFirst, 'QUEUED');
+  await eventually(async () => expect((await questions(serviceFirst)).state).toBe('ALLOWED'), PATIENT);
+  expect(await scene.stateOf(serviceFirst)).toBe('AWAITING_APPROVAL');
+  await approve(serviceFirst);
+  expect(await scene.stateOf(serviceFirst)).toBe('QUEUED');
+});
+
+test.each(['screening.beforeCall', 'screening.afterAnswer', 'screening.afterVerdict'] as const)(
+  'a loop that dies at %s is followed by another, and the verdict counts once',
+  async (where) => {
+    service.behave('allow');
+    const id = await scene.request();
+    const dead = Promise.withResolvers<void>();
+    hung = dead.promise;
+    await startLoop(async (name) => {
+      if (name !== where) return;
+      dead.resolve();
+      await new Promise(() => undefined);
+    });
+    await dead.promise;
+
+    await startLoop();
+
+    await become(id, 'QUEUED');
+    const told = await scene.db
+      .selectFrom('event_outbox')
+      .select('event_id')
+      .where('subject', '=', id)
+      .where('type', '=', 'withdrawal.approval')
+      .execute();
+    expect(told.length).toBe(3);
+  },
+);
