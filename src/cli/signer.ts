@@ -1,5 +1,5 @@
 /** `sluice signer`: the process that holds the key. It reads no configuration of the service, opens no database, and listens on nothing but its own socket. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { lockDirectory } from '../db/embedded-lock.ts';
 import { PermanentError } from '../env/errors.ts';
 import { readKeyFile } from '../signer/key-file.ts';
@@ -47,7 +47,11 @@ export function signerCommand(context: CommandContext): Command {
     .option('--rules <file>', 'for whom it signs, and how much')
     .option('--check', 'take part in `sluice signer-check` instead: signs what no ledger has, and nothing else')
     .requiredOption('--listen <place>', 'unix:/path, or host:port with the three files of TLS', parseListen)
-    .option('--socket-mode <mode>', 'of the unix socket: 600, or 660 for the group of its directory', parseMode, 0o600)
+    .addOption(
+      new Option('--socket-mode <mode>', 'of the unix socket: 600, or 660 for the group of its directory')
+        .argParser(parseMode)
+        .default(0o600, '600'),
+    )
     .option('--tls-cert <file>', 'certificate of the signer (PEM)')
     .option('--tls-key <file>', 'its key (PEM)')
     .option('--tls-ca <file>', 'the authority of the clients: whoever has a certificate of it may ask (PEM)')

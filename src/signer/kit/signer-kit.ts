@@ -2,16 +2,23 @@
  * What every signer must do, whoever keeps its key, as cases that are run against one: by `sluice signer-check`, and by our own tests. Run it before a new implementation signs anything.
  * The contract in words: `src/custody/signer.ts` and docs/signer-protocol.md.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { CustodyRefusal } from '../../custody/custody-refusal.ts';
 import { PREPARATION_TOLERANCE_MICROS } from '../../custody/intent-metadata.ts';
-import { type Signer, SignerUnavailable, type SigningRequest, type TransferSignature } from '../../custody/signer.ts';
+import type { Signer, SigningRequest, TransferSignature } from '../../custody/signer.ts';
 import { verifySignature } from '../../custody/verify-signature.ts';
 import type { Clock } from '../../env/clock.ts';
-import { PermanentError } from '../../env/errors.ts';
 import type { Random } from '../../env/random.ts';
 import { parseAmount } from '../../tokens/amount.ts';
 import { CHECK_ADMIN, LIMITED_COUNT, LIMITED_INSTRUMENT, OPEN_INSTRUMENT, receiverOf } from './check-transfer.ts';
+import {
+  expect,
+  expectRefused,
+  expectSame,
+  expectUnavailable,
+  outcomeOf,
+  refused,
+  verify,
+} from './kit-expectations.ts';
 import { createRequestMaker, type RequestChange, type RequestMaker } from './kit-requests.ts';
 
 /** A signer in the check, and what can be done to it. What is null is not tried, and said to be left out. */
@@ -368,49 +375,3 @@ export const SIGNER_KIT: readonly KitCase[] = [
     },
   ),
 ];
-
-type Asked = Pick<Signer, 'sign'> | { sign(request: SigningRequest): Promise<unknown> };
-
-/** `signed`, or the code of the refusal. Anything else passes through. */
-async function outcomeOf(signer: Asked, request: SigningRequest): Promise<string> {
-  try {
-    await signer.sign(request);
-  } catch (error) {
-    if (error instanceof CustodyRefusal) return error.code;
-    throw error;
-  }
-  return 'signed';
-}
-
-/** @param code any refusal when left out. */
-async function expectRefused(signer: Signer, request: SigningRequest, code?: string): Promise<void> {
-  const outcome = await outcomeOf(signer, request);
-  const isExpected = code === undefined ? outcome !== 'signed' : outcome === code;
-  expect(isExpected, `${code ?? 'a refusal'}, got ${outcome}`);
-}
-
-async function expectUnavailable(signer: Signer, request: SigningRequest, signal?: AbortSignal): Promise<void> {
-  const outcome = await signer.sign(request, signal).catch((error: unknown) => error);
-  expect(outcome instanceof SignerUnavailable, 'SignerUnavailable, which may be retried');
-}
-
-function expectSame(found: unknown, expected: unknown): void {
-  expect(isDeepStrictEqual(found, expected), 'the same answer');
-}
-
-function verify(signature: TransferSignature, keys: Parameters<typeof verifySignature>[2]): void {
-  verifySignature(signature.hash, signature, keys);
-}
-
-function refused(action: () => void): boolean {
-  try {
-    action();
-  } catch (error) {
-    return error instanceof CustodyRefusal;
-  }
-  return false;
-}
-
-function expect(condition: boolean, expected: string): void {
-  if (!condition) throw new PermanentError('SIGNER_CHECK_FAILED', `Expected ${expected}.`);
-}
