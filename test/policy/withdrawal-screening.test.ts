@@ -44,7 +44,7 @@ afterEach(async () => {
   await scene.database.close();
 });
 
-function startLoop(failpoint: Failpoint = noFailpoints) {
+function startLoop(failpoint: Failpoint = noFailpoints): void {
   const ending = new AbortController();
   const running = runScreening({
     db: scene.db,
@@ -69,7 +69,6 @@ function startLoop(failpoint: Failpoint = noFailpoints) {
     ending.abort();
     await Promise.race([failed, hung]);
   });
-  return failed;
 }
 
 const become = async (id: string, state: string) =>
@@ -87,7 +86,7 @@ test.each<Behaviour>(['hang', 'status500', 'unsigned', 'otherSecret', 'otherTran
   async (behaviour) => {
     service.behave(behaviour);
     const id = await scene.request();
-    await startLoop();
+    startLoop();
     await eventually(async () => expect((await questions(id)).tries).toBeGreaterThan(1), PATIENT);
     expect(await scene.stateOf(id)).toBe('AWAITING_APPROVAL');
 
@@ -101,7 +100,7 @@ test.each<Behaviour>(['hang', 'status500', 'unsigned', 'otherSecret', 'otherTran
 test('a no ends it before anything is signed, and books it back', async () => {
   service.behave('deny');
   const id = await scene.request();
-  await startLoop();
+  startLoop();
 
   await become(id, 'REJECTED');
 
@@ -116,7 +115,7 @@ test('people and the service both have to say yes, in whichever order', async ()
   await approve(peopleFirst);
   expect(await scene.stateOf(peopleFirst)).toBe('AWAITING_APPROVAL');
   service.behave('allow');
-  await startLoop();
+  startLoop();
 
   await become(peopleFirst, 'QUEUED');
   await eventually(async () => expect((await questions(serviceFirst)).state).toBe('ALLOWED'), PATIENT);
@@ -132,14 +131,14 @@ test.each(['screening.beforeCall', 'screening.afterAnswer', 'screening.afterVerd
     const id = await scene.request();
     const dead = Promise.withResolvers<void>();
     hung = dead.promise;
-    await startLoop(async (name) => {
+    startLoop(async (name) => {
       if (name !== where) return;
       dead.resolve();
       await new Promise(() => undefined);
     });
     await dead.promise;
 
-    await startLoop();
+    startLoop();
 
     await become(id, 'QUEUED');
     const told = await scene.db
