@@ -234,6 +234,18 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'return-booked-twice',
+    mistake: 'What comes back with an offer is booked for the offer and again for the withdrawal.',
+    company: [],
+    changes: [
+      {
+        file: 'withdrawals/withdrawal-store.ts',
+        find: 'await postEntries(tx, row.network_id, [entry]);',
+        replace: `await postEntries(tx, row.network_id, [entry, ...(event.kind === 'OFFER_RETURNED' ? [{ ...entry, cause: entry.cause + ':again' }] : [])]);`,
+      },
+    ],
+  },
+  {
     name: 'halt-ignored',
     mistake: 'A halt is a note for people.',
     company: ['operatorHalts'],
@@ -283,6 +295,18 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     company: ['signatureWrong'],
     changes: [
       { file: TRY, find: 'verifySignature(checked.hash, signature, [await signer.currentKey()]);', replace: '' },
+    ],
+  },
+  {
+    name: 'preparation-unchecked',
+    mistake: 'What was prepared is taken for what was asked for.',
+    company: ['prepareLies'],
+    changes: [
+      {
+        file: 'custody/intent-check.ts',
+        find: 'else demandTransfer(tree, { ...intent, implementation });',
+        replace: '',
+      },
     ],
   },
   {
