@@ -4,7 +4,10 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
+import { PermanentError } from '../../src/env/errors.ts';
+import { systemClock } from '../../src/env/system.ts';
 import { holdingsOf } from '../../src/simnet/network-commands.ts';
+import { retryNow } from '../../src/withdrawals/retry-now.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Instrument, type OfferScene, startOfferScene } from '../support/offers.ts';
 import { registryOf } from '../support/simnet-registry.ts';
@@ -248,5 +251,61 @@ test('a receiver who lost his preapproval after a signature was asked for fails 
   const attempts = await scene.db.selectFrom('attempt').selectAll().orderBy('number').execute();
   expect(attempts.map(({ state }) => state)).toEqual(['LAPSED', 'GIVEN_UP']);
   expect((await scene.rows())[0]).toMatchObject({ failure_code: 'RECEIVER_NOT_PREAPPROVED' });
+  await expectSound();
+});
+
+test('E13: a return that never reaches the ledger is tried so often and then parked', {
+  timeout: 90_000,
+}, async () => {
+  await scene.decide('usd', { validitySeconds: 60 });
+  scene.fund('usd');
+  const id = await scene.ask('one', 'usd');
+  const { submissions } = scene.network.participant('participant1').faults;
+  scene.start({
+    limits: { ttlMs: 4_000, recordTimeAgeMsMax: 600_000, attemptsMax: 20, triesMax: 6, tryHoldMs: 500 },
+    returnRules: { reclaimAfterMs: 0, triesMax: 2, backoffMsMin: 50, backoffMsMax: 100, triesPerAttemptMax: 3 },
+  });
+  await scene.become({ OFFERED: 1 });
+  submissions.set({ dropExecutes: { share: 1 } });
+  await scene.cancel(id);
+
+  await eventually(
+    async () =>
+      expect(await scene.returns()).toMatchObject([
+        { state: 'PARKED', reason: 'CANCELLED', tries: 2, trouble_code: 'NOT_COMMITTED' },
+      ]),
+    { deadlineMs: 40_000 },
+  );
+  const attempts = await scene.db.selectFrom('attempt').selectAll().where('submission_id', 'like', 'sr_%').execute();
+  expect(attempts.map(({ state }) => state)).toEqual(['LAPSED', 'LAPSED']);
+  await scene.become({ OFFERED: 1 });
+});
+
+test('a parked return is tried again when a person says so', { timeout: 60_000 }, async () => {
+  await scene.decide('usd', {});
+  scene.fund('usd');
+  const id = await scene.ask('one', 'usd');
+  const registry = registryOf(scene.simnet);
+  let isAway = true;
+  scene.start({
+    returnRules: { reclaimAfterMs: 0, triesMax: 2, backoffMsMin: 50, backoffMsMax: 100, triesPerAttemptMax: 3 },
+    registry: {
+      ...registry,
+      instructionContext: async (...question) => {
+        if (isAway) throw new PermanentError('REGISTRY_STATUS', 'Nobody knows that offer.');
+        return await registry.instructionContext(...question);
+      },
+    },
+  });
+  await scene.become({ OFFERED: 1 });
+  await scene.cancel(id);
+  await eventually(
+    async () => expect(await scene.returns()).toMatchObject([{ state: 'PARKED', trouble_code: 'REGISTRY_STATUS' }]),
+    { deadlineMs: 30_000 },
+  );
+  isAway = false;
+
+  await retryNow(scene.db, id, { triesMax: 6, nowMicros: systemClock.nowMicros() });
+  await scene.become({ RETURNED: 1 });
   await expectSound();
 });
