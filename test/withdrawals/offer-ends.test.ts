@@ -254,7 +254,7 @@ test('a receiver who lost his preapproval after a signature was asked for fails 
   await expectSound();
 });
 
-test('E13: a return that never reaches the ledger is tried so often and then parked', {
+test('E13: a return that never reaches the ledger is tried so often and then parked, and goes on when the deadline gives it a new reason', {
   timeout: 90_000,
 }, async () => {
   await scene.decide('usd', { validitySeconds: 60 });
@@ -279,6 +279,13 @@ test('E13: a return that never reaches the ledger is tried so often and then par
   const attempts = await scene.db.selectFrom('attempt').selectAll().where('submission_id', 'like', 'sr_%').execute();
   expect(attempts.map(({ state }) => state)).toEqual(['LAPSED', 'LAPSED']);
   await scene.become({ OFFERED: 1 });
+
+  submissions.clear();
+  scene.pass(90_000);
+  await scene.become({ RETURNED: 1 });
+  expect(await scene.returns()).toMatchObject([{ state: 'DONE', reason: 'EXPIRED' }]);
+  expect(held('treasury', 'usd')).toBe('10.0000000000');
+  await expectSound();
 });
 
 test('a parked return is tried again when a person says so', { timeout: 60_000 }, async () => {
