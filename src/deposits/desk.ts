@@ -5,6 +5,7 @@
  */
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Clock, Micros } from '../env/clock.ts';
+import { personOf } from '../env/person.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { announceDecision } from './desk-announcement.ts';
@@ -130,7 +131,7 @@ export function createDesk(options: DeskOptions): Desk {
         return { decisionId, isReplayed: true };
       }
       if (decision.state !== 'AWAITING_APPROVAL') throw new DeskRefusal('DECISION_UNKNOWN');
-      if (verdict === 'DONE' && decision.requested_by === by) throw new DeskRefusal('SAME_PERSON');
+      if (verdict === 'DONE' && personOf(decision.requested_by) === personOf(by)) throw new DeskRefusal('SAME_PERSON');
       const nowMicros = clock.nowMicros();
       await tx
         .updateTable('desk_decision')

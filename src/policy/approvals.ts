@@ -5,10 +5,10 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Clock, Micros } from '../env/clock.ts';
+import { personOf } from '../env/person.ts';
 import { announceApproval } from './approval-events.ts';
 import { ApprovalRefusal, isReason } from './approval-refusal.ts';
 import { parseIntentHash } from './intent.ts';
-import { personOf } from './person.ts';
 import { lookAt } from './second-look.ts';
 import { endUnpaid, goOn, lockStanding, readStanding, type Standing } from './standing.ts';
 

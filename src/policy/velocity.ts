@@ -8,7 +8,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { unreachable } from '../env/errors.ts';
-import { personOf } from './person.ts';
+import { personOf } from '../env/person.ts';
 import type { VelocityFacts, VelocityOf, VelocityQuestion } from './verdict.ts';
 
 /** Whose withdrawals are counted: always of one instrument. */

@@ -2,8 +2,9 @@
  * What a policy says of a withdrawal. Pure: rules and facts in, a verdict with its reasons in words out. The facts about other withdrawals (velocity) are asked for first, so that whoever gathers them can lock what
  * they depend on; see {@link velocityQuestions}.
  */
+
+import { personOf } from '../env/person.ts';
 import { type Amount, formatAmount, parseAmount } from '../tokens/amount.ts';
-import { personOf } from './person.ts';
 import type { PolicyDocument, PolicyOutcome, PolicyRule, Velocity } from './policy-document.ts';
 
 export type WithdrawalFacts = {

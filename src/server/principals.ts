@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { PermanentError } from '../env/errors.ts';
-import { personOf } from '../policy/person.ts';
+import { personOf } from '../env/person.ts';
 import { isScope, type Principal, SCOPES, type Scope } from '../schema/principal.ts';
 
 export type ApiKey = { readonly name: string; readonly scopes: readonly Scope[]; readonly sha256: Buffer };

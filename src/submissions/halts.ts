@@ -10,6 +10,7 @@ import type { Database, Transaction } from '../db/connection.ts';
 import { appendEvents } from '../db/event-log.ts';
 import type { Micros } from '../env/clock.ts';
 import { RetryableError } from '../env/errors.ts';
+import { personOf } from '../env/person.ts';
 import { covers } from '../ingestion/freezes.ts';
 import { eventId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
@@ -81,7 +82,7 @@ export async function liftHalt(db: Database, haltId: string, word: HaltWord): Pr
       if (row.lifted_by === word.by || row.lift_asked_by === word.by) return { isLifted: true };
       throw new HaltRefusal('HALT_LIFTED');
     }
-    if (row.lift_asked_by === word.by) return { isLifted: false };
+    if (row.lift_asked_by !== null && personOf(row.lift_asked_by) === personOf(word.by)) return { isLifted: false };
     const isSecond = row.lift_asked_by !== null;
     await tx
       .updateTable('halt')

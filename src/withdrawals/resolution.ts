@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { houseAccount, postEntries } from '../books/journal.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { personOf } from '../env/person.ts';
 import { endByWord, IS_PAST, settleAttempt } from '../submissions/attempts.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import { ControlRefusal, demandKept } from './control-refusal.ts';
@@ -107,7 +108,7 @@ async function judge(db: Database, judgement: ResolutionJudgement, verdict: 'DON
       .executeTakeFirstOrThrow();
     if (row.state === verdict && row.decided_by === by) return;
     if (row.state !== 'AWAITING_APPROVAL') throw new ControlRefusal('RESOLUTION_UNKNOWN');
-    if (verdict === 'DONE' && row.requested_by === by) throw new ControlRefusal('SAME_PERSON');
+    if (verdict === 'DONE' && personOf(row.requested_by) === personOf(by)) throw new ControlRefusal('SAME_PERSON');
     if (verdict === 'DONE') {
       const found = await lockResolvable(tx, row.withdrawal_id).catch((error: unknown) => {
         throw error instanceof ControlRefusal ? new ControlRefusal('RESOLUTION_OUTDATED') : error;

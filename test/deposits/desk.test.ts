@@ -70,6 +70,9 @@ test('above the limit two people decide, and the one who asked is not the second
   const { decisionId } = await assign(transferId);
   expect(await scene.balances()).toEqual({ UNATTRIBUTED: '100.0000000001' });
   await expect(desk.approve({ decisionId, reason: 'mine', by: 'support' })).rejects.toEqual(refused('SAME_PERSON'));
+  await expect(desk.approve({ decisionId, reason: 'mine', by: 'support/phone' })).rejects.toEqual(
+    refused('SAME_PERSON'),
+  );
   await expect(assign(transferId, 'bob')).rejects.toEqual(refused('DECISION_PENDING'));
   await desk.refuse({ decisionId, reason: 'wrong customer', by: 'lead' });
   await expect(desk.approve({ decisionId, reason: 'late', by: 'lead' })).rejects.toEqual(refused('DECISION_UNKNOWN'));

@@ -5,8 +5,8 @@
 import fc from 'fast-check';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { personOf } from '../../src/env/person.ts';
 import { intentHash } from '../../src/policy/intent.ts';
-import { personOf } from '../../src/policy/person.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { applyWithdrawalEvent } from '../../src/withdrawals/withdrawal-store.ts';
 import { AMULET, HOUR, type PolicyScene, peopleFor, RECEIVER, startPolicyScene, TREASURY } from './scene.ts';

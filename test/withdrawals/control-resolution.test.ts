@@ -104,6 +104,7 @@ test('two people complete it: booked once, settled, and free', async () => {
   expect(await ask(id, 'COMPLETED', { updateId: 'behind-the-gap' })).toBe(resolution);
   await expect(ask(id, 'FAILED')).rejects.toMatchObject({ code: 'RESOLUTION_PENDING' });
   await expect(approve(resolution, 'mia')).rejects.toMatchObject({ code: 'SAME_PERSON' });
+  await expect(approve(resolution, 'Mia/phone')).rejects.toMatchObject({ code: 'SAME_PERSON' });
   expect(await stateOf(id)).toBe('UNRESOLVED');
 
   const both = await Promise.allSettled([approve(resolution), approve(resolution), approve(resolution, 'ida')]);

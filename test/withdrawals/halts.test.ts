@@ -146,6 +146,7 @@ test('Z42: lifting takes two people, and whoever halts again takes the wish to l
 
   expect(await liftHalt(db, haltId, word('noah'))).toEqual({ isLifted: false });
   expect(await liftHalt(db, haltId, word('noah', DAY + 1n))).toEqual({ isLifted: false });
+  expect(await liftHalt(db, haltId, word('noah/phone', DAY + 1n))).toEqual({ isLifted: false });
   expect(await stands()).toBe(true);
   await expect(sql`UPDATE halt SET lifted_at = 1, lifted_by = lift_asked_by`.execute(db)).rejects.toMatchObject({
     message: expect.stringContaining('halt_lifted_by_two'),
