@@ -43,12 +43,12 @@ export type ReasonAgainstPaying = keyof typeof REASONS_AGAINST_PAYING;
 export const IS_PAYABLE: RawBuilder<boolean> = sql<boolean>`NOT (${sql.join(Object.values(REASONS_AGAINST_PAYING), sql` OR `)})`;
 
 /**
- * Over a submission `s` that pays a withdrawal: whether a signature may be asked for. Whoever wants it cancelled, held or parked, and a deadline that has passed, stop that; what is signed already they do not. Each
+ * Over a submission `s` that pays a withdrawal: whether a signature may be asked for. Whoever wants it cancelled, held or parked, a deadline that has passed, and a payment that carries its id, stop that; what is signed already they do not. Each
  * of these is also a reason against paying, or the withdrawal would be given attempts and lose them for ever.
  */
 export const MAY_BE_SIGNED: RawBuilder<boolean> = sql<boolean>`EXISTS (
   SELECT FROM withdrawal w
-  WHERE w.id = s.withdrawal_id AND w.state = 'IN_FLIGHT' AND NOT w.is_cancel_requested
+  WHERE w.id = s.withdrawal_id AND w.state = 'IN_FLIGHT' AND NOT w.is_cancel_requested AND NOT ${isPaidBefore(sql`ARRAY[w.id]`)}
     AND NOT ${isHeldByRestore(sql`w.id`)} AND NOT ${isStopped(sql`w.id`, 'HOLD')} AND NOT ${isStopped(sql`w.id`, 'PARK')} AND NOT ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)}
     AND ${HAS_LEAVE}
 )`;

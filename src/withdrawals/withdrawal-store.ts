@@ -2,6 +2,7 @@
  * The one place where a withdrawal changes state. Every change goes through the state machine under the row's lock, and whatever belongs to the change (the event, the booking back of what
  * will not be paid) is written with it.
  */
+import { sql } from 'kysely';
 import { type AccountRef, houseAccount, type JournalEntry, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
 import { demandNotRestoring } from '../db/database-restore.ts';
@@ -9,6 +10,7 @@ import { appendEvents } from '../db/event-log.ts';
 import type { Micros } from '../env/clock.ts';
 import { amountOf, parseAmount } from '../tokens/amount.ts';
 import { eventId } from '../tokens/ids.ts';
+import { isPaidBefore } from './earlier-payment.ts';
 import { readReturnFee } from './offers/return-fee.ts';
 import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
 import { isFinal, nextState, type Transition, type WithdrawalEvent, type WithdrawalState } from './withdrawal-state.ts';
@@ -23,7 +25,7 @@ export type ChangeFacts = {
 
 /**
  * Applies `event` to a withdrawal.
- * @returns what the state machine said. `ALARM`: nothing was changed; the caller must raise it.
+ * @returns what the state machine said. `ALARM`: nothing was changed; the caller must raise it. Also where it would end unpaid, and the ledger shows a payment that carries its id.
  * @throws when there is no such withdrawal (a foreign key of ours would be broken), or as the database does. DatabaseRestoredError where it would end unpaid before it is certain what a restored database lost.
  */
 export async function applyWithdrawalEvent(
@@ -47,7 +49,7 @@ export async function applyWithdrawalEvent(
       .execute();
     return { kind: 'NOTED' };
   }
-  const transition = nextState(row.state, event);
+  const transition = await unlessPaid(tx, row, event);
   if (transition.kind === 'ALARM') return transition;
   if (transition.kind === 'NOTED') {
     await tx
@@ -60,6 +62,7 @@ export async function applyWithdrawalEvent(
   }
 
   const { state } = transition;
+  const failure = isFinal(state) ? facts.failure : undefined;
   const doubt = event.kind === 'OFFER_END_UNREADABLE' ? OFFER_UNREADABLE : facts.doubt;
   // What is lost with a database may have paid it: until the ledger has told, nothing of it ends unpaid.
   if (isFinal(state) && state !== 'COMPLETED' && state !== 'RETURNED') await demandNotRestoring(tx, row.treasury_id);
@@ -68,7 +71,7 @@ export async function applyWithdrawalEvent(
     .set({
       state,
       changed_at: facts.nowMicros,
-      ...(facts.failure && { failure_code: facts.failure.code, failure_detail: facts.failure.detail }),
+      ...(failure && { failure_code: failure.code, failure_detail: failure.detail }),
       ...(doubt && { doubt_code: doubt.code, doubt_detail: doubt.detail }),
       ...(facts.evidence && { transfer_id: facts.evidence.transferId, update_id: facts.evidence.updateId }),
     })
@@ -87,6 +90,27 @@ export async function applyWithdrawalEvent(
   return transition;
 }
 
+/**
+ * What `event` does, unless it would end as unpaid what the ledger shows as paid, in a transfer that carries its id and whose attempt a restored database has lost: then it waits for people, and is not booked back.
+ */
+async function unlessPaid(
+  tx: Transaction,
+  { id, state }: { readonly id: string; readonly state: WithdrawalState },
+  event: WithdrawalEvent,
+): Promise<Transition> {
+  const transition = nextState(state, event);
+  const endsUnpaid = transition.kind === 'MOVED' && UNPAID_ENDS.has(transition.state);
+  if (!endsUnpaid || event.kind === 'RESOLVED_BY_OPERATOR') return transition;
+  const { rows } = await sql<{ isPaid: boolean }>`SELECT ${isPaidBefore(sql`ARRAY[${id}::text]`)} AS "isPaid"`.execute(
+    tx,
+  );
+  if (rows[0]?.isPaid !== true) return transition;
+  if (event.kind !== 'ATTEMPT_DEAD') return { kind: 'ALARM' };
+  return nextState(state, { kind: 'ATTEMPT_DEAD', next: 'RETRY', isCancelRequested: false });
+}
+
+const UNPAID_ENDS: ReadonlySet<WithdrawalState> = new Set(['REJECTED', 'CANCELLED', 'FAILED']);
+
 /** @param occasion tells this event from others of the same withdrawal in the same state. */
 async function announce(
   tx: Transaction,
@@ -100,7 +124,7 @@ async function announce(
     state,
     isFinal: isFinal(state),
     changedAt: facts.nowMicros.toString(),
-    failureCode: facts.failure?.code ?? row.failure_code,
+    failureCode: (isFinal(state) ? facts.failure?.code : undefined) ?? row.failure_code,
     transferId: facts.evidence?.transferId ?? row.transfer_id,
     updateId: facts.evidence?.updateId ?? row.update_id,
   };

@@ -16,6 +16,7 @@ import {
   takeDueAttempts,
 } from '../../src/submissions/attempts.ts';
 import { witnessInputs } from '../../src/submissions/input-witness.ts';
+import { releaseNotLet } from '../../src/submissions/release.ts';
 import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
@@ -298,6 +299,30 @@ describe('an attempt', () => {
     await eventually(async () => expect((await balances())['UNEXPLAINED']).toBe('-5.0000000000'));
 
     expect(await stateOf(id)).toBe('IN_FLIGHT');
+  });
+
+  test('C12: what the ledger shows as paid is neither signed nor ended unpaid, whoever wants it cancelled', async () => {
+    await fundTreasury('100', '50');
+    const flying = await withdrawals.create(request());
+    await open();
+    const attempt = await onlyDue();
+    const queued = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
+    // Paid by attempts that went with the database that was lost: nobody has their hash, and nothing was sealed for them.
+    for (const { id } of [flying, queued]) {
+      const meta = { 'sluice.dev/withdrawal-id': id };
+      simnet.network.transfer({ instrument: 'amulet', sender: 'treasury', receiver: 'bob', amount: '5', meta });
+    }
+    await eventually(async () => expect((await balances())['UNEXPLAINED']).toBe('-10.0000000000'));
+
+    const asked = { hash: new Uint8Array(32), scheme: 'V3', nowMicros: systemClock.nowMicros() } as const;
+    expect(await recordSignatureRequest(database.db, WITHDRAWALS, attempt, asked)).toBe(false);
+    expect(await withdrawals.cancel('exchange', queued.id)).toBe(false);
+    expect(await withdrawals.cancel('exchange', flying.id)).toBe(true);
+    expect(await releaseNotLet(database.db, WITHDRAWALS, treasuryId, systemClock.nowMicros() + 60_000_000n)).toBe(1);
+
+    expect([await stateOf(queued.id), await stateOf(flying.id)]).toEqual(['QUEUED', 'QUEUED']);
+    expect((await balances())['CUSTOMER']).toBe('-10.0000000000');
+    expect(await open()).toBe(0);
   });
 
   test('B3: is alive at exactly its target and dead one microsecond later; the next one keeps an input', async () => {
