@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import type { Database, Transaction } from '../db/connection.ts';
-import { demandNotRestoring, releaseRestored } from '../db/database-restore.ts';
+import { demandNothingLost, releaseRestored } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock, Micros } from '../env/clock.ts';
@@ -115,8 +115,8 @@ export function createWithdrawals({
         'The ledger shows that this was paid, and its withdrawal is not here.',
       );
     }
+    await demandNothingLost(tx, network, request.treasuryParty);
     const target = await findTarget(tx, network, request);
-    await demandNotRestoring(tx, target.treasuryId);
     const nowMicros = clock.nowMicros();
     const whole = { ...request, treasuryParty: target.treasuryParty };
     const requestHash = hashOf(whole);

@@ -1,6 +1,7 @@
 /** Which treasury pays a request that names none. */
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DEFAULT_RESTORE_WINDOW, noteRestore } from '../../src/db/database-restore.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import {
   createWithdrawals,
@@ -79,8 +80,7 @@ test('E7: too little in every one treasury is refused, with what is held where',
 
   await expect(withdrawals.create(request())).rejects.toMatchObject({
     code: 'INSUFFICIENT_FUNDS',
-    message:
-      'No one treasury has 50.0000000000 to spare, and one of them pays. They have: south 40, north 30.',
+    message: 'No one treasury has 50.0000000000 to spare, and one of them pays. They have: south 40, north 30.',
   });
   expect(await payers()).toEqual([]);
   // One that is named waits there.
@@ -109,4 +109,28 @@ test('rivals with one key and no treasury are one withdrawal, whatever each woul
 
   expect(new Set(created.map(({ id }) => id)).size).toBe(1);
   expect(created.filter(({ isReplayed }) => !isReplayed).length).toBe(1);
+});
+
+test('C12: while a restore is open of one treasury, only who names another one is served: what is lost may have been paid from any', async () => {
+  await rows.holding('n1', '60', { party: NORTH });
+  await rows.holding('s1', '100', { party: SOUTH });
+  await database.db.transaction().execute(
+    async (tx) =>
+      await noteRestore(tx, {
+        cause: 'test',
+        treasuryId: await rows.treasury(SOUTH),
+        detail: 'test',
+        by: 'test',
+        nowMicros: DAY,
+        window: DEFAULT_RESTORE_WINDOW,
+        lostEvents: null,
+        putBack: async () => null,
+      }),
+  );
+
+  // The same key was served before the restore, and that payment has not been read yet: the other treasury would pay it again.
+  await expect(withdrawals.create(request())).rejects.toMatchObject({ code: 'DB_RESTORED' });
+  await expect(withdrawals.create(request({ treasuryParty: SOUTH }))).rejects.toMatchObject({ code: 'DB_RESTORED' });
+  await withdrawals.create(request({ treasuryParty: NORTH }));
+  expect(await payers()).toEqual([NORTH]);
 });
