@@ -1,5 +1,5 @@
 /**
- * Client of a Scan, or of the Scan proxy of our validator: who the DSO is, its rules and rounds, and which party takes Canton Coin without being asked. Nothing is believed beyond its form.
+ * Client of a Scan, or of the Scan proxy of our validator: who the DSO is, its rules and rounds, which party takes Canton Coin without being asked, and what traffic a participant has. Nothing is believed beyond its form.
  * @see Splice OpenAPI documents: scan.yaml, scan-proxy.yaml, common-internal.yaml.
  */
 import { z } from 'zod';
@@ -43,6 +43,9 @@ export type DsoInfo = {
 
 export type MiningRounds = { readonly open: readonly ScanContract[]; readonly issuing: readonly ScanContract[] };
 
+/** Bytes of extra traffic of a participant, ever. What the base rate gives is not in it, and is used first. */
+export type MemberTraffic = { readonly totalConsumed: bigint; readonly totalLimit: bigint };
+
 export type ScanClient = {
   /** The admin of Canton Coin. @throws RegistryRetryableError, RegistryPermanentError; here and below: asking again is always safe. */
   dsoParty(signal?: AbortSignal): Promise<string>;
@@ -52,6 +55,11 @@ export type ScanClient = {
   miningRounds(signal?: AbortSignal): Promise<MiningRounds>;
   /** @returns null when Scan says that there is none; it may be behind the ledger by some seconds. */
   transferPreapproval(party: string, signal?: AbortSignal): Promise<TransferPreapproval | null>;
+  /** What the sequencer counts for a participant. @returns null where Scan does not know it, or does not serve the question. */
+  memberTraffic(
+    member: { readonly synchronizerId: string; readonly participantId: string },
+    signal?: AbortSignal,
+  ): Promise<MemberTraffic | null>;
 };
 
 /** How the same questions are put: a Scan wants what is cached in a POST, the proxy keeps the cache itself. */
@@ -92,6 +100,11 @@ const preapprovalPayload = z.object({
   expiresAt: z.string(),
 });
 
+const byteCount = z.int().min(0).transform(BigInt);
+const trafficStatus = z.object({
+  traffic_status: z.object({ actual: z.object({ total_consumed: byteCount, total_limit: byteCount }) }),
+});
+
 /** @param http its base is the Scan's (`https://scan.example/api/scan`), or the validator's (`https://validator.example/api/validator`) for the proxy. */
 export function createScanClient(kind: ScanKind, http: RegistryHttp): ScanClient {
   const base = kind === 'proxy' ? '/v0/scan-proxy' : '/v0';
@@ -128,6 +141,17 @@ export function createScanClient(kind: ScanKind, http: RegistryHttp): ScanClient
       const path = `${base}/transfer-preapprovals/by-party/${encodeURIComponent(receiver)}`;
       try {
         return preapprovalOf(receiver, await http.get(path, signal));
+      } catch (error) {
+        if (isNone(error)) return null;
+        throw error;
+      }
+    },
+    memberTraffic: async ({ synchronizerId, participantId }, signal) => {
+      const member = encodeURIComponent(`PAR::${participantId}`);
+      const path = `${base}/domains/${encodeURIComponent(synchronizerId)}/members/${member}/traffic-status`;
+      try {
+        const { actual } = parse(trafficStatus, await http.get(path, signal)).traffic_status;
+        return { totalConsumed: actual.total_consumed, totalLimit: actual.total_limit };
       } catch (error) {
         if (isNone(error)) return null;
         throw error;

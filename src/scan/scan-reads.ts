@@ -2,6 +2,7 @@
 import type { Reader } from './reader.ts';
 import {
   createScanClient,
+  type MemberTraffic,
   type ScanClient,
   type ScanContract,
   type ScanKind,
@@ -55,12 +56,19 @@ export function createScanReads(kind: ScanKind, readerOf: () => Reader): ScanRea
       ),
     transferPreapproval: (party, signal) =>
       read('preapproval', (client, one) => client.transferPreapproval(party, one), matterOfPreapproval, signal),
+    memberTraffic: (member, signal) =>
+      read('traffic', (client, one) => client.memberTraffic(member, one), matterOfTraffic, signal),
   };
 }
 
 /** The contract decides what it holds; the payload is shown to us for convenience and compared all the same, where it is used. */
 function matterOfContract({ contractId, templateId, createdEventBlob, synchronizerId }: ScanContract): string {
   return JSON.stringify([contractId, templateId, Buffer.from(createdEventBlob).toString('base64'), synchronizerId]);
+}
+
+/** What was bought stands still; what is used up grows between two answers, and honest Scans would never agree on it under load. A lie about it stops payments or lets the sequencer refuse them: no money moves. */
+function matterOfTraffic(traffic: MemberTraffic | null): string {
+  return traffic === null ? 'none' : String(traffic.totalLimit);
 }
 
 function matterOfPreapproval(found: TransferPreapproval | null): string {

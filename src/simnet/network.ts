@@ -25,6 +25,7 @@ import { createPartyKeys, fingerprintOf } from './submission/party-keys.ts';
 import type { Replan } from './submission/prepare-lies.ts';
 import { createSequencing, type SequencingDelays } from './submission/sequencing.ts';
 import type { SubmissionFaultSettings } from './submission/submission-faults.ts';
+import type { TrafficMeter } from './submission/traffic.ts';
 import { createAmulet } from './tokens/amulet.ts';
 import { AMULET_PACKAGE_ID, type Generation } from './tokens/amulet-contracts.ts';
 import { EVENT_LOG_PACKAGES } from './tokens/event-log.ts';
@@ -80,6 +81,8 @@ export type NetworkOptions = {
   readonly users?: readonly UserSpec[];
   /** Of every participant, from the start. */
   readonly submissionFaults?: SubmissionFaultSettings;
+  /** Of every participant, from the start; not metered when left out. */
+  readonly traffic?: TrafficMeter;
 };
 
 export type Network = Operations &
@@ -308,6 +311,7 @@ export function createNetwork(options: NetworkOptions): Network {
   for (const user of options.users ?? []) setUser(user);
   users.demandTokens(options.users !== undefined);
   for (const { faults } of participants) faults.submissions.set(options.submissionFaults ?? {});
+  if (options.traffic !== undefined) for (const { traffic } of participants) traffic.meter(options.traffic);
 
   return {
     ...operations,

@@ -95,6 +95,21 @@ describe.each(ways)('through %s', (_, scan) => {
   });
 });
 
+describe.each(ways)('through %s', (_, scan) => {
+  it('the traffic of a participant is read, and of one that is not known nothing', async () => {
+    const { network } = simnet;
+    const { participantId, traffic } = network.participant('participant1');
+    const member = { synchronizerId: network.synchronizerId, participantId };
+
+    expect(await scan().memberTraffic(member)).toBeNull();
+    traffic.meter({ baseBytes: 0n, windowSeconds: 1_200n, extraBytes: 500_000n });
+    traffic.drain(300_000n);
+    expect(await scan().memberTraffic(member)).toEqual({ totalConsumed: 200_000n, totalLimit: 500_000n });
+    expect(await scan().memberTraffic({ ...member, synchronizerId: 'other::1220' })).toBeNull();
+    traffic.unmeter();
+  });
+});
+
 describe('the proxy', () => {
   it('serves the registry of Canton Coin to those it knows, and to no one else', async () => {
     const instrument = simnet.network.instrument('amulet');

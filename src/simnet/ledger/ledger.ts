@@ -17,6 +17,8 @@ import type { LedgerUpdate } from './update.ts';
 
 /** Bytes that a node of a transaction costs in traffic, roughly what real transfers show. */
 const TRAFFIC_PER_NODE = 1_200n;
+/** Bytes of a confirmation response; what real nodes report. */
+export const RESPONSE_TRAFFIC = 651n;
 
 const FORK_MAX = 200; // Transactions to remember: longer forks are no test.
 

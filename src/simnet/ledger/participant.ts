@@ -14,6 +14,7 @@ import type { Replan } from '../submission/prepare-lies.ts';
 import type { Sequencing } from '../submission/sequencing.ts';
 import { createSubmissionApi } from '../submission/submission-api.ts';
 import { createSubmissionFaults } from '../submission/submission-faults.ts';
+import { createTraffic, type TrafficControls } from '../submission/traffic.ts';
 import { createFaults, type FaultControls, SHUTDOWN } from './faults.ts';
 import { createIntake, type IntakeControls, type IntakeItem, type IntakePace } from './intake.ts';
 import type { Ledger } from './ledger.ts';
@@ -67,6 +68,8 @@ export type Participant = {
   /** What administrators ask of it, without sockets. */
   readonly admin: AdminApi;
   readonly faults: FaultControls;
+  /** What it may send; not metered until somebody says so. */
+  readonly traffic: TrafficControls;
   host(party: string): void;
   isHosted(party: string): boolean;
   hostedParties(): readonly string[];
@@ -127,6 +130,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
   const submissionFaults = createSubmissionFaults({ random: options.submissionRandom, clock });
   const faults = createFaults({ clock, random: options.faultRandom, submissions: submissionFaults });
   const completions = createCompletionLog(synchronizerId);
+  const traffic = createTraffic({ clock });
   const allParties = (): readonly string[] => sortedUnion(knownParties(), history.hostedParties());
   const submissions = createSubmissionApi({
     participantId,
@@ -145,6 +149,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     replan: options.replan,
     faults: submissionFaults,
     completions,
+    traffic,
     deduplicationMs: options.deduplicationMs,
   });
   const ledgerApi = createLedgerApi({
@@ -202,6 +207,7 @@ export function createParticipant(options: ParticipantOptions): Participant {
     api,
     admin: createAdminApi({ participantId, users: options.users, allocations: options.allocations }),
     faults,
+    traffic,
     host: history.host,
     isHosted: history.isHosted,
     hostedParties: history.hostedParties,

@@ -29,7 +29,7 @@ export type TokenServices = {
 };
 
 export type TokenServicesOptions = {
-  readonly network: Pick<Network, 'tokens' | 'ledger' | 'synchronizerId' | 'party' | 'access'>;
+  readonly network: Pick<Network, 'tokens' | 'ledger' | 'synchronizerId' | 'party' | 'access' | 'participants'>;
   readonly host: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -61,6 +61,7 @@ export async function startTokenServices(options: TokenServicesOptions): Promise
     synchronizerId: network.synchronizerId,
     activeOf: (stakeholder) => network.ledger.contracts.activeOf(stakeholder),
     nowMicros: () => clock.nowMicros(),
+    trafficOf: (id) => network.participants.find(({ participantId }) => participantId === id)?.traffic.status() ?? null,
   });
   const dso = network.party(SCAN_ADMIN);
 

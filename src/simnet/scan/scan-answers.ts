@@ -10,11 +10,14 @@ import { createdEventBlob } from '../ledger/projection.ts';
 import { answerRegistry, type RegistryContext } from '../registry/registry-answers.ts';
 import { RegistryRefusal } from '../registry/registry-refusal.ts';
 import type { Ask } from '../registry/registry-server.ts';
+import type { TrafficStatus } from '../submission/traffic.ts';
 
 export type ScanContext = RegistryContext & {
   /** Contracts that the party is a stakeholder of, in order of creation. */
   readonly activeOf: (stakeholder: string) => Iterable<Contract>;
   readonly nowMicros: () => bigint;
+  /** Of the participant with that id; null: there is none, or its traffic is not metered. */
+  readonly trafficOf: (participantId: string) => TrafficStatus | null;
 };
 
 const SCAN = '/api/scan';
@@ -49,7 +52,7 @@ export function answerScan(context: ScanContext, { method, url, body }: Ask): un
       };
     }
     default:
-      return preapprovalAt(context, method, path, '/v0');
+      return trafficAt(context, method, path, '/v0') ?? preapprovalAt(context, method, path, '/v0');
   }
 }
 
@@ -77,7 +80,7 @@ export function answerScanProxy(
         issuing_mining_rounds: [],
       };
     default:
-      return preapprovalAt(context, method, path, '');
+      return trafficAt(context, method, path, '') ?? preapprovalAt(context, method, path, '');
   }
 }
 
@@ -85,6 +88,24 @@ const roundsRequest = z.object({
   cached_open_mining_round_contract_ids: z.array(z.string()),
   cached_issuing_round_contract_ids: z.array(z.string()),
 });
+
+/** Of extra traffic: the base rate is the sequencer's affair. @returns null for another question. */
+function trafficAt(context: ScanContext, method: string, path: string, prefix: string): unknown {
+  const [, domain = '', member = ''] =
+    /^\/domains\/([^/]+)\/members\/([^/]+)\/traffic-status$/.exec(path.slice(prefix.length)) ?? [];
+  if (method !== 'GET' || !path.startsWith(prefix) || member === '') return null;
+  const id = decodeURIComponent(member);
+  if (!/^(PAR|MED)::[^:]+::/.test(id)) throw new RegistryRefusal(400, `Could not decode member ID: ${id}`);
+  const isHere = decodeURIComponent(domain) === context.synchronizerId;
+  const status = isHere ? context.trafficOf(id.slice('PAR::'.length)) : null;
+  if (status === null) throw new RegistryRefusal(404, `No traffic state found for member: ${id}`);
+  return {
+    traffic_status: {
+      actual: { total_consumed: Number(status.totalConsumed), total_limit: Number(status.totalLimit) },
+      target: { total_purchased: Number(status.totalLimit) },
+    },
+  };
+}
 
 /** The newest one that has not expired. */
 function preapprovalAt(context: ScanContext, method: string, path: string, prefix: string): unknown {

@@ -10,16 +10,13 @@ import { cantonError } from '../ledger/canton-error.ts';
 import { missingField } from '../ledger/event-filter.ts';
 import { knownRefusal } from '../ledger/known-refusals.ts';
 import type { Interpreted } from '../ledger/ledger.ts';
-import { trafficCost } from '../ledger/ledger.ts';
+import { RESPONSE_TRAFFIC, trafficCost } from '../ledger/ledger.ts';
 import { readCommand, visibleContracts } from './command-reader.ts';
 import { lieAboutCommand, lieAboutPrepared } from './prepare-lies.ts';
 import { nodeHasher, preparedHash, type Scheme } from './prepared-hash.ts';
 import { prepareTransaction } from './prepared-transaction.ts';
 import type { SubmissionContext } from './submission-context.ts';
 import type { PrepareLie } from './submission-faults.ts';
-
-/** Bytes of a confirmation response; what real nodes report. */
-const RESPONSE_TRAFFIC = 651n;
 
 /** @param lie makes the node answer with something else than what was asked for. @throws CantonError; a definite answer. */
 export function prepare(

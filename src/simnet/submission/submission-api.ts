@@ -15,7 +15,7 @@ import { cantonError, isCantonError, statusOf } from '../ledger/canton-error.ts'
 import type { ContractLock } from '../ledger/contract-store.ts';
 import { updateId } from '../ledger/ids.ts';
 import { knownRefusal } from '../ledger/known-refusals.ts';
-import { trafficCost } from '../ledger/ledger.ts';
+import { RESPONSE_TRAFFIC, trafficCost } from '../ledger/ledger.ts';
 import { type Accepted, accept, confirmTimes, reinterpret } from './execute.ts';
 import { prepare } from './prepare.ts';
 import type { SubmissionContext } from './submission-context.ts';
@@ -134,6 +134,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
     const life = lives;
     const ledger = context.ledger();
     let lock: ContractLock | undefined;
+    let paid = 0n;
     try {
       const duplicate = duplicateOf(accepted);
       if (duplicate !== undefined) throw duplicate;
@@ -141,6 +142,8 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
       if (verdict !== undefined) throw cantonError(verdict);
       sequencing.admit(accepted.metadata.transactionUuid, clock.nowMicros());
       const interpreted = reinterpret(context, accepted);
+      // Whatever becomes of it: what was sequenced is paid.
+      paid = charged(trafficCost(interpreted.tree) + RESPONSE_TRAFFIC);
       lock = ledger.contracts.lock(interpreted.tree);
       if (synchronizer.isUpgrading()) throw cantonError(knownRefusal('SEQUENCER_SUBMISSION_AFTER_UPGRADE_TIME'));
       if (!(await sequencing.confirm())) return undefined;
@@ -173,12 +176,18 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
       const recordTimeMicros = synchronizer.observe();
       return await learnt(life, () => {
         const verdict: Verdict = { kind: 'rejected', error };
-        complete(accepted, verdict, history.takeOffset(), recordTimeMicros, 0n);
+        complete(accepted, verdict, history.takeOffset(), recordTimeMicros, paid);
         return verdict;
       });
     } finally {
       lock?.release();
     }
+  };
+
+  const charged = (bytes: bigint): bigint => {
+    const taken = context.traffic.charge(bytes);
+    if (taken === null) throw cantonError(knownRefusal('SEQUENCER_NOT_ENOUGH_TRAFFIC_CREDIT'));
+    return taken;
   };
 
   const duplicateOf = (accepted: Accepted): Refused | undefined => {
@@ -196,6 +205,10 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
   const start = (request: ExecuteSubmissionRequest): Promise<Verdict | undefined> => {
     requireReady();
     const accepted = accept(context, request);
+    // The node knows what it has left, and sends nothing that it could not pay for.
+    if (!context.traffic.isEnough(RESPONSE_TRAFFIC)) {
+      throw cantonError(knownRefusal('SEQUENCER_NOT_ENOUGH_TRAFFIC_CREDIT'));
+    }
     const changeId = changeIdOf(accepted);
     const lie = faults.deduplicationLie();
     if (lie?.lie === 'forgotten') {

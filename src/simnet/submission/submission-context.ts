@@ -12,6 +12,7 @@ import type { PartyKeys } from './party-keys.ts';
 import type { Replan } from './prepare-lies.ts';
 import type { Sequencing } from './sequencing.ts';
 import type { SubmissionFaults } from './submission-faults.ts';
+import type { Traffic } from './traffic.ts';
 
 export type SubmissionContext = {
   readonly participantId: string;
@@ -32,6 +33,7 @@ export type SubmissionContext = {
   readonly replan: Replan;
   readonly faults: SubmissionFaults;
   readonly completions: CompletionLog;
+  readonly traffic: Traffic;
   /** Longest time for which an accepted command blocks its change id; undefined: it never does. */
   readonly deduplicationMs: number | undefined;
 };

@@ -74,6 +74,17 @@ const restoreRequest = z.union([
   z.strictObject({ ...restoreOptions, updatesBack: z.int().min(0) }),
 ]);
 
+const bytes = z
+  .string()
+  .regex(/^\d{1,15}$/, 'bytes as a text')
+  .transform(BigInt);
+const trafficRequest = z.union([
+  z.strictObject({ baseBytes: bytes, windowSeconds: bytes, extraBytes: bytes }),
+  z.strictObject({ buy: bytes }),
+  z.strictObject({ drainTo: bytes }),
+  z.strictObject({ meter: z.literal(false) }),
+]);
+
 export const PARTICIPANT_ROUTES: Readonly<Record<string, ParticipantRoute>> = {
   'end-streams': ({ faults }) => ({ streams: faults.endStreams() }),
   'abort-streams': ({ faults }, body) => {
@@ -148,6 +159,16 @@ export const PARTICIPANT_ROUTES: Readonly<Record<string, ParticipantRoute>> = {
     if (Object.keys(settings).length === 0) faults.submissions.clear();
     else faults.submissions.set(settings);
     return {};
+  },
+  /** Meters it, buys extra traffic, or uses it up; `meter: false` ends that. */
+  traffic: ({ traffic }, body) => {
+    const asked = trafficRequest.parse(body);
+    if ('buy' in asked) traffic.buy(asked.buy);
+    else if ('drainTo' in asked) traffic.drain(asked.drainTo);
+    else if ('meter' in asked) traffic.unmeter();
+    else traffic.meter(asked);
+    const status = traffic.status();
+    return status === null ? {} : { consumed: String(status.totalConsumed), limit: String(status.totalLimit) };
   },
   prune: (participant, body) => {
     participant.prune(z.strictObject({ offset }).parse(body).offset);
