@@ -6,6 +6,7 @@ import { isPaidBefore } from '../withdrawals/earlier-payment.ts';
 import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
 import { applyWithdrawalEvent } from '../withdrawals/withdrawal-store.ts';
 import { type ApprovalChange, announceApproval } from './approval-events.ts';
+import type { Reason } from './verdict.ts';
 
 /** As `policy_leave` of the database has it. */
 export type Leave = 'GIVEN' | 'UNJUDGED' | 'DENIED' | 'APPROVALS' | 'SCREENING';
@@ -20,6 +21,12 @@ export type Standing = {
   readonly approvalSeconds: number;
   readonly expiresAt: Micros | null;
   readonly leave: Leave;
+  /** As `leave`, at the moment of the verdict: what has run out since counts. */
+  readonly leaveWhenJudged: Leave;
+  /** Of the verdict; null: it was never judged. */
+  readonly reasons: readonly Reason[] | null;
+  /** What the screening service said where it said no and the verdict asks for it. */
+  readonly screeningDenial: { readonly reason: string | null } | null;
   readonly intentHash: Buffer;
   readonly requesters: readonly string[];
   /** Whether enough people said yes at some time, whatever has become of it since. */
@@ -45,6 +52,9 @@ export async function readStanding(tx: Transaction, withdrawalId: string, nowMic
     SELECT w.network_id AS "networkId", w.state, w.verdict::int AS number, v.policy_version AS "policyVersion",
       coalesce(v.approvals_needed, 0)::int AS "approvalsNeeded", coalesce(v.approval_seconds, 0) AS "approvalSeconds",
       v.expires_at AS "expiresAt", policy_leave(w.id, w.verdict, w.network_id, ${nowMicros}::bigint) AS leave,
+      policy_leave(w.id, w.verdict, w.network_id, NULL) AS "leaveWhenJudged", v.reasons,
+      (SELECT json_build_object('reason', s.reason) FROM withdrawal_screening s
+       WHERE s.withdrawal_id = w.id AND s.state = 'DENIED' AND v.needs_screening) AS "screeningDenial",
       withdrawal_intent_hash(w.id) AS "intentHash", withdrawal_requesters(w.id) AS requesters,
       ${isPaidBefore(sql`ARRAY[w.id]`)} AS "isPaidBefore",
       (coalesce(v.approvals_needed, 0) <= (

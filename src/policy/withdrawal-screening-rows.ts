@@ -3,6 +3,11 @@ import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 
+export const SCREENING_DENIED = 'SCREENING_DENIED';
+
+/** For people. @param reason in the words of the service; null: it gave none. */
+export const screeningDetail = (reason: string | null): string => reason ?? 'The screening service denied it.';
+
 /** Has the screening service asked as soon as this is committed. Where it has been asked, the answer it gave, or gives, counts. */
 export async function openWithdrawalScreening(tx: Transaction, withdrawalId: string, nowMicros: Micros): Promise<void> {
   await sql`

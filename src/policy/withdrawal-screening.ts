@@ -9,8 +9,8 @@ import { announceApproval } from './approval-events.ts';
 import { formatIntentHash } from './intent.ts';
 import { lookAt } from './second-look.ts';
 import { endUnpaid, lockStanding } from './standing.ts';
+import { SCREENING_DENIED, screeningDetail } from './withdrawal-screening-rows.ts';
 
-const SCREENING_DENIED = 'SCREENING_DENIED';
 const BY = 'screening';
 
 export const WITHDRAWAL_SCREENING: ScreeningKind<WithdrawalQuestion> = {
@@ -72,7 +72,7 @@ async function record(
     nowMicros,
   });
   if (verdict.kind === 'DENY') {
-    const detail = verdict.reason ?? 'The screening service denied it.';
+    const detail = screeningDetail(verdict.reason);
     await endUnpaid(tx, id, { change: 'DENIED', by: BY, code: SCREENING_DENIED, detail }, nowMicros);
     return 'RECORDED';
   }
