@@ -222,6 +222,9 @@ export const MAY_HAVE_PAID = sql<boolean>`(a.sign_requested_at IS NOT NULL AND (
   )
 ))`;
 
+/** Over an attempt `a`: {@link MAY_HAVE_PAID}, where anybody would lose by it. A transfer to ourselves that was wrongly taken for dead moved our own money to ourselves, and what it took nobody can take again. */
+const staysUndecided = ({ needsWitness }: Purpose) => (needsWitness ? MAY_HAVE_PAID : sql<boolean>`false`);
+
 /** Over an attempt `a`: an input of it went elsewhere, in an update that was read. What is spent can be spent by nobody else. */
 const IS_OUTSPENT = sql<boolean>`EXISTS (
   SELECT FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
@@ -256,7 +259,7 @@ export async function lapseAttempts(
       SELECT ${purpose.subject} AS "subjectId" FROM attempt a JOIN submission s ON s.id = a.submission_id
       JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
       WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name} AND t.record_time > a.target_record_time
-        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID} AND ${isWitnessed(purpose)}`.execute(
+        AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${staysUndecided(purpose)} AND ${isWitnessed(purpose)}`.execute(
     db,
   );
   if (candidates.rows.length === 0) return 0;
@@ -296,7 +299,7 @@ async function lapseOf(
         AND ${purpose.subject} = ANY (${ids}::text[])
         AND t.treasury_id = s.treasury_id AND t.synchronizer_id = a.synchronizer_id
         AND t.record_time > a.target_record_time AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}
-        AND NOT ${MAY_HAVE_PAID} AND ${isWitnessed(purpose)}
+        AND NOT ${staysUndecided(purpose)} AND ${isWitnessed(purpose)}
       RETURNING a.submission_id AS "submissionId", a.number, ${purpose.subject} AS "subjectId", a.tries > 0 AS "isTried",
                 (SELECT count(*) FROM attempt one WHERE one.submission_id = a.submission_id AND one.state <> 'GIVEN_UP')::int AS count,
                 t.record_time AS "lapsedBy", a.target_record_time AS target, a.last_error AS "lastError"`.execute(tx);

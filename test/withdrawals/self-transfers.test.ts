@@ -7,9 +7,17 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import { systemClock } from '../../src/env/system.ts';
-import type { AttemptLimits } from '../../src/submissions/attempts.ts';
+import { SNAPSHOT_PREFIX } from '../../src/ingestion/known-updates.ts';
+import {
+  type AttemptLimits,
+  lapseAttempts,
+  recordSignatureRequest,
+  takeDueAttempts,
+} from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
+import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { createSelfTransferSink } from '../../src/withdrawals/pool/self-transfer-sink.ts';
+import { SELF_TRANSFERS } from '../../src/withdrawals/pool/self-transfers.ts';
 import { createWithdrawals, type Withdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -160,4 +168,28 @@ test('E10: one large holding becomes a pool, while withdrawals are paid out of i
   await eventually(async () => expect((await states('self_transfer'))['IN_FLIGHT']).toBeUndefined(), PATIENCE);
   expect(splits['ENDED']).toBeUndefined();
   expect(await checkBooks(database.db)).toEqual([]);
+});
+
+test('A16: merges whose inputs went behind a gap of history end when they cannot commit any more, and hinder no other', async () => {
+  await fund(Array.from({ length: 30 }, () => '1'));
+  await keepPool(0, '1000', 8);
+  await ask('one', '25');
+  const { db } = database;
+  const now = systemClock.nowMicros();
+  expect(await openAttempts(db, treasuryOf().id, LIMITS, now)).toBe(3);
+  const due = await takeDueAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, { nowMicros: now, countMax: 9 });
+  for (const [index, attempt] of due.entries()) {
+    const signing = { hash: new Uint8Array(32).fill(index), scheme: 'V3', nowMicros: now } as const;
+    expect(await recordSignatureRequest(db, SELF_TRANSFERS, attempt, signing)).toBe(true);
+  }
+  await ingestion.stop();
+  const target = due[0]?.target ?? 0n; // Opened in one pass, so the same for all.
+  await sql`
+    UPDATE holding SET archived_update_id = ${`${SNAPSHOT_PREFIX}1`} FROM reservation r WHERE r.contract_id = holding.contract_id AND r.is_open`.execute(
+    db,
+  );
+  await sql`UPDATE synchronizer_time SET record_time = ${target + 1n}`.execute(db);
+
+  expect(await lapseAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, now)).toBe(3);
+  expect(await states('self_transfer')).toEqual({ ENDED: 3 });
 });
