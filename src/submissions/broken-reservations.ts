@@ -1,12 +1,12 @@
 /**
  * What happens to an attempt when somebody else consumes one of its inputs, as the DSO does with dust. The holding is gone from the ledger and the attempt did not do it: one of its own transactions settles it in the
- * commit that archives its inputs. So it can not commit any more. That is written down and shown, and nothing is tried any more; without a signature it ends at once and is planned anew, with one only the
+ * commit that archives its inputs. So it can not commit any more, unless it did, in a way that nobody could read. That is written down and shown, and nothing is tried any more; without a signature it ends at once and is planned anew, with one only the
  * proof of its last record time ends it, as always.
  */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
-import { giveUpUnsigned } from './attempts.ts';
+import { giveUpUnsigned, MAY_HAVE_PAID } from './attempts.ts';
 import type { Purpose } from './submission-purpose.ts';
 
 /** Why such an attempt was given up. */
@@ -29,9 +29,11 @@ export async function breakReservations(
         AND h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id AND h.archived_update_id IS NOT NULL
         AND a.submission_id = r.submission_id AND a.number = r.number AND a.state = 'OPEN'
         AND s.id = r.submission_id AND s.purpose = ${purpose.name}
-      RETURNING r.submission_id, r.number, r.contract_id, r.broken_by
+      RETURNING r.submission_id, r.number, r.contract_id, r.broken_by, ${MAY_HAVE_PAID} AS is_unread
     ), told AS (
-      SELECT submission_id, number, min('The input ' || contract_id || ' was consumed by the update ' || broken_by || ', which is not this transfer.') AS detail
+      SELECT submission_id, number, min(CASE WHEN is_unread
+        THEN 'The input ' || contract_id || ' went with ' || broken_by || ', where nobody could read how: it may have been this transfer.'
+        ELSE 'The input ' || contract_id || ' was consumed by the update ' || broken_by || ', which is not this transfer.' END) AS detail
       FROM broken GROUP BY submission_id, number
     )
     UPDATE attempt t SET last_error = told.detail, next_try_at = ${NEVER}

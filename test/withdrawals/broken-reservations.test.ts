@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { systemClock } from '../../src/env/system.ts';
+import { SNAPSHOT_PREFIX } from '../../src/ingestion/known-updates.ts';
 import { type AttemptLimits, recordSignatureRequest, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { breakReservations } from '../../src/submissions/broken-reservations.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
@@ -132,4 +133,20 @@ test('E8: a crash between writing it down and ending the attempt changes nothing
 
   expect(await breakAll()).toBe(1);
   expect(await stateOf(id)).toBe('QUEUED');
+});
+
+test('A16: an input that went behind a gap of history is not said to have gone elsewhere', async () => {
+  const { input } = await underWay();
+  const [attempt] = await due();
+  if (attempt === undefined) throw new Error('Nothing is due.');
+  const hash = new Uint8Array(32).fill(3);
+  await recordSignatureRequest(database.db, WITHDRAWALS, attempt, { hash, scheme: 'V3', nowMicros: now() });
+  await sql`UPDATE holding SET archived_update_id = ${`${SNAPSHOT_PREFIX}1`} WHERE contract_id = ${input}`.execute(
+    database.db,
+  );
+
+  expect(await breakAll()).toBe(0);
+  const [row] = await attempts();
+  expect(row).toMatchObject({ state: 'OPEN', lastError: expect.stringContaining('it may have been this transfer') });
+  expect(await due()).toEqual([]);
 });
