@@ -42,6 +42,12 @@ export function createPaymentRecovery({ seal, clock, logger, window }: RecoveryO
   return async (tx, treasury, change) => {
     const payment = await paymentOf(tx, seal, change);
     if (payment === null) return null;
+    if (!(await isOutOfPocket(tx, treasury, change))) {
+      logger.error('What looks like a payment of ours took nothing from us: its registry alone made it.', {
+        ...factsOf(payment, change),
+      });
+      return null;
+    }
     const nowMicros = clock.nowMicros();
     const found = await findOwn(tx, treasury, change, payment);
     if (found === 'ANOTHER') {
@@ -90,6 +96,22 @@ async function paymentOf(
   const { id, memo, sealedOrigin } = named;
   const origin = seal.open(sealedOrigin, { withdrawalId: id, receiver, instrument, amount, memo });
   return origin === null ? null : { id, memo, sealedOrigin, origin, receiver };
+}
+
+/**
+ * Whether the update of a transfer consumed holdings of ours that are worth it. The metadata of a payment is known to its registry before it is paid, and an admin alone can make an offer that names us as its sender
+ * and repeats all of it: that pays nobody, and what ends it brings nothing back.
+ */
+async function isOutOfPocket(
+  tx: Transaction,
+  treasury: Treasury,
+  { instrument, amount, inputs, updateId }: TransferChange,
+): Promise<boolean> {
+  const { rows } = await sql<{ isSpent: boolean }>`
+    SELECT coalesce(sum(h.amount::numeric), 0) >= ${formatAmount(amount)}::numeric AS "isSpent" FROM holding h
+    WHERE h.treasury_id = ${treasury.id}::int AND h.instrument_id = ${instrument.key}::int AND h.archived_update_id = ${updateId}
+      AND h.contract_id = ANY (${[...inputs]}::text[])`.execute(tx);
+  return rows[0]?.isSpent === true;
 }
 
 /** The withdrawal that the database still has, locked; with the attempt of it that stands open. */

@@ -60,6 +60,7 @@ export function transferValue(options: {
   amount: string;
   instrument?: Instrument;
   memo?: string;
+  meta?: Record<string, string>;
 }): Value {
   return record({
     sender: party(options.sender ?? ALICE),
@@ -69,7 +70,7 @@ export function transferValue(options: {
     requestedAt: time(1n),
     executeBefore: time(2n),
     inputHoldingCids: list([]),
-    meta: metadata(options.memo === undefined ? {} : { [REASON]: options.memo }),
+    meta: metadata({ ...options.meta, ...(options.memo !== undefined && { [REASON]: options.memo }) }),
   });
 }
 
@@ -117,6 +118,7 @@ export function createOffer(
     receiver?: string;
     amount: string;
     memo?: string;
+    meta?: Record<string, string>;
     original?: string;
     instrument?: Instrument;
   },

@@ -1,0 +1,185 @@
+/**
+ * What a registry can make look like a payment of ours, without us: it is told all that travels with a payment before it is signed, and an admin alone may sign an offer that names us as its sender.
+ */
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createLeases } from '../../src/db/lease.ts';
+import { microsToTimestamp } from '../../src/env/clock.ts';
+import { noFailpoints } from '../../src/env/failpoint.ts';
+import { systemClock } from '../../src/env/system.ts';
+import type { Event } from '../../src/gen/com/daml/ledger/api/v2/event.ts';
+import { GetUpdatesResponse } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
+import { createBatchWriter } from '../../src/ingestion/batch-writer.ts';
+import { registerCatalog } from '../../src/ingestion/catalog.ts';
+import type { Treasury } from '../../src/ingestion/effect-sink.ts';
+import { claimStream } from '../../src/ingestion/position.ts';
+import { receive } from '../../src/ingestion/received-update.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { recoverLate } from '../../src/withdrawals/late-recovery.ts';
+import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
+import { createOriginSeal, metadataOf } from '../../src/withdrawals/transfer-metadata.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import {
+  ADMIN,
+  COIN,
+  createHolding,
+  createOffer,
+  exercise,
+  record,
+  TREASURY,
+  transferValue,
+  variant,
+} from '../support/transactions.ts';
+
+const NETWORK = 'testnet';
+const BOB = `bob::1220${'bb'.repeat(32)}`;
+const idKey = new Uint8Array(32).fill(5);
+const seal = createOriginSeal({ idKey });
+const WINDOW = { ttlMicros: 1_000_000n, marginMicros: 0n };
+
+let database: TestDatabase;
+let treasury: Treasury;
+let offset = 0n;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  const [only] = await registerCatalog(database.db, {
+    network: NETWORK,
+    treasuries: [{ name: 'hot', party: TREASURY }],
+    instruments: [{ ...COIN, name: 'Coin' }],
+  });
+  if (only === undefined) throw new Error('No treasury.');
+  treasury = only;
+  offset = 0n;
+});
+
+afterEach(async () => {
+  await database.close();
+});
+
+const quiet = () => ({ ...database.logger, warn: () => undefined, error: () => undefined });
+
+function sink() {
+  const recover = createPaymentRecovery({ seal, clock: systemClock, logger: quiet(), window: WINDOW });
+  return createWithdrawalSink({ clock: systemClock, logger: quiet(), recover });
+}
+
+async function ingest(events: Event[]): Promise<void> {
+  const { db } = database;
+  const lease = await createLeases({ db, clock: systemClock }).acquire({ name: 'test', holder: 'test', ttlMs: 60_000 });
+  if (lease === null) throw new Error('No lease.');
+  const position = await claimStream(db, treasury, lease.token);
+  const writer = createBatchWriter({
+    db,
+    treasury,
+    sinks: [sink()],
+    clock: systemClock,
+    logger: quiet(),
+    failpoint: noFailpoints,
+  });
+  offset += 1n;
+  const bytes = GetUpdatesResponse.encode(
+    GetUpdatesResponse.fromPartial({
+      update: {
+        $case: 'transaction',
+        value: {
+          updateId: `1220${offset}`,
+          offset,
+          recordTime: microsToTimestamp(systemClock.nowMicros()),
+          synchronizerId: 'sync::1220',
+          events,
+        },
+      },
+    }),
+  ).finish();
+  await writer.write([receive({ bytes, message: GetUpdatesResponse.decode(bytes) })], position);
+}
+
+/** A withdrawal that waits, and what its payment will carry: the registry is asked with that. */
+async function asked(): Promise<Record<string, string>> {
+  await ingest([createHolding({ node: 0, cid: '00funds', amount: '100' })]);
+  const withdrawals = createWithdrawals({ db: database.db, clock: systemClock, network: NETWORK, idKey, seal });
+  const { id } = await withdrawals.create({
+    client: 'exchange',
+    idempotencyKey: 'key',
+    account: 'alice',
+    treasuryParty: TREASURY,
+    instrument: COIN,
+    receiver: BOB,
+    amount: parseAmount('50'),
+    memo: null,
+  });
+  const { sealed_origin: sealedOrigin } = await database.db
+    .selectFrom('withdrawal')
+    .select('sealed_origin')
+    .executeTakeFirstOrThrow();
+  expect(sealedOrigin).not.toBeNull();
+  return metadataOf({ id, memo: null, sealedOrigin });
+}
+
+async function expectNothingHappened(): Promise<void> {
+  const { db } = database;
+  expect(await db.selectFrom('withdrawal').select(['state', 'transfer_id']).execute()).toEqual([
+    { state: 'QUEUED', transfer_id: null },
+  ]);
+  expect(await db.selectFrom('database_restore').selectAll().execute()).toEqual([]);
+  expect(await db.selectFrom('money_freeze').selectAll().execute()).toEqual([]);
+}
+
+test('Z13: an offer that its admin made alone, with all that a payment of ours carries, is not that payment, and tells of no restore', async () => {
+  const meta = await asked();
+  await ingest([
+    createOffer({
+      node: 0,
+      cid: '00forged',
+      sender: TREASURY,
+      receiver: BOB,
+      amount: '50',
+      meta,
+      signatories: [ADMIN],
+    }),
+  ]);
+  expect(
+    await database.db.selectFrom('transfer').select(['direction', 'kind']).where('kind', '=', 'OFFER').execute(),
+  ).toEqual([{ direction: 'OUT', kind: 'OFFER' }]);
+  await expectNothingHappened();
+  // Nor when somebody looks again.
+  expect(await recoverLate(database.db, treasury, sink())).toBe(0);
+  await expectNothingHappened();
+});
+
+test('Z13: a transfer that its admin tells of alone, and that takes nothing from us, pays nobody', async () => {
+  const meta = await asked();
+  await ingest([
+    exercise({
+      node: 0,
+      last: 1,
+      on: 'factory',
+      choice: 'TransferFactory_Transfer',
+      acting: [ADMIN],
+      argument: record({ transfer: transferValue({ sender: TREASURY, receiver: BOB, amount: '50', meta }) }),
+      result: record({ output: variant('TransferInstructionResult_Completed', record({})) }),
+    }),
+    createHolding({ node: 1, cid: '00crumb', amount: '0.01' }),
+  ]);
+  await expectNothingHappened();
+});
+
+test('C12: what did take it from us is found to be paid', async () => {
+  const meta = await asked();
+  await ingest([
+    exercise({
+      node: 0,
+      last: 2,
+      on: 'factory',
+      choice: 'TransferFactory_Transfer',
+      acting: [TREASURY],
+      argument: record({ transfer: transferValue({ sender: TREASURY, receiver: BOB, amount: '50', meta }) }),
+      result: record({ output: variant('TransferInstructionResult_Completed', record({})) }),
+    }),
+    exercise({ node: 1, cid: '00funds', consuming: true, acting: [TREASURY, ADMIN] }),
+    createHolding({ node: 2, cid: '00change', amount: '50' }),
+  ]);
+  expect(await database.db.selectFrom('withdrawal').select('state').execute()).toEqual([{ state: 'COMPLETED' }]);
+});
