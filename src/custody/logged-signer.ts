@@ -74,6 +74,8 @@ export type LoggedSignerOptions = {
 
 const REQUESTS_MAX = 200_000; // Some kilobytes each.
 const REQUESTS_PER_SWEEP = 1_000;
+/** 96 KiB of what a log keeps of a request: a hundred inputs are 15 of it. A line that nobody can read again would be the end of the log, so no caller may have one written. */
+const KEPT_BYTES_MAX = 96 * 1024;
 
 type Noted = { readonly digest: string; readonly maxRecordTime: Micros; readonly answer: Promise<TransferSignature> };
 type Submission = { readonly payout: Payout; readonly attempts: readonly SignedAttempt[] };
@@ -84,6 +86,8 @@ export function createLoggedSigner(options: LoggedSignerOptions): LoggedSigner {
   let { key } = options;
   const requests = new Map<string, Noted>();
   const submissions = new Map<string, Submission>();
+  /** Submissions that the guard counted for a signature that was not made after all: the next one of them is the one that counts, in the log as well. */
+  const countedInVain = new Set<string>();
   let sinceSweep = 0;
 
   for (const signed of past) {
@@ -117,9 +121,11 @@ export function createLoggedSigner(options: LoggedSignerOptions): LoggedSigner {
       }
       const { intent, prepared, recordTime, submissionId, attempt } = request;
       const { hash } = checkIntent(intent, prepared, { recordTime, toleranceMicros });
+      demandKeepable(request);
       const submission = submissions.get(submissionId);
       demandSignable(request, submission);
-      const isCounted = guard?.admit(request, isExclusive(submission, inputsOf(intent))) ?? false;
+      const isAdmittedAndCounted = guard?.admit(request, isExclusive(submission, inputsOf(intent))) ?? false;
+      const isCounted = countedInVain.delete(submissionId) || isAdmittedAndCounted;
 
       // Noted before it is made, and in one go with the check: two requests at once cannot both pass it.
       const noticed = {
@@ -139,6 +145,7 @@ export function createLoggedSigner(options: LoggedSignerOptions): LoggedSigner {
         return await answer;
       } catch (error) {
         requests.delete(requestId); // So that it can be asked again. The attempt stays: it was asked for.
+        if (isCounted) countedInVain.add(submissionId);
         throw error;
       }
     },
@@ -150,7 +157,9 @@ export function createLoggedSigner(options: LoggedSignerOptions): LoggedSigner {
     const before = nowMicros() - rememberedMicros;
     for (const [id, { maxRecordTime }] of requests) if (maxRecordTime < before) requests.delete(id);
     for (const [id, { attempts }] of submissions) {
-      if (attempts.every(({ maxRecordTime }) => maxRecordTime < before)) submissions.delete(id);
+      if (!attempts.every(({ maxRecordTime }) => maxRecordTime < before)) continue;
+      submissions.delete(id);
+      countedInVain.delete(id);
     }
   }
 }
@@ -212,6 +221,12 @@ function demandWhole(request: Partial<SigningRequest>): void {
     Array.isArray(request.inputsSpentElsewhere) &&
     typeof recordTime === 'bigint';
   if (!isWhole) throw new CustodyRefusal('SIGNING_REQUEST_INVALID', 'Intent and transaction are needed.', 'request');
+}
+
+function demandKeepable({ requestId, submissionId, intent }: SigningRequest): void {
+  const kept = JSON.stringify({ requestId, submissionId, inputs: inputsOf(intent), payout: payoutOf(intent) }, printed);
+  const isKeepable = Buffer.byteLength(kept) <= KEPT_BYTES_MAX;
+  demand(isKeepable, 'SIGNING_REQUEST_INVALID', 'More than can be kept of a request.', 'intent.meta');
 }
 
 /** What makes two requests the same: what is signed, for which submission and attempt. Not what was known when it was asked, nor the order of fields. */

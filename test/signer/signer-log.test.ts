@@ -1,11 +1,12 @@
 /** Goal: what was signed is known after any crash, and a log that somebody touched signs nothing. */
 import { appendFileSync, copyFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import type { KeyInUse } from '../../src/custody/logged-signer.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { createRequestMaker } from '../../src/signer/kit/kit-requests.ts';
 import { createLog, openLog } from '../../src/signer/signer-log.ts';
 import { CHECK_RULES } from '../../src/signer/signer-rules.ts';
-import { type SignerScene, signerScene } from './scene.ts';
+import { newKey, type SignerScene, signerScene } from './scene.ts';
 
 const env = { clock: systemClock, random: systemRandom };
 
@@ -76,6 +77,46 @@ describe('the log of a signer', () => {
     }
     writeFileSync(scene.logPath, '');
     await expect(restart(scene)).rejects.toMatchObject({ code: 'SIGNER_LOG_CORRUPT' });
+  });
+
+  it('takes no request of which it could not read again what it keeps', async () => {
+    const scene = signerScene();
+    await scene.start();
+    const { request } = createRequestMaker(scene.keys[0]!.shown.fingerprint, env);
+    const metaOf = (count: number) =>
+      new Map(Array.from({ length: count }, (_, index) => [`key-${index}`, '"\u0001'.repeat(4_000)] as const));
+    const [small, large] = [
+      request({ submissionId: 'small', intent: { meta: metaOf(2) } }),
+      request({ submissionId: 'large', intent: { meta: metaOf(40) } }),
+    ];
+    expect((await scene.client.sign(small)).signature).toHaveLength(64);
+    await expect(scene.client.sign(large)).rejects.toMatchObject({ code: 'SIGNING_REQUEST_INVALID' });
+    await scene.stop();
+
+    await restart(scene);
+    expect((await scene.client.sign(request())).signature).toHaveLength(64);
+  });
+
+  it('has a payout counted whose first signature could not be made', async () => {
+    const whole = newKey();
+    let failures = 1;
+    const flaky: KeyInUse = {
+      shown: whole.shown,
+      sign: async (hash) => {
+        failures -= 1;
+        if (failures >= 0) throw new Error('The token was taken out.');
+        return await whole.sign(hash);
+      },
+    };
+    const scene = signerScene({ key: flaky });
+    await scene.start();
+    // The client asks a second time by itself.
+    await scene.client.sign(createRequestMaker(whole.shown.fingerprint, env).request());
+    await scene.stop();
+
+    const { past, close } = await openLog(scene.logPath);
+    await close();
+    expect(past.map(({ isCounted }) => isCounted)).toEqual([true]);
   });
 
   it('is not begun unasked, and not over one that is there', async () => {
