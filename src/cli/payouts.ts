@@ -43,6 +43,8 @@ type PayoutConfig = Pick<
   | 'withdrawalKey'
   | 'withdrawalTtlSeconds'
   | 'withdrawalAttempts'
+  | 'submissionsPerSecond'
+  | 'trafficReserveBytes'
   | 'network'
   | 'screeningUrl'
   | 'offerTries'
@@ -119,6 +121,11 @@ export function preparePayouts(parts: {
       attemptsMax: config.withdrawalAttempts,
     },
   };
+  const budgetLimits = {
+    ...DEFAULT_BUDGET,
+    submissionsPerSecond: config.submissionsPerSecond,
+    trafficReserve: config.trafficReserveBytes,
+  };
   const offers = lane('offers', CONNECTIONS);
   const rules = offerRulesOf(config);
   const asker = `${hostname()}:${process.pid}:${env.random.uuid()}`;
@@ -128,7 +135,7 @@ export function preparePayouts(parts: {
     });
     working.run('reopening after a restore', async (signal) => await runReopening({ ...env, db, signal }));
     for (const treasury of treasuries) {
-      const budget = createSubmissionBudget({ ...env, db, treasuryId: treasury.id, limits: DEFAULT_BUDGET });
+      const budget = createSubmissionBudget({ ...env, db, treasuryId: treasury.id, limits: budgetLimits });
       working.run(`withdrawals of ${treasury.name}`, async (signal) => {
         const wakeUp = createWakeUp(env.clock);
         const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);

@@ -92,6 +92,8 @@ test('the shortest environment, and its defaults', () => {
     restoreMarginSeconds: 60,
     withdrawalTtlSeconds: 60,
     withdrawalAttempts: 3,
+    submissionsPerSecond: 100,
+    trafficReserveBytes: 200_000,
     preflightsPerSecond: 10,
     ledgerUser: 'sluice',
     host: '127.0.0.1',

@@ -321,6 +321,21 @@ export const CONFIG_KEYS = {
     meaning: 'Attempts per withdrawal. When the last one is proven dead, the withdrawal fails.',
     schema: values.wholeNumber(1, 100),
   }),
+  submissionsPerSecond: withDefault('100', {
+    variable: 'SLUICE_SUBMISSIONS_PER_SECOND',
+    type: '1–10000',
+    meaning:
+      'Submissions of one treasury party to the ledger in a second, in the long run; twice as many at once. The rest waits. Withdrawals go first.',
+    schema: values.wholeNumber(1, 10_000),
+  }),
+  trafficReserveBytes: withDefault('200000', {
+    variable: 'SLUICE_TRAFFIC_RESERVE_BYTES',
+    type: '0–1000000000000',
+    unit: 'bytes',
+    meaning:
+      'Extra traffic of the participant that is left for others, such as the validator that buys more: below it nothing is submitted. Only where Scan or its proxy can be asked, and extra traffic was bought.',
+    schema: values.wholeNumber(0, 1_000_000_000_000),
+  }),
   preflightsPerSecond: withDefault('10', {
     variable: 'SLUICE_PREFLIGHTS_PER_SECOND',
     type: '0–1000',

@@ -603,6 +603,7 @@ export interface TrafficReadingTable {
   read_at: bigint;
   total_consumed: bigint;
   total_limit: bigint;
+  claimed: WithDefault<bigint>;
 }
 
 export interface TransferTable {

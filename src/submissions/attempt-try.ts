@@ -105,9 +105,9 @@ export async function tryAttempt(
   await failpoint(`${purpose.failpoints}.afterSigning`);
 
   await demandFree(db, attempt.submissionId);
+  if (prepared.trafficBytes !== undefined) await options.budget?.claimTraffic(prepared.trafficBytes);
   if (!(await recordTry(db, attempt, nextTryAt))) return 'NOT_LET';
   await failpoint(`${purpose.failpoints}.beforeExecute`);
-  if (prepared.trafficBytes !== undefined) options.budget?.noteTraffic(prepared.trafficBytes);
   await submitter.execute({
     userId: options.userId,
     submissionId: random.uuid(),

@@ -6,6 +6,7 @@
  *
  * After a refusal for overload nothing is submitted for a time that doubles with each refusal in a row, with jitter; then one try at a time goes, until one is taken. So an overload is never answered by a storm,
  * and its end is noticed within the longest pause.
+ * The reserve is kept to the byte: what a submission is about to cost is claimed from what is left before it is sent (traffic-readings.ts).
  * @see Canton: categories of error codes; `cost_estimation` of PrepareSubmissionResponse (±10 %). Traffic is the participant's, shared by all its parties.
  */
 import { sql } from 'kysely';
@@ -14,6 +15,7 @@ import { type Clock, type Micros, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Random } from '../env/random.ts';
 import { type BucketRate, filled, fullBucket } from './token-bucket.ts';
+import { claimTraffic, readTrafficLeft } from './traffic-readings.ts';
 
 export type Lane = 'WITHDRAWALS' | 'UPKEEP';
 
@@ -37,9 +39,12 @@ export type SubmissionBudget = {
   room(lane: Lane, wanted: number): Promise<number>;
   /** Takes what was begun out of the budget, with the traffic that was noted since. */
   spend(tries: number): Promise<void>;
-  /** What the participant thinks that a submission costs, noted when it is sent. */
-  noteTraffic(bytes: bigint): void;
-  /** Told of every error of a try: a refusal for overload begins a pause. @returns whether it was one. */
+  /**
+   * Takes what the participant thinks that a submission costs, before it is sent.
+   * @throws RetryableError TRAFFIC_RESERVE: it would go below the reserve, and must not be sent.
+   */
+  claimTraffic(bytes: bigint): Promise<void>;
+  /** Told of every error of a try: a refusal for overload begins a pause. @returns whether it was one, or our own for want of traffic. */
   noteRefusal(error: unknown): Promise<boolean>;
   /** A submission was taken: the overload is over. */
   noteTaken(): Promise<void>;
@@ -76,6 +81,7 @@ export function createSubmissionBudget(options: {
   const submissions = rateOf(BigInt(limits.submissionsPerSecond) * MILLI);
   const traffic = limits.trafficPerSecond === null ? null : rateOf(BigInt(limits.trafficPerSecond));
   let noted = 0n;
+  let lastCost = 0n;
   let isSuspect = false;
 
   const take = async (unit: 'SUBMISSIONS' | 'TRAFFIC_BYTES', rate: BucketRate, amount: bigint): Promise<void> => {
@@ -106,15 +112,17 @@ export function createSubmissionBudget(options: {
   return {
     room: async (lane, wanted) => {
       const now = clock.nowMicros();
-      const { pause, buckets, balance } = await readBudget(db, treasuryId);
+      const { pause, buckets, left } = await readBudget(db, treasuryId);
       isSuspect = pause !== null;
       if (pause !== null && now < pause.until) return 0;
-      if (balance !== null && balance < BigInt(limits.trafficReserve)) return 0;
+      const spare = left === null ? null : left - BigInt(limits.trafficReserve);
+      if (spare !== null && (spare < 0n || spare < lastCost)) return 0;
       const levelOf = (unit: string, rate: BucketRate): bigint =>
         filled(buckets.get(unit) ?? fullBucket(rate, now), rate, now).level - kept(lane, rate);
       if (traffic !== null && levelOf('TRAFFIC_BYTES', traffic) - noted <= 0n) return 0;
       const tries = Number(levelOf('SUBMISSIONS', submissions) / MILLI);
-      return Math.max(0, Math.min(wanted, tries, pause === null ? wanted : 1));
+      const affordable = spare === null || lastCost === 0n ? wanted : Number(spare / lastCost);
+      return Math.max(0, Math.min(wanted, tries, affordable, pause === null ? wanted : 1));
     },
     spend: async (tries) => {
       if (tries > 0) await take('SUBMISSIONS', submissions, BigInt(tries) * MILLI);
@@ -122,11 +130,20 @@ export function createSubmissionBudget(options: {
       noted = 0n;
       if (traffic !== null && bytes > 0n) await take('TRAFFIC_BYTES', traffic, bytes);
     },
-    noteTraffic: (bytes) => {
+    claimTraffic: async (bytes) => {
+      lastCost = bytes;
+      const reserve = BigInt(limits.trafficReserve);
+      if (!(await claimTraffic(db, { treasuryId, bytes, reserve }))) {
+        throw new RetryableError('TRAFFIC_RESERVE', 'What is left of the participant’s traffic is kept in reserve.', {
+          bytes: String(bytes),
+          reserve: limits.trafficReserve,
+        });
+      }
       noted += bytes;
     },
     noteRefusal: async (error) => {
       const code = error instanceof RetryableError || error instanceof PermanentError ? error.code : '';
+      if (code === 'TRAFFIC_RESERVE') return true; // Nothing was sent. There is room again when there is more of it.
       const isTraffic = NO_TRAFFIC.has(code);
       if (!isTraffic && !OVERLOAD.has(code)) return false;
       isSuspect = true;
@@ -163,26 +180,27 @@ async function readBudget(db: Database, treasuryId: number) {
     level: bigint | null;
     filledAt: bigint | null;
     pausedUntil: bigint | null;
-    balance: bigint | null;
+    networkId: number;
   }>`
-    SELECT b.unit, b.level, b.filled_at AS "filledAt", p.paused_until AS "pausedUntil", t.balance
-    FROM (SELECT) AS one
-    LEFT JOIN submission_budget b ON b.treasury_id = ${treasuryId}
-    LEFT JOIN submission_pause p ON p.treasury_id = ${treasuryId}
-    LEFT JOIN LATERAL (
-      -- Of the participants that were read, the one with the least: any of them may be the one that submits.
-      SELECT min(latest.total_limit - latest.total_consumed) AS balance FROM (
-        SELECT DISTINCT ON (r.participant) r.* FROM traffic_reading r JOIN treasury_party y ON y.network_id = r.network_id
-        WHERE y.id = ${treasuryId} ORDER BY r.participant, r.read_at DESC
-      ) AS latest
-    ) AS t ON true`.execute(db);
+    SELECT b.unit, b.level, b.filled_at AS "filledAt", p.paused_until AS "pausedUntil", y.network_id AS "networkId"
+    FROM treasury_party y
+    LEFT JOIN submission_budget b ON b.treasury_id = y.id
+    LEFT JOIN submission_pause p ON p.treasury_id = y.id
+    WHERE y.id = ${treasuryId}`.execute(db);
   const buckets = new Map<string, { readonly level: bigint; readonly filledAt: Micros }>();
   for (const { unit, level, filledAt } of rows) {
     if (unit !== null && level !== null && filledAt !== null) buckets.set(unit, { level, filledAt });
   }
   const [first] = rows;
   const until = first?.pausedUntil ?? null;
-  return { buckets, pause: until === null ? null : { until }, balance: first?.balance ?? null };
+  // Of the participants that were read, the one with the least: any of them may be the one that submits.
+  const bought =
+    first === undefined ? [] : (await readTrafficLeft(db, first.networkId)).filter((each) => each.isBought);
+  const left = bought.reduce<bigint | null>(
+    (least, each) => (least === null || each.left < least ? each.left : least),
+    null,
+  );
+  return { buckets, pause: until === null ? null : { until }, left };
 }
 
 /** A refusal while a pause stands is one that was under way: it makes nothing worse. */

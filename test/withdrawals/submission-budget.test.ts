@@ -158,7 +158,7 @@ test('E16: below the reserve of traffic nothing is submitted, and nothing is res
   expect(prepared()).toBe(0);
   expect(await database.db.selectFrom('reservation').selectAll().execute()).toEqual([]);
 
-  await balance(200_000n);
+  await balance(300_000n);
   await eventually(async () => expect(await completed()).toBe(2), PATIENCE);
 });
 
