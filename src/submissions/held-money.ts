@@ -1,6 +1,6 @@
 /**
- * What must not move, kept outside the database: open freezes and halts, by the names that they have on the ledger, so that they can be put back into a database that went back to before them. One that was
- * lifted in the last second comes back as well; somebody lifts it again.
+ * What must not move, kept outside the database: open freezes and halts, by the names that they have on the ledger, and withdrawals that are held or parked, so that they can be put back into a database that went
+ * back to before them. One that was lifted in the last second comes back as well; somebody lifts it again.
  */
 import { sql } from 'kysely';
 import { z } from 'zod';
@@ -18,17 +18,44 @@ const heldFreezeSchema = openHaltSchema.pick({ treasury: true, instrument: true 
   openedBy: z.string(),
 });
 
-const heldMoneySchema = z.strictObject({ freezes: z.array(heldFreezeSchema), halts: z.array(openHaltSchema) });
+/** A withdrawal that somebody holds, or that is parked. */
+const heldStopSchema = z.strictObject({
+  withdrawalId: z.string(),
+  kind: z.enum(['HOLD', 'PARK']),
+  why: z.string(),
+  /** Microseconds of the wall clock, as a decimal string. */
+  setAt: z.string().regex(/^\d{1,19}$/),
+  setBy: z.string(),
+});
+
+const heldMoneySchema = z.strictObject({
+  freezes: z.array(heldFreezeSchema),
+  halts: z.array(openHaltSchema),
+  // An anchor of before does not have them.
+  stops: z.array(heldStopSchema).default([]),
+});
+
+const STOPS_MAX = 10_000; // The anchor is written once a second; whoever holds more has halted what he holds.
+
+type HeldStop = z.infer<typeof heldStopSchema>;
 
 type HeldFreeze = z.infer<typeof heldFreezeSchema>;
 
 /** For {@link createLogMemory}: what stands is read, and put back where it is missing. */
 export const HELD_MONEY: Keeper = {
-  read: async (db) => ({ freezes: await openFreezes(db), halts: [...(await openHalts(db))] }),
+  read: async (db) => ({
+    freezes: await openFreezes(db),
+    halts: [...(await openHalts(db))],
+    stops: await openStops(db),
+  }),
   putBack: async (tx, kept) => {
-    const { freezes, halts } = heldMoneySchema.parse(kept);
+    const { freezes, halts, stops } = heldMoneySchema.parse(kept);
     const restored = await restoreHalts(tx, halts);
-    return { freezes: await restoreFreezes(tx, freezes), halts: halts.filter(({ id }) => restored.includes(id)) };
+    return {
+      freezes: await restoreFreezes(tx, freezes),
+      halts: halts.filter(({ id }) => restored.includes(id)),
+      stops: await restoreStops(tx, stops),
+    };
   },
 };
 
@@ -45,7 +72,7 @@ async function openFreezes(db: Database): Promise<HeldFreeze[]> {
   return rows;
 }
 
-/** One whose treasury or instrument is not here covers what it can be sure to cover: everything. @returns those that were missing. */
+/** One whose treasury or instrument is not here covers what it can be sure to cover: everything. One that is here, standing or lifted, stays as it is: a process that was away hears of a restore long after. @returns those that were missing. */
 async function restoreFreezes(tx: Transaction, freezes: readonly HeldFreeze[]): Promise<HeldFreeze[]> {
   const restored: HeldFreeze[] = [];
   for (const freeze of freezes) {
@@ -64,8 +91,38 @@ async function restoreFreezes(tx: Transaction, freezes: readonly HeldFreeze[]): 
       INSERT INTO money_freeze (treasury_id, instrument_id, reason, detail, cause, opened_at, opened_by)
       SELECT CASE WHEN is_known THEN treasury_id END, CASE WHEN is_known THEN instrument_id END,
         ${freeze.reason}, ${freeze.detail}, ${freeze.cause}, ${freeze.openedAt}::bigint, ${freeze.openedBy}
-      FROM known ON CONFLICT DO NOTHING RETURNING id`.execute(tx);
+      FROM known WHERE NOT EXISTS (
+        SELECT FROM money_freeze f
+        WHERE f.reason = ${freeze.reason} AND f.cause = ${freeze.cause} AND f.opened_at = ${freeze.openedAt}::bigint AND f.opened_by = ${freeze.openedBy}
+          AND f.treasury_id IS NOT DISTINCT FROM CASE WHEN is_known THEN known.treasury_id END
+          AND f.instrument_id IS NOT DISTINCT FROM CASE WHEN is_known THEN known.instrument_id END
+      ) ON CONFLICT DO NOTHING RETURNING id`.execute(tx);
     if (rows.length > 0) restored.push(freeze);
   }
   return restored;
+}
+
+/** Of withdrawals that have not ended: their clients asking again is no word of those who hold them. */
+async function openStops(db: Database): Promise<HeldStop[]> {
+  const { rows } = await sql<HeldStop>`
+    SELECT s.withdrawal_id AS "withdrawalId", s.kind, s.why, s.set_at::text AS "setAt", s.set_by AS "setBy"
+    FROM withdrawal_stop s JOIN withdrawal w ON w.id = s.withdrawal_id
+    WHERE s.released_at IS NULL AND w.state NOT IN ('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED', 'COMPLETED')
+    ORDER BY s.id DESC LIMIT ${STOPS_MAX}`.execute(db);
+  return rows;
+}
+
+/** Those of withdrawals that are here; in the order of their ids, as everybody locks them. @returns those that were missing. */
+async function restoreStops(tx: Transaction, stops: readonly HeldStop[]): Promise<HeldStop[]> {
+  const { rows } = await sql<{ withdrawalId: string; kind: string }>`
+    WITH kept AS (
+      SELECT w.id, k.* FROM jsonb_to_recordset(${JSON.stringify(stops)}::jsonb) AS k ("withdrawalId" text, kind text, why text, "setAt" bigint, "setBy" text)
+      JOIN withdrawal w ON w.id = k."withdrawalId" ORDER BY w.id, k.kind FOR UPDATE OF w
+    )
+    INSERT INTO withdrawal_stop (withdrawal_id, kind, why, set_at, set_by) SELECT id, kind, why, "setAt", "setBy" FROM kept
+    WHERE NOT EXISTS (SELECT FROM withdrawal_stop s WHERE s.withdrawal_id = kept.id AND s.kind = kept.kind AND s.set_at = kept."setAt")
+    ON CONFLICT DO NOTHING RETURNING withdrawal_id AS "withdrawalId", kind`.execute(tx);
+  return stops.filter((stop) =>
+    rows.some(({ withdrawalId, kind }) => withdrawalId === stop.withdrawalId && kind === stop.kind),
+  );
 }

@@ -12,7 +12,10 @@ import { createSystemLogger, systemClock, systemRandom } from '../../src/env/sys
 import { openFreeze } from '../../src/ingestion/freezes.ts';
 import { haltMoney, liftHalt } from '../../src/submissions/halts.ts';
 import { HELD_MONEY } from '../../src/submissions/held-money.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
 import { reopen } from '../../src/withdrawals/reopening.ts';
+import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import { stopWithdrawal } from '../../src/withdrawals/withdrawal-stops.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 const env = { clock: systemClock, random: systemRandom, logger: createSystemLogger('silent') };
@@ -129,12 +132,59 @@ test('C12: what covered something that the backup does not have covers everythin
   expect(await standing(backup.db)).toEqual(['DATABASE_WENT_BACK', 'OPERATOR']);
 });
 
+test('C12: a withdrawal that somebody holds since is held in the backup, whatever its client says', async () => {
+  const withdrawals = createWithdrawals({
+    db: live.db,
+    clock: systemClock,
+    network: 'simnet',
+    idKey: new Uint8Array(32),
+  });
+  const ids: string[] = [];
+  for (const idempotencyKey of ['held', 'parked', 'ended']) {
+    const { id } = await withdrawals.create({
+      client: 'exchange',
+      idempotencyKey,
+      account: 'alice',
+      treasuryParty: 'first::1220',
+      instrument: { admin: 'DSO::1220', id: 'A' },
+      receiver: `bob::1220${'ab'.repeat(32)}`,
+      amount: parseAmount('1'),
+      memo: null,
+    });
+    ids.push(id);
+  }
+  const [held = '', parked = '', ended = ''] = ids;
+  const backup = await copyOf(live);
+  const memory = memoryOf();
+  const word = { by: 'compliance', why: 'sanctions', nowMicros: systemClock.nowMicros() };
+  await stopWithdrawal(live.db, held, 'HOLD', word);
+  await stopWithdrawal(live.db, parked, 'PARK', word);
+  await stopWithdrawal(live.db, ended, 'HOLD', word);
+  await withdrawals.cancel('exchange', ended);
+  await look(live.db, memory);
+
+  await look(backup.db, await throughFile(memory));
+  const stops = await backup.db
+    .selectFrom('withdrawal_stop')
+    .select(['withdrawal_id', 'kind', 'why', 'set_by', 'released_at'])
+    .orderBy('kind')
+    .execute();
+  const kept = { why: 'sanctions', set_by: 'compliance', released_at: null };
+  expect(stops).toEqual([
+    { ...kept, withdrawal_id: held, kind: 'HOLD' },
+    { ...kept, withdrawal_id: parked, kind: 'PARK' },
+  ]);
+  const { put_back } = await backup.db.selectFrom('database_restore').selectAll().executeTakeFirstOrThrow();
+  expect(put_back).toMatchObject({ freezes: [], halts: [], stops: [{}, {}] });
+});
+
 test('C12: a process that only hears of it puts back what it knows, once', async () => {
   const backup = await copyOf(live);
-  const [informed, other] = [memoryOf(), memoryOf()];
+  const [informed, other, away] = [memoryOf(), memoryOf(), memoryOf()];
   await look(live.db, other);
   await freeze(live.db, 'OPERATOR');
   await look(live.db, informed);
+  await look(live.db, away);
 
   await look(backup.db, other);
   expect(await standing(backup.db)).toEqual(['DATABASE_WENT_BACK']);
@@ -143,6 +193,8 @@ test('C12: a process that only hears of it puts back what it knows, once', async
   await sql`UPDATE money_freeze SET lifted_at = 1, lifted_by = 'test', lift_detail = 'test'`.execute(backup.db);
   await look(backup.db, informed);
   await look(backup.db, other);
+  // It knows of what somebody has lifted since.
+  await look(backup.db, away);
   expect(await standing(backup.db)).toEqual([]);
 });
 
