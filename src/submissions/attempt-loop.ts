@@ -95,12 +95,15 @@ async function roomOf({ budget, lane = 'WITHDRAWALS' }: PassOptions, wanted: num
 }
 
 async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void> {
-  const { db, purpose, clock, random, logger } = options;
+  const { db, purpose, clock, random, logger, limits } = options;
   const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** attempt.tries) * (0.5 + random.next() / 2);
   const nextTryAt = clock.nowMicros() + millisToMicros(delayMs);
   const facts = { purpose: purpose.name, subjectId: attempt.subjectId, attempt: attempt.number };
+  let isEnding = false;
   try {
-    const outcome = await tryAttempt(options, attempt, await viewOf(db, attempt), nextTryAt);
+    const view = await viewOf(db, attempt);
+    isEnding = attempt.target - view.recordTime <= millisToMicros(Math.min(limits.tryHoldMs, limits.ttlMs / 2));
+    const outcome = await tryAttempt(options, attempt, view, nextTryAt);
     if (outcome === 'EXECUTED') await options.budget?.noteTaken();
     logger.info('Tried an attempt.', { ...facts, outcome });
   } catch (error) {
@@ -114,6 +117,13 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
         (await giveUpUnsigned(db, purpose, attempt, failureOf(error), clock.nowMicros()))
       )
         return;
+      // Were it to lapse, it would count as one that could have been: with a service away for long enough, it would be the last.
+      if (
+        isEnding &&
+        (isOverload || isAway(error)) &&
+        (await giveUpUnsigned(db, purpose, attempt, releasedOf(error), clock.nowMicros()))
+      )
+        return;
       await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });
     } catch (refused) {
       if (!isPoison(refused)) throw refused;
@@ -121,6 +131,18 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
       logger.error('What a try came to could not be written down.', { ...facts, why: messageOf(refused) });
     }
   }
+}
+
+/** How services say, or do not say, that they cannot be asked now: the network between, the participant's front door, and whatever a registry may do better the next time. */
+const AWAY =
+  /^(REGISTRY_[A-Z_]+|GRPC_UNAVAILABLE|GRPC_DEADLINE_EXCEEDED|CONNECT_TIMEOUT|CHANNEL_CLOSED|TOKEN_UNAVAILABLE)$/;
+
+function isAway(error: unknown): boolean {
+  return error instanceof RetryableError && AWAY.test(error.code);
+}
+
+function releasedOf(error: unknown): Failure {
+  return { ...failureOf(error), isPassing: true, isReleased: true };
 }
 
 /** Codes as columns take them. */

@@ -23,7 +23,7 @@ export type AttemptLimits = {
   readonly ttlMs: number;
   /** Beyond this difference of wall clock and record time no attempt is opened: its end could not be decided. */
   readonly recordTimeAgeMsMax: number;
-  /** Attempts per submission, those that were given up not counted; after the last one lapses it is over. */
+  /** Attempts per submission, those that were given up and those that no signer answered not counted; after the last one lapses it is over. */
   readonly attemptsMax: number;
   /** Tries (prepare to execute) per attempt; then it waits for its end. */
   readonly triesMax: number;
@@ -269,6 +269,9 @@ export async function lapseAttempts(
   return await eachIfNotAll(subjectIds, lapse, onRefused);
 }
 
+/** Over an attempt `one`: a signature was asked for, and nobody gave or refused it, or it was not let go. That says nothing of what was to be done, so however long a signer is away, nothing fails of it. */
+const WAS_NOT_ANSWERED = sql<boolean>`(one.sign_requested_at IS NOT NULL AND one.tries = 0 AND one.sign_refusals = 0)`;
+
 async function lapseOf(
   tx: Transaction,
   subjectIds: readonly string[],
@@ -301,7 +304,7 @@ async function lapseOf(
         AND t.record_time > a.target_record_time AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)}
         AND NOT ${staysUndecided(purpose)} AND ${isWitnessed(purpose)}
       RETURNING a.submission_id AS "submissionId", a.number, ${purpose.subject} AS "subjectId", a.tries > 0 AS "isTried",
-                (SELECT count(*) FROM attempt one WHERE one.submission_id = a.submission_id AND one.state <> 'GIVEN_UP')::int AS count,
+                (SELECT count(*) FROM attempt one WHERE one.submission_id = a.submission_id AND one.state <> 'GIVEN_UP' AND NOT ${WAS_NOT_ANSWERED})::int AS count,
                 t.record_time AS "lapsedBy", a.target_record_time AS target, a.last_error AS "lastError"`.execute(tx);
   for (const { submissionId, subjectId, count, ...facts } of rows) {
     await releaseReservations(tx, submissionId, facts.number);

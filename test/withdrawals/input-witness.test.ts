@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/env/system.ts';
 import { CreatedEvent } from '../../src/gen/com/daml/ledger/api/v2/event.ts';
 import type { ActiveContract } from '../../src/ledger/ledger-client.ts';
-import { lapseAttempts, recordSignatureRequest, takeDueAttempts } from '../../src/submissions/attempts.ts';
+import { lapseAttempts, recordSignatureRequest, recordTry, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { type WitnessLedger, witnessInputs } from '../../src/submissions/input-witness.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
@@ -28,6 +28,7 @@ beforeEach(async () => {
   if (attempt === undefined) throw new Error('No attempt is due.');
   const hash = new Uint8Array(32).fill(1);
   await recordSignatureRequest(db, WITHDRAWALS, attempt, { hash, scheme: 'V3', nowMicros: DAY });
+  await recordTry(db, attempt, DAY);
   await db.updateTable('ingestion_stream').set({ participant_id: 'ours', ledger_offset: 50n }).execute();
 });
 

@@ -6,7 +6,8 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
-import type { Signer } from '../../src/custody/signer.ts';
+import { SignerUnavailable } from '../../src/custody/signer.ts';
+import { RetryableError } from '../../src/env/errors.ts';
 import { systemClock } from '../../src/env/system.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
@@ -16,7 +17,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
-import { SIGNER_SEED, startPayouts } from '../support/payouts.ts';
+import { type PayoutOptions, SIGNER_SEED, startPayouts } from '../support/payouts.ts';
 import { registryOf } from '../support/simnet-registry.ts';
 
 const LIMITS: AttemptLimits = {
@@ -55,14 +56,14 @@ afterEach(async () => {
   await database.close();
 });
 
-function start(options: { limits?: AttemptLimits; signer?: Signer } = {}) {
+function start(options: Partial<Pick<PayoutOptions, 'limits' | 'signer' | 'registry'>> = {}) {
   const [treasury] = ingestion.treasuries;
   if (treasury === undefined) throw new Error('No treasury.');
   const payouts = startPayouts({
     db: database.db,
     treasury,
     ledgerUrl: simnet.ledgerUrl(),
-    registry: registryOf(simnet),
+    registry: options.registry ?? registryOf(simnet),
     logger: database.logger,
     limits: options.limits ?? LIMITS,
     ...(options.signer && { signer: options.signer }),
@@ -199,4 +200,46 @@ test('a receiver who takes only offers fails the withdrawal at once, since nothi
 
   const row = await database.db.selectFrom('withdrawal').select(['failure_code']).executeTakeFirstOrThrow();
   expect(row.failure_code).toBe('RECEIVER_NOT_PREAPPROVED');
+});
+
+test('F1, S1: however long the registry or the signer is away, nothing fails of it, and it is paid when they are back', {
+  timeout: 60_000,
+}, async () => {
+  fund(1);
+  const away = { registry: true, signer: true };
+  const local = createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) });
+  const registry = registryOf(simnet);
+  start({
+    limits: { ...LIMITS, ttlMs: 6_000, tryHoldMs: 6_000, attemptsMax: 1 },
+    registry: {
+      ...registry,
+      transferFactory: async (...asked) => {
+        if (away.registry) throw new RetryableError('REGISTRY_UNREACHABLE', 'Nobody is there.');
+        return await registry.transferFactory(...asked);
+      },
+    },
+    signer: {
+      ...local,
+      sign: async (request) => {
+        if (away.signer) throw new SignerUnavailable('SIGNER_UNAVAILABLE', 'Nobody is there.');
+        return await local.sign(request);
+      },
+    },
+  });
+  await ask('patient');
+  const attemptsBecome = async (count: number) =>
+    await eventually(
+      async () =>
+        expect((await database.db.selectFrom('attempt').select('number').execute()).length).toBeGreaterThanOrEqual(
+          count,
+        ),
+      { deadlineMs: 30_000 },
+    );
+  await attemptsBecome(2);
+  away.registry = false;
+  const { length: untilSigner } = await database.db.selectFrom('attempt').select('number').execute();
+  await attemptsBecome(untilSigner + 1);
+  away.signer = false;
+  await become({ COMPLETED: 1 }, 30_000);
+  expect(await paidToBob()).toBe('5.0000000000');
 });
