@@ -132,7 +132,7 @@ function plainReasons(when: PolicyRule['when'], facts: WithdrawalFacts): readonl
     isInstrument &&
     isAbove &&
     isOf(when.accounts, facts.account) &&
-    (isOf(when.clients, facts.client) || isOf(when.clients, personOf(facts.client))) &&
+    (when.clients === undefined || when.clients.some((named) => isClient(named, facts.client))) &&
     isOf(when.receivers, facts.receiver) &&
     isOf(when.treasuries, facts.treasuryParty);
   if (!holds) return null;
@@ -144,6 +144,11 @@ function plainReasons(when: PolicyRule['when'], facts: WithdrawalFacts): readonl
     ...(when.treasuries === undefined ? [] : ['the treasury is named']),
     ...(when.amountAbove === undefined ? [] : [`${formatAmount(facts.amount)} is more than ${when.amountAbove}`]),
   ];
+}
+
+/** A rule names one key, with its slash, or a person with all of them, however either is spelled. */
+function isClient(named: string, client: string): boolean {
+  return named === client || (!named.includes('/') && personOf(named) === personOf(client));
 }
 
 function approvalsOf(outcome: PolicyOutcome): number {
