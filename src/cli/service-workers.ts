@@ -180,6 +180,7 @@ export async function startWorkers(parts: {
       db: checking,
       call: pool.roaming.call,
       openLedger: () => createFailoverLedger(pool),
+      endpoints: pool.states,
       treasuries,
       leases: createLeases({ db: checking }),
       holder,
