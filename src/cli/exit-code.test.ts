@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { PermanentError, RetryableError } from '../env/errors.ts';
+import { ApprovalRefusal } from '../policy/approval-refusal.ts';
 import { EXIT_CODES } from './exit-code.ts';
 import { reportFailure } from './report-failure.ts';
 
@@ -16,4 +17,13 @@ test.each([
 
   expect(reportFailure(error, (text) => written.push(text))).toBe(code);
   expect(written.join('')).toContain(error.code);
+});
+
+test('a refusal says what to do about it', () => {
+  const written: string[] = [];
+
+  expect(reportFailure(new ApprovalRefusal('INTENT_CHANGED'), (text) => written.push(text))).toBe(69);
+  expect(written.join('')).toBe(
+    'INTENT_CHANGED: It is not what you looked at.\n  Read it again with its `intentHash`, and decide about that.\n',
+  );
 });

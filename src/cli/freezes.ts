@@ -84,7 +84,10 @@ async function scopeOf(db: Database, { treasury, instrument }: Scope) {
   const only = (what: string, name: string, rows: readonly { readonly id: number }[]): number => {
     const [row] = rows;
     if (row !== undefined && rows.length === 1) return row.id;
-    throw new PermanentError('SCOPE_UNKNOWN', `${rows.length} ${what} are called ${name}: expected one.`);
+    throw new PermanentError(
+      'SCOPE_UNKNOWN',
+      `${rows.length} ${what} are called ${name}: expected one. \`sluice funds\` shows the names.`,
+    );
   };
   const treasuries = sql<{ id: number }>`
     SELECT id FROM treasury_party WHERE name = ${treasury ?? ''} OR party = ${treasury ?? ''}`;

@@ -82,7 +82,10 @@ async function scopeOf(db: Database, { treasury, instrument }: Scope): Promise<H
   const only = <Row>(what: string, name: string, rows: readonly Row[]): Row => {
     const [row] = rows;
     if (row !== undefined && rows.length === 1) return row;
-    throw new PermanentError('SCOPE_UNKNOWN', `${rows.length} ${what} are called ${name}: expected one.`);
+    throw new PermanentError(
+      'SCOPE_UNKNOWN',
+      `${rows.length} ${what} are called ${name}: expected one. \`sluice funds\` shows the names.`,
+    );
   };
   const treasuries = sql<{ network: string; party: string }>`
     SELECT n.name AS network, t.party FROM treasury_party t JOIN network n ON n.id = t.network_id

@@ -26,7 +26,10 @@ export async function readPrincipal(
   );
   const key = principals.isDevelopment ? developmentKey(as) : await readKey(keyFile);
   const principal = principals.authenticate(`Bearer ${key}`);
-  if (typeof principal === 'string') throw new PermanentError('KEY_UNKNOWN', 'That key is nobody’s here.');
+  if (typeof principal === 'string') {
+    const names = principals.isDevelopment ? ' Development principals are in the README: alice, bob, operator, …' : '';
+    throw new PermanentError('KEY_UNKNOWN', `That key is nobody’s here.${names}`);
+  }
   if (!principal.scopes.has(scope)) {
     throw new PermanentError('SCOPE_MISSING', `${principal.name} has not the scope ${scope}.`);
   }

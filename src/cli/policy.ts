@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import type { Database } from '../db/connection.ts';
+import { messageOf, PermanentError } from '../env/errors.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { createPolicyChanges } from '../policy/policy-changes.ts';
 import { type PolicyProposal, readPolicyOf, readPolicyProposal } from '../read/policies.ts';
@@ -22,7 +23,7 @@ export function policyCommand(context: CommandContext): Command {
     .option('--as <name>', AS_HELP)
     .option('--by <name>', 'for the first policy alone, which needs no key: who you are')
     .action(async (path: string, { why, by, ...own }: OwnKey & { readonly why: string; readonly by?: string }) => {
-      const document = await readFile(path, 'utf8');
+      const document = await readDocument(path);
       await inNetwork(context, async (db, network) => {
         const changes = createPolicyChanges({ db, clock: context.clock, network });
         const policy = await readPolicyOf(db, network, context.clock.nowMicros());
@@ -82,7 +83,10 @@ async function print(context: CommandContext, db: Database, network: string): Pr
     return;
   }
   const { approvals, delaySeconds } = policy.change;
-  terminal.print(`version ${policy.version} holds; the next one needs ${approvals} approvals and ${delaySeconds} s`);
+  const people = approvals === 1 ? '1 approval' : `${approvals} approvals`;
+  terminal.print(
+    `version ${policy.version} holds; the next one needs ${people} and holds ${delaySeconds} s after that`,
+  );
   terminal.print(JSON.stringify(JSON.parse(policy.document), null, 2));
   for (const proposal of policy.proposals) printProposal(context, proposal);
 }
@@ -96,6 +100,15 @@ function printProposal({ terminal }: CommandContext, proposal: PolicyProposal): 
   }
   terminal.print(`  hash ${hash}`);
   if (state === 'OPEN') terminal.print(`  ${proposal.document}`);
+}
+
+/** @throws PermanentError POLICY_FILE where it cannot be read. */
+async function readDocument(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new PermanentError('POLICY_FILE', `The file with the policy cannot be read: ${messageOf(error)}`);
+  }
 }
 
 function parseNumber(text: string): bigint {

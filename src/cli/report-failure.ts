@@ -19,11 +19,19 @@ export function reportFailure(error: unknown, write: (text: string) => void): nu
     (error instanceof PermanentError && !(error instanceof AssertionError)) || error instanceof RetryableError;
   if (isExpected) {
     write(`${error.code}: ${error.message}\n`);
+    const fix = fixOf(error);
+    if (fix !== null) write(`  ${fix}\n`);
     for (let cause = error.cause; cause instanceof Error; cause = cause.cause) write(`  because: ${cause.message}\n`);
     return EXIT_CODES[exitReasonOf(error)].code;
   }
   write(`A fault of Sluice itself; please report it with what follows.\n${traceOf(error)}\n`);
   return EXIT_CODES.fault.code;
+}
+
+/** What a refusal says that can be done about it (`advice.fix`), as the API does. */
+function fixOf(error: Error): string | null {
+  if (!('advice' in error) || typeof error.advice !== 'object' || error.advice === null) return null;
+  return 'fix' in error.advice && typeof error.advice.fix === 'string' ? error.advice.fix : null;
 }
 
 function traceOf(error: unknown): string {

@@ -15,7 +15,7 @@
  * A rule holds where all of its conditions do. Of the rules that hold the strictest decides: DENY before approvals (the most of them) before ALLOW. SCREEN adds the screening service and decides nothing by itself.
  */
 import { z } from 'zod';
-import { PermanentError } from '../env/errors.ts';
+import { messageOf, PermanentError } from '../env/errors.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
 
 const APPROVALS_MAX = 20; // As the tables have it.
@@ -124,7 +124,7 @@ export function printPolicy(policy: PolicyDocument): string {
 function parseJson(input: string): unknown {
   try {
     return JSON.parse(input);
-  } catch {
-    return undefined;
+  } catch (error) {
+    throw new PermanentError('POLICY_INVALID', `It is no policy, because it is no JSON: ${messageOf(error)}`);
   }
 }

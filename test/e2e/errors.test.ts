@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { EXIT_CODES } from '../../src/cli/exit-code.ts';
 import { printConfigTable } from '../../src/config/describe.ts';
+import { parsePolicy } from '../../src/policy/policy-document.ts';
 import { PROJECT, startSluice } from './sluice-process.ts';
 
 async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}) {
@@ -55,6 +56,16 @@ test.each([
   expect(code).toBe(EXIT_CODES.usage.code);
   expect(stderr).toMatch(answer);
   expect(stderr).not.toMatch(/ at .*\.ts:/);
+});
+
+test('a policy that is not there, or no JSON, is no fault of Sluice', async () => {
+  const environment = { SLUICE_NETWORK: 'simnet', DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none' };
+  const { code, stderr } = await run(['policy', 'propose', '/not/there.json', '--why', 'a test'], environment);
+
+  expect(code).toBe(EXIT_CODES.refused.code);
+  expect(stderr).toMatch(/^POLICY_FILE: .*ENOENT/);
+  expect(stderr).not.toMatch(/ at .*\.ts:/);
+  expect(() => parsePolicy('{ "rules": 1')).toThrow(/is no JSON/);
 });
 
 test('a key is made for the server that is to know it', async () => {
