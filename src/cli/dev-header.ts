@@ -5,6 +5,7 @@ import { GRAPHQL_PATH } from '../server/graphql-handler.ts';
 import type { Simnet } from '../simnet/simnet.ts';
 import type { OpenedDatabase } from './open-database.ts';
 import type { Service } from './service.ts';
+import { SIMNET_NAME } from './simnet-environment.ts';
 import type { Terminal } from './terminal.ts';
 
 export function headerLines(parts: {
@@ -37,7 +38,13 @@ export function headerLines(parts: {
     row('fail', `${faultsLine(simnet, '{"dropExecutes":{"share":1}}')}   ← what we submit is lost from now on`),
     row('heal', `${faultsLine(simnet, '{}')}   ← and now it is not`),
     ...(database.isEmbedded
-      ? [row('check', `DATABASE_URL='${database.connectionString}' npm run -s sluice -- verify`)]
+      ? [
+          row('check', `DATABASE_URL='${database.connectionString}' npm run -s sluice -- verify`),
+          row(
+            'sluice',
+            `export DATABASE_URL='${database.connectionString}' SLUICE_NETWORK='${SIMNET_NAME}'   ← then e.g. npm run -s sluice -- status`,
+          ),
+        ]
       : []),
   ];
 }
