@@ -1,6 +1,7 @@
 /**
  * What a registry can make look like a payment of ours, without us: it is told all that travels with a payment before it is signed, and an admin alone may sign an offer that names us as its sender.
  */
+import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLeases } from '../../src/db/lease.ts';
 import { microsToTimestamp } from '../../src/env/clock.ts';
@@ -14,6 +15,7 @@ import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { receive } from '../../src/ingestion/received-update.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
+import { isPaidBefore } from '../../src/withdrawals/earlier-payment.ts';
 import { recoverLate } from '../../src/withdrawals/late-recovery.ts';
 import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
 import { createOriginSeal, metadataOf } from '../../src/withdrawals/transfer-metadata.ts';
@@ -164,6 +166,24 @@ test('Z13: a transfer that its admin tells of alone, and that takes nothing from
     createHolding({ node: 1, cid: '00crumb', amount: '0.01' }),
   ]);
   await expectNothingHappened();
+});
+
+test('Z13: an offer of a stranger’s own instrument, with the id of a withdrawal, keeps it neither from being paid nor from being cancelled', async () => {
+  const meta = await asked();
+  const MALLORY = 'mallory::1220ff';
+  const forged = { sender: TREASURY, receiver: BOB, amount: '50', meta, signatories: [MALLORY] };
+  await ingest([createOffer({ node: 0, cid: '00forged', instrument: { admin: MALLORY, id: 'Fake' }, ...forged })]);
+  expect(await database.db.selectFrom('transfer').select('direction').where('kind', '=', 'OFFER').execute()).toEqual([
+    { direction: 'OUT' },
+  ]);
+  await expectNothingHappened();
+
+  const { rows } = await sql<{ isPaid: boolean }>`
+    SELECT ${isPaidBefore(sql`ARRAY[w.id]`)} AS "isPaid" FROM withdrawal w`.execute(database.db);
+  expect(rows).toEqual([{ isPaid: false }]);
+  const withdrawals = createWithdrawals({ db: database.db, clock: systemClock, network: NETWORK, idKey, seal });
+  const { id } = await database.db.selectFrom('withdrawal').select('id').executeTakeFirstOrThrow();
+  expect(await withdrawals.cancel('exchange', id)).toBe(true);
 });
 
 test('C12: what did take it from us is found to be paid', async () => {
