@@ -53,6 +53,7 @@ export function createWithdrawalSink({
         const transition = await applyWithdrawalEvent(tx, withdrawalId, eventOf(change, recovered !== null), {
           nowMicros: clock.nowMicros(),
           evidence: { transferId: change.transferId, updateId: change.updateId },
+          ...(change.isNew && change.status === 'FAILED' && { doubt: TRANSFER_FAILED }),
         });
         if (transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
           const { transferId, updateId, status } = change;
@@ -152,8 +153,16 @@ async function offeredAs(tx: Transaction, { transferId }: TransferChange): Promi
   return row === undefined ? null : { withdrawalId: row.id, attempt: null };
 }
 
+const TRANSFER_FAILED = {
+  code: 'TRANSFER_FAILED',
+  detail:
+    'Its transfer is on the ledger, and says of itself that it failed: look up with the receiver and the registry what became of the money, then call `resolveWithdrawal`.',
+};
+
 function eventOf({ isNew, status }: TransferChange, isRecovered: boolean): WithdrawalEvent {
   if (isRecovered) return { kind: 'PAYMENT_RECOVERED', as: status === 'PENDING' ? 'OFFERED' : 'COMPLETED' };
+  // What we signed was committed, and its registry says that nothing was transferred by it.
+  if (isNew && status === 'FAILED') return { kind: 'INPUTS_VANISHED' };
   if (isNew) return { kind: status === 'PENDING' ? 'OFFER_SEEN' : 'TRANSFER_SEEN' };
   switch (status) {
     case 'PENDING':

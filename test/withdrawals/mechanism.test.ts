@@ -325,6 +325,44 @@ describe('an attempt', () => {
     expect(await open()).toBe(0);
   });
 
+  test('a transfer of ours that says of itself that it failed completes nothing', async () => {
+    await fundTreasury('100');
+    const { id } = await withdrawals.create(request());
+    await open();
+    const hash = new Uint8Array(32).fill(1);
+    const attempt = await sign(hash);
+    await ingestion.stop();
+    const [treasury] = ingestion.treasuries;
+    const { key } = await database.db.selectFrom('submission').select('instrument_id as key').executeTakeFirstOrThrow();
+    if (treasury === undefined) throw new Error('No treasury.');
+    const sink = createWithdrawalSink({ clock: systemClock, logger: database.logger });
+    await database.db.transaction().execute(
+      async (tx) =>
+        await sink.apply(tx, treasury, [
+          {
+            transferId: 'tr_failed',
+            isNew: true,
+            direction: 'OUT',
+            kind: 'DIRECT',
+            status: 'FAILED',
+            instrument: { key, ...attempt.instrument, isAccepted: true },
+            amount: parseAmount('5'),
+            counterparty: simnet.network.party('bob'),
+            memo: null,
+            updateId: 'update',
+            recordTime: attempt.target,
+            holdingsDelta: amountOf(0n),
+            earlierHoldingsDelta: amountOf(0n),
+            signedHash: hash,
+            inputs: attempt.inputs.map(({ contractId }) => contractId),
+          },
+        ]),
+    );
+
+    expect(await stateOf(id)).toBe('UNRESOLVED');
+    expect(await database.db.selectFrom('money_freeze').select('reason').execute()).toHaveLength(1);
+  });
+
   test('B3: is alive at exactly its target and dead one microsecond later; the next one keeps an input', async () => {
     await fundTreasury('3', '4', '100', '200');
     const { id } = await withdrawals.create(request());
