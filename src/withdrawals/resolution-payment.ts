@@ -7,7 +7,7 @@ import { ControlRefusal } from './control-refusal.ts';
 /** A withdrawal that is for people to decide, with the ledger past whatever could pay it. */
 export type Resolvable = {
   readonly id: string;
-  readonly state: 'QUEUED' | 'UNRESOLVED';
+  readonly state: 'AWAITING_APPROVAL' | 'QUEUED' | 'UNRESOLVED';
   readonly networkId: number;
   readonly treasuryId: number;
   readonly instrumentKey: number;

@@ -135,7 +135,8 @@ async function lockResolvable(tx: Transaction, id: string): Promise<Resolvable> 
   const [row] = rows;
   if (row === undefined) throw new ControlRefusal('WITHDRAWAL_UNKNOWN');
   const { state, isPaidBefore: wasPaid, ...rest } = row;
-  if (state !== 'UNRESOLVED' && !(state === 'QUEUED' && wasPaid)) throw new ControlRefusal('NOT_RESOLVABLE');
+  const isWaiting = state === 'QUEUED' || state === 'AWAITING_APPROVAL';
+  if (state !== 'UNRESOLVED' && !(isWaiting && wasPaid)) throw new ControlRefusal('NOT_RESOLVABLE');
   const { rows: attempts } = await sql<{ submissionId: string; number: number; isPast: boolean }>`
     SELECT a.submission_id AS "submissionId", a.number::int AS number, ${IS_PAST} AS "isPast"
     FROM attempt a JOIN submission s ON s.id = a.submission_id

@@ -222,6 +222,22 @@ test('what waits for ever because the ledger shows an earlier payment is ended t
   expect(await faults()).toEqual([]);
 });
 
+test('what waits for approvals that nobody can give, because it was paid before, is ended the same way', async () => {
+  const { db } = api.database;
+  const id = await api.idOf('paid before its approval');
+  await db.updateTable('withdrawal').set({ state: 'AWAITING_APPROVAL' }).execute();
+  await expect(ask(id, 'COMPLETED')).rejects.toMatchObject({ code: 'NOT_RESOLVABLE' });
+  const transferObject = { meta: { values: { 'sluice.dev/withdrawal-id': id } } };
+  await api.rows.transfer({ direction: 'OUT', updateId: 'earlier', amount: '12.5', transferObject });
+  await db.updateTable('transfer').set({ counterparty: RECEIVER }).execute();
+
+  await approve(await ask(id, 'COMPLETED'));
+
+  expect(await stateOf(id)).toBe('COMPLETED');
+  expect(await api.bookingsOf(id)).toHaveLength(2);
+  expect(await faults()).toEqual([]);
+});
+
 test('through the API it takes two principals, and both words are kept and announced', async () => {
   const id = await unresolved();
   const operator = as('operator');
