@@ -82,10 +82,16 @@ export function createRemoteSigner(options: RemoteSignerOptions): RemoteSigner {
       const registered = registeredKeys(partyOf(request.intent));
       const keys = [...known.values()].filter(({ fingerprint }) => registered.includes(fingerprint));
       const isRegistered = registered.includes(signature.signedBy);
-      demand(isRegistered, 'SIGNATURE_INVALID', 'A key that the party does not have.', 'signature.signedBy', {
-        signedBy: signature.signedBy,
-        registered,
-      });
+      demand(
+        isRegistered,
+        'SIGNATURE_INVALID',
+        'A key that the party does not have: neither the one that its id ends in, nor one of SLUICE_SIGNER_KEYS.',
+        'signature.signedBy',
+        {
+          signedBy: signature.signedBy,
+          registered,
+        },
+      );
       verifySignature(request.prepared.nodeHash, signature, keys);
       return signature;
     },
