@@ -6,6 +6,7 @@
  *   open    what waits gets inputs, a target and an attempt.
  *   try     attempts that are due are prepared, checked, signed and executed, several at a time.
  */
+import { CustodyRefusal } from '../custody/custody-refusal.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
@@ -109,6 +110,9 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
   } catch (error) {
     // Whatever it was: a hint for people. What became of the transaction, the ledger will tell.
     logger.info('A try came to nothing that we know of.', { ...facts, why: messageOf(error) });
+    // It goes wrong each time, with whoever signs or with what we were told of his keys: nothing is paid until somebody looks.
+    if (isForeignSignature(error))
+      logger.error('What the signer signed cannot be sent.', { ...facts, why: messageOf(error) });
     const isOverload = (await options.budget?.noteRefusal(error)) === true;
     try {
       if (
@@ -131,6 +135,10 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
       logger.error('What a try came to could not be written down.', { ...facts, why: messageOf(refused) });
     }
   }
+}
+
+function isForeignSignature(error: unknown): boolean {
+  return error instanceof CustodyRefusal && error.code === 'SIGNATURE_INVALID';
 }
 
 /** How services say, or do not say, that they cannot be asked now: the network between, the participant's front door, and whatever a registry may do better the next time. */

@@ -5,6 +5,7 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
+import { CustodyRefusal } from '../../src/custody/custody-refusal.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import { SignerUnavailable } from '../../src/custody/signer.ts';
 import { RetryableError } from '../../src/env/errors.ts';
@@ -56,7 +57,7 @@ afterEach(async () => {
   await database.close();
 });
 
-function start(options: Partial<Pick<PayoutOptions, 'limits' | 'signer' | 'registry'>> = {}) {
+function start(options: Partial<Pick<PayoutOptions, 'limits' | 'signer' | 'registry' | 'logger'>> = {}) {
   const [treasury] = ingestion.treasuries;
   if (treasury === undefined) throw new Error('No treasury.');
   const payouts = startPayouts({
@@ -64,7 +65,7 @@ function start(options: Partial<Pick<PayoutOptions, 'limits' | 'signer' | 'regis
     treasury,
     ledgerUrl: simnet.ledgerUrl(),
     registry: options.registry ?? registryOf(simnet),
-    logger: database.logger,
+    logger: options.logger ?? database.logger,
     limits: options.limits ?? LIMITS,
     ...(options.signer && { signer: options.signer }),
   });
@@ -190,6 +191,25 @@ test('Z14: a participant that lies in what it prepares gets no signature', { tim
   expect(asked).toBe(0);
   expect(simnet.network.balance({ instrument: 'amulet', owner: 'carol' })).toBe('0.0000000000');
   expect(await database.db.selectFrom('signed_hash').selectAll().execute()).toEqual([]);
+});
+
+test('a signature by a key that the party does not have is an error in the log, and is not sent', async () => {
+  fund(1);
+  const local = createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) });
+  const told: string[] = [];
+  start({
+    logger: { ...database.logger, error: (message) => told.push(message) },
+    signer: {
+      ...local,
+      sign: async () => {
+        throw new CustodyRefusal('SIGNATURE_INVALID', 'A key that the party does not have.', 'signature.signedBy');
+      },
+    },
+  });
+  await ask('signed-by-another');
+  await eventually(() => expect(told).toContain('What the signer signed cannot be sent.'));
+
+  expect(simnet.network.balance({ instrument: 'amulet', owner: 'bob' })).toBe('0.0000000000');
 });
 
 test('a receiver who takes only offers fails the withdrawal at once, since nothing was signed', async () => {
