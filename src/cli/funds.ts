@@ -1,9 +1,13 @@
-/** `sluice funds`: what each treasury has and can spend, and the pool of large holdings that it keeps. */
+/** `sluice funds`: what each treasury has and can spend, the pool of large holdings that it keeps, and what is left of the participants’ traffic. */
 import { Command, InvalidArgumentError } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import type { Database } from '../db/connection.ts';
 import { PermanentError } from '../env/errors.ts';
+import { formatRecordTime } from '../env/record-time.ts';
+import { readTraffic } from '../read/traffic.ts';
+import type { TrafficLeft } from '../submissions/traffic-readings.ts';
 import { parseAmount } from '../tokens/amount.ts';
+import { HOURS_LEFT_MIN, type TrafficHealth, trafficHealthOf } from '../treasury/traffic-health.ts';
 import { INPUTS_MAX } from '../withdrawals/input-selection.ts';
 import { readTreasuryFunds, setPoolTarget, type TreasuryFunds } from '../withdrawals/pool/pool-targets.ts';
 import type { CommandContext } from './command-context.ts';
@@ -40,12 +44,17 @@ export function fundsCommand(context: CommandContext): Command {
     });
 
   return new Command('funds')
-    .description('what each treasury holds: free, reserved, locked, and its pool')
+    .description('what each treasury holds: free, reserved, locked, and its pool; and the participants’ traffic')
     .action(async () => {
       await withDatabase(context, 'funds', async (db) => {
         const funds = await readTreasuryFunds(db, networkOf());
         if (funds.length === 0) terminal.print('no treasury holds anything');
         for (const one of funds) terminal.print(lineOf(one));
+        const { trafficReserveBytes } = loadConfig(context.environment, ['trafficReserveBytes']);
+        const limits = { reserve: BigInt(trafficReserveBytes), hoursMin: HOURS_LEFT_MIN };
+        for (const traffic of await readTraffic(db, networkOf())) {
+          terminal.print(trafficLineOf(traffic, trafficHealthOf(traffic, limits, context.clock.nowMicros())));
+        }
       });
     })
     .addCommand(pool);
@@ -56,6 +65,11 @@ function lineOf(funds: TreasuryFunds): string {
   const pool = poolCount === null ? 'no pool' : `pool ${largeCount} of ${poolCount} from ${poolAmount}`;
   const underWay = funds.selfTransfersUnderWay;
   return `${treasury} ${instrument}: free ${free} in ${freeCount} holdings, reserved ${reserved}, locked ${locked}; ${pool}, self-transfers under way ${underWay}`;
+}
+
+function trafficLineOf({ participant, balance, readAt }: TrafficLeft, { state, hoursLeft }: TrafficHealth): string {
+  const hours = hoursLeft === null ? 'at no burn that is known' : `${hoursLeft} hours until the reserve`;
+  return `traffic of ${participant}: ${state}, ${balance} bytes bought and left, ${hours}, read at ${formatRecordTime(readAt)}`;
 }
 
 async function keysOf(db: Database, network: string, treasury: string, instrument: string) {

@@ -15,7 +15,7 @@ import { openRegistries, type RegistriesConfig } from './open-registries.ts';
 
 export type PreflightConfig = EndpointsConfig &
   RegistriesConfig &
-  Pick<Config, 'network' | 'withdrawalTtlSeconds' | 'preflightsPerSecond'>;
+  Pick<Config, 'network' | 'withdrawalTtlSeconds' | 'preflightsPerSecond' | 'trafficReserveBytes'>;
 
 export type OpenedPreflight = {
   readonly preflight: Preflight;
@@ -56,6 +56,7 @@ export function openPreflight(
       askOutside,
       ttlMs: config.withdrawalTtlSeconds * 1_000,
       recordTimeAgeMsMax: DEFAULT_LIMITS.recordTimeAgeMsMax,
+      trafficReserve: config.trafficReserveBytes,
     }),
     loops,
     close: () => pool.close(),

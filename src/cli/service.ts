@@ -181,6 +181,7 @@ async function start(
         network: config.network,
         withdrawals,
         preflight: looking === null ? null : looking.preflight,
+        trafficReserve: config.trafficReserveBytes,
         tokens,
         tail,
         progress,

@@ -2,6 +2,7 @@
 import type { Micros } from '../env/clock.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
+import { HOURS_LEFT_MIN, trafficHealthOf } from '../treasury/traffic-health.ts';
 import type { OutsideFacts, Said } from './outside-facts.ts';
 import type { Check, CheckKind, CheckSource, ReceiverPreapproval, TreasuryFunds } from './preflight-report.ts';
 import type { StoredFacts } from './stored-facts.ts';
@@ -12,6 +13,8 @@ export type Clocks = {
   readonly recordTimeAgeMax: Micros;
   /** How long after the record time an attempt may commit. */
   readonly ttl: Micros;
+  /** Bytes of extra traffic below which nothing is submitted. */
+  readonly trafficReserve: bigint;
 };
 
 type Answer = Pick<Check, 'outcome' | 'code' | 'detail'>;
@@ -142,6 +145,35 @@ export function preapprovalCheck({ token }: StoredFacts, outside: OutsideFacts, 
     const detail = `${ends}, before an attempt that opened now would (${formatRecordTime(until)}).`;
     return mayOffer ? passed(`${detail} It may become an offer.`) : waits('PREAPPROVAL_ENDS', `${detail} It may fail.`);
   });
+}
+
+/** As Scan said last, which the submitting side goes by as well. */
+export function trafficCheck({ refusal, traffic }: StoredFacts, { nowMicros, trafficReserve }: Clocks): Check {
+  if (refusal !== null) return notReached('TRAFFIC');
+  const said = (answer: Answer, asOf: Micros): Check => ({
+    kind: 'TRAFFIC',
+    ...answer,
+    source: 'SCAN',
+    certainty: 'LIKELY',
+    asOf,
+  });
+  const looked = traffic.map((each) => ({
+    ...each,
+    ...trafficHealthOf(each, { reserve: trafficReserve, hoursMin: HOURS_LEFT_MIN }, nowMicros),
+  }));
+  const [first] = looked.toSorted((left, right) => (left.readAt < right.readAt ? -1 : 1));
+  if (first === undefined) {
+    const detail = 'What is left of the participants’ traffic was never read: no Scan tells of it.';
+    return { kind: 'TRAFFIC', outcome: 'NOT_ASKED', code: null, detail, source: 'SCAN', certainty: 'NONE', asOf: null };
+  }
+  const short = looked.find(({ isBought, left }) => isBought && left < trafficReserve);
+  if (short !== undefined)
+    return said(waits('TRAFFIC_RESERVE', short.alarm ?? 'The traffic is down to its reserve.'), short.readAt);
+  const old = looked.find(({ state }) => state === 'UNKNOWN');
+  if (old !== undefined)
+    return said(unknown('TRAFFIC_UNKNOWN', old.alarm ?? 'It was not read for a while.'), old.readAt);
+  const low = looked.find(({ state }) => state === 'LOW');
+  return said(passed(low?.alarm ?? 'The participants have traffic, or live on their base rate.'), first.readAt);
 }
 
 export function fundsOf(amount: Amount, { funds }: StoredFacts): readonly TreasuryFunds[] {

@@ -21,16 +21,10 @@ import {
   receiverCheck,
   requestCheck,
   standstillCheck,
+  trafficCheck,
   transferKindCheck,
 } from './preflight-checks.ts';
-import {
-  type Check,
-  type CheckKind,
-  type CheckSource,
-  outlookOf,
-  type PreflightReport,
-  type PreflightRequest,
-} from './preflight-report.ts';
+import { type Check, outlookOf, type PreflightReport, type PreflightRequest } from './preflight-report.ts';
 import { readStoredFacts, type StoredFacts } from './stored-facts.ts';
 
 export type Preflight = {
@@ -45,6 +39,8 @@ export type PreflightOptions = {
   readonly askOutside: AskOutside;
   readonly ttlMs: number;
   readonly recordTimeAgeMsMax: number;
+  /** Bytes; 0 when left out. */
+  readonly trafficReserve?: number;
 };
 
 const REQUESTED_BEFORE: Micros = 60_000_000n; // As a transfer that is really made: requested in the past, by the ledger's clock.
@@ -56,6 +52,7 @@ export function createPreflight({
   askOutside,
   ttlMs,
   recordTimeAgeMsMax,
+  trafficReserve = 0,
 }: PreflightOptions): Preflight {
   return {
     look: async (request) => {
@@ -63,6 +60,7 @@ export function createPreflight({
         nowMicros: clock.nowMicros(),
         recordTimeAgeMax: millisToMicros(recordTimeAgeMsMax),
         ttl: millisToMicros(ttlMs),
+        trafficReserve: BigInt(trafficReserve),
       };
       const stored = await readStoredFacts(db, network, request, clocks.nowMicros);
       const transfer = transferOf(request, stored, clocks);
@@ -119,7 +117,7 @@ function reportOf(
     preapprovalCheck(stored, outside, until),
     fundsCheck(request.amount, stored, clocks),
     feeCheck(stored, clocks),
-    trafficCheck(),
+    trafficCheck(stored, clocks),
   ];
   const kind = outside.transferKind.kind === 'SAID' ? outside.transferKind.value : null;
   return {
@@ -144,12 +142,4 @@ function feeCheck({ refusal }: StoredFacts, { nowMicros }: Clocks): Check {
     { outcome: 'PASSED', code: null, detail: 'The customer pays the amount and nothing beside it.' },
     nowMicros,
   );
-}
-
-function trafficCheck(): Check {
-  return notAsked('TRAFFIC', 'PARTICIPANT', 'What is left of the participant’s traffic is not read here.');
-}
-
-function notAsked(kind: CheckKind, source: CheckSource, detail: string): Check {
-  return { kind, outcome: 'NOT_ASKED', code: null, detail, source, certainty: 'NONE', asOf: null };
 }

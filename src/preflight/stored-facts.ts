@@ -9,6 +9,7 @@ import { lookAhead } from '../policy/judging.ts';
 import { readTokens, type Token } from '../read/tokens.ts';
 import type { TreasuryParty } from '../read/treasury-parties.ts';
 import { isHalted } from '../submissions/halts.ts';
+import { readTrafficLeft, type TrafficLeft } from '../submissions/traffic-readings.ts';
 import { IS_FREE, reachOf } from '../withdrawals/free-holdings.ts';
 import { demandWellFormed, findTarget, WithdrawalRefusal } from '../withdrawals/withdrawal-requests.ts';
 import type { PreflightRequest, PreflightVerdict, TreasuryFunds } from './preflight-report.ts';
@@ -23,6 +24,8 @@ export type StoredFacts = {
   readonly token: Token | null;
   /** The paying treasury's first, then the others', by party. */
   readonly funds: readonly (Omit<TreasuryFunds, 'outcome'> & { readonly isPaying: boolean })[];
+  /** One per participant whose traffic was ever read. */
+  readonly traffic: readonly TrafficLeft[];
 };
 
 export type PayingTreasury = TreasuryParty & {
@@ -76,10 +79,12 @@ async function factsOf(
       verdict: await verdictOf(tx, whole, target, nowMicros),
       token,
       funds: await fundsOf(tx, network, treasuryId, instrumentKey),
+      traffic: await readTrafficLeft(tx, target.networkId),
     };
   } catch (error) {
     if (!(error instanceof WithdrawalRefusal)) throw error;
-    return { refusal: { code: error.code, message: error.message }, paying: null, verdict: null, token, funds: [] };
+    const refusal = { code: error.code, message: error.message };
+    return { refusal, paying: null, verdict: null, token, funds: [], traffic: [] };
   }
 }
 

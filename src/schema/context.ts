@@ -39,6 +39,8 @@ export type ApiServices = {
   readonly tail: EventTail;
   readonly progress: IngestionProgress;
   readonly clock: Clock;
+  /** Bytes of traffic that are never used up; 0 when left out. */
+  readonly trafficReserve?: number;
 };
 
 export type ApiContext = ApiServices & { readonly principal: Principal };

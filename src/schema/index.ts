@@ -29,6 +29,7 @@ import './viewer.ts';
 import './withdrawal.ts';
 import './withdrawal-policy.ts';
 import './approval-mutations.ts';
+import './participant-traffic.ts';
 import './policy.ts';
 import './withdrawal-control.ts';
 import './withdrawal-offer.ts';
