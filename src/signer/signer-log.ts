@@ -279,7 +279,12 @@ async function openFile(path: string, flags: 'r' | 'r+' | 'a' | 'ax'): Promise<F
     return await open(path, flags, FILE_MODE);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT') throw new PermanentError('SIGNER_LOG_MISSING', 'There is no log at this path.', { path });
+    if (code === 'ENOENT')
+      throw new PermanentError(
+        'SIGNER_LOG_MISSING',
+        'There is no log at this path: --new-log begins one for a key that signed nothing yet, --lost-log where it was lost.',
+        { path },
+      );
     if (code === 'EEXIST') throw new PermanentError('SIGNER_LOG_EXISTS', 'There is a log at this path.', { path });
     throw new PermanentError('SIGNER_LOG_UNREADABLE', messageOf(error), { path }, { cause: error });
   }
