@@ -88,6 +88,7 @@ describe('the schema', () => {
       ['HistoryGap.contractsVanished', 'Int!'],
       ['IngestionStream.epoch', 'Int!'],
       ['OfferAction.tries', 'Int!'],
+      ['ParticipantTraffic.hoursLeft', 'Int'],
       ['PinnedTokenMetadata.decimals', 'Int!'],
       ['Policy.changeApprovals', 'Int!'],
       ['Policy.changeDelaySeconds', 'Int!'],
