@@ -272,17 +272,20 @@ test('C16: a database of another network is not written to', async () => {
 /** All tables as they are. @returns what puts them back. */
 async function backUp(): Promise<() => Promise<void>> {
   const { db } = database;
-  const { rows: tables } = await sql<{ name: string }>`
-    SELECT format('%I', table_name) AS name FROM information_schema.tables
-    WHERE table_schema = 'public' AND table_type = 'BASE TABLE'`.execute(db);
+  const { rows: tables } = await sql<{ name: string; columns: string }>`
+    SELECT format('%I', table_name) AS name, string_agg(format('%I', column_name), ', ') FILTER (WHERE c.is_generated = 'NEVER') AS columns
+    FROM information_schema.tables t JOIN information_schema.columns c USING (table_schema, table_name)
+    WHERE table_schema = 'public' AND table_type = 'BASE TABLE' GROUP BY table_name`.execute(db);
   await sql`CREATE SCHEMA backup`.execute(db);
   for (const { name } of tables) await sql.raw(`CREATE TABLE backup.${name} AS TABLE public.${name}`).execute(db);
   return () =>
     db.transaction().execute(async (tx) => {
       await sql`SET LOCAL session_replication_role = replica`.execute(tx); // References are put back whole.
       await sql.raw(`TRUNCATE ${tables.map(({ name }) => `public.${name}`).join(', ')}`).execute(tx);
-      for (const { name } of tables) {
-        await sql.raw(`INSERT INTO public.${name} OVERRIDING SYSTEM VALUE TABLE backup.${name}`).execute(tx);
+      for (const { name, columns } of tables) {
+        await sql
+          .raw(`INSERT INTO public.${name} (${columns}) OVERRIDING SYSTEM VALUE SELECT ${columns} FROM backup.${name}`)
+          .execute(tx);
       }
     });
 }

@@ -18,8 +18,8 @@ export type LastMoment = {
   commitAt(target: Micros, execute: () => Promise<void>): void;
 };
 
-/** Long enough for others to see the first update and act on it. */
-const HELD_MS_MAX = 4_000;
+/** Long enough for others to see the first update and act on it, also for those who look only every ten seconds. */
+const HELD_MS_MAX = 12_000;
 
 export function createPinnedClock(clock: Clock): PinnedClock {
   let pinned: Micros | null = null;
