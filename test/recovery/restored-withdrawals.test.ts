@@ -46,7 +46,7 @@ test('C12, I3, I25: at whatever moment of a withdrawal’s life the backup was m
 
   // Distinct powers of two: what the receiver has says which of them were paid, and that none was twice.
   await before.create('lapsed once', '1');
-  await openOnly(before, { ...LIMITS, ttlMs: 1_500 });
+  await openOnly(before, { ...LIMITS, ttlMs: 6_000 }); // Long enough to be signed on a machine that has other work.
   await signNewest(before, 1);
   await sql`UPDATE attempt SET tries = ${LIMITS.triesMax}`.execute(before.db);
   await before.create('opened', '2');

@@ -86,9 +86,11 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'choose-then-reserve',
-    mistake: 'Holdings are chosen first and reserved later, with nothing that keeps two choosers apart.',
+    mistake:
+      'Holdings are chosen first and reserved later, one withdrawal at a time, with nothing that keeps two choosers apart.',
     company: [],
     changes: [
+      { file: FUNDING, find: 'const FUND_BATCH_MAX = 50;', replace: 'const FUND_BATCH_MAX = 1;' },
       {
         file: FUNDING,
         find: `      .forNoKeyUpdate()
