@@ -101,7 +101,11 @@ async function fund(
   const { amount } = withdrawal;
   if (mustWait(state, withdrawal, nowMicros)) return false;
   const known = new Set(state.free.map(({ contractId }) => contractId));
-  const holdings = [...state.free, ...earlier.free.filter(({ contractId }) => !known.has(contractId))];
+  // Those of earlier attempts were read before this pass gave anything away.
+  const holdings = [
+    ...state.free,
+    ...earlier.free.filter(({ contractId }) => !known.has(contractId) && !state.given.has(contractId)),
+  ];
   const { inputsMax, target } = state;
   const selection = selectInputs(amount, holdings, earlier.byAttempt, {
     inputsMax,
@@ -146,6 +150,7 @@ async function fund(
     return false;
   }
   const spent = new Set(inputs);
+  for (const contractId of inputs) state.given.add(contractId);
   state.free = state.free.filter(({ contractId }) => !spent.has(contractId));
   state.available -= amount;
   return true;

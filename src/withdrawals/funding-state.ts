@@ -27,6 +27,8 @@ export type FundingState = {
   readonly isStopped: boolean;
   /** Smallest first; whatever is given away in this pass leaves it. */
   free: readonly SpendableHolding[];
+  /** Contract ids of what this pass gave to withdrawals. */
+  readonly given: Set<string>;
   /** What the treasury will have when all that is under way is done: free and reserved, less what is on its way out. */
   available: bigint;
   head: Head | null;
@@ -103,6 +105,7 @@ export async function readFundingStates(
       target: poolCount === null || poolAmount === null ? null : { count: poolCount, amount: parseAmount(poolAmount) },
       available: parseAmount(available),
       free: await readFreeHoldings(tx, treasuryId, row.instrumentKey),
+      given: new Set(),
       head: null,
     });
   }

@@ -101,7 +101,12 @@ test('C12, I3, I25: at whatever moment of a withdrawal’s life the backup was m
     openedBy: 'test',
     nowMicros: systemClock.nowMicros(),
   });
-  await lost.create('never sent', '128');
+  const { id: neverSent } = await lost.create('never sent', '128');
+  // Held, so that the automation, which still runs, leaves it alone when the freeze is lifted.
+  await sql`
+    INSERT INTO withdrawal_stop (withdrawal_id, kind, why, set_at, set_by) VALUES (${neverSent}, 'HOLD', 'test', 1, 'test')`.execute(
+    lost.db,
+  );
   await sql`UPDATE money_freeze SET lifted_at = 1, lifted_by = 'test', lift_detail = 'test'`.execute(lost.db);
   await look(lost.db);
   await stop(lost);
@@ -131,7 +136,11 @@ test('C12, I3, I25: at whatever moment of a withdrawal’s life the backup was m
     .select('state')
     .where('id', '=', queued)
     .executeTakeFirstOrThrow();
-  if (state === 'QUEUED') await expect(after.cancel(queued)).rejects.toBeInstanceOf(DatabaseRestoredError);
+  if (state === 'QUEUED') {
+    const ended = await after.cancel(queued).catch((error: unknown) => error);
+    // Its payment may have been read meanwhile.
+    if (ended !== false) expect(ended).toBeInstanceOf(DatabaseRestoredError);
+  }
 
   await becomeReopened(after);
   expect(await after.states()).toEqual({

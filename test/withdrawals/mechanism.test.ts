@@ -26,6 +26,7 @@ import {
   type Withdrawals,
 } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
+import { releaseWithdrawal, stopWithdrawal } from '../../src/withdrawals/withdrawal-stops.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, startIngestion } from '../support/ingestion.ts';
@@ -471,6 +472,24 @@ describe('an attempt', () => {
     expect(new Set(reserved.map(({ contract_id }) => contract_id)).size).toBe(5);
     const states = await database.db.selectFrom('withdrawal').select('state').execute();
     expect(states.filter(({ state }) => state === 'QUEUED')).toHaveLength(3);
+  });
+
+  test('E10, E22: what one pass has given away is not given again to one that was to keep it', async () => {
+    await fundTreasury('5', '100');
+    const word = { by: 'mia', why: 'test', nowMicros: systemClock.nowMicros() };
+    const older = await withdrawals.create(request());
+    await stopWithdrawal(database.db, older.id, 'HOLD', word);
+    const younger = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
+    await open();
+    const signed = { hash: new Uint8Array(32), scheme: 'V3', nowMicros: 1n } as const;
+    await recordSignatureRequest(database.db, WITHDRAWALS, await onlyDue(), signed);
+    await ledgerPasses((await targetOf()) + 1n);
+    expect([await witness(), await lapse()]).toEqual([1, 1]);
+    await releaseWithdrawal(database.db, older.id, 'HOLD', word);
+
+    await sql`UPDATE synchronizer_time SET record_time = ${systemClock.nowMicros()}`.execute(database.db);
+    expect(await open()).toBe(1);
+    expect([await stateOf(older.id), await stateOf(younger.id)]).toEqual(['IN_FLIGHT', 'QUEUED']);
   });
 
   test('A7: none is opened while the ledger’s time is too far from ours', async () => {
