@@ -45,7 +45,7 @@ test('the terminal says what runs, where to look, and what comes in', async () =
     /control +http:\/\/127\.0\.0\.1:\d+/,
     /Ctrl-C/,
   ]) {
-    expect(visit.stdout()).toMatch(line);
+    await visit.waitFor(line);
   }
 
   await visit.waitFor(/treasury IDLE updates=[1-9]\d* offset=\d+ lag=[\d.]+ s; [1-9]\d* deposits credited/);
