@@ -705,6 +705,7 @@ export interface WithdrawalTable {
   verdict: WithDefault<number>;
   sealed_origin: string | null;
   recovered_at: bigint | null;
+  request_id: string | null;
 }
 
 export interface WithdrawalApprovalTable {
