@@ -25,6 +25,7 @@ import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
 import { HELD_MONEY } from '../submissions/held-money.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import { apiLimitsOf } from './api-limits.ts';
 import { openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
 import { openPreflight } from './preflight.ts';
@@ -165,8 +166,8 @@ async function start(
       apiKeys: config.apiKeys.map(({ name, scopes, sha256 }) =>
         parseApiKey(`${name}:${scopes.join('+')}:${sha256.reveal()}`),
       ),
-      allowedHosts: [],
-      allowedOrigins: [],
+      allowedHosts: config.allowedHosts,
+      allowedOrigins: config.allowedOrigins,
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: config.apiKeys.length === 0,
       services: {
@@ -186,6 +187,7 @@ async function start(
         tail,
         progress,
         clock,
+        limits: apiLimitsOf(config),
       },
       sampleWithdrawal: { ...sampleInstrumentOf(config), ...sampleWithdrawal },
       random,

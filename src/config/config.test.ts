@@ -39,6 +39,33 @@ test('participants are named one for each URL, or not at all', () => {
   expect(faultsOf({ ...two, SLUICE_LEDGER_PARTICIPANTS: 'node' })).toHaveLength(1);
 });
 
+const LIMITS_BY_DEFAULT = {
+  allowedHosts: [],
+  allowedOrigins: [],
+  isIntrospectionOn: true,
+  isSuggesting: false,
+  trustedDocuments: null,
+  trustedDocumentsFor: 'nobody',
+  queryTokens: 2_000,
+  queryDepth: 12,
+  queryFields: 500,
+  queryBreadth: 150,
+  queryAliases: 30,
+  queryDirectives: 50,
+  queryCost: 20_000,
+  pageSize: 100,
+  bodyBytes: 102_400,
+  executionSeconds: 15,
+  customerSockets: 10,
+  customerSubscriptions: 20,
+  customerOperations: 10,
+  customerRequestsPerSecond: 20,
+  serviceSockets: 1_000,
+  serviceSubscriptions: 2_000,
+  serviceOperations: 200,
+  serviceRequestsPerSecond: 2_000,
+};
+
 test('the shortest environment, and its defaults', () => {
   expect(loadConfig(SUFFICIENT)).toEqual({
     databaseUrl: null,
@@ -99,6 +126,7 @@ test('the shortest environment, and its defaults', () => {
     host: '127.0.0.1',
     port: 4000,
     apiKeys: [],
+    ...LIMITS_BY_DEFAULT,
     logLevel: 'info',
     role: 'all',
     anchorFile: null,
@@ -319,4 +347,20 @@ test('every variable is described, and the table has a row for each', () => {
     expect(row.meaning).toMatch(/\.$/);
     expect(table).toContain(`| \`${row.variable}\` `);
   }
+});
+
+test('who may ask from where, and with which documents', () => {
+  expect(
+    loadConfig({
+      ...SUFFICIENT,
+      SLUICE_ALLOWED_HOSTS: 'api.example, eu.api.example',
+      SLUICE_ALLOWED_ORIGINS: 'https://a.example',
+    }),
+  ).toMatchObject({ allowedHosts: ['api.example', 'eu.api.example'], allowedOrigins: ['https://a.example'] });
+  for (const origin of ['https://a.example/', '*', 'null', 'a.example', 'https://A.example', 'https://a.example:443']) {
+    expect(() => loadConfig({ ...SUFFICIENT, SLUICE_ALLOWED_ORIGINS: origin })).toThrow('SLUICE_ALLOWED_ORIGINS');
+  }
+  expect(() => loadConfig({ ...SUFFICIENT, SLUICE_TRUSTED_DOCUMENTS_FOR: 'customers' })).toThrow(
+    'SLUICE_TRUSTED_DOCUMENTS is required with SLUICE_TRUSTED_DOCUMENTS_FOR=customers',
+  );
 });

@@ -105,6 +105,9 @@ function conflicts(config: Partial<Config>): readonly string[] {
       'SLUICE_LEDGER_OAUTH_URL, SLUICE_LEDGER_OAUTH_CLIENT_ID and SLUICE_LEDGER_OAUTH_CLIENT_SECRET: expected all three or none',
     );
   }
+  if (config.trustedDocuments === null && (config.trustedDocumentsFor ?? 'nobody') !== 'nobody') {
+    faults.push(`SLUICE_TRUSTED_DOCUMENTS is required with SLUICE_TRUSTED_DOCUMENTS_FOR=${config.trustedDocumentsFor}`);
+  }
   const screening = [config.screeningUrl, config.screeningSecret];
   if (screening.every((part) => part !== undefined) && isGiven(screening[0]) !== isGiven(screening[1])) {
     faults.push('SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET: expected both or none');

@@ -2,41 +2,11 @@
  * Every environment variable that Sluice reads, each with its meaning: the loader, the faults and docs/configuration.md are all made from
  * this one list.
  */
-import type { z } from 'zod';
+import { type ConfigKey, optional, required, withDefault } from './key.ts';
+import { LIMIT_KEYS } from './limit-keys.ts';
 import * as values from './values.ts';
 
-export type ConfigKey<T = unknown> = {
-  /** The variable's name. A secret may be given by a file instead: the same name with `_FILE`. */
-  readonly variable: string;
-  /** What a reader may write, in a few words. */
-  readonly type: string;
-  /** The unit of a number, or null. */
-  readonly unit: string | null;
-  readonly meaning: string;
-  readonly isSecret: boolean;
-  /** The text used when the variable is unset or empty; null: there is none. */
-  readonly default: string | null;
-  /** Unset and without a default: a fault, or null in the configuration. */
-  readonly isRequired: boolean;
-  readonly schema: z.ZodType<T, string>;
-};
-
-type Declaration<T> = Omit<ConfigKey<T>, 'default' | 'isRequired' | 'isSecret' | 'unit'> & {
-  readonly isSecret?: boolean;
-  readonly unit?: string;
-};
-
-function required<T>(declaration: Declaration<T>): ConfigKey<T> {
-  return { unit: null, isSecret: false, ...declaration, default: null, isRequired: true };
-}
-
-function optional<T>(declaration: Declaration<T>): ConfigKey<T | null> {
-  return { unit: null, isSecret: false, ...declaration, default: null, isRequired: false };
-}
-
-function withDefault<T>(text: string, declaration: Declaration<T>): ConfigKey<T> {
-  return { unit: null, isSecret: false, ...declaration, default: text, isRequired: true };
-}
+export type { ConfigKey } from './key.ts';
 
 export const CONFIG_KEYS = {
   databaseUrl: optional({
@@ -441,6 +411,7 @@ export const CONFIG_KEYS = {
     isSecret: true,
     schema: values.apiKeys,
   }),
+  ...LIMIT_KEYS,
   logLevel: withDefault('info', {
     variable: 'SLUICE_LOG_LEVEL',
     type: 'debug, info, warn, error or silent',

@@ -54,6 +54,24 @@ export function wholeNumber(min: number, max: number): z.ZodType<number, string>
   });
 }
 
+/** `on` is true. */
+export const onOrOff: z.ZodType<boolean, string> = text((input) =>
+  input === 'on' || input === 'off' ? { value: input === 'on' } : { expected: 'on or off' },
+);
+
+export const wordList: z.ZodType<readonly string[], string> = text((input) => {
+  const value = entriesOf(input);
+  return value.every((entry) => /^[!-~]{1,255}$/.test(entry)) ? { value } : { expected: 'words joined by commas' };
+});
+
+/** Each exactly as a browser sends it: scheme, host, and the port where it is not the scheme’s. */
+export const origins: z.ZodType<readonly string[], string> = text((input) => {
+  const value = entriesOf(input);
+  return value.every((entry) => /^https?:/.test(entry) && URL.parse(entry)?.origin === entry)
+    ? { value }
+    : { expected: 'origins joined by commas, e.g. https://console.example, without a path' };
+});
+
 export const recordTime: z.ZodType<bigint, string> = text((input) => {
   try {
     return { value: parseRecordTime(input) };

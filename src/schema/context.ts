@@ -13,6 +13,7 @@ import type { PolicyChanges } from '../policy/policy-changes.ts';
 import type { Preflight } from '../preflight/preflight.ts';
 import type { IngestionProgress } from '../read/ingestion-progress.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import type { ApiLimits } from './api-limits.ts';
 import type { Principal } from './principal.ts';
 
 export type ApiServices = {
@@ -39,6 +40,8 @@ export type ApiServices = {
   readonly tail: EventTail;
   readonly progress: IngestionProgress;
   readonly clock: Clock;
+  /** What is bounded, and by how much. */
+  readonly limits: ApiLimits;
   /** Bytes of traffic that are never used up; 0 when left out. */
   readonly trafficReserve?: number;
 };

@@ -17,6 +17,7 @@ import { createApprovals } from '../../src/policy/approvals.ts';
 import { createPolicyChanges } from '../../src/policy/policy-changes.ts';
 import type { Preflight } from '../../src/preflight/preflight.ts';
 import { createIngestionProgress, type IngestionProgress } from '../../src/read/ingestion-progress.ts';
+import { API_LIMITS_DEFAULT, type ApiLimits } from '../../src/schema/api-limits.ts';
 import { createServer, type RunningServer, type ServerOptions } from '../../src/server/create-server.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import type { TestDatabase } from './database.ts';
@@ -64,6 +65,8 @@ export async function startApi(
     readonly openRegistry?: OpenRegistry;
     /** Left out: nobody can look ahead. */
     readonly preflight?: Preflight;
+    /** Left out: as without configuration. */
+    readonly limits?: ApiLimits;
   } = {},
 ): Promise<TestApi> {
   const {
@@ -75,6 +78,7 @@ export async function startApi(
     deskLimits = new Map(),
     openRegistry = noRegistry,
     preflight = null,
+    limits = API_LIMITS_DEFAULT,
     ...serverOptions
   } = options;
   const lines: { level: string; message: string; fields: LogFields }[] = [];
@@ -121,6 +125,7 @@ export async function startApi(
       network,
       withdrawals,
       preflight,
+      limits,
     },
   });
   return {
