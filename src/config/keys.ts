@@ -4,6 +4,7 @@
  */
 import { type ConfigKey, optional, required, withDefault } from './key.ts';
 import { LIMIT_KEYS } from './limit-keys.ts';
+import { OPERATION_KEYS } from './operation-keys.ts';
 import * as values from './values.ts';
 
 export type { ConfigKey } from './key.ts';
@@ -412,6 +413,7 @@ export const CONFIG_KEYS = {
     schema: values.apiKeys,
   }),
   ...LIMIT_KEYS,
+  ...OPERATION_KEYS,
   logLevel: withDefault('info', {
     variable: 'SLUICE_LOG_LEVEL',
     type: 'debug, info, warn, error or silent',
