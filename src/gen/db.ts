@@ -25,6 +25,27 @@ export interface AccountBalanceTable {
   balance: GeneratedAlways<string>;
 }
 
+export interface ApiKeyTable {
+  id: string;
+  client: string;
+  sha256: Bytes;
+  scopes: string[];
+  network: string | null;
+  account_owner: string | null;
+  created_at: bigint;
+  created_by: string;
+  expires_at: bigint | null;
+  revoked_at: bigint | null;
+  revoked_by: string | null;
+  revoked_why: string | null;
+  last_used_at: bigint | null;
+}
+
+export interface ApiKeyVersionTable {
+  is_only: WithDefault<boolean>;
+  version: string;
+}
+
 export interface AttemptTable {
   submission_id: string;
   number: number;
@@ -51,6 +72,37 @@ export interface AttributionTable {
   deposit_account_id: string | null;
   decided_by: string;
   record_time: bigint;
+}
+
+export interface AuditChainTable {
+  only_row: WithDefault<boolean>;
+  position: bigint;
+  hash: Bytes;
+}
+
+export interface AuditEntryTable {
+  position: bigint;
+  at: bigint;
+  principal: string;
+  action: string;
+  input_hash: ColumnType<Buffer | null, Uint8Array | null | undefined, Uint8Array | null>;
+  subject_type: string;
+  subject: string;
+  before: ColumnType<JsonValue, string | null | undefined, string | null>;
+  after: ColumnType<JsonValue, string | null | undefined, string | null>;
+  hash: Bytes;
+}
+
+export interface AuditOutboxTable {
+  seq: GeneratedAlways<bigint>;
+  at: bigint;
+  principal: string;
+  action: string;
+  input_hash: ColumnType<Buffer | null, Uint8Array | null | undefined, Uint8Array | null>;
+  subject_type: string;
+  subject: string;
+  before: ColumnType<JsonValue, string | null | undefined, string | null>;
+  after: ColumnType<JsonValue, string | null | undefined, string | null>;
 }
 
 export interface DatabaseRestoreTable {
@@ -765,8 +817,13 @@ export interface WithdrawalStopTable {
 export interface DB {
   account: AccountTable;
   account_balance: AccountBalanceTable;
+  api_key: ApiKeyTable;
+  api_key_version: ApiKeyVersionTable;
   attempt: AttemptTable;
   attribution: AttributionTable;
+  audit_chain: AuditChainTable;
+  audit_entry: AuditEntryTable;
+  audit_outbox: AuditOutboxTable;
   database_restore: DatabaseRestoreTable;
   deposit_account: DepositAccountTable;
   desk_case: DeskCaseTable;
