@@ -18,6 +18,7 @@ import pg from 'pg';
 import { assert } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { DB } from '../gen/db.ts';
+import { currentSignal, requestCancel, untilAborted } from './cancellation.ts';
 import { databaseErrorOf, isConnectionSpent } from './errors.ts';
 
 export type Database = Kysely<DB>;
@@ -107,8 +108,12 @@ function guardedPool(pool: pg.Pool): PostgresPool {
   return {
     options: pool.options,
     connect: async () => {
-      const client = await typed(pool.connect());
-      return guardedClient(client);
+      const signal = currentSignal();
+      if (signal === undefined) return guardedClient(await typed(pool.connect()));
+      const giveBack = (left: Promise<pg.PoolClient>): void => {
+        left.then((late) => late.release()).catch(() => undefined);
+      };
+      return guardedClient(await untilAborted(signal, async () => await typed(pool.connect()), giveBack));
     },
     end: async () => await pool.end(),
   };
@@ -117,12 +122,21 @@ function guardedPool(pool: pg.Pool): PostgresPool {
 function guardedClient(client: pg.PoolClient): PostgresPoolClient {
   let isSpent = false;
   const execute = async (statement: string, parameters: readonly unknown[]): Promise<unknown> => {
-    try {
-      return await client.query(statement, [...parameters]);
-    } catch (error) {
-      isSpent ||= isConnectionSpent(error);
-      throw databaseErrorOf(error);
-    }
+    const send = async (): Promise<unknown> => {
+      try {
+        return await client.query(statement, [...parameters]);
+      } catch (error) {
+        isSpent ||= isConnectionSpent(error);
+        throw databaseErrorOf(error);
+      }
+    };
+    const signal = currentSignal();
+    if (signal === undefined || ENDS_TRANSACTION.test(statement)) return await send();
+    return await untilAborted(signal, send, (left) => {
+      isSpent = true;
+      left.catch(() => undefined); // It fails, being cancelled; who asked is told already.
+      requestCancel(client);
+    });
   };
   function query<R>(statement: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
   function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
@@ -132,6 +146,9 @@ function guardedClient(client: pg.PoolClient): PostgresPoolClient {
   }
   return { query, release: (destroy) => client.release(isSpent || destroy === true) };
 }
+
+/** These go through: they tell what became of the transaction, or undo it. */
+const ENDS_TRANSACTION = /^(?:commit|rollback)\b/i;
 
 async function typed<T>(work: Promise<T>): Promise<T> {
   try {
