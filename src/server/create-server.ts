@@ -105,7 +105,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     if (path !== GRAPHQL_PATH && path !== '/schema.graphql') {
       return answer(response, 404, errorBody('NOT_FOUND', 'There is nothing here.'));
     }
-    const principal = principals.authenticate(request.headers.authorization);
+    const principal = await principals.authenticate(request.headers.authorization);
     if (typeof principal === 'string') {
       response.setHeader('www-authenticate', 'Bearer');
       return answer(response, 401, errorBody('UNAUTHENTICATED', 'A valid API key is needed: Authorization: Bearer …'));

@@ -13,6 +13,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Principal } from '../schema/principal.ts';
+import { type AuthorityWatch, unendingAuthority } from './authority-end.ts';
 import type { ErrorMasking } from './error-masking.ts';
 import type { GraphQLHandler } from './graphql-handler.ts';
 import type { Principals } from './principals.ts';
@@ -32,6 +33,8 @@ export type WebSocketOptions = {
   readonly logger: Logger;
   /** Milliseconds for the first message. Default 3 s. */
   readonly initTimeoutMs?: number;
+  /** Left out: no principal's authority ends before the process does. */
+  readonly authority?: AuthorityWatch;
 };
 
 /** Bytes of one message: as a request's body, and a frame of it is all that is ever buffered. */
@@ -91,14 +94,15 @@ async function untilClosed(socket: WebSocket): Promise<void> {
   });
 }
 
-function createProtocol({ yoga, principals, masking, initTimeoutMs }: WebSocketOptions) {
+function createProtocol(options: WebSocketOptions) {
+  const { yoga, principals, masking, initTimeoutMs, authority = unendingAuthority } = options;
   return makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: initTimeoutMs ?? INIT_TIMEOUT_MS,
     // Both functions come with the arguments that onSubscribe made.
     execute: (args) => (args as EnvelopedArgs).enveloped.execute(args),
     subscribe: (args) => (args as EnvelopedArgs).enveloped.subscribe(args),
-    onConnect: ({ connectionParams, extra }) => {
-      const authentication = principals.authenticate(
+    onConnect: async ({ connectionParams, extra }) => {
+      const authentication = await principals.authenticate(
         authorizationOf(connectionParams) ?? extra.request.headers.authorization,
       );
       if (authentication === 'MISSING') {
@@ -106,7 +110,14 @@ function createProtocol({ yoga, principals, masking, initTimeoutMs }: WebSocketO
         return false;
       }
       if (authentication === 'UNKNOWN') return false; // Closed with 4403.
+      if (extra.socket.readyState !== extra.socket.OPEN) return false;
       extra.principal = authentication;
+      // 4403 and not 4401: to clients of the protocol the one is a reason to come back with a new token, the other the end.
+      const end = (why: string): void => {
+        extra.principal = null;
+        extra.socket.close(CloseCode.Forbidden, why);
+      };
+      extra.socket.once('close', authority.watch(authentication, end));
       return true;
     },
     onSubscribe: async ({ extra, subscriptions }, _id, { query, operationName, variables }) => {
