@@ -352,6 +352,31 @@ test('every variable is described, and the table has a row for each', () => {
   }
 });
 
+test('an identity provider needs an audience, and names where there are several', () => {
+  const issuer = 'https://idp.example/realms/exchange';
+  const given = { ...SUFFICIENT, SLUICE_OIDC_ISSUERS: issuer, SLUICE_OIDC_AUDIENCE: 'sluice' };
+  expect(
+    loadConfig({ ...given, SLUICE_HOST: '0.0.0.0', SLUICE_OIDC_ROLES: 'team=operator,retail=customer' }),
+  ).toMatchObject({
+    oidcIssuers: [{ name: '', url: issuer }],
+    oidcRoles: [
+      { value: 'team', role: 'operator' },
+      { value: 'retail', role: 'customer' },
+    ],
+  });
+  expect(loadConfig({ ...given, SLUICE_OIDC_ISSUERS: `staff=${issuer},retail=https://b.example` }).oidcIssuers).toEqual(
+    [
+      { name: 'staff', url: issuer },
+      { name: 'retail', url: 'https://b.example' },
+    ],
+  );
+  expect(() => loadConfig({ ...given, SLUICE_OIDC_AUDIENCE: '' })).toThrow('SLUICE_OIDC_AUDIENCE is required');
+  expect(() => loadConfig({ ...given, SLUICE_OIDC_ISSUERS: `${issuer},https://b.example` })).toThrow('need names');
+  expect(() => loadConfig({ ...given, SLUICE_OIDC_ISSUERS: 'http://idp.example' })).toThrow('SLUICE_OIDC_PRIVATE');
+  expect(() => loadConfig({ ...given, SLUICE_OIDC_ISSUERS: `${issuer}?x=1` })).toThrow('SLUICE_OIDC_ISSUERS');
+  expect(loadConfig({ ...SUFFICIENT, SLUICE_DATABASE_KEYS: 'on', SLUICE_HOST: '0.0.0.0' }).databaseKeys).toBe(true);
+});
+
 test('who may ask from where, and with which documents', () => {
   expect(
     loadConfig({

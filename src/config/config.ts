@@ -83,10 +83,26 @@ function readText(environment: Environment, key: ConfigKey): { readonly value: s
 /** What each key accepts by itself and cannot be meant together. */
 function conflicts(config: Partial<Config>): readonly string[] {
   const faults: string[] = [];
-  if (config.apiKeys?.length === 0 && config.host !== undefined && !isLoopback(config.host)) {
+  const isOpen = config.apiKeys?.length === 0 && !config.oidcIssuers?.length && config.databaseKeys !== true;
+  if (isOpen && config.host !== undefined && !isLoopback(config.host)) {
     faults.push(
       `SLUICE_HOST: without SLUICE_API_KEYS everybody is let in, so expected a loopback address, got ${JSON.stringify(config.host)}`,
     );
+  }
+  const { oidcIssuers = [] } = config;
+  if (oidcIssuers.length > 0 && config.oidcAudience === null) {
+    faults.push(
+      'SLUICE_OIDC_AUDIENCE is required with SLUICE_OIDC_ISSUERS: a token for somebody else must not be taken',
+    );
+  }
+  if (oidcIssuers.length !== 1 && config.oidcKeysUrl != null) {
+    faults.push('SLUICE_OIDC_KEYS_URL: expected with one issuer only');
+  }
+  if (
+    config.oidcPrivate === 'refuse' &&
+    [...oidcIssuers.map(({ url }) => url), config.oidcKeysUrl ?? ''].some((url) => url.startsWith('http:'))
+  ) {
+    faults.push('SLUICE_OIDC_ISSUERS: plain http needs SLUICE_OIDC_PRIVATE=allow');
   }
   if (config.databaseUrl === null && config.role !== undefined && config.role !== 'all') {
     faults.push(

@@ -2,6 +2,8 @@
  * Every environment variable that Sluice reads, each with its meaning: the loader, the faults and docs/configuration.md are all made from
  * this one list.
  */
+
+import { ACCESS_KEYS } from './access-keys.ts';
 import { type ConfigKey, optional, required, withDefault } from './key.ts';
 import { LIMIT_KEYS } from './limit-keys.ts';
 import { OPERATION_KEYS } from './operation-keys.ts';
@@ -412,6 +414,7 @@ export const CONFIG_KEYS = {
     isSecret: true,
     schema: values.apiKeys,
   }),
+  ...ACCESS_KEYS,
   ...LIMIT_KEYS,
   ...OPERATION_KEYS,
   logLevel: withDefault('info', {

@@ -268,6 +268,36 @@ export const apiKeys: z.ZodType<readonly ApiKey[], string> = text((input) => {
     : { expected };
 });
 
+export type Issuer = { readonly name: string; readonly url: string };
+
+/** The name of a single issuer may be left out; it is '' then. */
+export const issuers: z.ZodType<readonly Issuer[], string> = text((input) => {
+  const value = entriesOf(input).map((entry): Issuer => {
+    const [, name = '', url = ''] = /^(?:([A-Za-z0-9_-]{1,32})=)?(https?:.*)$/.exec(entry) ?? [];
+    return { name, url };
+  });
+  const isValid =
+    value.every(({ url }) => httpUrl.safeParse(url).success && !/[?#]/.test(url)) &&
+    value.every(({ name }) => name !== '' || value.length === 1) &&
+    isUnique(value, ({ name }) => name.toLowerCase()) &&
+    isUnique(value, ({ url }) => url);
+  return isValid
+    ? { value }
+    : { expected: 'a comma list of URL or name=URL, without query; several need names, each used once' };
+});
+
+/** What a text of an identity provider means here. */
+export type RoleName = { readonly value: string; readonly role: string };
+
+export const roleNames: z.ZodType<readonly RoleName[], string> = text((input) => {
+  const value = entriesOf(input).map((entry): RoleName => {
+    const [, name = '', role = ''] = /^([^=]{1,200})=([a-z]+)$/.exec(entry) ?? [];
+    return { value: name, role };
+  });
+  const isValid = value.every((entry) => entry.value !== '') && isUnique(value, (entry) => entry.value);
+  return isValid ? { value } : { expected: 'a comma list of value=role, with values used once' };
+});
+
 function entriesOf(list: string): readonly string[] {
   return list
     .split(',')
