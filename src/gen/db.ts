@@ -15,7 +15,7 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 export interface AccountTable {
   id: GeneratedAlways<bigint>;
   network_id: number;
-  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES' | 'WITHDRAWALS' | 'OPENING' | 'HELD' | 'REFUNDS';
+  kind: string;
   owner: string;
 }
 
@@ -103,6 +103,20 @@ export interface AuditOutboxTable {
   subject: string;
   before: ColumnType<JsonValue, string | null | undefined, string | null>;
   after: ColumnType<JsonValue, string | null | undefined, string | null>;
+}
+
+export interface CustomerBalanceTable {
+  account_id: bigint;
+  instrument_id: number;
+  balance: string;
+}
+
+export interface CustomerBooksTable {
+  network_id: number;
+  mode: 'EXTERNAL' | 'OPENING' | 'INTERNAL';
+  changed_at: bigint;
+  changed_by: string;
+  posts_whole_at: bigint | null;
 }
 
 export interface DatabaseRestoreTable {
@@ -425,6 +439,16 @@ export interface PoolTargetTable {
   inputs_max: number;
   changed_at: bigint;
   changed_by: string;
+}
+
+export interface PostTransferTable {
+  id: string;
+  network_id: number;
+  client: string;
+  idempotency_key: string;
+  request_hash: Bytes;
+  reference: string | null;
+  posted_at: bigint;
 }
 
 export interface PostingTable {
@@ -824,6 +848,8 @@ export interface DB {
   audit_chain: AuditChainTable;
   audit_entry: AuditEntryTable;
   audit_outbox: AuditOutboxTable;
+  customer_balance: CustomerBalanceTable;
+  customer_books: CustomerBooksTable;
   database_restore: DatabaseRestoreTable;
   deposit_account: DepositAccountTable;
   desk_case: DeskCaseTable;
@@ -852,6 +878,7 @@ export interface DB {
   policy_verdict: PolicyVerdictTable;
   policy_version: PolicyVersionTable;
   pool_target: PoolTargetTable;
+  post_transfer: PostTransferTable;
   posting: PostingTable;
   preapproval: PreapprovalTable;
   quarantine: QuarantineTable;
