@@ -42,6 +42,7 @@ type PayoutConfig = Pick<
   | 'ledgerUser'
   | 'withdrawalKey'
   | 'withdrawalTtlSeconds'
+  | 'restoreMarginSeconds'
   | 'withdrawalAttempts'
   | 'submissionsPerSecond'
   | 'trafficReserveBytes'
@@ -117,6 +118,7 @@ export function preparePayouts(parts: {
     userId: config.ledgerUser,
     limits: {
       ...DEFAULT_LIMITS,
+      recordTimeAheadMsMax: config.restoreMarginSeconds * 1_000,
       ttlMs: config.withdrawalTtlSeconds * 1_000,
       attemptsMax: config.withdrawalAttempts,
     },
@@ -158,6 +160,7 @@ function offerRulesOf(config: PayoutConfig): OfferRules {
   return {
     limits: {
       ...DEFAULT_LIMITS,
+      recordTimeAheadMsMax: config.restoreMarginSeconds * 1_000,
       triesMax: OFFER_TRIES_PER_ATTEMPT,
       ttlMs: config.withdrawalTtlSeconds * 1_000,
       attemptsMax: config.offerTries,

@@ -15,7 +15,10 @@ import { openRegistries, type RegistriesConfig } from './open-registries.ts';
 
 export type PreflightConfig = EndpointsConfig &
   RegistriesConfig &
-  Pick<Config, 'network' | 'withdrawalTtlSeconds' | 'preflightsPerSecond' | 'trafficReserveBytes'>;
+  Pick<
+    Config,
+    'network' | 'withdrawalTtlSeconds' | 'restoreMarginSeconds' | 'preflightsPerSecond' | 'trafficReserveBytes'
+  >;
 
 export type OpenedPreflight = {
   readonly preflight: Preflight;
@@ -56,6 +59,7 @@ export function openPreflight(
       askOutside,
       ttlMs: config.withdrawalTtlSeconds * 1_000,
       recordTimeAgeMsMax: DEFAULT_LIMITS.recordTimeAgeMsMax,
+      recordTimeAheadMsMax: config.restoreMarginSeconds * 1_000,
       trafficReserve: config.trafficReserveBytes,
     }),
     loops,

@@ -12,13 +12,23 @@ export const SIMNET_NAME = 'simnet';
 export function environmentFor(
   { network }: Simnet,
   { grpcAddress }: RunningParticipant,
-): Readonly<Record<'SLUICE_LEDGER_URL' | 'SLUICE_NETWORK' | 'SLUICE_TREASURY_PARTIES' | 'SLUICE_INSTRUMENTS', string>> {
+): Readonly<
+  Record<
+    | 'SLUICE_LEDGER_URL'
+    | 'SLUICE_NETWORK'
+    | 'SLUICE_TREASURY_PARTIES'
+    | 'SLUICE_INSTRUMENTS'
+    | 'SLUICE_RESTORE_MARGIN_SECONDS',
+    string
+  >
+> {
   const instruments = network.tokens.map(({ name, instrumentId: { admin, id } }) => `${name}=${admin}/${id}`);
   return {
     SLUICE_LEDGER_URL: `http://${grpcAddress}`,
     SLUICE_NETWORK: SIMNET_NAME,
     SLUICE_TREASURY_PARTIES: network.party(TREASURY),
     SLUICE_INSTRUMENTS: instruments.join(','),
+    SLUICE_RESTORE_MARGIN_SECONDS: '600', // Whoever moves the network's time on by minutes wants to see payments go on.
   };
 }
 

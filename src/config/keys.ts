@@ -237,7 +237,7 @@ export const CONFIG_KEYS = {
     type: '0–86400',
     unit: 'seconds',
     meaning:
-      'After the database went back in time nothing is requested or signed until the ledger has passed the moment it was noticed, the longest time an attempt may commit, and this: by how much our clock may be behind the ledger’s.',
+      'After the database went back in time nothing is requested or signed until the ledger has passed the moment it was noticed, the longest time an attempt may commit, and this: by how much our clock may be behind the ledger’s. When it is further behind than that, nothing is paid.',
     schema: values.wholeNumber(0, 86_400),
   }),
   signerSeed: optional({

@@ -9,8 +9,10 @@ import type { StoredFacts } from './stored-facts.ts';
 
 export type Clocks = {
   readonly nowMicros: Micros;
-  /** Beyond this difference of wall clock and record time no attempt is opened. */
+  /** How old the last record time may be where an attempt is opened. */
   readonly recordTimeAgeMax: Micros;
+  /** … and how far ahead of our clock. */
+  readonly recordTimeAheadMax: Micros;
   /** How long after the record time an attempt may commit. */
   readonly ttl: Micros;
   /** Bytes of extra traffic below which nothing is submitted. */
@@ -84,14 +86,17 @@ export function standstillCheck({ paying, token }: StoredFacts, { nowMicros }: C
   return firm('STANDSTILL', passed('Nothing is halted or frozen that it needs.'), nowMicros);
 }
 
-export function ledgerCheck({ paying }: StoredFacts, { nowMicros, recordTimeAgeMax }: Clocks): Check {
+export function ledgerCheck(
+  { paying }: StoredFacts,
+  { nowMicros, recordTimeAgeMax, recordTimeAheadMax }: Clocks,
+): Check {
   if (paying === null) return notReached('LEDGER');
   const { isStreaming, recordTime } = paying;
   if (!isStreaming || recordTime === null) {
     return firm('LEDGER', waits('LEDGER', 'The history of the ledger is not being read.'), nowMicros);
   }
   const distance = nowMicros - recordTime;
-  const isFar = distance > recordTimeAgeMax || distance < -recordTimeAgeMax;
+  const isFar = distance > recordTimeAgeMax || distance < -recordTimeAheadMax;
   const known = `The ledger is known up to ${formatRecordTime(recordTime)}.`;
   return firm('LEDGER', isFar ? waits('LEDGER', `${known} That is too far from now.`) : passed(known), nowMicros);
 }

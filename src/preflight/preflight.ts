@@ -39,6 +39,7 @@ export type PreflightOptions = {
   readonly askOutside: AskOutside;
   readonly ttlMs: number;
   readonly recordTimeAgeMsMax: number;
+  readonly recordTimeAheadMsMax: number;
   /** Bytes; 0 when left out. */
   readonly trafficReserve?: number;
 };
@@ -52,6 +53,7 @@ export function createPreflight({
   askOutside,
   ttlMs,
   recordTimeAgeMsMax,
+  recordTimeAheadMsMax,
   trafficReserve = 0,
 }: PreflightOptions): Preflight {
   return {
@@ -59,6 +61,7 @@ export function createPreflight({
       const clocks: Clocks = {
         nowMicros: clock.nowMicros(),
         recordTimeAgeMax: millisToMicros(recordTimeAgeMsMax),
+        recordTimeAheadMax: millisToMicros(recordTimeAheadMsMax),
         ttl: millisToMicros(ttlMs),
         trafficReserve: BigInt(trafficReserve),
       };

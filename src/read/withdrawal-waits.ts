@@ -37,7 +37,7 @@ export async function readWaits(
       CASE
         ${WHEN_AGAINST}
         WHEN ingestion_stream.status IS DISTINCT FROM 'RUNNING' OR ledger.record_time IS NULL
-          OR abs(${nowMicros}::bigint - ledger.record_time) > ${RECORD_TIME_AGE_MAX}::bigint THEN 'LEDGER'
+          OR ledger.record_time < ${nowMicros - RECORD_TIME_AGE_MAX}::bigint OR ledger.record_time > ${nowMicros + RECORD_TIME_AHEAD_MAX}::bigint THEN 'LEDGER'
         WHEN free.amount < w.amount THEN 'FUNDS'
         ELSE 'TURN'
       END AS wait
@@ -52,3 +52,4 @@ export async function readWaits(
 }
 
 const RECORD_TIME_AGE_MAX = millisToMicros(DEFAULT_LIMITS.recordTimeAgeMsMax);
+const RECORD_TIME_AHEAD_MAX = millisToMicros(DEFAULT_LIMITS.recordTimeAheadMsMax);

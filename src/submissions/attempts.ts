@@ -21,8 +21,10 @@ import type { DeadAttempt, Failure, Purpose } from './submission-purpose.ts';
 export type AttemptLimits = {
   /** How long after the last ingested record time an attempt may commit. */
   readonly ttlMs: number;
-  /** Beyond this difference of wall clock and record time no attempt is opened: its end could not be decided. */
+  /** When the last record time is older than this no attempt is opened: its end could not be decided. */
   readonly recordTimeAgeMsMax: number;
+  /** Nor when it is further ahead of our clock than this: after a restore of the database only our clock could tell until when an attempt that is lost may commit. */
+  readonly recordTimeAheadMsMax: number;
   /** Attempts per submission, those that were given up and those that no signer answered not counted; after the last one lapses it is over. */
   readonly attemptsMax: number;
   /** Tries (prepare to execute) per attempt; then it waits for its end. */

@@ -7,13 +7,13 @@ import type { AttemptLimits } from './attempts.ts';
 export type PositionClock = { readonly synchronizerId: string; readonly recordTime: Micros };
 
 /**
- * What time the treasury's synchronizer had when we last heard of it, whatever others of the same node say; null where that is too long ago, or too far from our clock, to promise
- * an end.
+ * What time the treasury's synchronizer had when we last heard of it, whatever others of the same node say; null where that is too long ago to promise an end, or so far ahead of our clock that nobody could
+ * tell, after a restore of the database, until when an attempt may commit.
  */
 export async function positionClock(
   tx: Transaction,
   treasuryId: number,
-  limits: Pick<AttemptLimits, 'recordTimeAgeMsMax'>,
+  limits: Pick<AttemptLimits, 'recordTimeAgeMsMax' | 'recordTimeAheadMsMax'>,
   nowMicros: Micros,
 ): Promise<PositionClock | null> {
   const synchronizerId = await homeSynchronizer(tx, treasuryId);
@@ -28,6 +28,7 @@ export async function positionClock(
     .executeTakeFirst();
   if (time === undefined) return null;
   const distance = nowMicros - time.recordTime;
-  const limit = millisToMicros(limits.recordTimeAgeMsMax);
-  return distance > limit || distance < -limit ? null : { synchronizerId, recordTime: time.recordTime };
+  const isTold =
+    distance <= millisToMicros(limits.recordTimeAgeMsMax) && -distance <= millisToMicros(limits.recordTimeAheadMsMax);
+  return isTold ? { synchronizerId, recordTime: time.recordTime } : null;
 }

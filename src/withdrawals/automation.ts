@@ -35,9 +35,10 @@ export type AutomationOptions = Omit<TryOptions, 'purpose' | 'plan'> &
     readonly signal: AbortSignal;
   };
 
-/** What is not configured. */
+/** What is not configured, or as it is by default. */
 export const DEFAULT_LIMITS: Omit<AttemptLimits, 'ttlMs' | 'attemptsMax'> = {
   recordTimeAgeMsMax: 35 * 60_000, // Record time of a quiet ledger moves at least every half hour.
+  recordTimeAheadMsMax: 60_000, // The margin of a restore, where that is not configured.
   triesMax: 8,
   tryHoldMs: 20_000, // Longer than the deadlines of one try together.
 };

@@ -45,6 +45,10 @@ async function unknownPayments(
     WITH unknown AS MATERIALIZED (
       SELECT t.id, t.update_id, t.record_time FROM transfer t
       WHERE t.treasury_id = ${id} AND t.kind IN ('DIRECT', 'OFFER') AND ${IS_UNKNOWN_PAYMENT}
+        -- One that was an alarm when it was read is known, and for people: told again it would pass for a sign of a restore.
+        AND NOT EXISTS (
+          SELECT FROM money_freeze f WHERE f.treasury_id = t.treasury_id AND f.reason = 'TRANSFER_NOT_EXPECTED' AND f.cause = 'update:' || t.update_id
+        )
     )
     SELECT u.id, array_remove(array_agg(h.contract_id), NULL) AS inputs
     FROM unknown u LEFT JOIN holding h ON h.treasury_id = ${id} AND h.archived_update_id = u.update_id

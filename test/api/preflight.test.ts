@@ -89,7 +89,7 @@ function preflightOf(perSecond = 1_000, ask: () => Outside = () => outside) {
     clock: systemClock,
     deadlineMs: 150,
   });
-  const settings = { network: 'testnet', ttlMs: 60_000, recordTimeAgeMsMax: 600_000 };
+  const settings = { network: 'testnet', ttlMs: 60_000, recordTimeAgeMsMax: 600_000, recordTimeAheadMsMax: 60_000 };
   return createPreflight({ db: database.db, clock, askOutside, ...settings });
 }
 

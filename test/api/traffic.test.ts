@@ -29,6 +29,7 @@ beforeAll(async () => {
     clock,
     ttlMs: 60_000,
     recordTimeAgeMsMax: 600_000,
+    recordTimeAheadMsMax: 600_000,
     trafficReserve: 200_000,
     askOutside: createOutsideFacts({
       outside: { transferKind: async () => 'direct', preapproval: null, receiver: async () => ({ kind: 'REACHABLE' }) },

@@ -21,7 +21,14 @@ import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
-const LIMITS: AttemptLimits = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 5, tryHoldMs: 0 };
+const LIMITS: AttemptLimits = {
+  ttlMs: 60_000,
+  recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
+  attemptsMax: 2,
+  triesMax: 5,
+  tryHoldMs: 0,
+};
 
 let database: TestDatabase;
 let simnet: TestNetwork;

@@ -34,7 +34,14 @@ beforeEach(async () => {
     ledgerUrl: scene.simnet.ledgerUrl(),
     registry: registryOf(scene.simnet),
     logger: scene.database.logger,
-    limits: { ttlMs: 4_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 6, tryHoldMs: 1_000 },
+    limits: {
+      ttlMs: 4_000,
+      recordTimeAgeMsMax: 600_000,
+      recordTimeAheadMsMax: 600_000,
+      attemptsMax: 2,
+      triesMax: 6,
+      tryHoldMs: 1_000,
+    },
   });
 });
 

@@ -23,6 +23,7 @@ import { registryOf } from '../support/simnet-registry.ts';
 const LIMITS: AttemptLimits = {
   ttlMs: 20_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 2,
   triesMax: 6,
   tryHoldMs: 1_000,

@@ -164,7 +164,14 @@ test.each([['waits'], ['is under way']])(
       amount: parseAmount('1'),
       memo: null,
     });
-    const limits = { ttlMs: 20_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 6, tryHoldMs: 1_000 };
+    const limits = {
+      ttlMs: 20_000,
+      recordTimeAgeMsMax: 600_000,
+      recordTimeAheadMsMax: 600_000,
+      attemptsMax: 2,
+      triesMax: 6,
+      tryHoldMs: 1_000,
+    };
     if (state === 'is under way') expect(await openAttempts(database.db, treasury.id, limits, START)).toBe(1);
     await registerCatalog(database.db, {
       network: 'testnet',

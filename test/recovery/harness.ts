@@ -30,6 +30,7 @@ export const TTL_MS = 4_000;
 export const LIMITS: AttemptLimits = {
   ttlMs: TTL_MS,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 3,
   triesMax: 6,
   tryHoldMs: 1_000,

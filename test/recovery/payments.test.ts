@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { systemClock } from '../../src/env/system.ts';
+import { openFreeze } from '../../src/ingestion/freezes.ts';
 import { readRestoreReport } from '../../src/read/restores.ts';
 import { formatAmount } from '../../src/tokens/amount.ts';
 import { withdrawalId } from '../../src/tokens/ids.ts';
@@ -183,6 +184,38 @@ test('C12: a withdrawal that was waiting for people in the backup is found to be
   await caughtUp(sluice);
   expect(await openFreezes(sluice.db)).toEqual(['DATABASE_WENT_BACK', 'TRANSFER_NOT_EXPECTED']);
   expect(await checkBooks(sluice.db)).toEqual([]);
+});
+
+test('C12: a payment that was an alarm when it was read is no sign of a restore later on', async () => {
+  const sluice = await start({ isRecovering: false });
+  const { id } = await sluice.create('cancelled', '8');
+  await sluice.cancel(id);
+  pay(request('cancelled', '8'));
+  await caughtUp(sluice);
+  const [treasury] = sluice.ingestion.treasuries;
+  if (treasury === undefined) throw new Error('No treasury.');
+  const { update_id: updateId } = await sluice.db
+    .selectFrom('transfer')
+    .select('update_id')
+    .where('direction', '=', 'OUT')
+    .executeTakeFirstOrThrow();
+  await sluice.db.transaction().execute(
+    async (tx) =>
+      await openFreeze(tx, {
+        treasuryId: treasury.id,
+        instrumentKey: null,
+        reason: 'TRANSFER_NOT_EXPECTED',
+        detail: 'Seen against a withdrawal that had ended.',
+        cause: `update:${updateId}`,
+        openedBy: 'withdrawals',
+        nowMicros: systemClock.nowMicros(),
+      }),
+  );
+
+  const recover = createPaymentRecovery({ seal, clock: systemClock, logger, window: WINDOW });
+  const sink = createWithdrawalSink({ clock: systemClock, logger, recover });
+  expect(await recoverLate(sluice.db, treasury, sink)).toBe(0);
+  expect(await openFreezes(sluice.db)).toEqual(['TRANSFER_NOT_EXPECTED']);
 });
 
 test('C12: what could not be opened keeps its instrument frozen, and is made anew when the key is there', async () => {

@@ -21,6 +21,7 @@ import { SIGNER_SEED, startPayouts } from '../support/payouts.ts';
 const LIMITS: AttemptLimits = {
   ttlMs: 60_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 2,
   triesMax: 50,
   tryHoldMs: 300,

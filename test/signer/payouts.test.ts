@@ -21,6 +21,7 @@ import { newKey, signerScene } from './scene.ts';
 const LIMITS: AttemptLimits = {
   ttlMs: 60_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 3,
   triesMax: 20,
   tryHoldMs: 1_000,

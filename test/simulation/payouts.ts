@@ -59,6 +59,7 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
   const limits = {
     ttlMs: dice.pick([2_000, 6_000, 20_000]),
     recordTimeAgeMsMax: 35 * 60_000,
+    recordTimeAheadMsMax: 60_000,
     attemptsMax: dice.pick([1, 2, 2, 4]),
     triesMax: dice.pick([2, 8]),
     tryHoldMs: dice.pick([500, 20_000]),

@@ -18,7 +18,14 @@ import { createRegistries } from '../../src/scan/registries.ts';
 import { SIGNER_SEED } from './payouts.ts';
 
 export const OFFER_RULES: OfferRules = {
-  limits: { ttlMs: 30_000, recordTimeAgeMsMax: 600_000, attemptsMax: 100, triesMax: 3, tryHoldMs: 1_000 },
+  limits: {
+    ttlMs: 30_000,
+    recordTimeAgeMsMax: 600_000,
+    recordTimeAheadMsMax: 600_000,
+    attemptsMax: 100,
+    triesMax: 3,
+    tryHoldMs: 1_000,
+  },
   triesMax: 3,
   backoffMsMin: 100,
   backoffMsMax: 1_000,

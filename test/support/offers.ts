@@ -24,6 +24,7 @@ export type Instrument = 'amulet' | 'usd' | 'note';
 export const OFFER_LIMITS: AttemptLimits = {
   ttlMs: 5_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 3,
   triesMax: 6,
   tryHoldMs: 1_000,

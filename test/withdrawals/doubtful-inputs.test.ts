@@ -31,7 +31,14 @@ import { eventually } from '../support/eventually.ts';
 import { type IngestionOptions, type RunningIngestion, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
-const LIMITS = { ttlMs: 1_000, recordTimeAgeMsMax: 600_000, attemptsMax: 3, triesMax: 5, tryHoldMs: 0 };
+const LIMITS = {
+  ttlMs: 1_000,
+  recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
+  attemptsMax: 3,
+  triesMax: 5,
+  tryHoldMs: 0,
+};
 const HASH = new Uint8Array(32).fill(9);
 const logger = createSystemLogger('silent');
 

@@ -17,7 +17,14 @@ import { SIGNER_SEED } from '../support/payouts.ts';
 const COUNT = 40;
 const LATE = 10; // Asked for while the halt stands.
 const QUIET_MS = 2_500; // Several polls, and more than a try takes.
-const LIMITS = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 10, triesMax: 20, tryHoldMs: 1_000 };
+const LIMITS = {
+  ttlMs: 60_000,
+  recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
+  attemptsMax: 10,
+  triesMax: 20,
+  tryHoldMs: 1_000,
+};
 
 let database: TestDatabase;
 let simnet: TestNetwork;

@@ -24,6 +24,7 @@ import { registryOf } from '../support/simnet-registry.ts';
 const LIMITS: AttemptLimits = {
   ttlMs: 15_000, // Several networks at a time: nobody should run out of it for being slow.
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 20,
   triesMax: 20,
   tryHoldMs: 1_000,

@@ -24,6 +24,7 @@ vi.setConfig({ testTimeout: 90_000 });
 const LIMITS: AttemptLimits = {
   ttlMs: 60_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 1,
   triesMax: 8,
   tryHoldMs: 20_000,

@@ -32,7 +32,14 @@ import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 
-const LIMITS: AttemptLimits = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 5, tryHoldMs: 0 };
+const LIMITS: AttemptLimits = {
+  ttlMs: 60_000,
+  recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 60_000,
+  attemptsMax: 2,
+  triesMax: 5,
+  tryHoldMs: 0,
+};
 
 let database: TestDatabase;
 let simnet: TestNetwork;
@@ -496,6 +503,14 @@ describe('an attempt', () => {
     await fundTreasury('100');
     await withdrawals.create(request());
     await ledgerPasses(systemClock.nowMicros() - 3_600_000_000n);
+
+    expect(await open()).toBe(0);
+  });
+
+  test('B1, C12: none is opened while our clock is further behind the ledger than a restore reckons with', async () => {
+    await fundTreasury('100');
+    await withdrawals.create(request());
+    await ledgerPasses(systemClock.nowMicros() + 70_000_000n);
 
     expect(await open()).toBe(0);
   });

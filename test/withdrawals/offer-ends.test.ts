@@ -215,7 +215,14 @@ describe('a preapproval that is there when the registry is asked, and gone when 
     await scene.ask('one', 'usd');
     const registry = registryOf(scene.simnet);
     scene.start({
-      limits: { ttlMs: 2_000, recordTimeAgeMsMax: 600_000, attemptsMax: 1, triesMax: 3, tryHoldMs: 500 },
+      limits: {
+        ttlMs: 2_000,
+        recordTimeAgeMsMax: 600_000,
+        recordTimeAheadMsMax: 600_000,
+        attemptsMax: 1,
+        triesMax: 3,
+        tryHoldMs: 500,
+      },
       registry: {
         ...registry,
         transferFactory: async (instrument, transfer) => ({
@@ -262,7 +269,14 @@ test('E13: a return that never reaches the ledger is tried so often and then par
   const id = await scene.ask('one', 'usd');
   const { submissions } = scene.network.participant('participant1').faults;
   scene.start({
-    limits: { ttlMs: 4_000, recordTimeAgeMsMax: 600_000, attemptsMax: 20, triesMax: 6, tryHoldMs: 500 },
+    limits: {
+      ttlMs: 4_000,
+      recordTimeAgeMsMax: 600_000,
+      recordTimeAheadMsMax: 600_000,
+      attemptsMax: 20,
+      triesMax: 6,
+      tryHoldMs: 500,
+    },
     returnRules: { reclaimAfterMs: 0, triesMax: 2, backoffMsMin: 50, backoffMsMax: 100, triesPerAttemptMax: 3 },
   });
   await scene.become({ OFFERED: 1 });

@@ -51,7 +51,14 @@ test.each(SEEDS)(
       duplicateExecutes: { share: 0.2 },
     });
     scene.start({
-      limits: { ttlMs: 8_000, recordTimeAgeMsMax: 600_000, attemptsMax: 20, triesMax: 20, tryHoldMs: 500 },
+      limits: {
+        ttlMs: 8_000,
+        recordTimeAgeMsMax: 600_000,
+        recordTimeAheadMsMax: 600_000,
+        attemptsMax: 20,
+        triesMax: 20,
+        tryHoldMs: 500,
+      },
     });
     await scene.become({ OFFERED: count }, 60_000);
 

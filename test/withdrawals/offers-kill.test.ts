@@ -16,6 +16,7 @@ const POINTS = FAILPOINTS.filter((name) => name.startsWith('returns.') && name !
 const LIMITS: AttemptLimits = {
   ttlMs: 8_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 100,
   triesMax: 20,
   tryHoldMs: 300,

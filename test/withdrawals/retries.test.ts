@@ -24,6 +24,7 @@ import { registryOf } from '../support/simnet-registry.ts';
 const LIMITS: AttemptLimits = {
   ttlMs: 10_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 20,
   triesMax: 20,
   tryHoldMs: 300,

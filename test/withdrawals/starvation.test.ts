@@ -13,7 +13,14 @@ import { createVirtualClock, type VirtualClock } from '../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { AMULET_ADMIN, createRows, DAY, type Rows } from '../support/rows.ts';
 
-const LIMITS: AttemptLimits = { ttlMs: 60_000, recordTimeAgeMsMax: 600_000, attemptsMax: 2, triesMax: 5, tryHoldMs: 0 };
+const LIMITS: AttemptLimits = {
+  ttlMs: 60_000,
+  recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
+  attemptsMax: 2,
+  triesMax: 5,
+  tryHoldMs: 0,
+};
 const HOLDINGS = 5;
 const REQUESTS = 1_000;
 

@@ -19,6 +19,7 @@ import { registryOf } from '../support/simnet-registry.ts';
 const LIMITS: AttemptLimits = {
   ttlMs: 120_000,
   recordTimeAgeMsMax: 600_000,
+  recordTimeAheadMsMax: 600_000,
   attemptsMax: 2,
   triesMax: 100,
   tryHoldMs: 5_000,
