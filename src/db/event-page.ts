@@ -1,6 +1,7 @@
 /** Bounded reads of the event log. Positions are dense and appear in order, so a page needs no more than its bounds. */
 import { type RawBuilder, sql } from 'kysely';
 import type { Micros } from '../env/clock.ts';
+import { assert } from '../env/errors.ts';
 import type { Database } from './connection.ts';
 import type { JsonValue } from './event-log.ts';
 
@@ -25,8 +26,15 @@ export type EventPageBounds = {
 /** An event and the length of its payload as text, for memory limits. */
 export type SizedEvent = { readonly event: LogEvent; readonly bytes: number };
 
-/** @property isLast true: nothing that was asked for lies between the page's last event and `upTo`. */
-export type EventPage = { readonly events: readonly SizedEvent[]; readonly isLast: boolean };
+/**
+ * @property isLast true: nothing that was asked for lies between the page's last event and `upTo`.
+ * @property log the log that it was read from, as it stood in the same snapshot: an empty page of another one means nothing.
+ */
+export type EventPage = {
+  readonly events: readonly SizedEvent[];
+  readonly isLast: boolean;
+  readonly log: { readonly epoch: string; readonly head: bigint };
+};
 
 /** The log's epoch and its last position; 0 when it is empty. Everything up to it can be read. */
 export async function readLogEnd(db: Database): Promise<{ epoch: string; head: bigint }> {
@@ -77,22 +85,35 @@ export async function readEventsOfTypes(
   );
 }
 
-type PageRow = LogEvent & { readonly bytes: number; readonly foundCount: number };
+type PageRow = { readonly epoch: string; readonly head: bigint } & (
+  | (LogEvent & { readonly bytes: number; readonly foundCount: number })
+  | { readonly position: null }
+);
 
 /** Cuts what was found where its payloads exceed the bytes, in the database: a payload may be as long as a stranger’s memo. */
 async function readPage(db: Database, found: RawBuilder<unknown>, bounds: EventPageBounds): Promise<EventPage> {
   const { rows } = await sql<PageRow>`
-    SELECT position, event_id AS "eventId", type, subject, payload, recorded_at AS "recordedAt", bytes, "foundCount"
-    FROM (
+    SELECT position, event_id AS "eventId", type, subject, payload, recorded_at AS "recordedAt", bytes, "foundCount",
+      event_log.epoch, event_log.last_position AS head
+    FROM event_log LEFT JOIN (
       SELECT *, (sum(bytes) OVER (ORDER BY position)) - bytes AS "bytesBefore", (count(*) OVER ())::int AS "foundCount"
       FROM (SELECT *, octet_length(payload::text) AS bytes FROM (${found}) AS event) AS event
-    ) AS event
-    WHERE "bytesBefore" < ${bounds.bytesMax}::bigint
+    ) AS event ON "bytesBefore" < ${bounds.bytesMax}::bigint
     ORDER BY position
   `.execute(db);
-  const foundCount = rows[0]?.foundCount ?? 0;
+  const [first] = rows;
+  assert(first !== undefined, 'The event log has no row of its own.');
+  let foundCount = 0;
+  const events: SizedEvent[] = [];
+  for (const row of rows) {
+    if (row.position === null) continue;
+    const { bytes, foundCount: count, epoch: _epoch, head: _head, ...event } = row;
+    foundCount = count;
+    events.push({ event, bytes });
+  }
   return {
-    events: rows.map(({ bytes, foundCount: _foundCount, ...event }) => ({ event, bytes })),
-    isLast: foundCount < bounds.countMax && rows.length === foundCount,
+    events,
+    isLast: foundCount < bounds.countMax && events.length === foundCount,
+    log: { epoch: first.epoch, head: first.head },
   };
 }

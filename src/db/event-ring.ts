@@ -8,6 +8,8 @@ export type EventRing<E extends { readonly position: bigint }> = {
   covers(position: bigint): boolean;
   /** The event right after `position`; only for positions covered and below the head. */
   after(position: bigint): E;
+  /** The bytes it was pushed with. */
+  bytesAfter(position: bigint): number;
   /** @param bytes what it counts against the limit. @throws AssertionError when the position is not the head's successor. */
   push(event: E, bytes: number): void;
   size(): { readonly ringCount: number; readonly ringBytes: number };
@@ -43,6 +45,7 @@ export function createEventRing<E extends { readonly position: bigint }>(options
       assert(held?.event.position === position + 1n, 'The ring was asked for an event it does not hold.', { position });
       return held.event;
     },
+    bytesAfter: (position) => slots[slotOf(position + 1n)]?.bytes ?? 0,
     push: (event, bytes) => {
       assert(event.position === head + 1n, 'The event log has a gap.', { head, position: event.position });
       if (count === options.countMax) dropOldest();

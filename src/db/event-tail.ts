@@ -7,13 +7,13 @@
  * database to reading the ring has neither gap nor overlap. Subscribers that wait are woken by the loop and never poll.
  */
 import type { Clock } from '../env/clock.ts';
-import { PermanentError } from '../env/errors.ts';
+import { PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Database } from './connection.ts';
 import { checkEventPoint, type EventPoint, parseEventCursor } from './event-cursor.ts';
 import { LOG_CHANNEL } from './event-log.ts';
-import { type LogEvent, readEvents, readEventsOfTypes, readLogEnd } from './event-page.ts';
+import { type LogEvent, readEvents, readEventsOfTypes, readLogEnd, type SizedEvent } from './event-page.ts';
 import { createEventRing } from './event-ring.ts';
 import { interruptible } from './interruptible.ts';
 import { sharedPositionOf } from './log-history.ts';
@@ -26,6 +26,20 @@ export type EventSubscription = {
   readonly after: bigint;
   /** Only these types; not given: all. */
   readonly types?: readonly string[];
+};
+
+/** A place in the log that moves on by what it hands out. One `take` at a time. */
+export type EventReader = {
+  /** Everything up to here has been handed out, or was of other types. */
+  position(): bigint;
+  /**
+   * The next events in order; waits where there is none. Empty: closed, or the tail has stopped.
+   * @param bytesMax of payload; one event comes all the same.
+   * @throws CursorError CURSOR_FROM_ANOTHER_LOG (the log was replaced by one that does not have what was read), RetryableError DB_… (a page cannot be read, or is of a log that is not the known one).
+   */
+  take(limits: { readonly countMax: number; readonly bytesMax: number }): Promise<readonly LogEvent[]>;
+  /** Also ends a `take` that waits. Harmless when repeated. */
+  close(): void;
 };
 
 /** Ended by its `return()`, also while it waits. */
@@ -42,7 +56,9 @@ export type EventTail = {
    * @throws CursorError; asks the database before it calls a cursor ahead, since another process may have seen more than this one.
    */
   pointAfter(cursor: string | null): Promise<EventPoint>;
-  /** Events in order, each once. Ends, without an error, when the tail's signal aborts; throws when a page cannot be read. */
+  /** For whoever wants several events at once, and to know how far it is. Must be closed. */
+  read(subscription: EventSubscription): EventReader;
+  /** Events in order, each once. Ends, without an error, when the tail's signal aborts; throws as {@link EventReader.take} does. */
   subscribe(subscription: EventSubscription): Events;
   /** What is held right now, for gauges and tests. */
   stats(): {
@@ -66,6 +82,9 @@ export type EventTailOptions = {
   readonly ringBytesMax?: number;
 };
 
+type TakeLimits = { readonly countMax: number; readonly bytesMax: number };
+type ReplacedBy = { readonly epoch: string; readonly head: bigint; readonly sharedPosition: bigint | null };
+
 /** 250 ms: what a lost hint costs at most. */
 const POLL_MS = 250;
 /** Events per pass of the loop, and bytes of their payloads. */
@@ -74,6 +93,7 @@ const TAIL_BYTES_MAX = 4 * 1024 * 1024;
 /** Events a subscriber that is behind holds, and bytes: small, since a thousand of them may be. */
 const PAGE_COUNT_MAX = 100;
 const PAGE_BYTES_MAX = 256 * 1024;
+const ONE_PAGE: TakeLimits = { countMax: PAGE_COUNT_MAX, bytesMax: PAGE_BYTES_MAX };
 /** Pages read at the same time for all subscribers together: a reconnect storm queues here and leaves the pool to others. */
 const PAGES_AT_ONCE_MAX = 4;
 
@@ -95,6 +115,8 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   const waiters = new Set<() => void>();
   const turnstile = createTurnstile(PAGES_AT_ONCE_MAX);
   let pagesRead = 0;
+  /** The log that stands there now, once it is not the one that was read: nothing is read of either. */
+  let replacedBy: ReplacedBy | null = null;
 
   const wakeAll = (): void => {
     for (const wake of [...waiters]) wake();
@@ -109,6 +131,8 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       epoch = end.epoch;
     }
     if (!isContinued || end.head < ring.head()) {
+      replacedBy = { ...end, sharedPosition: end.epoch === epoch ? end.head : await sharedPositionOf(db, epoch) };
+      wakeAll();
       throw new PermanentError('EVENT_LOG_REPLACED', 'The event log is not the one this process started with.', {
         epoch: end.epoch,
         head: end.head,
@@ -131,53 +155,131 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     return shared !== null && position <= shared;
   }
 
-  /** Resolves when the head has moved past `position` or one of the signals aborted. */
-  async function waitPast(position: bigint, subscriber: AbortSignal): Promise<void> {
-    while (ring.head() <= position && !signal.aborted && !subscriber.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const wake = (): void => resolve();
-      waiters.add(wake);
-      subscriber.addEventListener('abort', wake, { once: true });
-      await promise;
-      subscriber.removeEventListener('abort', wake);
-      waiters.delete(wake);
+  /** Its reading stands at `after`, which is in the epoch that this process follows. */
+  function read({ after, types }: EventSubscription): EventReader {
+    const wanted = types === undefined ? null : new Set(types);
+    const closing = new AbortController();
+    let position = after;
+    /** Of a page, not handed out yet. */
+    let page: SizedEvent[] = [];
+    /** What has been looked at once the page is handed out. */
+    let pageEnd = after;
+    let wake: (() => void) | null = null;
+    const isOver = (): boolean => signal.aborted || closing.signal.aborted;
+
+    /** Resolves when the head may have moved, or one of the signals aborted. */
+    async function untilWoken(): Promise<void> {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        waiters.add(resolve);
+      });
+      if (wake !== null) waiters.delete(wake);
+      wake = null;
+    }
+
+    function takeFromPage({ countMax, bytesMax }: TakeLimits): LogEvent[] {
+      const taken: LogEvent[] = [];
+      let bytes = 0;
+      while (taken.length < countMax && bytes < bytesMax) {
+        const sized = page.shift();
+        if (sized === undefined) break;
+        bytes += sized.bytes;
+        taken.push(sized.event);
+        position = sized.event.position;
+      }
+      if (page.length === 0 && pageEnd > position) position = pageEnd;
+      return taken;
+    }
+
+    function takeFromRing({ countMax, bytesMax }: TakeLimits): LogEvent[] {
+      const taken: LogEvent[] = [];
+      let bytes = 0;
+      while (position < ring.head() && taken.length < countMax && bytes < bytesMax) {
+        const event = ring.after(position);
+        if (wanted === null || wanted.has(event.type)) {
+          bytes += ring.bytesAfter(position);
+          taken.push(event);
+        }
+        position = event.position;
+      }
+      return taken;
+    }
+
+    async function readPage(): Promise<void> {
+      const upTo = ring.head();
+      const bounds = { after: position, upTo, countMax: PAGE_COUNT_MAX, bytesMax: PAGE_BYTES_MAX };
+      const found = await turnstile.pass(closing.signal, async () => {
+        pagesRead++;
+        return await (types === undefined ? readEvents(db, bounds) : readEventsOfTypes(db, types, bounds));
+      });
+      if (found === null) return;
+      // Of a database that went back, what is missing would pass for nothing to tell.
+      if (found.log.epoch !== epoch || found.log.head < upTo) {
+        throw new RetryableError('DB_IN_DOUBT', 'The event log is not the one that was read before.', found.log);
+      }
+      page = [...found.events];
+      // Also where nothing matched: it has all been looked at.
+      pageEnd = found.isLast ? upTo : (page.at(-1)?.event.position ?? position);
+    }
+
+    return {
+      position: () => position,
+      take: async (limits) => {
+        while (!isOver()) {
+          if (replacedBy !== null) throw refusalAt(position, replacedBy);
+          if (page.length > 0 || pageEnd > position) {
+            const taken = takeFromPage(limits);
+            if (taken.length > 0) return taken;
+          } else if (position >= ring.head()) {
+            await untilWoken();
+          } else if (ring.covers(position)) {
+            const taken = takeFromRing(limits);
+            if (taken.length > 0) return taken;
+          } else {
+            await readPage();
+          }
+        }
+        return [];
+      },
+      close: () => {
+        closing.abort();
+        wake?.();
+      },
+    };
+  }
+
+  /** Why whoever has read up to `position` cannot go on. */
+  function refusalAt(position: bigint, log: ReplacedBy): Error {
+    try {
+      checkEventPoint({ epoch, position }, log);
+      return new RetryableError('DB_IN_DOUBT', 'The event log was replaced; it is read again in a moment.');
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
     }
   }
 
-  async function* read(after: bigint, types: readonly string[] | null, subscriber: AbortSignal): Events {
-    const wanted = types === null ? null : new Set(types);
-    const isOver = (): boolean => signal.aborted || subscriber.aborted;
-    let position = after;
-    while (!isOver()) {
-      if (position >= ring.head()) {
-        await waitPast(position, subscriber);
-      } else if (ring.covers(position)) {
-        const event = ring.after(position);
-        position = event.position;
-        if (wanted === null || wanted.has(event.type)) yield event;
-      } else {
-        const upTo = ring.head();
-        const bounds = { after: position, upTo, countMax: PAGE_COUNT_MAX, bytesMax: PAGE_BYTES_MAX };
-        const page = await turnstile.pass(subscriber, async () => {
-          pagesRead++;
-          return await (types === null ? readEvents(db, bounds) : readEventsOfTypes(db, types, bounds));
-        });
-        if (page === null) return;
-        for (const { event } of page.events) {
-          position = event.position;
+  async function* events(subscription: EventSubscription, ended: AbortSignal): Events {
+    const reader = read(subscription);
+    ended.addEventListener('abort', reader.close, { once: true });
+    try {
+      for (;;) {
+        const taken = await reader.take(ONE_PAGE);
+        if (taken.length === 0) return;
+        for (const event of taken) {
           yield event;
-          if (isOver()) return;
+          if (ended.aborted || signal.aborted) return;
         }
-        // Also where nothing matched: it has all been looked at.
-        if (page.isLast) position = upTo;
       }
+    } finally {
+      reader.close();
     }
   }
 
   return {
     head: () => ({ epoch, position: ring.head() }),
     stats: () => ({ ...ring.size(), waiting: waiters.size, pagesRead }),
-    subscribe: ({ after, types }) => interruptible((ended) => read(after, types ?? null, ended)),
+    read,
+    subscribe: (subscription) => interruptible((ended) => events(subscription, ended)),
     pointAfter: async (cursor) => {
       if (cursor === null) return { epoch, position: ring.head() };
       const point = parseEventCursor(cursor);
