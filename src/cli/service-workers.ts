@@ -3,6 +3,7 @@
  * as a whole: with fresh connections to the database and to the participants, and nothing kept of the run before.
  */
 import { hostname } from 'node:os';
+import { runAuditChain } from '../db/audit-chain.ts';
 import type { Database } from '../db/connection.ts';
 import { createEventSequencer } from '../db/event-sequencer.ts';
 import { createLeases } from '../db/lease.ts';
@@ -188,6 +189,7 @@ export async function startWorkers(parts: {
     });
     const sequencer = createEventSequencer({ ...env, db: events, notifications, memory, signal: working.signal });
     working.run('event sequencer', sequencer.run);
+    working.run('audit chain', async (signal) => await runAuditChain({ ...env, db: events, signal }));
     return { failed: working.failed, stop: teardown.run, stopping: teardown.current };
   } catch (error) {
     await teardown.run();

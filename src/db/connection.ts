@@ -18,6 +18,7 @@ import pg from 'pg';
 import { assert } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { DB } from '../gen/db.ts';
+import { type Acting, actingNow } from './acting.ts';
 import { currentSignal, requestCancel, untilAborted } from './cancellation.ts';
 import { databaseErrorOf, isConnectionSpent } from './errors.ts';
 
@@ -122,11 +123,14 @@ function guardedPool(pool: pg.Pool): PostgresPool {
 function guardedClient(client: pg.PoolClient): PostgresPoolClient {
   let isSpent = false;
   const execute = async (statement: string, parameters: readonly unknown[]): Promise<unknown> => {
+    const acting = isBeginning(statement) ? actingNow() : null;
     const send = async (): Promise<unknown> => {
       try {
+        if (acting !== null) return await client.query(beginningAs(statement, acting));
         return await client.query(statement, [...parameters]);
       } catch (error) {
-        isSpent ||= isConnectionSpent(error);
+        // After a beginning that failed nobody rolls back: the connection must not be lent again.
+        isSpent ||= acting !== null || isConnectionSpent(error);
         throw databaseErrorOf(error);
       }
     };
@@ -149,6 +153,15 @@ function guardedClient(client: pg.PoolClient): PostgresPoolClient {
 
 /** These go through: they tell what became of the transaction, or undo it. */
 const ENDS_TRANSACTION = /^(?:commit|rollback)\b/i;
+
+function isBeginning(statement: string): boolean {
+  return statement === 'begin' || statement.startsWith('start transaction');
+}
+
+/** One message: who acts is told with the beginning, for the triggers that write audit entries (acting.ts), and gone with the transaction. */
+function beginningAs(statement: string, acting: Acting): string {
+  return `${statement}; SELECT set_config('sluice.acting', ${pg.escapeLiteral(JSON.stringify(acting))}, true)`;
+}
 
 async function typed<T>(work: Promise<T>): Promise<T> {
   try {

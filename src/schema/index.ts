@@ -1,5 +1,6 @@
 /** The schema: every type's file is imported for what it adds to the builder. */
 import './account.ts';
+import './audit-entry.ts';
 import './balance.ts';
 import './deposit-account.ts';
 import './deposit-account-changes.ts';
@@ -36,6 +37,7 @@ import './withdrawal-offer.ts';
 import './withdrawal-request.ts';
 import './withdrawal-update.ts';
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
+import { auditMutations } from './audited-mutations.ts';
 import { builder } from './builder.ts';
 import { assertEveryFieldDemandsScope } from './default-deny.ts';
 
@@ -51,6 +53,7 @@ builder.subscriptionType({
 export function createSchema(): GraphQLSchema {
   const schema = builder.toSchema({ sortSchema: true });
   assertEveryFieldDemandsScope(schema);
+  auditMutations(schema);
   return schema;
 }
 
