@@ -3,9 +3,11 @@
  *
  *   npm run bench -- ingest [--rounds N] [--updates N]
  *   npm run bench -- backfill [--updates N]
+ *   npm run bench -- api [--rounds N]
  *   npm run bench -- withdrawals [--rounds N] [--payments N]
  */
 import { parseArgs } from 'node:util';
+import { benchApiHttp } from './api-http.ts';
 import { benchBackfill } from './backfill.ts';
 import { benchIngest } from './ingest.ts';
 import { benchWithdrawals } from './withdrawals.ts';
@@ -23,6 +25,7 @@ const benchmarks: Readonly<Record<string, (options: typeof counts) => Promise<vo
   ingest: benchIngest,
   backfill: benchBackfill,
   withdrawals: benchWithdrawals,
+  api: benchApiHttp,
 };
 const unknown = positionals.filter((name) => benchmarks[name] === undefined);
 if (unknown.length > 0) {
