@@ -15,7 +15,7 @@ export type JsonValue = string | number | boolean | null | readonly JsonValue[] 
 export interface AccountTable {
   id: GeneratedAlways<bigint>;
   network_id: number;
-  kind: string;
+  kind: 'CUSTOMER' | 'TREASURY' | 'UNATTRIBUTED' | 'UNEXPLAINED' | 'FEES' | 'HOUSE' | 'IN_TRANSIT' | 'BETWEEN_TREASURIES' | 'OPENING' | 'WITHDRAWALS' | 'HELD' | 'REFUNDS' | 'SHORTFALL';
   owner: string;
 }
 
