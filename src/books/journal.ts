@@ -20,8 +20,9 @@ export type AccountKind =
   | 'WITHDRAWALS' // what customers asked for and the ledger has not decided yet
   | 'HELD' // deposits that wait for a verdict, or were denied; owner: the customer's account they are for
   | 'REFUNDS' // what is on its way back to a sender; owner: the id of the transfer that brought it
+  | 'SHORTFALL' // what the house laid out for payments that their customers' balances do not cover
   | 'FEES'
-  | 'HOUSE'; // mints and rewards
+  | 'HOUSE'; // mints and rewards, and what the exchange itself has
 
 export type AccountRef = { readonly kind: AccountKind; readonly owner: string };
 

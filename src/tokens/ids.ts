@@ -33,6 +33,11 @@ export function selfTransferId(party: string, inputs: readonly string[], planned
   return `st_${digest('self-transfer', [party, plannedAt.toString(), ...inputs])}`;
 }
 
+/** Of what a client posted, by its own key. */
+export function postTransferId(network: string, client: string, idempotencyKey: string): string {
+  return `pt_${digest('post transfer', [network, client, idempotencyKey])}`;
+}
+
 /** @param subject the id the event is about. @param occasion what tells this event of the subject from its others (an update id, …). */
 export function eventId(type: string, subject: string, occasion: string): string {
   return `ev_${digest('event', [type, subject, occasion])}`;

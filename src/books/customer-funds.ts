@@ -1,0 +1,105 @@
+/**
+ * Whether customers have what they are to give, where Sluice keeps their balances. The rows are locked until the transaction ends, so what was seen holds until it is booked; the check in the
+ * database (`customer_balance_covers`) stands behind it for whoever forgets to ask.
+ */
+import { sql } from 'kysely';
+import type { Transaction } from '../db/connection.ts';
+import { PermanentError, RetryableError } from '../env/errors.ts';
+import { type Amount, formatAmount } from '../tokens/amount.ts';
+import type { Instrument } from '../tokens/transfer-record.ts';
+import { readBooksMode } from './books-mode.ts';
+
+/** What an account is to give, or to get; `account` is the exchange's own name. */
+export type Claim = {
+  readonly accountId: bigint;
+  readonly account: string;
+  readonly instrumentKey: number;
+  readonly instrument: Instrument;
+  /** What it gives. Zero: it only gets, and is locked with the others. */
+  readonly gives: Amount;
+};
+
+/** Sums are unbounded, so `available` is no Amount. Units of 10⁻¹⁰. */
+export type Shortfall = {
+  readonly account: string;
+  readonly instrument: Instrument;
+  readonly available: bigint;
+  readonly asked: Amount;
+};
+
+/** Customers have less than they are to give. Nothing was booked. */
+export class InsufficientFundsError extends PermanentError {
+  readonly shortfalls: readonly [Shortfall, ...Shortfall[]];
+  constructor(shortfalls: readonly [Shortfall, ...Shortfall[]]) {
+    const [{ account, available, asked }] = shortfalls;
+    super(
+      'INSUFFICIENT_FUNDS',
+      `The account ${account} has ${formatAmount(available)} available, and ${formatAmount(asked)} is asked for.`,
+      { shortfalls: shortfalls.length },
+    );
+    this.shortfalls = shortfalls;
+  }
+}
+
+/** The database was restored, and nobody has said yet that the post transfers it lost were sent again: nobody knows what customers have. */
+export class BooksBehindError extends RetryableError {
+  constructor() {
+    super(
+      'BOOKS_BEHIND',
+      'The database was restored, and the post transfers that it lost may be missing: nobody knows what customers have.',
+    );
+  }
+}
+
+/**
+ * Locks what each account has, in the one order of all who do, and looks whether that is enough. Does nothing where the exchange keeps the balances.
+ * @throws InsufficientFundsError.
+ */
+export async function demandFunds(tx: Transaction, networkId: number, claims: readonly Claim[]): Promise<void> {
+  const available = await lockFunds(tx, networkId, claims);
+  if (available === null) return;
+  const [first, ...others] = claims.flatMap((claim): readonly Shortfall[] => {
+    const { account, instrument, gives } = claim;
+    const has = available(claim);
+    return has >= gives ? [] : [{ account, instrument, available: has, asked: gives }];
+  });
+  if (first !== undefined) throw new InsufficientFundsError([first, ...others]);
+}
+
+/** Before anything leaves for the ledger. @throws BooksBehindError where the balances may be too high. */
+export async function demandWholeBooks(tx: Transaction, networkId: number): Promise<void> {
+  const { rows } = await sql<{ isBehind: boolean }>`
+    SELECT EXISTS (
+      SELECT FROM customer_books b JOIN database_restore r ON r.noticed_at > greatest(b.posts_whole_at, b.changed_at)
+      LEFT JOIN treasury_party t ON t.id = r.treasury_id
+      WHERE b.network_id = ${networkId} AND b.mode = 'INTERNAL' AND (t.id IS NULL OR t.network_id = b.network_id)
+    ) AS "isBehind"`.execute(tx);
+  if (rows[0]?.isBehind === true) throw new BooksBehindError();
+}
+
+/** What of a claim its account has not, locked; nothing where the exchange keeps the balances. */
+export async function missingFunds(tx: Transaction, networkId: number, claim: Claim): Promise<bigint> {
+  const available = await lockFunds(tx, networkId, [claim]);
+  if (available === null) return 0n;
+  const missing = claim.gives - available(claim);
+  return missing > 0n ? missing : 0n;
+}
+
+type Place = Pick<Claim, 'accountId' | 'instrumentKey'>;
+
+async function lockFunds(
+  tx: Transaction,
+  networkId: number,
+  places: readonly Place[],
+): Promise<((place: Place) => bigint) | null> {
+  if (places.length === 0 || (await readBooksMode(tx, networkId)) !== 'INTERNAL') return null;
+  const { rows } = await sql<{ accountId: bigint; instrumentKey: number; units: string }>`
+    SELECT account_id AS "accountId", instrument_id AS "instrumentKey", trunc(balance * 10000000000)::text AS units
+    FROM lock_customer_balances(
+      ${places.map(({ accountId }) => String(accountId))}::bigint[], ${places.map(({ instrumentKey }) => instrumentKey)}::int[]
+    )`.execute(tx);
+  const units = new Map(rows.map((row) => [keyOf(row), BigInt(row.units)]));
+  return (place) => units.get(keyOf(place)) ?? 0n;
+}
+
+const keyOf = ({ accountId, instrumentKey }: Place): string => `${accountId}/${instrumentKey}`;
