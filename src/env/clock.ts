@@ -14,6 +14,8 @@ export type Clock = {
    * Resolves early, without throwing, when `signal` aborts: loops test their signal right after.
    */
   sleep(durationMs: number, signal?: AbortSignal): Promise<void>;
+  /** Milliseconds since some moment of this process that no setting of the wall clock moves; it may stand still while the machine sleeps. Left out: there is only the wall clock. */
+  elapsedMs?(): number;
 };
 
 const MICROS_PER_MILLI = 1_000n;

@@ -16,6 +16,7 @@ export const systemClock: Clock = {
       if (signal?.aborted !== true) throw error;
     }
   },
+  elapsedMs: () => performance.now(),
 };
 
 const RANDOM_RANGE = 2 ** 47; // Below the 2^48 that randomInt allows; far finer than any jitter needs.

@@ -10,6 +10,7 @@ import type { Clock } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import { PROGRESS_CHANNEL } from '../ingestion/batch-writer.ts';
+import type { StreamView } from './database-view.ts';
 import { freshnessOf } from './freshness.ts';
 import { type IngestionStream, newestRecordTime, readIngestionStreams } from './ingestion-streams.ts';
 import { ledgerKey } from './ledger-keys.ts';
@@ -19,6 +20,8 @@ export type IngestionProgress = {
   run(): Promise<void>;
   /** The present state at once, then each change. @param key of a treasury party ({@link keyOfStream}); null: all. */
   subscribe(key: string | null): AsyncGenerator<IngestionStream, void, undefined>;
+  /** As last looked at, without asking: of up to a second ago. */
+  newest(): StreamView[];
   /** For gauges and tests. */
   stats(): { readonly waiting: number; readonly reads: number };
 };
@@ -87,6 +90,7 @@ export function createIngestionProgress(options: IngestionProgressOptions): Inge
   }
 
   return {
+    newest: () => [...current.values()].map(({ stream }) => viewOf(stream)),
     stats: () => ({ waiting: waiters.size, reads }),
     subscribe: (key) => interruptible((subscriber) => follow(key, subscriber)),
     run: async () => {
@@ -114,4 +118,9 @@ export function createIngestionProgress(options: IngestionProgressOptions): Inge
 function versionOf(stream: IngestionStream, now: bigint): string {
   const { state } = freshnessOf({ ...stream, recordTime: newestRecordTime(stream), now });
   return JSON.stringify([stream, state], (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+}
+
+function viewOf(stream: IngestionStream): StreamView {
+  const { treasury, status, observedAt } = stream;
+  return { network: treasury.network, party: treasury.party, status, observedAt, recordTime: newestRecordTime(stream) };
 }

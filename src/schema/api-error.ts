@@ -12,6 +12,7 @@ export type ApiErrorCode =
   | 'CURSOR_AHEAD'
   | 'FORBIDDEN'
   | 'ID_INVALID'
+  | 'NOT_CAUGHT_UP'
   | 'PAGE_ARGUMENTS_INVALID'
   | 'PAGE_CURSOR_INVALID'
   | 'WITHDRAWALS_OFF'

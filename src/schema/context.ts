@@ -11,6 +11,7 @@ import type { Clock } from '../env/clock.ts';
 import type { Approvals } from '../policy/approvals.ts';
 import type { PolicyChanges } from '../policy/policy-changes.ts';
 import type { Preflight } from '../preflight/preflight.ts';
+import type { DatabaseView } from '../read/database-view.ts';
 import type { IngestionProgress } from '../read/ingestion-progress.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import type { ApiLimits } from './api-limits.ts';
@@ -46,4 +47,14 @@ export type ApiServices = {
   readonly trafficReserve?: number;
 };
 
-export type ApiContext = ApiServices & { readonly principal: Principal };
+/** What an answer is told to be of, read before its rows. */
+export type AnswerView = DatabaseView & {
+  /** Milliseconds since the rows were read, of a last known answer; null: they are read now. */
+  readonly lastKnownMs: number | null;
+};
+
+export type ApiContext = ApiServices & {
+  readonly principal: Principal;
+  /** Of queries that ask for a `Freshness` (src/server/answers.ts). */
+  readonly view?: AnswerView;
+};

@@ -10,6 +10,7 @@ import './desk-mutations.ts';
 import './event-log.ts';
 import './explanation.ts';
 import './freeze.ts';
+import './freshness.ts';
 import './halt.ts';
 import './holding.ts';
 import './ingestion-stream.ts';
@@ -37,9 +38,11 @@ import './withdrawal-offer.ts';
 import './withdrawal-request.ts';
 import './withdrawal-update.ts';
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
+import { withAtLeast } from './at-least.ts';
 import { auditMutations } from './audited-mutations.ts';
 import { builder } from './builder.ts';
 import { assertEveryFieldDemandsScope } from './default-deny.ts';
+import { addPayloadCursors } from './payload-cursor.ts';
 
 builder.queryType({ description: 'Everything that can be asked. Each field names the scope it needs. Since 0.1.' });
 builder.mutationType({
@@ -49,9 +52,11 @@ builder.subscriptionType({
   description: 'Everything that can be followed. Each field names the scopes it needs. Since 0.1.',
 });
 
+addPayloadCursors();
+
 /** @throws AssertionError when a field could be read without a scope: access is denied unless allowed. */
 export function createSchema(): GraphQLSchema {
-  const schema = builder.toSchema({ sortSchema: true });
+  const schema = withAtLeast(builder.toSchema({ sortSchema: true }));
   assertEveryFieldDemandsScope(schema);
   auditMutations(schema);
   return schema;

@@ -1,6 +1,4 @@
 /** `IngestionStream` with its freshness, its query and its subscription. */
-import { formatEventCursor } from '../db/event-cursor.ts';
-import { type Freshness, freshnessOf } from '../read/freshness.ts';
 import {
   type IngestionStream,
   newestRecordTime,
@@ -11,6 +9,7 @@ import { ledgerKey } from '../read/ledger-keys.ts';
 import { readStreamEpochs } from '../read/stream-epochs.ts';
 import { builder } from './builder.ts';
 import type { ApiContext } from './context.ts';
+import { FreshnessRef, streamFreshness } from './freshness.ts';
 import { partsOfKey } from './global-id.ts';
 import { StreamEpochRef } from './stream-epoch.ts';
 import { TREASURY_KEY_PARTS, TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
@@ -22,42 +21,6 @@ const IngestionStatusEnum = builder.enumType('IngestionStatus', {
     RUNNING: { description: 'Reads the participant’s stream.' },
     HALTED: { description: 'Stopped itself, because its position is in doubt; `statusReason` says why.' },
   } as const,
-});
-
-const FreshnessStateEnum = builder.enumType('FreshnessState', {
-  description: 'How fresh a treasury party’s data is. Since 0.1.',
-  values: {
-    STARTING: { description: 'Nothing has been received yet.' },
-    IDLE: { description: 'The ledger’s history is here, up to a normal delay.' },
-    BEHIND: { description: 'Messages come, but older ones than a live stream’s (150 s): a backlog is being read.' },
-    STALLED: { description: 'No message for 75 s: longer than a participant may be silent.' },
-    QUIET: { description: 'Messages come, but the ledger’s time is more than 35 min old.' },
-    HALTED: { description: 'Ingestion stopped itself; an operator is needed.' },
-  } as const,
-});
-
-const FreshnessRef = builder.objectRef<Freshness>('Freshness').implement({
-  description: 'How fresh a treasury party’s data is. Scope: `read`. Since 0.1.',
-  authScopes: { read: true },
-  fields: (t) => ({
-    recordTime: t.expose('recordTime', {
-      type: 'RecordTime',
-      nullable: true,
-      description:
-        'All of the ledger’s history up to it is here; the newest of all synchronizers. Null before the first message. Scope: `read`. Since 0.1.',
-    }),
-    position: t.field({
-      type: 'Cursor',
-      description: 'The end of the event log as this process sees it. Scope: `read`. Since 0.1.',
-      resolve: (_freshness, _args, { tail }) => formatEventCursor(tail.head()),
-    }),
-    ageMs: t.exposeFloat('ageMs', {
-      nullable: true,
-      description:
-        'Whole milliseconds from `recordTime` to now, by our clock, not below 0. Null before the first message. Scope: `read`. Since 0.1.',
-    }),
-    state: t.expose('state', { type: FreshnessStateEnum, description: 'What that means. Scope: `read`. Since 0.1.' }),
-  }),
 });
 
 const SynchronizerTimeRef = builder.objectRef<SynchronizerTime>('SynchronizerTime').implement({
@@ -104,8 +67,8 @@ builder.node(IngestionStreamRef, {
     freshness: t.field({
       type: FreshnessRef,
       description: 'How fresh its data is. Scope: `read`. Since 0.1.',
-      resolve: (stream, _args, { clock }) =>
-        freshnessOf({ ...stream, recordTime: newestRecordTime(stream), now: clock.nowMicros() }),
+      resolve: (stream, _args, context) =>
+        streamFreshness({ ...stream, recordTime: newestRecordTime(stream) }, context),
     }),
     synchronizers: t.field({
       type: [SynchronizerTimeRef],

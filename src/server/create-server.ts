@@ -16,6 +16,7 @@ import type { Random } from '../env/random.ts';
 import type { ApiServices } from '../schema/context.ts';
 import { createSchema, printSchemaSdl } from '../schema/index.ts';
 import type { Principal } from '../schema/principal.ts';
+import { type AnswersOptions, createAnswers } from './answers.ts';
 import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
 import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage, type SampleWithdrawal } from './graphiql.ts';
 import { createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
@@ -44,6 +45,8 @@ export type ServerOptions = {
   readonly drainMs?: number;
   /** Milliseconds a WebSocket has for its first message. Default 3 s. */
   readonly initTimeoutMs?: number;
+  /** How long `@atLeast` waits, and what is kept for when the database is away. */
+  readonly answers?: Pick<AnswersOptions, 'atLeastWaitMs' | 'patienceMs' | 'lastKnown'>;
 };
 
 export type RunningServer = {
@@ -75,7 +78,9 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   }
   const guard = createRequestGuard({ ...options, isDevelopment: principals.isDevelopment });
   const masking = createErrorMasking({ logger, random });
-  const yoga = createGraphQLHandler({ schema: createSchema(), services, masking });
+  const schema = createSchema();
+  const answers = createAnswers({ ...options.answers, schema, services, logger });
+  const yoga = createGraphQLHandler({ schema, services, masking, answers });
   const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, masking });
   const sdl = printSchemaSdl();
   const graphiql = isGraphiqlEnabled

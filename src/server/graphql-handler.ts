@@ -3,6 +3,7 @@ import { type GraphQLSchema, parse } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { ApiContext, ApiServices } from '../schema/context.ts';
 import type { Principal } from '../schema/principal.ts';
+import type { Answers } from './answers.ts';
 import type { ErrorMasking } from './error-masking.ts';
 import { QUERY_TOKENS_MAX, queryLimitsRule } from './query-limits.ts';
 
@@ -19,13 +20,14 @@ export function createGraphQLHandler(options: {
   readonly schema: GraphQLSchema;
   readonly services: ApiServices;
   readonly masking: ErrorMasking;
+  readonly answers: Answers;
 }): GraphQLHandler {
-  const { schema, services, masking } = options;
+  const { schema, services, masking, answers } = options;
   return createYoga<TransportContext, ApiServices>({
     schema,
     context: () => services,
     graphqlEndpoint: GRAPHQL_PATH,
-    plugins: [limits],
+    plugins: [limits, answers.plugin],
     maskedErrors: { maskError: (error) => masking.mask(error) },
     maxRequestBodySize: BODY_BYTES_MAX,
     // Yoga's defaults suit a public demo; ours suit an exchange.

@@ -93,7 +93,8 @@ test.each([
         memo treasury { name } instrument { name } account { customer } transfer { status } screening { state } decisions { kind } } } }`,
     4,
   ],
-  ['streams', () => '{ ingestionStreams { treasury { name } synchronizers { recordTime } freshness { state } } }', 1],
+  // One before the rows, for whatever tells how fresh it is.
+  ['streams', () => '{ ingestionStreams { treasury { name } synchronizers { recordTime } freshness { state } } }', 2],
   ['streams with their epochs', () => '{ ingestionStreams { epoch epochs { epoch reason gap { recordedBy } } } }', 2],
 ])('%s', async (_what, query, statementsCount) => {
   const one = await statementsOf(query(1));
