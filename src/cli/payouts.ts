@@ -1,6 +1,7 @@
 /** The executing side of withdrawals: one automation per treasury party, on connections of its own. */
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
+import { measuredSigner } from '../custody/measured-signer.ts';
 import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
 import type { LogMemory } from '../db/log-history.ts';
@@ -13,6 +14,7 @@ import type { TokenSources } from '../directory/token-sources.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import { type Measures, noMeasures } from '../env/measures.ts';
 import type { Random } from '../env/random.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import type { Channel } from '../ledger/channel.ts';
@@ -35,6 +37,7 @@ type PayoutEnv = {
   readonly random: Random;
   readonly logger: Logger;
   readonly failpoint: Failpoint;
+  readonly measures?: Measures;
 };
 
 type PayoutConfig = Pick<
@@ -103,8 +106,9 @@ export function preparePayouts(parts: {
   readonly log: LogMemory;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
   const { config, env, lane, call, openLedger, notifications, tokens, log } = parts;
-  const signer = config.withdrawalKey === null ? null : openSigner(config, env);
-  if (signer === null) return () => undefined;
+  const opened = config.withdrawalKey === null ? null : openSigner(config, env);
+  if (opened === null) return () => undefined;
+  const signer = measuredSigner(opened, { clock: env.clock, measures: env.measures ?? noMeasures });
   const db = lane('withdrawals', CONNECTIONS);
   const registry = openRegistries(config, env, tokens.sourceOf);
   const common = {

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import type { Measures } from '../env/measures.ts';
 import type { Random } from '../env/random.ts';
 
 export type ServiceConfig = Omit<Config, 'databaseUrl' | 'dataDir' | 'logLevel'>;
@@ -12,4 +13,6 @@ export type ServiceEnv = {
   readonly random: Random;
   readonly logger: Logger;
   readonly failpoint: Failpoint;
+  /** Left out: nobody counts. */
+  readonly measures?: Measures;
 };

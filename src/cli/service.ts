@@ -35,9 +35,12 @@ import { createServiceLoops, persistently } from './service-loops.ts';
 import { type LaneOptions, START, startWorkers, type Workers } from './service-workers.ts';
 import { createTeardown, type Teardown } from './teardown.ts';
 import { openTokenDirectory } from './token-directory.ts';
+import { startWatching } from './watching.ts';
 import { superviseWorkers } from './worker-supervisor.ts';
 
 export type Service = {
+  /** `http://host:port` of health and metrics. */
+  readonly adminUrl: string;
   /** `http://host:port` of the API; null for a worker. */
   readonly url: string | null;
   readonly db: Database;
@@ -81,15 +84,20 @@ export async function startService(options: {
 }
 
 async function start(
-  { config, connectionString, env, sampleWithdrawal }: Parameters<typeof startService>[0],
+  { config, connectionString, env: given, sampleWithdrawal }: Parameters<typeof startService>[0],
   teardown: Teardown,
 ): Promise<Service> {
-  const { clock, random, logger } = env;
+  const { clock, random, logger } = given;
   const isWorker = config.role === 'worker';
+
+  // First up and last down: whoever watches sees the start and the end as well.
+  const watching = await startWatching({ config, env: given, connectionString });
+  teardown.add('health and metrics', watching.stop);
+  const env = { ...given, measures: watching.measures };
 
   // A lane of connections per kind of work, so that a flood of requests cannot starve ingestion, nor the other way round.
   const openLane = (name: string, options: LaneOptions) =>
-    createDatabase({ connectionString, applicationName: `sluice-${name}`, ...options, logger });
+    watching.lane(name, createDatabase({ connectionString, applicationName: `sluice-${name}`, ...options, logger }));
   const lane = (name: string, poolSizeMax: number): Database => {
     const connection = openLane(name, { poolSizeMax });
     teardown.add(`database connections of ${name}`, connection.close);
@@ -128,14 +136,19 @@ async function start(
   const tokens = openTokenDirectory(config, api, env);
   const url = isWorker ? null : await serveApi();
   const workers = config.role === 'api' ? null : await work();
+  watching.watch({ db: isWorker ? events : api, tail });
   return {
     url,
+    adminUrl: watching.url,
     db: api,
     tail,
     depositAccounts,
     withdrawals,
     failed: workers === null ? reading.failed : Promise.race([reading.failed, workers.failed]),
-    stop: teardown.run,
+    stop: async () => {
+      watching.leave();
+      await teardown.run();
+    },
     stopping: teardown.current,
   };
 

@@ -5,6 +5,7 @@
 import { type Clock, millisToMicros } from '../env/clock.ts';
 import { messageOf, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import type { Measures } from '../env/measures.ts';
 import type { Workers } from './service-workers.ts';
 
 const PAUSE_MS_MIN = 1_000;
@@ -19,7 +20,7 @@ const LASTING_MS = 10 * 60_000; // Workers that ran for so long had recovered.
 export function superviseWorkers(
   first: Workers,
   start: () => Promise<Workers>,
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  { clock, logger, measures }: { readonly clock: Clock; readonly logger: Logger; readonly measures?: Measures },
 ): Workers {
   const ending = new AbortController();
   const { promise: failed, resolve: fail } = Promise.withResolvers<unknown>();
@@ -41,6 +42,7 @@ export function superviseWorkers(
       for (let isStarted = false; !isStarted; ) {
         const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(restarts, 10));
         restarts += 1;
+        measures?.retried({ work: 'workers', code: error.code });
         logger.warn('The workers have ended and are started anew.', { restarts, pauseMs, code: error.code });
         await clock.sleep(pauseMs, ending.signal);
         if (ending.signal.aborted) return;

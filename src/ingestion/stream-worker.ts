@@ -15,6 +15,7 @@ import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import { type Measures, noMeasures } from '../env/measures.ts';
 import type { Random } from '../env/random.ts';
 import { type RetryPolicy, retry } from '../env/retry.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
@@ -24,6 +25,7 @@ import { type BatchWriter, createBatchWriter } from './batch-writer.ts';
 import { proveContinuity, prunedBeyond } from './continuity.ts';
 import { guardAgainstCrashes, noteOrderlyEnd } from './crash-guard.ts';
 import type { EffectSink, Treasury } from './effect-sink.ts';
+import { measuredWriter } from './measured-writer.ts';
 import type { Opening } from './opening.ts';
 import { claimStream, haltStream, POSITION_IN_DOUBT, type Position } from './position.ts';
 import { type Checkpoint, type ReceivedUpdate, receive } from './received-update.ts';
@@ -42,6 +44,8 @@ export type StreamWorkerOptions = {
   readonly logger: Logger;
   readonly failpoint: Failpoint;
   readonly signal: AbortSignal;
+  /** Left out: nobody counts, and the participant is not asked how far it is. */
+  readonly measures?: Measures;
   /** Of a stream that has not begun yet; left out: from the beginning of what the participant has. */
   readonly opening?: Opening;
   readonly settings?: Partial<StreamSettings>;
@@ -67,6 +71,7 @@ const DEFAULTS: StreamSettings = {
 };
 
 const LEASE_RETRY_MS = 1_000;
+const LAG_EVERY_MS = 10_000; // One small call per stream; scrapes come at that distance.
 
 const FROM_THE_BEGINNING: Opening = { at: null };
 
@@ -82,10 +87,10 @@ const REOPENED_AT_ONCE: ReadonlySet<string> = new Set(['STALE_STREAM_AUTHORIZATI
  * @throws RetryableError when the tries without progress are used up; PermanentError for anything that restarting cannot mend.
  */
 export async function runStreamWorker(options: StreamWorkerOptions): Promise<void> {
-  const { leases, treasury, holder, clock, random, signal } = options;
+  const { leases, treasury, holder, clock, random, signal, measures = noMeasures } = options;
   const logger = options.logger.child({ treasury: treasury.name });
   const settings = { ...DEFAULTS, ...options.settings };
-  const writer = createBatchWriter({ ...options, logger });
+  const writer = measuredWriter(createBatchWriter({ ...options, logger }), treasury.name, { clock, measures });
   /** Streams in a row that ended without anything to read, and whether the last one was opened again at once. */
   let emptyStreams = 0;
   let isReopened = false;
@@ -99,8 +104,10 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
         clock,
         random,
         signal,
-        onFailure: (error, attemptsLeft, delayMs) =>
-          logger.warn('The stream will be resumed.', { code: error.code, why: error.message, attemptsLeft, delayMs }),
+        onFailure: (error, attemptsLeft, delayMs) => {
+          measures.retried({ work: 'stream', code: error.code });
+          logger.warn('The stream will be resumed.', { code: error.code, why: error.message, attemptsLeft, delayMs });
+        },
       });
     } catch (error) {
       if (signal.aborted) return;
@@ -174,6 +181,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
       const heard: Heard = { at: openedAt, isHeldBack: false };
       const reading = read(position, queue, heard, streamSignal);
       const watching = watchForSilence(queue, heard, over, streamSignal);
+      const looking = measureLag(() => position, streamSignal);
       try {
         await writeBatches(guarded, queue, position, (written) => {
           position = written;
@@ -181,10 +189,12 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
       } finally {
         over.abort();
         queue.close();
-        await Promise.all([reading, watching]);
+        await Promise.all([reading, watching, looking]);
       }
+      measures.streamEnded({ treasury: treasury.name, reason: 'STOPPED' });
     } catch (cause) {
       const error = inOurTerms(cause, position);
+      measures.streamEnded({ treasury: treasury.name, reason: reasonOf(error, held) });
       await giveUp(error, position);
       if (!(error instanceof RetryableError)) throw error;
       if (held.aborted && error.code === 'STREAM_GIVEN_UP') return;
@@ -246,6 +256,18 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     }
   }
 
+  /** Asked at the same session as the stream: offsets of another participant are other numbers. */
+  async function measureLag(positionNow: () => Position, streamSignal: AbortSignal): Promise<void> {
+    while (options.measures !== undefined && !streamSignal.aborted) {
+      const end = await unlessAborted(streamSignal, options.ledger.ledgerEnd()).catch(() => null);
+      if (end !== null && !streamSignal.aborted) {
+        const offsets = end.offset - positionNow().offset;
+        measures.behind({ treasury: treasury.name, offsets: offsets > 0n ? offsets : 0n });
+      }
+      await clock.sleep(LAG_EVERY_MS, streamSignal);
+    }
+  }
+
   /** A stream that is open and silent looks like a quiet ledger; the checkpoints that a healthy one sends tell the difference. */
   async function watchForSilence(
     queue: BatchQueue<Item>,
@@ -275,6 +297,12 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     });
     throw new HaltedError(error.code, error.message, error.facts, { cause: error });
   }
+}
+
+/** As counters know it. */
+function reasonOf(error: unknown, held: AbortSignal): string {
+  if (!(error instanceof RetryableError || error instanceof PermanentError)) return 'UNEXPECTED';
+  return held.aborted && error.code === 'STREAM_GIVEN_UP' ? 'STOPPED' : error.code;
 }
 
 /** Whether the participant, or the network before it, ended the stream: not our database, nor our own leaving. */

@@ -10,6 +10,7 @@ import { CustodyRefusal } from '../custody/custody-refusal.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import type { Measures } from '../env/measures.ts';
 import { isPoison } from '../ingestion/poison.ts';
 import { type TryOptions, tryAttempt } from './attempt-try.ts';
 import { viewOf } from './attempt-view.ts';
@@ -33,6 +34,8 @@ export type PassOptions = TryOptions & {
   /** Whether an attempt is given up at once when a try came to nothing before any signature, rather than tried again until its target. */
   readonly isGivenUpEarly: boolean;
   readonly logger: Logger;
+  /** Left out: nobody counts. */
+  readonly measures?: Measures;
   readonly lane?: Lane;
 };
 
@@ -109,6 +112,7 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
     logger.info('Tried an attempt.', { ...facts, outcome });
   } catch (error) {
     // Whatever it was: a hint for people. What became of the transaction, the ledger will tell.
+    options.measures?.retried({ work: purpose.name, code: failureOf(error).code });
     logger.info('A try came to nothing that we know of.', { ...facts, why: messageOf(error) });
     // It goes wrong each time, with whoever signs or with what we were told of his keys: nothing is paid until somebody looks.
     if (isForeignSignature(error))
