@@ -16,6 +16,7 @@ import type { Clock, Micros } from '../env/clock.ts';
 import { listBalances } from '../read/balances.ts';
 import { type Freshness, freshnessOf } from '../read/freshness.ts';
 import { type IngestionStream, newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
+import { EVERYTHING } from '../read/reach.ts';
 import { listWithdrawals } from '../read/withdrawals.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import {
@@ -122,7 +123,7 @@ export function watchProgress(options: {
     if (treasury === undefined) return [];
     const filter = { states: null, account: null, treasury, createdFrom: null, createdBefore: null };
     const page = { limit: RECENT_WITHDRAWALS_COUNT, after: null, before: null, isFromEnd: false };
-    const { rows } = await listWithdrawals(db, filter, page);
+    const { rows } = await listWithdrawals(db, EVERYTHING, filter, page);
     return rows.map(({ createdAt, amount, instrument, account, state, decidableBy, failure }) => ({
       createdAt,
       amount: parseAmount(amount),

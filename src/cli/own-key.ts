@@ -25,7 +25,7 @@ export async function readPrincipal(
     apiKeys.map(({ name, scopes, sha256 }) => parseApiKey(`${name}:${scopes.join('+')}:${sha256.reveal()}`)),
   );
   const key = principals.isDevelopment ? developmentKey(as) : await readKey(keyFile);
-  const principal = principals.authenticate(`Bearer ${key}`);
+  const principal = await principals.authenticate(`Bearer ${key}`);
   if (typeof principal === 'string') {
     const names = principals.isDevelopment ? ' Development principals are in the README: alice, bob, operator, …' : '';
     throw new PermanentError('KEY_UNKNOWN', `That key is nobody’s here.${names}`);

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { Database } from '../db/connection.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { isStorableText } from '../read/ledger-keys.ts';
+import { EVERYTHING } from '../read/reach.ts';
 import { readAttemptsOf } from '../read/withdrawal-attempts.ts';
 import { OPEN_STATES } from '../read/withdrawal-filter.ts';
 import { readWaits } from '../read/withdrawal-waits.ts';
@@ -50,7 +51,7 @@ async function printList({ terminal, clock }: CommandContext, db: Database, want
   };
   // From the end of a list that has the newest first: what has waited for longest.
   const page = { limit: SHOWN_MAX, after: null, before: null, isFromEnd: !isAll };
-  const { rows, isMore } = await listWithdrawals(db, filter, page);
+  const { rows, isMore } = await listWithdrawals(db, EVERYTHING, filter, page);
   if (rows.length === 0) terminal.print(isAll ? 'there is none' : 'nothing is open');
   const ids = rows.map(({ id }) => id);
   const waits = await readWaits(db, ids, clock.nowMicros());

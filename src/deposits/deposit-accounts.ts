@@ -10,6 +10,7 @@ import { PermanentError } from '../env/errors.ts';
 import type { Random } from '../env/random.ts';
 import type { JsonValue } from '../gen/db.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from '../read/page.ts';
+import { type Reach, withinReach } from '../read/reach.ts';
 import { depositAccountId, eventId } from '../tokens/ids.ts';
 
 export type DepositAccount = {
@@ -152,6 +153,7 @@ export const keyOfDepositAccount = (depositAccount: DepositAccount): PageKey => 
 /** By id. */
 export async function listDepositAccounts(
   db: Database,
+  reach: Reach,
   { account, memo }: DepositAccountFilter,
   page: PageRequest,
 ): Promise<Page<DepositAccount>> {
@@ -168,7 +170,7 @@ export async function listDepositAccounts(
       : sql`(deposit_account.network_id, deposit_account.memo) IN (SELECT wanted.id, ${memo}::text FROM network AS wanted)`;
   const { rows } = await sql<DepositAccount>`
     ${SELECT_DEPOSIT_ACCOUNTS}
-    WHERE ${keyset.where} AND ${accountCondition} AND ${memoCondition}
+    WHERE ${keyset.where} AND ${accountCondition} AND ${memoCondition} AND ${withinReach(reach, sql`deposit_account.account_id`)}
     ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}
   `.execute(db);
   return pageOf(rows, page);

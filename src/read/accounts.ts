@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Instrument } from './instruments.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
+import { type Reach, withinReach } from './reach.ts';
 
 /** @property owner the customer's account at the exchange. */
 export type Account = { readonly network: string; readonly owner: string };
@@ -17,12 +18,12 @@ export type AccountBalance = {
 export const keyOfAccount = (account: Account): PageKey => [account.network, account.owner];
 
 /** By network and owner. */
-export async function listAccounts(db: Database, page: PageRequest): Promise<Page<Account>> {
+export async function listAccounts(db: Database, reach: Reach, page: PageRequest): Promise<Page<Account>> {
   const keyset = keysetOf([sql`network.name`, sql`account.owner`], 'ascending', page);
   const { rows } = await sql<Account>`
     SELECT network.name AS network, account.owner
     FROM account JOIN network ON network.id = account.network_id
-    WHERE account.kind = 'CUSTOMER' AND ${keyset.where}
+    WHERE account.kind = 'CUSTOMER' AND ${withinReach(reach, sql`account.id`)} AND ${keyset.where}
     ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}
   `.execute(db);
   return pageOf(rows, page);

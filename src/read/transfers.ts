@@ -6,6 +6,7 @@ import type { JsonValue, TransferTable } from '../gen/db.ts';
 import type { Account } from './accounts.ts';
 import type { Instrument } from './instruments.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
+import { type Reach, withinReach } from './reach.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
 
 export type Transfer = {
@@ -45,12 +46,17 @@ export type TransferFilter = {
 export const keyOfTransfer = (transfer: Transfer): PageKey => [transfer.recordTime, transfer.id];
 
 /** Newest first, by record time and id. */
-export async function listTransfers(db: Database, filter: TransferFilter, page: PageRequest): Promise<Page<Transfer>> {
+export async function listTransfers(
+  db: Database,
+  reach: Reach,
+  filter: TransferFilter,
+  page: PageRequest,
+): Promise<Page<Transfer>> {
   const keyset = keysetOf([sql`transfer.record_time`, sql`transfer.id`], 'descending', page);
   const { rows } = await sql<TransferRow>`
     SELECT ${TRANSFER_COLUMNS}
     ${TRANSFER_JOINS}
-    WHERE ${keyset.where} AND ${conditionOf(filter)}
+    WHERE ${keyset.where} AND ${conditionOf(filter)} AND ${withinReach(reach, sql`attribution.account_id`)}
     ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}
   `.execute(db);
   return pageOf(rows.map(transferOf), page);

@@ -7,6 +7,7 @@ import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
 import type { Account } from './accounts.ts';
 import type { Instrument } from './instruments.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
+import { type Reach, withinReach } from './reach.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
 import { conditionOf, type WithdrawalFilter } from './withdrawal-filter.ts';
 
@@ -58,6 +59,7 @@ export const keyOfWithdrawal = (withdrawal: Withdrawal): PageKey => [withdrawal.
 /** Newest first, by the time of the request and id. */
 export async function listWithdrawals(
   db: Database,
+  reach: Reach,
   filter: WithdrawalFilter,
   page: PageRequest,
 ): Promise<Page<Withdrawal>> {
@@ -65,7 +67,7 @@ export async function listWithdrawals(
   const { rows } = await sql<WithdrawalRow>`
     SELECT ${WITHDRAWAL_COLUMNS}
     ${WITHDRAWAL_JOINS}
-    WHERE ${keyset.where} AND ${conditionOf(filter)}
+    WHERE ${keyset.where} AND ${conditionOf(filter)} AND ${withinReach(reach, sql`withdrawal.account_id`)}
     ORDER BY ${keyset.orderBy} LIMIT ${keyset.limit}
   `.execute(db);
   return pageOf(rows.map(withdrawalOf), page);

@@ -82,11 +82,11 @@ builder.queryFields((t) => ({
       type: AccountRef,
       description: 'Customers’ accounts, by network and name. Scope: `read`. Since 0.1.',
       authScopes: { read: true },
-      resolve: async (_root, page, { db }) =>
+      resolve: async (_root, page, { db, principal }) =>
         await connectionOf(
           { name: 'accounts', key: 'tt' },
           page,
-          async (request) => await listAccounts(db, request),
+          async (request) => await listAccounts(db, principal.reach, request),
           keyOfAccount,
         ),
     },

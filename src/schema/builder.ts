@@ -14,6 +14,7 @@ import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from './connection.ts';
 import type { ApiContext } from './context.ts';
 import { formatDecimal, parseDecimal, parseDecimalLiteral } from './decimal.ts';
 import { formatGlobalId, parseGlobalId } from './global-id.ts';
+import { grantsOf } from './grants.ts';
 import type { Scope } from './principal.ts';
 
 export type SchemaTypes = {
@@ -39,15 +40,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   plugins: [ErrorsPlugin, ScopeAuthPlugin, RelayPlugin, DataloaderPlugin],
   defaultFieldNullability: false,
   scopeAuth: {
-    authScopes: ({ principal }) => ({
-      read: principal.scopes.has('read'),
-      subscribe: principal.scopes.has('subscribe'),
-      deposits: principal.scopes.has('deposits'),
-      desk: principal.scopes.has('desk'),
-      withdrawals: principal.scopes.has('withdrawals'),
-      approve: principal.scopes.has('approve'),
-      operate: principal.scopes.has('operate'),
-    }),
+    authScopes: ({ principal }) => grantsOf(principal),
     // Without it a subscription would be refused only at its first event.
     authorizeOnSubscribe: true,
     unauthorizedError: (_parent, _context, info) =>

@@ -152,13 +152,18 @@ builder.queryFields((t) => ({
         account: t.arg.string({ description: 'Only of this customer’s account.' }),
         memo: t.arg.string({ description: 'Only with this memo: at most one per network.' }),
       },
-      resolve: async (_root, { account, memo, ...page }, { db }) =>
+      resolve: async (_root, { account, memo, ...page }, { db, principal }) =>
         await connectionOf(
           { name: 'depositAccounts', key: 't' },
           page,
           async (request) =>
             isStorableText(account ?? '') && isStorableText(memo ?? '')
-              ? await listDepositAccounts(db, { account: account ?? null, memo: memo ?? null }, request)
+              ? await listDepositAccounts(
+                  db,
+                  principal.reach,
+                  { account: account ?? null, memo: memo ?? null },
+                  request,
+                )
               : NO_ROWS,
           keyOfDepositAccount,
         ),

@@ -41,6 +41,7 @@ import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphq
 import { withAtLeast } from './at-least.ts';
 import { auditMutations } from './audited-mutations.ts';
 import { builder } from './builder.ts';
+import { wallCustomers } from './customer-wall.ts';
 import { assertEveryFieldDemandsScope } from './default-deny.ts';
 import { addPayloadCursors } from './payload-cursor.ts';
 
@@ -59,6 +60,7 @@ export function createSchema(): GraphQLSchema {
   const schema = withAtLeast(builder.toSchema({ sortSchema: true }));
   assertEveryFieldDemandsScope(schema);
   auditMutations(schema);
+  wallCustomers(schema);
   return schema;
 }
 

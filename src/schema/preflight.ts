@@ -83,7 +83,7 @@ const SCOPE = 'Scope: `withdrawals`. Since 0.1.';
 
 const PreflightCheckRef = builder.objectRef<Check>('PreflightCheck').implement({
   description: `One question about a withdrawal that nobody has asked for yet. ${SCOPE}`,
-  authScopes: { withdrawals: true },
+  authScopes: { $any: { withdrawals: true, own: true } },
   fields: (t) => ({
     kind: t.expose('kind', { type: PreflightCheckKindEnum, description: `Which question. ${SCOPE}` }),
     outcome: t.expose('outcome', { type: PreflightCheckOutcomeEnum, description: `What it came to. ${SCOPE}` }),
@@ -113,7 +113,7 @@ const PreflightVerdictKindEnum = builder.enumType('PreflightVerdictKind', {
 
 const PreflightVerdictRef = builder.objectRef<PreflightVerdict>('PreflightVerdict').implement({
   description: `What the policy in force says of it now. It is judged when it is asked for, and again before it is signed where the policy has changed. ${SCOPE}`,
-  authScopes: { withdrawals: true },
+  authScopes: { $any: { withdrawals: true, own: true } },
   fields: (t) => ({
     kind: t.expose('kind', { type: PreflightVerdictKindEnum, description: `In one word. ${SCOPE}` }),
     approvalsNeeded: t.exposeInt('approvalsNeeded', {
@@ -134,7 +134,7 @@ const PreflightVerdictRef = builder.objectRef<PreflightVerdict>('PreflightVerdic
 
 const PreflightPreapprovalRef = builder.objectRef<ReceiverPreapproval>('PreflightPreapproval').implement({
   description: `The receiver’s consent to be paid Canton Coin without being asked, as Scan shows it. ${SCOPE}`,
-  authScopes: { withdrawals: true },
+  authScopes: { $any: { withdrawals: true, own: true } },
   fields: (t) => ({
     provider: t.exposeString('provider', { description: `The party whose validator renews it. ${SCOPE}` }),
     expiresAt: t.expose('expiresAt', {
@@ -149,7 +149,7 @@ const PreflightPreapprovalRef = builder.objectRef<ReceiverPreapproval>('Prefligh
 
 const PreflightFundsRef = builder.objectRef<TreasuryFunds>('PreflightFunds').implement({
   description: `What one treasury party could pay it from, as its ingested history has it. ${SCOPE}`,
-  authScopes: { withdrawals: true },
+  authScopes: { $any: { withdrawals: true, own: true } },
   fields: (t) => ({
     treasury: t.field({
       type: TreasuryPartyRef,
@@ -175,7 +175,7 @@ const PreflightFundsRef = builder.objectRef<TreasuryFunds>('PreflightFunds').imp
 
 const WithdrawalPreflightRef = builder.objectRef<PreflightReport>('WithdrawalPreflight').implement({
   description: `What would become of a withdrawal asked for now. A forecast: all of it is looked at again when it is asked for, and again before anything is signed. ${SCOPE}`,
-  authScopes: { withdrawals: true },
+  authScopes: { $any: { withdrawals: true, own: true } },
   fields: (t) => ({
     outlook: t.expose('outlook', { type: PreflightOutlookEnum, description: `All checks together. ${SCOPE}` }),
     checks: t.field({
@@ -255,18 +255,23 @@ builder.queryField('withdrawalPreflight', (t) =>
     type: WithdrawalPreflightRef,
     description:
       'Looks ahead at a withdrawal without asking for it: nothing is stored, reserved or signed. It asks the token’s registry, Scan and the participant as well, each for three seconds at most; who does not answer is `UNKNOWN` and the rest stands. An installation asks others only so often: beyond that they are `UNKNOWN` with `PREFLIGHT_RATE_LIMITED`. `WITHDRAWALS_OFF`: this installation does not pay out. Scope: `withdrawals`. Since 0.1.',
-    authScopes: { withdrawals: true },
+    authScopes: { $any: { withdrawals: true, own: true } },
     args: {
       input: t.arg({ type: WithdrawalPreflightInput, required: true, description: 'Who would be paid what.' }),
     },
     resolve: async (_root, { input }, { preflight, principal }) => {
       if (preflight === null) throw apiError('WITHDRAWALS_OFF', new WithdrawalsOffError().message);
       const { account, treasuryParty, instrumentAdmin, instrumentId, receiver, amount, memo } = input;
+      // To a customer every account but his own is one that there is not.
+      if (principal.reach.kind === 'ACCOUNT' && account !== principal.reach.owner) {
+        throw apiError('FORBIDDEN', 'Your principal may look ahead for its own account alone.');
+      }
       return await preflight.look(
         storable({
           client: principal.name,
           account,
-          treasuryParty: treasuryParty ?? null,
+          // Which treasury pays is no customer’s business.
+          treasuryParty: principal.reach.kind === 'ACCOUNT' ? null : (treasuryParty ?? null),
           instrument: { admin: instrumentAdmin, id: instrumentId },
           receiver,
           amount,

@@ -8,7 +8,7 @@ export type Role = (typeof ROLES)[number];
 /** Nobody can have customers paid and approve it: no role has both `withdrawals` and `approve`. */
 export const ROLE_SCOPES: Readonly<Record<Role, readonly Scope[]>> = {
   customer: ['own'],
-  service: ['read', 'subscribe', 'deposits', 'withdrawals'],
+  service: ['read', 'subscribe', 'deposits', 'withdrawals', 'books'],
   operator: ['read', 'subscribe', 'deposits', 'desk', 'operate'],
   approver: ['read', 'subscribe', 'approve'],
   auditor: ['read', 'subscribe', 'audit'],

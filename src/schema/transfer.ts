@@ -156,7 +156,7 @@ builder.queryFields((t) => ({
         status: t.arg({ type: TransferStatusEnum, description: 'Only in this status.' }),
         account: t.arg.string({ description: 'Only those credited to this customer’s account.' }),
       },
-      resolve: async (_root, { treasury, direction, status, account, ...page }, { db }) => {
+      resolve: async (_root, { treasury, direction, status, account, ...page }, { db, principal }) => {
         const filter = {
           treasury: treasuryOfId(treasury),
           direction: direction ?? null,
@@ -166,7 +166,8 @@ builder.queryFields((t) => ({
         return await connectionOf(
           { name: 'transfers', key: 'it' },
           page,
-          async (request) => (isStorableText(account ?? '') ? await listTransfers(db, filter, request) : NO_ROWS),
+          async (request) =>
+            isStorableText(account ?? '') ? await listTransfers(db, principal.reach, filter, request) : NO_ROWS,
           keyOfTransfer,
         );
       },

@@ -2,6 +2,7 @@
 import type { Database } from '../db/connection.ts';
 import { isStorableText } from '../read/ledger-keys.ts';
 import { NO_ROWS } from '../read/page.ts';
+import { reaches } from '../read/reach.ts';
 import { readTransfers } from '../read/transfers.ts';
 import { readAttemptsOf } from '../read/withdrawal-attempts.ts';
 import { readWaits, type WithdrawalWait } from '../read/withdrawal-waits.ts';
@@ -203,12 +204,12 @@ type WithdrawalName = {
 };
 
 /**
- * The id of the withdrawal that `name` names for this principal; keys are its own. One given by id may be of nobody.
+ * The id of the withdrawal that `name` names for this principal; keys are its own. One given by id may be of nobody, unless the principal reaches one account only.
  * @throws GraphQLError WITHDRAWAL_NOT_NAMED when neither or both are given.
  */
 export async function withdrawalIdOf(
   db: Database,
-  { name: client }: Principal,
+  { name: client, reach }: Principal,
   { withdrawalId, idempotencyKey }: WithdrawalName,
 ): Promise<string | null> {
   if ((withdrawalId == null) === (idempotencyKey == null)) {
@@ -218,7 +219,11 @@ export async function withdrawalIdOf(
     );
   }
   if (!isStorableText(withdrawalId ?? idempotencyKey ?? '')) return null;
-  return withdrawalId ?? (await findWithdrawalId(db, { client, idempotencyKey: idempotencyKey ?? '' }));
+  const id = withdrawalId ?? (await findWithdrawalId(db, { client, idempotencyKey: idempotencyKey ?? '' }));
+  if (id === null || reach.kind === 'EVERYTHING') return id;
+  // Somebody else's is not followed either: to a customer it is one that there is not.
+  const [withdrawal = null] = await readWithdrawals(db, [id]);
+  return reaches(reach, withdrawal?.account ?? null) ? id : null;
 }
 
 builder.objectField(TransferRef, 'withdrawal', (t) =>
@@ -239,12 +244,12 @@ builder.queryFields((t) => ({
       description: 'Withdrawals, newest first by the time of the request. Scope: `read`. Since 0.1.',
       authScopes: { read: true },
       args: { filter: t.arg({ type: WithdrawalFilterInput, description: 'Only those. Null: all.' }) },
-      resolve: async (_root, { filter, ...page }, { db }) => {
+      resolve: async (_root, { filter, ...page }, { db, principal }) => {
         const wanted = withdrawalFilterOf(filter ?? {});
         return await connectionOf(
           { name: 'withdrawals', key: 'it' },
           page,
-          async (request) => (wanted === null ? NO_ROWS : await listWithdrawals(db, wanted, request)),
+          async (request) => (wanted === null ? NO_ROWS : await listWithdrawals(db, principal.reach, wanted, request)),
           keyOfWithdrawal,
         );
       },

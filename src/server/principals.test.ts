@@ -7,20 +7,24 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 describe('development principals', () => {
   const { authenticate, isDevelopment } = createPrincipals([]);
 
-  test('the developer is the default, the others are named', () => {
+  test('the developer is the default, the others are named', async () => {
     expect(isDevelopment).toBe(true);
-    expect(authenticate(undefined)).toMatchObject({ name: 'developer' });
-    expect(authenticate('Bearer dev-frontend')).toEqual({ name: 'frontend', scopes: new Set(['read']) });
-    expect(authenticate('bearer dev-service')).toMatchObject({
+    expect(await authenticate(undefined)).toMatchObject({ name: 'developer' });
+    expect(await authenticate('Bearer dev-frontend')).toMatchObject({ name: 'frontend', scopes: new Set(['read']) });
+    expect(await authenticate('bearer dev-service')).toMatchObject({
       scopes: new Set(['read', 'subscribe', 'withdrawals']),
     });
-    expect(authenticate('Bearer dev-operator')).toMatchObject({ name: 'operator' });
+    expect(await authenticate('Bearer dev-operator')).toMatchObject({ name: 'operator' });
+    expect(await authenticate('Bearer dev-customer:carol')).toMatchObject({
+      scopes: new Set(['own']),
+      reach: { kind: 'ACCOUNT', owner: 'carol' },
+    });
   });
 
   test.each(['', 'Bearer', 'Bearer ', 'Bearer dev-nobody', 'Basic dev-developer', 'Bearer developer', 'dev-developer'])(
     '%j is unknown, not the developer',
-    (authorization) => {
-      expect(authenticate(authorization)).toBe('UNKNOWN');
+    async (authorization) => {
+      expect(await authenticate(authorization)).toBe('UNKNOWN');
     },
   );
 });
@@ -32,13 +36,16 @@ describe('API keys', () => {
   ];
   const { authenticate, isDevelopment } = createPrincipals(keys);
 
-  test('a key stands for its principal and its scopes, and nothing else does', () => {
+  test('a key stands for its principal and its scopes, and nothing else does', async () => {
     expect(isDevelopment).toBe(false);
-    expect(authenticate('Bearer secret-1')).toEqual({ name: 'ledger', scopes: new Set(['read', 'subscribe']) });
-    expect(authenticate('Bearer secret-2')).toEqual({ name: 'frontend', scopes: new Set(['read']) });
-    expect(authenticate(undefined)).toBe('MISSING');
+    expect(await authenticate('Bearer secret-1')).toMatchObject({
+      name: 'ledger',
+      scopes: new Set(['read', 'subscribe']),
+    });
+    expect(await authenticate('Bearer secret-2')).toMatchObject({ name: 'frontend', scopes: new Set(['read']) });
+    expect(await authenticate(undefined)).toBe('MISSING');
     for (const wrong of ['Bearer secret-3', 'Bearer dev-developer', `Bearer ${sha256('secret-1')}`, 'secret-1', '']) {
-      expect(authenticate(wrong), wrong).toBe('UNKNOWN');
+      expect(await authenticate(wrong), wrong).toBe('UNKNOWN');
     }
   });
 
@@ -51,6 +58,11 @@ describe('API keys', () => {
     `name:write:${sha256('x')}`,
     `name:read+:${sha256('x')}`,
     `name:read:${sha256('x').slice(1)}`,
+    `name:withdrawals+approve:${sha256('x')}`,
+    `name:audit+operate:${sha256('x')}`,
+    // A customer’s has an account, which an entry of the configuration cannot name.
+    `name:own:${sha256('x')}`,
+    `name:own+read:${sha256('x')}`,
     `name:read:${sha256('x').toUpperCase()}`,
     `na me:read:${sha256('x')}`,
     // Whoever had these names would pass for Sluice itself where it is kept who decided.
