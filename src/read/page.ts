@@ -4,8 +4,11 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 
-/** The sort key of a row: what orders the list, and a last part that is unique. */
-export type PageKey = readonly (string | bigint)[];
+/** The sort key of a row: what orders the list, and a last part that is unique. An amount is a part of its own kind: as text it would sort by its digits. */
+export type PageKey = readonly (string | bigint | AmountKey)[];
+
+/** Decimal text, as PostgreSQL prints it. */
+export type AmountKey = { readonly amount: string };
 
 export type PageRequest = {
   /** Rows wanted, 1–100. */
@@ -52,5 +55,10 @@ export function pageOf<Row>(rows: readonly Row[], request: PageRequest): Page<Ro
 }
 
 function valuesOf(key: PageKey): RawBuilder<unknown> {
-  return sql`(${sql.join(key.map((part) => (typeof part === 'bigint' ? sql`${part}::bigint` : sql`${part}::text`)))})`;
+  return sql`(${sql.join(key.map(boundOf))})`;
+}
+
+function boundOf(part: PageKey[number]): RawBuilder<unknown> {
+  if (typeof part === 'bigint') return sql`${part}::bigint`;
+  return typeof part === 'string' ? sql`${part}::text` : sql`${part.amount}::numeric`;
 }

@@ -10,6 +10,8 @@ export type ApiErrorCode =
   | 'CURSOR_INVALID'
   | 'CURSOR_FROM_ANOTHER_LOG'
   | 'CURSOR_AHEAD'
+  | 'AS_OF_NOT_KNOWN'
+  | 'FILTER_INVALID'
   | 'FORBIDDEN'
   | 'ID_INVALID'
   | 'NOT_CAUGHT_UP'

@@ -15,7 +15,7 @@ export type ConnectionArguments = {
   readonly before?: string | null | undefined;
 };
 
-/** A list and what its keys are made of: `i` an integer, `t` text. Part of every cursor, so that one of another list is refused. */
+/** A list and what its keys are made of: `i` an integer, `t` text, `d` an amount. Part of every cursor, so that one of another list is refused. */
 export type ListShape = { readonly name: string; readonly key: string };
 
 export type Connection<Row> = {
@@ -72,10 +72,15 @@ export function pageRequestOf(shape: ListShape, { first, last, after, before }: 
 const CURSOR_VERSION = '1';
 const CURSOR_LENGTH_MAX = 4_096;
 const INTEGER = /^-?(0|[1-9][0-9]{0,18})$/;
+const AMOUNT = /^(0|[1-9][0-9]{0,27})(\.[0-9]{1,10})?$/;
 const BIGINT_MAX = 2n ** 63n - 1n;
 
 export function formatPageCursor(shape: ListShape, key: PageKey): string {
-  return Buffer.from(JSON.stringify([CURSOR_VERSION, shape.name, ...key.map(String)]), 'utf8').toString('base64url');
+  return Buffer.from(JSON.stringify([CURSOR_VERSION, shape.name, ...key.map(textOf)]), 'utf8').toString('base64url');
+}
+
+function textOf(part: PageKey[number]): string {
+  return typeof part === 'object' ? part.amount : String(part);
 }
 
 /** Reads a cursor as hostile input: only what {@link formatPageCursor} prints for this list. @throws GraphQLError PAGE_CURSOR_INVALID. */
@@ -87,6 +92,10 @@ export function parsePageCursor(shape: ListShape, cursor: string): PageKey {
   const key = parts.map((part, index) => {
     if (typeof part !== 'string' || part.includes('\0')) throw invalidCursor();
     if (shape.key[index] === 't') return part;
+    if (shape.key[index] === 'd') {
+      if (!AMOUNT.test(part)) throw invalidCursor();
+      return { amount: part };
+    }
     if (!INTEGER.test(part) || BigInt(part) > BIGINT_MAX || BigInt(part) < -BIGINT_MAX) throw invalidCursor();
     return BigInt(part);
   });

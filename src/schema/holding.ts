@@ -1,11 +1,25 @@
 /** `Holding` and its query. */
-import { type Holding, type HoldingLock, keyOfHolding, listHoldings, readHoldings } from '../read/holdings.ts';
+import {
+  type Holding,
+  type HoldingLock,
+  isByAmount,
+  keyOfHolding,
+  listHoldings,
+  type Reservation,
+  readHoldings,
+} from '../read/holdings.ts';
 import { ledgerKey } from '../read/ledger-keys.ts';
+import { readTransfers } from '../read/transfers.ts';
+import { readWithdrawals } from '../read/withdrawals.ts';
+import { formatAmount } from '../tokens/amount.ts';
+import { apiError } from './api-error.ts';
 import { builder } from './builder.ts';
 import { connectionOf } from './connection.ts';
 import { partsOfKey } from './global-id.ts';
 import { InstrumentRef, instrumentOfId } from './instrument.ts';
+import { TransferRef } from './transfer-ref.ts';
 import { TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
+import { WithdrawalRef } from './withdrawal.ts';
 
 const KEY_PARTS = ['network', 'party', 'contractId'] as const;
 
@@ -39,6 +53,75 @@ const HoldingLockRef = builder.objectRef<HoldingLock>('HoldingLock').implement({
     context: t.exposeString('context', {
       nullable: true,
       description: 'What it is for, as the ledger says; null: not said. Scope: `read`. Since 0.1.',
+    }),
+  }),
+});
+
+const HoldingOrderEnum = builder.enumType('HoldingOrder', {
+  description: 'In which order to list holdings. Since 0.1.',
+  values: {
+    NEWEST: { description: 'By record time of creation, the newest first.' },
+    OLDEST: { description: 'By record time of creation, the oldest first.' },
+    LARGEST: { description: 'By amount, the largest first; only active holdings of one `instrument`.' },
+    SMALLEST: { description: 'By amount, the smallest first; only active holdings of one `instrument`.' },
+  } as const,
+});
+
+const ReservationPurposeEnum = builder.enumType('ReservationPurpose', {
+  description: 'What a holding is reserved for. Since 0.1.',
+  values: {
+    WITHDRAWAL: { description: 'Paying a withdrawal: `withdrawal` says which.' },
+    OFFER: { description: 'Accepting or rejecting an offer to us: `offer` says which.' },
+    OFFER_WITHDRAW: { description: 'Taking back the offer of a withdrawal: `withdrawal` says which.' },
+    SELF_TRANSFER: { description: 'Merging small holdings or splitting a large one, to us ourselves.' },
+  } as const,
+});
+
+const HoldingReservationRef = builder.objectRef<Reservation>('HoldingReservation').implement({
+  description:
+    'An open attempt that may spend a holding. It ends when the ledger spends it, when the attempt is proven dead, or when it is given up unsigned. Scope: `read`. Since 0.1.',
+  authScopes: { read: true },
+  fields: (t) => ({
+    purpose: t.expose('purpose', { type: ReservationPurposeEnum, description: 'What for. Scope: `read`. Since 0.1.' }),
+    attempt: t.exposeInt('attempt', {
+      description: 'Number of the attempt, from 1, as in `Withdrawal.attempts`. Scope: `read`. Since 0.1.',
+    }),
+    until: t.expose('targetRecordTime', {
+      type: 'RecordTime',
+      description:
+        'The last record time at which the attempt may spend it; free once a later one of its synchronizer was read and it is unspent. Scope: `read`. Since 0.1.',
+    }),
+    synchronizerId: t.exposeString('synchronizerId', {
+      description: 'Whose record time `until` is. Scope: `read`. Since 0.1.',
+    }),
+    since: t.expose('openedAt', {
+      type: 'RecordTime',
+      description: 'When the attempt was opened, by our clock. Scope: `read`. Since 0.1.',
+    }),
+    brokenBy: t.exposeString('brokenBy', {
+      nullable: true,
+      description:
+        'Id of the update in which somebody else spent it: the attempt cannot pay any more and waits for its proof. Null: nobody did. Scope: `read`. Since 0.1.',
+    }),
+    withdrawal: t.loadable({
+      type: WithdrawalRef,
+      nullable: true,
+      description: 'The withdrawal it is for; null: for something else. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db }) => await readWithdrawals(db, ids),
+      loaderOptions: { cache: false },
+      resolve: ({ withdrawalId }) => withdrawalId,
+    }),
+    offer: t.loadable({
+      type: TransferRef,
+      nullable: true,
+      description: 'The offer to us that it is for; null: for something else. Scope: `read`. Since 0.1.',
+      load: async (ids: string[], { db }) => await readTransfers(db, ids),
+      loaderOptions: { cache: false },
+      resolve: ({ offerTransferId }) => offerTransferId,
+    }),
+    selfTransferId: t.exposeString('selfTransferId', {
+      nullable: true,
+      description: 'Id of the self-transfer it is for; null: for something else. Scope: `read`. Since 0.1.',
     }),
   }),
 });
@@ -80,6 +163,12 @@ builder.node(HoldingRef, {
       description: 'Null: it can be spent. Scope: `read`. Since 0.1.',
       resolve: ({ lock }) => lock,
     }),
+    reservation: t.field({
+      type: HoldingReservationRef,
+      nullable: true,
+      description: 'By whom it is reserved, and until when; null: it is free, or archived. Scope: `read`. Since 0.1.',
+      resolve: ({ reservation }) => reservation,
+    }),
     createdUpdateId: t.exposeString('createdUpdateId', {
       description: 'Id of the update that created it. Scope: `read`. Since 0.1.',
     }),
@@ -103,7 +192,7 @@ builder.queryField('holdings', (t) =>
   t.connection(
     {
       type: HoldingRef,
-      description: 'Holdings of the treasury parties, newest first. Scope: `read`. Since 0.1.',
+      description: 'Holdings of the treasury parties, newest first unless told otherwise. Scope: `read`. Since 0.1.',
       authScopes: { read: true },
       args: {
         treasury: t.arg.id({ description: 'Only of this `TreasuryParty`, by its global id.' }),
@@ -113,18 +202,42 @@ builder.queryField('holdings', (t) =>
           defaultValue: 'ACTIVE',
           description: 'Active ones unless told otherwise.',
         }),
+        isLocked: t.arg.boolean({ description: 'True: only those with a lock. False: only those without.' }),
+        isReserved: t.arg.boolean({
+          description: 'True: only those that an open attempt may spend. False: only the others.',
+        }),
+        amountMin: t.arg({
+          type: 'Decimal',
+          description: 'Only of this amount or more, in units of the instrument, which has to be named with it.',
+        }),
+        orderBy: t.arg({
+          type: HoldingOrderEnum,
+          defaultValue: 'NEWEST',
+          description: 'Newest first unless told otherwise.',
+        }),
       },
-      resolve: async (_root, { treasury, instrument, state, ...page }, { db }) => {
+      resolve: async (_root, args, { db }) => {
+        const { treasury, instrument, state, isLocked, isReserved, amountMin, orderBy, ...page } = args;
+        const order = orderBy ?? 'NEWEST';
         const filter = {
           treasury: treasuryOfId(treasury),
           instrument: instrumentOfId(instrument),
           state: state ?? 'ACTIVE',
+          isLocked: isLocked ?? null,
+          isReserved: isReserved ?? null,
+          amountMin: amountMin == null ? null : formatAmount(amountMin),
         };
+        if (instrument == null && (isByAmount(order) || amountMin != null)) {
+          throw apiError('FILTER_INVALID', 'Amounts of several instruments do not compare: name the instrument.');
+        }
+        if (isByAmount(order) && filter.state !== 'ACTIVE') {
+          throw apiError('FILTER_INVALID', 'Only active holdings can be listed by amount.');
+        }
         return await connectionOf(
-          { name: 'holdings', key: 'ittt' },
+          { name: isByAmount(order) ? 'holdingsByAmount' : 'holdings', key: isByAmount(order) ? 'dttt' : 'ittt' },
           page,
-          async (request) => await listHoldings(db, filter, request),
-          keyOfHolding,
+          async (request) => await listHoldings(db, filter, order, request),
+          keyOfHolding(order),
         );
       },
     },
