@@ -19,6 +19,7 @@ import {
   readMigrationLock,
 } from '../src/db/migration-files.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../src/env/system.ts';
+import { printClientTypes } from './generate/client-types.ts';
 import { printConfigPage } from './generate/config-page.ts';
 import { printDatabaseTypes } from './generate/db-types.ts';
 
@@ -36,7 +37,7 @@ const STEPS: readonly Step[] = [
   { outputs: ['migrations/lock.json'], run: writeMigrationLock },
   { outputs: ['src/gen/com', 'src/gen/google'], run: generateProtocol },
   { outputs: ['src/gen/db.ts'], run: generateDatabaseTypes },
-  { outputs: ['schema.graphql'], run: generateSchema },
+  { outputs: ['schema.graphql', 'client/src/gen/schema.ts'], run: generateSchema },
   {
     outputs: ['docs/configuration.md'],
     run: async (target) => await write(target, 'docs/configuration.md', printConfigPage()),
@@ -93,11 +94,12 @@ async function generateDatabaseTypes(target: string): Promise<void> {
   }
 }
 
-/** src/schema → schema.graphql. */
+/** src/schema → schema.graphql, and the types of the client. */
 async function generateSchema(target: string): Promise<void> {
   // Loaded late: with src/gen missing or broken, the steps before this one can still repair it.
-  const { printSchemaSdl } = await import('../src/schema/index.ts');
+  const { createSchema, printSchemaSdl } = await import('../src/schema/index.ts');
   await write(target, 'schema.graphql', printSchemaSdl());
+  await write(target, 'client/src/gen/schema.ts', printClientTypes(createSchema()));
 }
 
 /** The migrations with the lock as this run writes it, so that a new migration and its types come out of one run. */
