@@ -4,6 +4,7 @@ import { loadConfig } from '../config/config.ts';
 import { migrate } from '../db/migrate.ts';
 import { RetryableError } from '../env/errors.ts';
 import { noFailpoints } from '../env/failpoint.ts';
+import { isOpen } from './access.ts';
 import type { CommandContext } from './command-context.ts';
 import { openDatabase } from './open-database.ts';
 import { startService } from './service.ts';
@@ -37,7 +38,7 @@ export function serveCommand(context: CommandContext): Command {
         context.terminal.print(
           url === null ? `Sluice follows ${config.ledgerUrls.join(', ')}` : `Sluice serves ${url}/graphql`,
         );
-        if (url !== null && config.apiKeys.length === 0) context.terminal.print(`GraphiQL: ${url}/graphiql`);
+        if (url !== null && isOpen(config)) context.terminal.print(`GraphiQL: ${url}/graphiql`);
 
         const databaseEnded = database.exited.then(
           () => new RetryableError('EMBEDDED_ENDED', 'The embedded PostgreSQL has ended.'),

@@ -25,6 +25,7 @@ import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
 import { HELD_MONEY } from '../submissions/held-money.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+import { isOpen, openAccess } from './access.ts';
 import { apiLimitsOf } from './api-limits.ts';
 import { openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
@@ -173,6 +174,9 @@ async function start(
         );
       }
     }
+    const access = openAccess(config, { ...env, db: events, notifications, signal: reading.signal });
+    await access.begin();
+    for (const { name, run } of access.loops) reading.run(name, persistently(run, env));
     const server = await createServer({
       host: config.host,
       port: config.port,
@@ -182,7 +186,8 @@ async function start(
       allowedHosts: config.allowedHosts,
       allowedOrigins: config.allowedOrigins,
       // With keys configured it is a server for machines; whoever wants a page has the schema.
-      isGraphiqlEnabled: config.apiKeys.length === 0,
+      isGraphiqlEnabled: isOpen(config),
+      access,
       services: {
         db: api,
         depositAccounts,

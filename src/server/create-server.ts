@@ -17,10 +17,11 @@ import type { ApiServices } from '../schema/context.ts';
 import { createSchema, printSchemaSdl } from '../schema/index.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type AnswersOptions, createAnswers } from './answers.ts';
+import { createAuthority } from './authority.ts';
 import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
 import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage, type SampleWithdrawal } from './graphiql.ts';
 import { createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
-import { type ApiKey, createPrincipals } from './principals.ts';
+import { type ApiKey, createPrincipals, type PrincipalsOptions } from './principals.ts';
 import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
 import { createWebSocketEndpoint } from './websocket.ts';
 
@@ -31,6 +32,8 @@ export type ServerOptions = {
   readonly port: number;
   /** Empty: development principals, and loopback only. */
   readonly apiKeys: readonly ApiKey[];
+  /** Who else may ask: keys of the database, tokens. Left out: nobody. */
+  readonly access?: Pick<PrincipalsOptions, 'authenticators' | 'isDemanding'>;
   /** Host names we are reached by; empty: see request-guard.ts. */
   readonly allowedHosts: readonly string[];
   /** Origins of pages that may ask, beside our own. */
@@ -68,7 +71,12 @@ const CONNECTIONS_MAX = 5_000;
  */
 export async function createServer(options: ServerOptions): Promise<RunningServer> {
   const { services, logger, random, isGraphiqlEnabled, drainMs = DRAIN_MS } = options;
-  const principals = createPrincipals(options.apiKeys);
+  const authority = createAuthority(services);
+  const principals = createPrincipals(options.apiKeys, {
+    ...options.access,
+    network: services.network,
+    note: authority.note,
+  });
   if (principals.isDevelopment && !isLoopback(options.host)) {
     throw new PermanentError(
       'LISTEN_REFUSED',
@@ -81,7 +89,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const schema = createSchema();
   const answers = createAnswers({ ...options.answers, schema, services, logger });
   const yoga = createGraphQLHandler({ schema, services, masking, answers });
-  const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, masking });
+  const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, authority, masking });
   const sdl = printSchemaSdl();
   const graphiql = isGraphiqlEnabled
     ? renderGraphiqlPage({
@@ -113,7 +121,11 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     const principal = await principals.authenticate(request.headers.authorization);
     if (typeof principal === 'string') {
       response.setHeader('www-authenticate', 'Bearer');
-      return answer(response, 401, errorBody('UNAUTHENTICATED', 'A valid API key is needed: Authorization: Bearer …'));
+      return answer(
+        response,
+        401,
+        errorBody('UNAUTHENTICATED', 'A valid API key or access token is needed: Authorization: Bearer …'),
+      );
     }
     if (path === '/schema.graphql') return answerSdl(response, principal);
     await yoga(request, response, { principal });
@@ -165,6 +177,8 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   });
 
   const { port, family, address } = await listen(server, options);
+  const ending = new AbortController();
+  const watching = authority.run(ending.signal);
   logger.info('The API listens.', { address, port, isDevelopment: principals.isDevelopment });
 
   async function stop(): Promise<void> {
@@ -172,6 +186,8 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       server.close(() => resolve());
     });
     await webSockets.close();
+    ending.abort();
+    await watching;
     server.closeIdleConnections();
     const drained = new AbortController();
     closed.then(
