@@ -16,6 +16,7 @@ export function grantsOf({ scopes, reach }: Principal): { [Name in Scope]: boole
     deposits: has('deposits'),
     desk: has('desk') || isAudit,
     withdrawals: has('withdrawals'),
+    books: has('books'),
     approve: has('approve'),
     operate: has('operate') || isAudit,
     audit: isAudit,
