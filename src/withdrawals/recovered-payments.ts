@@ -12,6 +12,7 @@
  */
 import { sql } from 'kysely';
 import { type AccountKind, type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
+import { coverShortfall } from '../books/shortfall.ts';
 import type { Transaction } from '../db/connection.ts';
 import { isRestoring, noteRestore, type RestoreWindow, safeRecordTime } from '../db/database-restore.ts';
 import type { Clock, Micros } from '../env/clock.ts';
@@ -54,7 +55,15 @@ export function createPaymentRecovery({ seal, clock, logger, window }: RecoveryO
       logger.error('A payment names a withdrawal that asked for something else.', factsOf(payment, change));
       return null;
     }
-    if (found === null) await makeAnew(tx, treasury, change, payment, nowMicros);
+    if (found === null) {
+      const laidOut = await makeAnew(tx, treasury, change, payment, nowMicros);
+      if (laidOut !== null) {
+        logger.error('A payment was read that its customer’s balance does not cover: the house laid out the rest.', {
+          ...factsOf(payment, change),
+          amount: laidOut,
+        });
+      }
+    }
     if (!(await isNoted(tx, treasury, change))) {
       await noteRestore(tx, {
         cause: `transfer:${change.transferId}`,
@@ -140,13 +149,15 @@ async function findOwn(
   return { withdrawalId: id, attempt: open ?? null };
 }
 
+/** @returns what the house laid out for it, as decimal text; null: nothing. */
 async function makeAnew(
   tx: Transaction,
   treasury: Treasury,
-  { instrument, amount, recordTime }: TransferChange,
+  change: TransferChange,
   { id, memo, sealedOrigin, origin, receiver }: Payment,
   nowMicros: Micros,
-): Promise<void> {
+): Promise<string | null> {
+  const { instrument, amount, recordTime } = change;
   const { client, idempotencyKey, requestHash, payer } = origin;
   const accounts = await openAccounts(tx, treasury.networkId, [payer]);
   await tx
@@ -171,6 +182,20 @@ async function makeAnew(
       changed_at: nowMicros,
     })
     .execute();
+  const laidOut =
+    payer.kind === 'CUSTOMER'
+      ? await coverShortfall(tx, treasury.networkId, change, {
+          withdrawalId: id,
+          claim: {
+            accountId: accounts(payer),
+            account: payer.owner,
+            instrumentKey: instrument.key,
+            instrument,
+            gives: amount,
+          },
+          nowMicros,
+        })
+      : null;
   await postEntries(tx, treasury.networkId, [
     {
       cause: `withdrawal:${id}:requested`,
@@ -181,6 +206,7 @@ async function makeAnew(
   ]);
   if (payer.kind === 'REFUNDS') await sendBackAnew(tx, treasury, { id, transferId: payer.owner, nowMicros });
   await announceRequest(tx, id, nowMicros);
+  return laidOut;
 }
 
 /** The deposit that it sends back lies at the desk again, as before somebody decided to: it takes its refund, as the desk does, and its money goes to the account that pays it. */

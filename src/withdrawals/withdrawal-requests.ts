@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
+import { demandFunds, demandWholeBooks } from '../books/customer-funds.ts';
 import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
+import { rerunOnConflict } from '../books/rerun.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import { demandNothingLost, releaseRestored } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
@@ -62,7 +64,7 @@ export class WithdrawalRefusal extends PermanentError {
 }
 
 export type Withdrawals = {
-  /** @throws WithdrawalRefusal: nothing was stored. RetryableError: ask again with the same key; DatabaseRestoredError says from when on. */
+  /** @throws WithdrawalRefusal, InsufficientFundsError: nothing was stored. BooksBehindError, another RetryableError: ask again with the same key; DatabaseRestoredError says from when on. */
   create(request: WithdrawalRequest): Promise<CreatedWithdrawal>;
   /** As `create`, as part of `tx`, and out of `payer` instead of a customer's account: what is paid back to a sender was never a customer's. */
   createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal>;
@@ -157,6 +159,13 @@ export function createWithdrawals({
       return rival;
     }
 
+    if (payer.kind === 'CUSTOMER') {
+      // Behind the row, so that a rival with the same key waits there and is answered, not refused because the first has taken the money.
+      const { networkId, instrumentKey } = target;
+      const { account, instrument, amount: gives } = request;
+      await demandWholeBooks(tx, networkId);
+      await demandFunds(tx, networkId, [{ accountId: accounts(payer), account, instrumentKey, instrument, gives }]);
+    }
     await postEntries(tx, target.networkId, [
       {
         cause: `withdrawal:${id}:requested`,
@@ -180,7 +189,9 @@ export function createWithdrawals({
   return {
     create: async (request) => {
       demandWellFormed(request);
-      return await db.transaction().execute(async (tx) => await createIn(tx, request, customerOf(request)));
+      return await rerunOnConflict(
+        async () => await db.transaction().execute(async (tx) => await createIn(tx, request, customerOf(request))),
+      );
     },
     createIn,
     hasPaid: async (tx, client, idempotencyKeys) =>

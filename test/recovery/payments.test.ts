@@ -107,6 +107,33 @@ test('C12: a payment that nobody knows gives the restore away, where nothing els
   expect(await checkBooks(sluice.db)).toEqual([]);
 });
 
+test('C12: where Sluice keeps the balances, the house lays out what the customer of a lost payment has not, aloud, and ingestion goes on', async () => {
+  const sluice = await start();
+  const { id: network_id } = await sluice.db.selectFrom('network').select('id').executeTakeFirstOrThrow();
+  await sluice.db
+    .insertInto('customer_books')
+    .values({ network_id, mode: 'INTERNAL', changed_at: 0n, changed_by: 'test' })
+    .execute();
+  pay(request('uncovered', '4'));
+
+  await become(sluice, { uncovered: 'COMPLETED' });
+
+  const { rows } = await sql<{ account: string; balance: string }>`
+    SELECT concat_ws(' ', a.kind, nullif(a.owner, '')) AS account, b.balance::text AS balance
+    FROM account_balance b JOIN account a ON a.id = b.account_id WHERE a.kind IN ('CUSTOMER', 'SHORTFALL') ORDER BY 1`.execute(
+    sluice.db,
+  );
+  expect(rows).toEqual([
+    { account: 'CUSTOMER account of uncovered', balance: '0.0000000000' },
+    { account: 'SHORTFALL', balance: '-4.0000000000' },
+  ]);
+  const told = await sql`SELECT payload FROM event WHERE type = 'books.shortfall'
+    UNION ALL SELECT payload FROM event_outbox WHERE type = 'books.shortfall'`.execute(sluice.db);
+  expect(told.rows).toMatchObject([{ payload: { account: 'account of uncovered', amount: '4.0000000000' } }]);
+  expect(await sluice.db.selectFrom('quarantine').selectAll().execute()).toEqual([]);
+  expect(await checkBooks(sluice.db)).toEqual([]);
+});
+
 test('E19, Z13: what only carries the id of a live withdrawal, or a seal that is another’s, changes nothing of it', async () => {
   const sluice = await start();
   const wanted = request('live', '4');
