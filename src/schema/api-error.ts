@@ -5,22 +5,11 @@
 import { GraphQLError } from 'graphql';
 import { CursorError } from '../db/event-cursor.ts';
 import { PermanentError } from '../env/errors.ts';
+import { type ApiErrorCode, isApiErrorCode } from './error-catalog.ts';
 
-export type ApiErrorCode =
-  | 'CURSOR_INVALID'
-  | 'CURSOR_FROM_ANOTHER_LOG'
-  | 'CURSOR_AHEAD'
-  | 'AS_OF_NOT_KNOWN'
-  | 'FILTER_INVALID'
-  | 'FORBIDDEN'
-  | 'ID_INVALID'
-  | 'NOT_CAUGHT_UP'
-  | 'PAGE_ARGUMENTS_INVALID'
-  | 'PAGE_CURSOR_INVALID'
-  | 'WITHDRAWALS_OFF'
-  | 'WITHDRAWAL_NOT_NAMED'
-  | 'WITHDRAWAL_UNKNOWN';
+export type { ApiErrorCode } from './error-catalog.ts';
 
+/** @param facts stand beside the code; `http` among them sets the status. */
 export function apiError(
   code: ApiErrorCode,
   message: string,
@@ -36,7 +25,6 @@ export function cursorErrorOf(error: unknown): unknown {
 
 /** Scalars and ids refuse with errors of their own modules; to the client those are errors of its input. */
 export function inputErrorOf(error: unknown): unknown {
-  return error instanceof PermanentError && error.code.endsWith('_INVALID')
-    ? new GraphQLError(error.message, { extensions: { code: error.code } })
-    : error;
+  if (!(error instanceof PermanentError) || !error.code.endsWith('_INVALID')) return error;
+  return apiError(isApiErrorCode(error.code) ? error.code : 'BAD_USER_INPUT', error.message);
 }

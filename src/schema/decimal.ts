@@ -1,8 +1,8 @@
 /** The `Decimal` scalar's two directions. Exact: PostgreSQL's decimal text or a bigint of 10⁻¹⁰ units in, canonical text out. */
-import { GraphQLError, Kind, type ValueNode } from 'graphql';
+import { Kind, type ValueNode } from 'graphql';
 import { PermanentError } from '../env/errors.ts';
 import { type Amount, formatAmount, parseAmount } from '../tokens/amount.ts';
-import { inputErrorOf } from './api-error.ts';
+import { apiError, inputErrorOf } from './api-error.ts';
 
 // Sums may have more than the 28 integer digits of one amount, never more than ten decimals.
 const DATABASE_DECIMAL = /^(-?)(\d+)(?:\.(\d{1,10}))?$/;
@@ -20,9 +20,10 @@ export function formatDecimal(value: unknown): string {
 /** A JSON number is refused: most clients have already rounded it. @throws GraphQLError. */
 export function parseDecimal(value: unknown): Amount {
   if (typeof value !== 'string') {
-    throw new GraphQLError('A Decimal is written as a string, e.g. "200.5": numbers lose digits on their way.', {
-      extensions: { code: 'AMOUNT_INVALID' },
-    });
+    throw apiError(
+      'AMOUNT_INVALID',
+      'A Decimal is written as a string, e.g. "200.5": numbers lose digits on their way.',
+    );
   }
   try {
     return parseAmount(value);
