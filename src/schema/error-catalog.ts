@@ -29,9 +29,9 @@ export const API_ERRORS = {
   },
   AS_OF_NOT_KNOWN: {
     ...ANSWERED,
-    message: 'What was then is not known.',
-    why: 'The past is known from where the history here begins to where it has come.',
-    fix: 'Ask for a point within `availableRange`.',
+    message: 'The past that is asked for is not in this database.',
+    why: 'It lies before what was read of the ledger, or has not been read yet; `availableRange` says from when to when can be asked.',
+    fix: 'Ask for a time or a cursor within `availableRange`, or wait for it with `@atLeast`.',
   },
   BAD_REQUEST: {
     ...REFUSED,
@@ -70,6 +70,12 @@ export const API_ERRORS = {
     why: 'Cursors are opaque, and only what was given out is taken back.',
     fix: 'Pass a cursor exactly as it was received.',
   },
+  DATE_INVALID: {
+    ...REFUSED,
+    message: 'Not a date.',
+    why: 'Dates are written like 2026-11-22, and have to exist.',
+    fix: 'Check year, month and day.',
+  },
   DEADLINE_EXCEEDED: {
     message: 'It took too long.',
     why: 'An operation has so many seconds (`SLUICE_EXECUTION_SECONDS`); then its SQL is cancelled.',
@@ -85,17 +91,11 @@ export const API_ERRORS = {
     fix: 'Register the document in the file of `SLUICE_TRUSTED_DOCUMENTS`, and send exactly that text or its hash.',
     status: 403,
   },
-  DATE_INVALID: {
-    ...REFUSED,
-    message: 'Not a date.',
-    why: 'Dates are written like 2026-11-22, and have to exist.',
-    fix: 'Check year, month and day.',
-  },
   FILTER_INVALID: {
     ...ANSWERED,
-    message: 'The filter cannot be meant.',
-    why: 'Its parts exclude each other, or one of them has no such value.',
-    fix: 'The message names the part.',
+    message: 'These conditions do not go together.',
+    why: 'Each list serves the conditions and orders that its fields describe; amounts of several instruments do not compare.',
+    fix: 'Change the conditions as the message says.',
   },
   FORBIDDEN: {
     ...ANSWERED,
@@ -127,18 +127,6 @@ export const API_ERRORS = {
     why: 'Somebody may have pointed a name of his own at this address.',
     fix: 'Use its own name, or have it added to `SLUICE_ALLOWED_HOSTS`.',
     status: 403,
-  },
-  AS_OF_NOT_KNOWN: {
-    ...ANSWERED,
-    message: 'The past that is asked for is not in this database.',
-    why: 'It lies before what was read of the ledger, or has not been read yet; `availableRange` says from when to when can be asked.',
-    fix: 'Ask for a time or a cursor within `availableRange`, or wait for it with `@atLeast`.',
-  },
-  FILTER_INVALID: {
-    ...ANSWERED,
-    message: 'These conditions do not go together.',
-    why: 'Each list serves the conditions and orders that its fields describe; amounts of several instruments do not compare.',
-    fix: 'Change the conditions as the message says.',
   },
   ID_INVALID: {
     ...ANSWERED,
