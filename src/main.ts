@@ -6,6 +6,7 @@ import { configCommand } from './cli/config.ts';
 import { databaseCommand } from './cli/database.ts';
 import { depositAccountsCommand } from './cli/deposit-accounts.ts';
 import { devCommand } from './cli/dev.ts';
+import { doctorCommand } from './cli/doctor.ts';
 import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
 import { explainCommand } from './cli/explain.ts';
@@ -67,6 +68,7 @@ const program = new Command('sluice')
   .addCommand(signerCheckCommand(context))
   .addCommand(explainCommand(context))
   .addCommand(freezesCommand(context))
+  .addCommand(doctorCommand(context))
   .addCommand(statusCommand(context))
   .addCommand(stuckCommand(context))
   .addCommand(approvalsCommand(context))

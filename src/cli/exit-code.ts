@@ -10,7 +10,7 @@ export const EXIT_CODES = {
   no: {
     code: 1,
     meaning:
-      'the answer is no: `verify` found differences, `freezes`, `lift`, `status`, `stuck`, `approvals` or `recover` show something that waits for people, `migrate --status` found pending migrations, a drill failed',
+      'the answer is no: `verify` found differences, `doctor` something that has to be done, `freezes`, `lift`, `status`, `stuck`, `approvals` or `recover` show something that waits for people, `migrate --status` found pending migrations, a drill failed',
   },
   usage: { code: 2, meaning: 'unknown command or option' },
   refused: {

@@ -1,0 +1,250 @@
+/** `sluice doctor` on a whole installation that works, and with one thing wrong at a time. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { CommandContext } from '../../src/cli/command-context.ts';
+import { doctorCommand } from '../../src/cli/doctor.ts';
+import { environmentFor, payoutEnvironmentFor } from '../../src/cli/simnet-environment.ts';
+import { createTerminal } from '../../src/cli/terminal.ts';
+import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
+import { judgeServer, type ServerFacts } from '../../src/doctor/database-checks.ts';
+import type { Finding } from '../../src/doctor/finding.ts';
+import { checkSigner } from '../../src/doctor/outside-checks.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { startWithdrawalScene, type WithdrawalScene } from '../support/withdrawal-scene.ts';
+
+let scene: WithdrawalScene;
+let environment: Record<string, string>;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sluice-doctor-'));
+  scene = await startWithdrawalScene();
+  const [participant] = scene.simnet.participants;
+  if (participant === undefined) throw new Error('The network has no participant.');
+  environment = {
+    DATABASE_URL: scene.database.connectionString,
+    ...environmentFor(scene.simnet, participant),
+    ...(await payoutEnvironmentFor(scene.simnet, systemRandom)),
+    SLUICE_ANCHOR_FILE: join(folder, 'anchor'),
+  };
+  await scene.fund('amulet', ['5']);
+  // Registries have been looked at and pinned.
+  await eventually(
+    async () => {
+      const tokens = await scene.database.db.selectFrom('token').select('pinned_at').execute();
+      expect(tokens.length).toBeGreaterThan(0);
+      for (const { pinned_at } of tokens) expect(pinned_at).not.toBeNull();
+    },
+    { deadlineMs: 30_000, intervalMs: 200 },
+  );
+}, 90_000);
+afterAll(async () => {
+  await scene.close();
+  await rm(folder, { recursive: true });
+});
+
+type Answer = { readonly text: string; readonly isNo: boolean; readonly findings: readonly Finding[] };
+
+async function ask(
+  more: Record<string, string> = {},
+  options: { aheadMs?: number; isPlain?: boolean } = {},
+): Promise<Answer> {
+  let text = '';
+  const keep = (part: string): boolean => {
+    text += part;
+    return true;
+  };
+  let isNo = false;
+  const aheadMicros = BigInt(options.aheadMs ?? 0) * 1_000n;
+  const context: CommandContext = {
+    environment: { ...environment, ...more },
+    terminal: createTerminal({ write: keep }, { isPlain: true }),
+    createLogger: () => createSystemLogger('silent'),
+    clock: { ...systemClock, nowMicros: () => systemClock.nowMicros() + aheadMicros },
+    random: systemRandom,
+    end: (reason) => {
+      isNo = reason === 'no';
+    },
+  };
+  await doctorCommand(context).parseAsync(options.isPlain === true ? [] : ['--json'], { from: 'user' });
+  return { text, isNo, findings: options.isPlain === true ? [] : JSON.parse(text).findings };
+}
+
+const failsOf = ({ findings }: Answer) =>
+  findings.filter(({ outcome }) => outcome === 'FAIL').map(({ check }) => check);
+/** What has to be done, and that the doctor says how. */
+async function expectFail(
+  check: string,
+  more: Record<string, string> = {},
+  options: { aheadMs?: number } = {},
+): Promise<Answer> {
+  const answer = await ask(more, options);
+  expect(failsOf(answer)).toContain(check);
+  expect(answer.isNo).toBe(true);
+  for (const { outcome, todo } of answer.findings) expect(todo === null).toBe(outcome === 'OK');
+  return answer;
+}
+
+test('an installation that works has nothing to be done, and every part of it was looked at', {
+  timeout: 60_000,
+}, async () => {
+  const answer = await ask();
+  expect(failsOf(answer)).toEqual([]);
+  expect(answer.isNo).toBe(false);
+  const checks = new Set(answer.findings.map(({ check }) => check));
+  for (const check of [
+    'database.reachable',
+    'database.schema',
+    'clock.database',
+    'ledger.reachable',
+    'ledger.rights',
+    'ledger.packages',
+    'clock.ledger',
+    'ledger.position',
+    'registry',
+    'scan',
+    'signer',
+    'anchor',
+    'disk',
+  ]) {
+    expect([...checks]).toContain(check);
+  }
+  const { text } = await ask({}, { isPlain: true });
+  expect(text).toMatch(/^ok {3}database\.reachable/m);
+  expect(text).toMatch(/have to be done\n$/);
+});
+
+test('Z29: a database that cannot be reached is told without its password, and the rest is looked at', {
+  timeout: 60_000,
+}, async () => {
+  const answer = await expectFail('database.reachable', {
+    DATABASE_URL: 'postgresql://sluice:canary-5ec%2Fret@127.0.0.1:1/sluice',
+  });
+  expect(answer.text).not.toMatch(/canary-5ec/);
+  expect(answer.findings.find(({ check }) => check === 'ledger.reachable')?.outcome).toBe('OK');
+});
+
+test('a database that is not migrated, takes no writes, or forgets what it confirmed', {
+  timeout: 60_000,
+}, async () => {
+  const empty = await createTestDatabase({ isMigrated: false });
+  const name = new URL(empty.connectionString).pathname.slice(1);
+  try {
+    await sql`ALTER DATABASE ${sql.ref(name)} SET synchronous_commit = off`.execute(empty.db);
+    await sql`ALTER DATABASE ${sql.ref(name)} SET default_transaction_read_only = on`.execute(empty.db);
+    const answer = await expectFail('database.schema', { DATABASE_URL: empty.connectionString });
+    expect(failsOf(answer)).toEqual(expect.arrayContaining(['database.synchronous_commit', 'database.writable']));
+  } finally {
+    await empty.close();
+  }
+});
+
+test('settings of a server that lose money or leave no room', () => {
+  const well: ServerFacts = {
+    version: 170_002,
+    fsync: 'on',
+    fullPageWrites: 'on',
+    synchronousCommit: 'on',
+    encoding: 'UTF8',
+    isStandby: false,
+    isReadOnly: false,
+    isSuperuser: false,
+    connectionsMax: 200,
+    connectionsUsed: 20,
+    oldestTransactionSeconds: 1,
+  };
+  const checksOf = (facts: Partial<ServerFacts>) =>
+    judgeServer({ ...well, ...facts }).map(({ check, outcome }) => `${outcome} ${check}`);
+  expect(checksOf({})).toEqual(['OK database.settings']);
+  expect(checksOf({ version: 140_011 })).toEqual(['FAIL database.version']);
+  expect(checksOf({ fsync: 'off' })).toEqual(['FAIL database.fsync']);
+  expect(checksOf({ fullPageWrites: 'off' })).toEqual(['FAIL database.full_page_writes']);
+  expect(checksOf({ encoding: 'SQL_ASCII' })).toEqual(['FAIL database.encoding']);
+  expect(checksOf({ isStandby: true })).toEqual(['FAIL database.writable']);
+  expect(checksOf({ isSuperuser: true })).toEqual(['WARN database.role']);
+  expect(checksOf({ connectionsUsed: 180 })).toEqual(['WARN database.connections']);
+  expect(checksOf({ oldestTransactionSeconds: 3_600 })).toEqual(['WARN database.old_transaction']);
+});
+
+test('a clock that is wrong is told against the database and against the ledger', { timeout: 60_000 }, async () => {
+  const ahead = await expectFail('clock.database', {}, { aheadMs: 3_600_000 });
+  expect(failsOf(ahead)).toContain('clock.ledger');
+  const behind = await expectFail('clock.ledger', {}, { aheadMs: -3_600_000 });
+  expect(failsOf(behind)).toContain('clock.database');
+});
+
+test('a participant that is away, one whose user lacks rights, and one without the packages', {
+  timeout: 90_000,
+}, async () => {
+  await expectFail('ledger.reachable', { SLUICE_LEDGER_URL: 'http://127.0.0.1:1' });
+
+  const { access } = scene.simnet.network;
+  access.setUser({ id: 'sluice', readAs: ['treasury'], executeAs: [] });
+  access.demandTokens(true);
+  const { token } = access.issueToken({ user: 'sluice', lifetimeMs: 600_000 });
+  const answer = await expectFail('ledger.rights', { SLUICE_LEDGER_TOKEN: token });
+  expect(answer.findings.find(({ check, outcome }) => check === 'ledger.rights' && outcome === 'FAIL')?.todo).toMatch(
+    /^curl /,
+  );
+  expect(answer.text).not.toContain(token);
+  access.demandTokens(false);
+
+  await sql`UPDATE token SET packages = ARRAY['no-such-package']`.execute(scene.database.db);
+  await expectFail('ledger.packages');
+});
+
+test('a registry that says otherwise than was pinned, and one that is away', { timeout: 60_000 }, async () => {
+  const { db } = scene.database;
+  const amulet = db.selectFrom('instrument').select('id').where('name', '=', 'amulet');
+  await db.updateTable('token').set({ pinned_decimals: 3 }).where('instrument_id', 'in', amulet).execute();
+  const differs = await expectFail('registry');
+  expect(differs.findings.find(({ check, outcome }) => check === 'registry' && outcome === 'FAIL')?.found).toContain(
+    'decimals was 3',
+  );
+
+  const away = await expectFail('scan', { SLUICE_VALIDATOR_URL: 'http://127.0.0.1:1/api/validator' });
+  expect(failsOf(away)).toContain('scan');
+});
+
+test('a signer that is away, and one with a key that is nobody’s', { timeout: 60_000 }, async () => {
+  await expectFail('signer', { SLUICE_DEV_SIGNER_SEED: '', SLUICE_SIGNER_URL: `unix:${join(folder, 'no.sock')}` });
+
+  const signer = createLocalSigner({ privateKey: ed25519PrivateKey(Buffer.alloc(32, 3)) });
+  const { fingerprint } = await signer.currentKey();
+  const treasuries = [{ name: 'main', party: `main::${fingerprint}` }];
+  const outcomes = async (keys: readonly string[]) =>
+    (await checkSigner(signer, { treasuries, keysOf: () => keys })).map(({ outcome }) => outcome);
+  expect(await outcomes([fingerprint])).toEqual(['OK']);
+  expect(await outcomes([`1220${'0'.repeat(64)}`])).toEqual(['FAIL']);
+});
+
+test('an identity provider that does not answer, and a file outside the database that cannot be kept', {
+  timeout: 60_000,
+}, async () => {
+  const answer = await expectFail('issuer', {
+    SLUICE_OIDC_ISSUERS: 'http://127.0.0.1:1/realm',
+    SLUICE_OIDC_AUDIENCE: 'sluice',
+    SLUICE_OIDC_PRIVATE: 'allow',
+    SLUICE_ANCHOR_FILE: join(folder, 'not-there', 'anchor'),
+  });
+  expect(failsOf(answer)).toContain('anchor');
+});
+
+test('history that is pruned beyond us, and a participant that was put back', { timeout: 60_000 }, async () => {
+  const { db } = scene.database;
+  // Nobody moves the position while the doctor looks.
+  await scene.service.stop();
+  const node = scene.simnet.network.participant('participant1');
+  const end = node.ledgerEnd();
+  await sql`UPDATE ingestion_stream SET ledger_offset = ${end + 1_000n}`.execute(db);
+  const back = await expectFail('ledger.position');
+  expect(back.text).toContain('validator-restore');
+  await sql`UPDATE ingestion_stream SET ledger_offset = 1`.execute(db);
+  node.prune(end);
+  await expectFail('ledger.pruning');
+});
