@@ -60,6 +60,8 @@ export type EventTail = {
   read(subscription: EventSubscription): EventReader;
   /** Events in order, each once. Ends, without an error, when the tail's signal aborts; throws as {@link EventReader.take} does. */
   subscribe(subscription: EventSubscription): Events;
+  /** True: its signal has aborted, and what reads from it ends without being at an end. */
+  hasStopped(): boolean;
   /** What is held right now, for gauges and tests. */
   stats(): {
     readonly ringCount: number;
@@ -277,6 +279,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
 
   return {
     head: () => ({ epoch, position: ring.head() }),
+    hasStopped: () => signal.aborted,
     stats: () => ({ ...ring.size(), waiting: waiters.size, pagesRead }),
     read,
     subscribe: (subscription) => interruptible((ended) => events(subscription, ended)),

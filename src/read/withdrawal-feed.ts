@@ -14,6 +14,7 @@ import { interruptible } from '../db/interruptible.ts';
 import type { Micros } from '../env/clock.ts';
 import { WITHDRAWAL_CHANGED, withdrawalChangedPayload } from '../withdrawals/withdrawal-events.ts';
 import { isFinal, type WithdrawalState } from '../withdrawals/withdrawal-state.ts';
+import { createLogFeed, type LogFeed } from './log-feed.ts';
 import { conditionOf, type WithdrawalFilter } from './withdrawal-filter.ts';
 
 export type WithdrawalUpdate = {
@@ -80,15 +81,12 @@ export type WithdrawalFeedFilter = Pick<WithdrawalFilter, 'states' | 'account' |
 export function followWithdrawals(
   { db, tail }: { readonly db: Database; readonly tail: EventTail },
   { after, filter }: { readonly after: bigint; readonly filter: WithdrawalFeedFilter },
-): WithdrawalUpdates {
+): LogFeed<WithdrawalUpdate> {
   const { states } = filter;
-  const events = tail.subscribe({ after, types: [WITHDRAWAL_CHANGED] });
-  return interruptible(async function* updates(ended): WithdrawalUpdates {
-    for await (const event of endedBy(events, ended)) {
-      const update = withdrawalUpdateOf(event, tail.head().epoch);
-      if ((states === null || states.includes(update.state)) && (await isOf(db, update.withdrawalId, filter)))
-        yield update;
-    }
+  return createLogFeed(tail, { after, types: [WITHDRAWAL_CHANGED] }, async (event) => {
+    const update = withdrawalUpdateOf(event, tail.head().epoch);
+    const isWanted = states === null || states.includes(update.state);
+    return isWanted && (await isOf(db, update.withdrawalId, filter)) ? update : null;
   });
 }
 

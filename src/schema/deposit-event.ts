@@ -19,6 +19,7 @@ import {
   depositRefundedPayload,
   depositUnattributedPayload,
 } from '../deposits/deposit-events.ts';
+import { createLogFeed } from '../read/log-feed.ts';
 import { readTransfers } from '../read/transfers.ts';
 import { cursorErrorOf } from './api-error.ts';
 import { builder } from './builder.ts';
@@ -181,7 +182,7 @@ builder.subscriptionField('deposits', (t) =>
     subscribe: async (_root, { after }, { tail }: ApiContext) => {
       try {
         const point = await tail.pointAfter(after ?? null);
-        return tail.subscribe({ after: point.position, types: DEPOSIT_FEED_TYPES });
+        return createLogFeed(tail, { after: point.position, types: DEPOSIT_FEED_TYPES }, (event) => event);
       } catch (error) {
         throw cursorErrorOf(error);
       }

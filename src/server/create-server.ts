@@ -19,8 +19,10 @@ import type { Principal } from '../schema/principal.ts';
 import { type AnswersOptions, createAnswers } from './answers.ts';
 import { createAuthority } from './authority.ts';
 import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
+import { createEventStreams } from './event-streams.ts';
+import { createFanOut } from './fan-out.ts';
 import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage, type SampleWithdrawal } from './graphiql.ts';
-import { createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
+import { BODY_BYTES_MAX, createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
 import { type ApiKey, createPrincipals, type PrincipalsOptions } from './principals.ts';
 import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
 import { createWebSocketEndpoint } from './websocket.ts';
@@ -48,6 +50,8 @@ export type ServerOptions = {
   readonly drainMs?: number;
   /** Milliseconds a WebSocket has for its first message. Default 3 s. */
   readonly initTimeoutMs?: number;
+  /** Milliseconds a subscriber has to take what is queued for it. Default 10 s. */
+  readonly slowReaderMs?: number;
   /** How long `@atLeast` waits, and what is kept for when the database is away. */
   readonly answers?: Pick<AnswersOptions, 'atLeastWaitMs' | 'patienceMs' | 'lastKnown'>;
 };
@@ -89,7 +93,16 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const schema = createSchema();
   const answers = createAnswers({ ...options.answers, schema, services, logger });
   const yoga = createGraphQLHandler({ schema, services, masking, answers });
-  const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, authority, masking });
+  const fanOut = createFanOut({ ...options, schema, masking });
+  const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, authority, masking, fanOut });
+  const eventStreams = createEventStreams({
+    yoga,
+    fanOut,
+    masking,
+    authority,
+    logger,
+    bodyBytesMax: BODY_BYTES_MAX,
+  });
   const sdl = printSchemaSdl();
   const graphiql = isGraphiqlEnabled
     ? renderGraphiqlPage({
@@ -128,6 +141,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       );
     }
     if (path === '/schema.graphql') return answerSdl(response, principal);
+    if (await eventStreams.answer(request, response, principal)) return;
     await yoga(request, response, { principal });
   }
 

@@ -1,22 +1,23 @@
 /**
  * GraphQL over WebSocket (subprotocol graphql-transport-ws). The protocol is graphql-ws's; here is what it needs around a socket: who it is,
- * how much it may ask, signs of life, and an end that makes clients come back.
+ * how much it may ask, signs of life, and an end that makes clients come back. What subscriptions deliver goes past it, from the fan-out to the socket.
  *
- * A message is sent only when the one before has left the process, and the next event is asked for only then: a reader that stops reading
- * costs its socket's buffer and nothing else.
+ * Closes with 1001 when we stop, 4403 when the authority of its principal has ended, 4499 when its client does not read: all of them are reasons to come back.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { messageOf } from '../env/errors.ts';
+import { assert, messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type AuthorityWatch, unendingAuthority } from './authority-end.ts';
 import type { ErrorMasking } from './error-masking.ts';
+import { type Delivery, type FanOut, isDelivery, SlowReaderError } from './fan-out.ts';
 import type { GraphQLHandler } from './graphql-handler.ts';
 import type { Principals } from './principals.ts';
+import { createDrain, createFrameSink, type Drain } from './websocket-frames.ts';
 
 export type WebSocketEndpoint = {
   /** Takes over an upgrade request. */
@@ -30,6 +31,7 @@ export type WebSocketOptions = {
   readonly yoga: GraphQLHandler;
   readonly principals: Principals;
   readonly masking: ErrorMasking;
+  readonly fanOut: FanOut;
   readonly logger: Logger;
   /** Milliseconds for the first message. Default 3 s. */
   readonly initTimeoutMs?: number;
@@ -46,11 +48,26 @@ const PING_INTERVAL_MS = 12_000;
 const INIT_TIMEOUT_MS = 3_000;
 /** 2 s for the closing handshake; whoever does not answer is cut. */
 const CLOSE_GRACE_MS = 2_000;
+/** 10 s for the closing handshake of a client that does not read: what it was sent is before it on the wire. */
+const SLOW_CLOSE_GRACE_MS = 10_000;
+/** A code of ours: what was sent was not read in time. Resume after the last cursor. */
+export const SLOW_READER_CLOSE_CODE = 4499;
 
-type Extra = { readonly socket: WebSocket; readonly request: IncomingMessage; principal: Principal | null };
+type Extra = {
+  readonly socket: WebSocket;
+  /** What the WebSocket is written to. */
+  readonly wire: Duplex;
+  readonly drain: Drain;
+  readonly request: IncomingMessage;
+  readonly deliveries: Map<string, Delivery>;
+  principal: Principal | null;
+};
 type Execute = (args: ExecutionArgs) => Promise<ExecutionResult> | ExecutionResult;
-/** Yoga's enveloped functions travel with the arguments they were made for. */
-type EnvelopedArgs = ExecutionArgs & { readonly enveloped: { readonly execute: Execute; readonly subscribe: Execute } };
+/** What `onSubscribe` hands on: yoga's enveloped function, the errors the operation begins with, or what it delivers. */
+type OperationArgs = ExecutionArgs & {
+  readonly execute: Execute;
+  readonly subscription: ExecutionResult | AsyncGenerator<never, void, undefined> | null;
+};
 
 export function createWebSocketEndpoint(options: WebSocketOptions): WebSocketEndpoint {
   const { logger } = options;
@@ -61,15 +78,19 @@ export function createWebSocketEndpoint(options: WebSocketOptions): WebSocketEnd
     maxPayload: MESSAGE_BYTES_MAX,
     handleProtocols,
   });
-  sockets.on('connection', (socket, request) => {
+  sockets.on('connection', (socket: WebSocket, request: IncomingMessage, wire: Duplex) => {
     // ws closes the socket by itself (1009 for too large a message, 1002 for a broken frame); unheard the error would end the process.
     socket.on('error', (error) => logger.debug('A WebSocket failed.', { error: error.message }));
-    attach(protocol, socket, request, logger);
+    attach(
+      protocol,
+      { socket, wire, drain: createDrain(wire), request, deliveries: new Map(), principal: null },
+      logger,
+    );
   });
 
   return {
     accept: (request, socket, head) => {
-      sockets.handleUpgrade(request, socket, head, (upgraded) => sockets.emit('connection', upgraded, request));
+      sockets.handleUpgrade(request, socket, head, (upgraded) => sockets.emit('connection', upgraded, request, socket));
     },
     socketsCount: () => sockets.clients.size,
     close: async () => {
@@ -95,12 +116,16 @@ async function untilClosed(socket: WebSocket): Promise<void> {
 }
 
 function createProtocol(options: WebSocketOptions) {
-  const { yoga, principals, masking, initTimeoutMs, authority = unendingAuthority } = options;
+  const { yoga, principals, masking, fanOut, initTimeoutMs, authority = unendingAuthority } = options;
   return makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: initTimeoutMs ?? INIT_TIMEOUT_MS,
-    // Both functions come with the arguments that onSubscribe made.
-    execute: (args) => (args as EnvelopedArgs).enveloped.execute(args),
-    subscribe: (args) => (args as EnvelopedArgs).enveloped.subscribe(args),
+    // Both come with the arguments that onSubscribe made.
+    execute: (args) => (args as OperationArgs).execute(args),
+    subscribe: (args) => {
+      const { subscription } = args as OperationArgs;
+      assert(subscription !== null, 'A query was taken for a subscription.');
+      return subscription;
+    },
     onConnect: async ({ connectionParams, extra }) => {
       const authentication = await principals.authenticate(
         authorizationOf(connectionParams) ?? extra.request.headers.authorization,
@@ -120,7 +145,7 @@ function createProtocol(options: WebSocketOptions) {
       extra.socket.once('close', authority.watch(authentication, end));
       return true;
     },
-    onSubscribe: async ({ extra, subscriptions }, _id, { query, operationName, variables }) => {
+    onSubscribe: async ({ extra, subscriptions }, id, { query, operationName, variables }) => {
       const { principal } = extra;
       if (principal === null) return [new GraphQLError('Unauthorized.', { extensions: { code: 'UNAUTHENTICATED' } })];
       if (Object.keys(subscriptions).length > OPERATIONS_PER_SOCKET_MAX) {
@@ -131,13 +156,17 @@ function createProtocol(options: WebSocketOptions) {
         const document = enveloped.parse(query);
         const errors = enveloped.validate(enveloped.schema, document);
         if (errors.length > 0) return errors.map((error: unknown) => masking.mask(error));
-        const args: EnvelopedArgs = {
+        const operation = { document, query, operationName: operationName ?? null, variables: variables ?? {} };
+        const isSubscription = getOperationAST(document, operationName)?.operation === 'subscription';
+        const opened = isSubscription ? await fanOut.open(operation, principal) : null;
+        const args: OperationArgs = {
           schema: enveloped.schema,
           document,
-          operationName: operationName ?? null,
-          variableValues: variables ?? {},
-          contextValue: await enveloped.contextFactory(),
-          enveloped: { execute: enveloped.execute, subscribe: enveloped.subscribe },
+          operationName: operation.operationName,
+          variableValues: operation.variables,
+          contextValue: isSubscription ? {} : await enveloped.contextFactory(),
+          execute: enveloped.execute,
+          subscription: opened === null || !isDelivery(opened) ? opened : deliver(extra, id, opened, subscriptions),
         };
         return args;
       } catch (error) {
@@ -152,12 +181,70 @@ function createProtocol(options: WebSocketOptions) {
   });
 }
 
-function attach(
-  protocol: ReturnType<typeof createProtocol>,
-  socket: WebSocket,
-  request: IncomingMessage,
-  logger: Logger,
-): void {
+/**
+ * What graphql-ws iterates of a subscription: it yields nothing, all is sent past it, and it is done when the subscription is. Its `return` is called when the client completes it or the socket has
+ * closed.
+ */
+function deliver(
+  extra: Extra,
+  id: string,
+  delivery: Delivery,
+  running: Readonly<Record<string, unknown>>,
+): AsyncGenerator<never, void, undefined> {
+  const { socket, wire, drain, deliveries } = extra;
+  // The client has completed it, or the socket closed, while it was being opened: nobody would end it.
+  const isGone = !(id in running) || socket.readyState !== socket.OPEN;
+  if (isGone) delivery.stop();
+  else deliveries.set(id, delivery);
+  const stop = (): void => {
+    delivery.stop();
+    if (deliveries.get(id) === delivery) deliveries.delete(id);
+  };
+  const done = { done: true, value: undefined } as const;
+  const generator: AsyncGenerator<never, void, undefined> = {
+    next: async () => {
+      if (isGone) return done;
+      try {
+        const end = await delivery.run(createFrameSink(id, wire, drain, () => socket.readyState === socket.OPEN));
+        // Whoever has not ended it himself is cut off soon, and comes back: `complete` would tell him not to.
+        if (end === 'LEFT') await untilClosedOrEnded(socket, id, running);
+        return done;
+      } catch (error) {
+        if (!(error instanceof SlowReaderError)) throw error;
+        cutOff(socket, error);
+        return done;
+      } finally {
+        stop();
+      }
+    },
+    return: async () => {
+      stop();
+      return done;
+    },
+    throw: async (error) => {
+      stop();
+      throw error;
+    },
+    [Symbol.asyncIterator]: () => generator,
+    [Symbol.asyncDispose]: async () => stop(),
+  };
+  return generator;
+}
+
+async function untilClosedOrEnded(socket: WebSocket, id: string, running: Readonly<Record<string, unknown>>) {
+  if (id in running) await untilClosed(socket);
+}
+
+/** The close frame waits behind what the client has not read, so whoever reads it has read all that the cursor stands for. */
+function cutOff(socket: WebSocket, { code, facts }: SlowReaderError): void {
+  const { cursor } = facts;
+  socket.close(SLOW_READER_CLOSE_CODE, typeof cursor === 'string' ? `${code} ${cursor}` : code);
+  const cut = setTimeout(() => socket.terminate(), SLOW_CLOSE_GRACE_MS);
+  socket.once('close', () => clearTimeout(cut));
+}
+
+function attach(protocol: ReturnType<typeof createProtocol>, extra: Extra, logger: Logger): void {
+  const { socket, deliveries } = extra;
   const fail = (error: unknown): void => {
     logger.error('A WebSocket message could not be handled.', { error: messageOf(error) });
     socket.close(CloseCode.InternalServerError, 'Internal server error');
@@ -181,9 +268,10 @@ function attach(
         });
       },
     },
-    { socket, request, principal: null },
+    extra,
   );
 
+  const told = new Map<string, string>();
   let isAlive = true;
   socket.on('pong', () => {
     isAlive = true;
@@ -192,6 +280,7 @@ function attach(
     if (!isAlive) return socket.terminate();
     isAlive = false;
     socket.ping();
+    tellRestingCursors(socket, deliveries, told);
   }, PING_INTERVAL_MS);
   socket.once('close', (code, reason) => {
     clearInterval(pings);
@@ -204,4 +293,26 @@ function attach(
 function authorizationOf(params: Readonly<Record<string, unknown>> | undefined): string | undefined {
   const value = params?.['authorization'] ?? params?.['Authorization'];
   return typeof value === 'string' ? value : undefined;
+}
+
+/**
+ * How far subscriptions are that had nothing to tell: as the payload of a `ping`, which the protocol lets carry anything. A client that keeps these resumes after what it was spared, and a quiet one
+ * does not fall behind what the log keeps.
+ */
+function tellRestingCursors(
+  socket: WebSocket,
+  deliveries: ReadonlyMap<string, Delivery>,
+  told: Map<string, string>,
+): void {
+  const cursors: Record<string, string> = {};
+  for (const [id, delivery] of deliveries) {
+    const cursor = delivery.restingCursor();
+    if (cursor === null || told.get(id) === cursor) continue;
+    told.set(id, cursor);
+    cursors[id] = cursor;
+  }
+  for (const id of told.keys()) if (!deliveries.has(id)) told.delete(id);
+  if (Object.keys(cursors).length > 0 && socket.readyState === socket.OPEN) {
+    socket.send(JSON.stringify({ type: 'ping', payload: { cursors } }));
+  }
 }

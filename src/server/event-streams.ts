@@ -1,0 +1,213 @@
+/**
+ * Subscriptions over server-sent events (GraphQL over SSE, distinct connections): the same deliveries as over WebSocket, on a response of their own. Everything else that asks for an event stream,
+ * and whatever is refused before it begins, is left to yoga.
+ *
+ * A comment every 12 s shows that we live; where nothing that was asked for has happened meanwhile, it tells how far the log was looked through: `:cursor …`. The end is `complete` only where nothing
+ * will ever come again: a client that is told so does not come back.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type ExecutionResult, GraphQLError, getOperationAST } from 'graphql';
+import { z } from 'zod';
+import { type ErrorFacts, messageOf } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Principal } from '../schema/principal.ts';
+import { type AuthorityWatch, unendingAuthority } from './authority-end.ts';
+import type { ErrorMasking } from './error-masking.ts';
+import { type Delivery, type FanOut, isDelivery, type Sink, SlowReaderError } from './fan-out.ts';
+import type { GraphQLHandler } from './graphql-handler.ts';
+import { answerOf } from './shared-answers.ts';
+import type { Operation } from './subscription-key.ts';
+import { createDrain } from './websocket-frames.ts';
+
+export type EventStreams = {
+  /**
+   * Answers a request for a subscription; resolves when the stream has ended.
+   * @returns false: it is none, and nothing was answered. Its body, where it had one, is at `body` of the request.
+   */
+  answer(request: IncomingMessage, response: ServerResponse, principal: Principal): Promise<boolean>;
+};
+
+export type EventStreamsOptions = {
+  readonly yoga: GraphQLHandler;
+  readonly fanOut: FanOut;
+  readonly masking: ErrorMasking;
+  readonly logger: Logger;
+  /** Bytes of a request’s body. */
+  readonly bodyBytesMax: number;
+  /** Left out: no principal's authority ends before the process does. */
+  readonly authority?: AuthorityWatch;
+};
+
+const EVENT_STREAM = 'text/event-stream';
+/** 12 s: proxies cut idle connections at 60 s; four chances. */
+const HEARTBEAT_MS = 12_000;
+/** 10 s for a client that does not read to take what it was sent, and with it why it is cut off. */
+const CUT_GRACE_MS = 10_000;
+const HEADERS = {
+  'content-type': `${EVENT_STREAM}; charset=utf-8`,
+  'cache-control': 'no-cache, no-transform',
+  // Proxies that buffer answers would hold back every event.
+  'x-accel-buffering': 'no',
+} as const;
+const COMPLETE = 'event: complete\ndata:\n\n';
+const PREFIX = Buffer.from('event: next\ndata: ');
+const SUFFIX = Buffer.from('\n\n');
+
+/** As far as it matters here; yoga refuses what is of another shape. */
+const requestBody = z.object({
+  query: z.string(),
+  operationName: z.string().nullish(),
+  variables: z.record(z.string(), z.unknown()).nullish(),
+});
+
+/** Requests whose body was read before yoga sees them carry it here; yoga takes it from there. */
+type ReadRequest = IncomingMessage & { body?: Buffer };
+
+export function createEventStreams(options: EventStreamsOptions): EventStreams {
+  const { yoga, fanOut, masking, logger, bodyBytesMax, authority = unendingAuthority } = options;
+
+  /** Null: no valid subscription. */
+  async function subscriptionOf(request: ReadRequest, principal: Principal): Promise<Operation | null> {
+    const asked = await readAsked(request, bodyBytesMax);
+    if (asked?.query.includes('subscription') !== true) return null;
+    const { query, operationName = null, variables } = asked;
+    const enveloped = yoga.getEnveloped({ principal });
+    try {
+      const document = enveloped.parse(query);
+      if (getOperationAST(document, operationName)?.operation !== 'subscription') return null;
+      if (enveloped.validate(enveloped.schema, document).length > 0) return null;
+      return { document, query, operationName, variables: variables ?? {} };
+    } catch {
+      return null; // Yoga meets the same error and answers it.
+    }
+  }
+
+  function begin(response: ServerResponse): void {
+    response.writeHead(200, HEADERS);
+    response.write(':\n\n');
+  }
+
+  async function stream(response: ServerResponse, principal: Principal, delivery: Delivery): Promise<void> {
+    begin(response);
+    let told: string | null = null;
+    const heartbeat = setInterval(() => {
+      const cursor = delivery.restingCursor();
+      response.write(cursor === null || cursor === told ? ':\n\n' : `:cursor ${cursor}\n\n`);
+      told = cursor ?? told;
+    }, HEARTBEAT_MS);
+    const closed = new Promise<void>((resolve) => {
+      response.once('close', resolve);
+      if (response.destroyed) resolve();
+    });
+    let endOfAuthority: string | null = null;
+    const unwatch = authority.watch(principal, (why) => {
+      endOfAuthority = why;
+      delivery.stop();
+      cut(response, errorOf(why, 'What this was opened with is no longer valid. Come back with another.'), masking);
+    });
+    closed.then(delivery.stop, delivery.stop);
+    try {
+      const end = await delivery.run(createStreamSink(response));
+      if (end === 'COMPLETE') response.end(COMPLETE);
+    } catch (error) {
+      if (error instanceof SlowReaderError) cut(response, errorOf(error.code, error.message, error.facts), masking);
+      else if (endOfAuthority === null) {
+        response.write(eventOf(textOf({ errors: [masking.mask(error)] }, masking)));
+        response.end(COMPLETE);
+      }
+    } finally {
+      delivery.stop();
+      // Whoever did not end it himself is cut off soon, by us or by the server that stops.
+      await closed;
+      clearInterval(heartbeat);
+      unwatch();
+    }
+  }
+
+  return {
+    answer: async (request, response, principal) => {
+      if (request.headers.accept?.includes(EVENT_STREAM) !== true) return false;
+      const operation = await subscriptionOf(request, principal);
+      if (operation === null) return false;
+      const opened = await fanOut.open(operation, principal);
+      if (isDelivery(opened)) {
+        response.on('error', (error) => logger.debug('An event stream failed.', { error: messageOf(error) }));
+        await stream(response, principal, opened);
+      } else {
+        begin(response);
+        response.write(eventOf(textOf(opened, masking)));
+        response.end(COMPLETE);
+      }
+      return true;
+    },
+  };
+}
+
+function createStreamSink(response: ServerResponse): Sink {
+  const drain = createDrain(response);
+  return {
+    send: (answers) => {
+      if (!response.writable) return;
+      response.write(Buffer.concat(answers.flatMap((answer) => [PREFIX, answer, SUFFIX])));
+    },
+    pendingBytes: () => response.writableLength,
+    drained: drain.untilDrained,
+  };
+}
+
+/** Says why, behind all that waits, and ends the connection without an end of the stream. */
+function cut(response: ServerResponse, error: GraphQLError, masking: ErrorMasking): void {
+  const destroy = (): void => {
+    clearTimeout(late);
+    response.destroy();
+  };
+  const late = setTimeout(destroy, CUT_GRACE_MS);
+  response.once('close', destroy);
+  response.write(eventOf(textOf({ errors: [error] }, masking)), destroy);
+}
+
+function errorOf(code: string, message: string, facts: ErrorFacts = {}): GraphQLError {
+  return new GraphQLError(message, { extensions: { code, ...facts } });
+}
+
+function eventOf(text: Buffer): Buffer {
+  return Buffer.concat([PREFIX, text, SUFFIX]);
+}
+
+function textOf(result: ExecutionResult, masking: ErrorMasking): Buffer {
+  const answer = answerOf(result, masking);
+  return answer instanceof Buffer ? answer : Buffer.from(JSON.stringify({ errors: [masking.format(answer)] }));
+}
+
+/** What is asked for; null: nothing that we understand. Takes the body off the request, whole or up to the limit. */
+async function readAsked(request: ReadRequest, bytesMax: number) {
+  if (request.method === 'GET') {
+    const asked = URL.parse(request.url ?? '/', 'http://localhost')?.searchParams;
+    return parseAsked(() => ({
+      query: asked?.get('query'),
+      operationName: asked?.get('operationName'),
+      variables: JSON.parse(asked?.get('variables') ?? '{}'),
+    }));
+  }
+  const isJson = request.headers['content-type']?.includes('json') === true;
+  if (request.method !== 'POST' || !isJson || Number(request.headers['content-length'] ?? 0) > bytesMax) return null;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // Beyond the limit it is read no further; yoga counts what it is given and refuses that.
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > bytesMax) break;
+  }
+  request.body = Buffer.concat(chunks);
+  if (bytes > bytesMax) return null;
+  return parseAsked(() => JSON.parse(String(request.body)));
+}
+
+function parseAsked(read: () => unknown) {
+  try {
+    return requestBody.safeParse(read()).data ?? null;
+  } catch {
+    return null; // No JSON: yoga says so.
+  }
+}
