@@ -123,7 +123,8 @@ export function createAnswers(options: AnswersOptions): Answers {
   }
 
   async function demanded(demand: Demand, context: ApiContext): Promise<DatabaseView> {
-    if (!context.principal.scopes.has('read')) throw apiError('FORBIDDEN', 'Your principal may not use @atLeast.');
+    const { scopes } = context.principal;
+    if (!scopes.has('read') && !scopes.has('own')) throw apiError('FORBIDDEN', 'Your principal may not use @atLeast.');
     return await caughtUp.wait(demand, context.principal.name);
   }
 
