@@ -1,5 +1,5 @@
 /**
- * What must not move, kept outside the database: open freezes and halts, by the names that they have on the ledger, and withdrawals that are held or parked, so that they can be put back into a database that went
+ * What must not move, kept outside the database: open freezes and halts, by the names that they have on the ledger, withdrawals that are held or parked, and keys of the API that were revoked, so that they can be put back into a database that went
  * back to before them. One that was lifted in the last second comes back as well; somebody lifts it again.
  */
 import { sql } from 'kysely';
@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { Database, Transaction } from '../db/connection.ts';
 import { WENT_BACK } from '../db/database-restore.ts';
 import type { Keeper } from '../db/log-history.ts';
+import { readRevokedKeys, restoreRevokedKeys, revokedKeySchema } from '../db/revoked-keys.ts';
 import { openHaltSchema, openHalts, restoreHalts } from './halts-restored.ts';
 
 const heldFreezeSchema = openHaltSchema.pick({ treasury: true, instrument: true }).extend({
@@ -33,6 +34,7 @@ const heldMoneySchema = z.strictObject({
   halts: z.array(openHaltSchema),
   // An anchor of before does not have them.
   stops: z.array(heldStopSchema).default([]),
+  revokedKeys: z.array(revokedKeySchema).default([]),
 });
 
 const STOPS_MAX = 10_000; // The anchor is written once a second; whoever holds more has halted what he holds.
@@ -47,14 +49,16 @@ export const HELD_MONEY: Keeper = {
     freezes: await openFreezes(db),
     halts: [...(await openHalts(db))],
     stops: await openStops(db),
+    revokedKeys: await readRevokedKeys(db),
   }),
   putBack: async (tx, kept) => {
-    const { freezes, halts, stops } = heldMoneySchema.parse(kept);
+    const { freezes, halts, stops, revokedKeys } = heldMoneySchema.parse(kept);
     const restored = await restoreHalts(tx, halts);
     return {
       freezes: await restoreFreezes(tx, freezes),
       halts: halts.filter(({ id }) => restored.includes(id)),
       stops: await restoreStops(tx, stops),
+      revokedKeys: await restoreRevokedKeys(tx, revokedKeys),
     };
   },
 };
