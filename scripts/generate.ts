@@ -22,6 +22,7 @@ import { createSystemLogger, systemClock, systemRandom } from '../src/env/system
 import { printClientTypes } from './generate/client-types.ts';
 import { printConfigPage } from './generate/config-page.ts';
 import { printDatabaseTypes } from './generate/db-types.ts';
+import { printAlerts, printMetricsPage } from './generate/metrics-page.ts';
 
 type Step = {
   /** What it owns, relative to the project: a file, or a folder whose other files are stale. */
@@ -41,6 +42,13 @@ const STEPS: readonly Step[] = [
   {
     outputs: ['docs/configuration.md'],
     run: async (target) => await write(target, 'docs/configuration.md', printConfigPage()),
+  },
+  {
+    outputs: ['docs/metrics.md', 'deploy/alerts.yaml'],
+    run: async (target) => {
+      await write(target, 'docs/metrics.md', printMetricsPage());
+      await write(target, 'deploy/alerts.yaml', printAlerts());
+    },
   },
 ];
 
