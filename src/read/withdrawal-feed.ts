@@ -111,7 +111,7 @@ function endedBy(events: Events, ended: AbortSignal): Events {
 }
 
 /** @param event of type {@link WITHDRAWAL_CHANGED}; its payload is ours, anything else is a broken invariant. */
-function withdrawalUpdateOf(event: LogEvent, epoch: string): WithdrawalUpdate {
+export function withdrawalUpdateOf(event: LogEvent, epoch: string): WithdrawalUpdate {
   const { changedAt, ...facts } = withdrawalChangedPayload.parse(event.payload);
   return {
     ...facts,

@@ -1,4 +1,5 @@
 /** The deposit feed: `deposits` and what it delivers. */
+import { z } from 'zod';
 import { formatEventCursor } from '../db/event-cursor.ts';
 import type { LogEvent } from '../db/event-page.ts';
 import { readDepositAccounts } from '../deposits/deposit-accounts.ts';
@@ -8,6 +9,7 @@ import {
   DEPOSIT_FEED_TYPES,
   DEPOSIT_HELD,
   DEPOSIT_REFUNDED,
+  DEPOSIT_UNATTRIBUTED,
   type DepositCredited,
   type DepositDenied,
   type DepositHeld,
@@ -25,7 +27,9 @@ import { cursorErrorOf } from './api-error.ts';
 import { builder } from './builder.ts';
 import type { ApiContext } from './context.ts';
 import { DepositAccountRef } from './deposit-account-ref.ts';
+import { instrumentOfId } from './instrument.ts';
 import { TransferRef } from './transfer-ref.ts';
+import { treasuryOfId } from './treasury-party-ref.ts';
 
 type DepositEvent = {
   readonly cursor: string;
@@ -71,7 +75,7 @@ const DepositInstrumentRef = builder
     }),
   });
 
-const DepositEventRef = builder.objectRef<DepositEvent>('DepositEvent').implement({
+export const DepositEventRef = builder.objectRef<DepositEvent>('DepositEvent').implement({
   description:
     'Something that became of a deposit. Its own fields are facts as recorded and never change; `transfer` and `depositAccount` are read when delivered. Scopes: `subscribe` and `read`. Since 0.1.',
   authScopes: { $all: { subscribe: true, read: true } },
@@ -166,6 +170,24 @@ const DepositEventRef = builder.objectRef<DepositEvent>('DepositEvent').implemen
   }),
 });
 
+const DepositFilterInput = builder.inputType('DepositFilter', {
+  description: 'Which deposits are told: all that is given holds together. Since 0.1.',
+  fields: (t) => ({
+    kinds: t.field({ type: [DepositEventKindEnum], description: 'What became of them. Null: anything.' }),
+    account: t.string({ description: 'On this customer’s account, or held for it. Null: anybody’s, and nobody’s.' }),
+    treasury: t.id({ description: 'Received by this `TreasuryParty`, by its global id. Null: by any.' }),
+    instrument: t.id({ description: 'Of this `Instrument`, by its global id. Null: of any.' }),
+  }),
+});
+
+const TYPE_OF_KIND: Readonly<Record<DepositEvent['kind'], string>> = {
+  CREDITED: DEPOSIT_CREDITED,
+  UNATTRIBUTED: DEPOSIT_UNATTRIBUTED,
+  HELD: DEPOSIT_HELD,
+  DENIED: DEPOSIT_DENIED,
+  REFUNDED: DEPOSIT_REFUNDED,
+};
+
 builder.subscriptionField('deposits', (t) =>
   t.field({
     type: DepositEventRef,
@@ -178,11 +200,14 @@ builder.subscriptionField('deposits', (t) =>
         description:
           'The last cursor seen. Null: only what comes from now on; for everything from the beginning pass `Query.eventLog.startCursor`.',
       }),
+      filter: t.arg({ type: DepositFilterInput, description: 'Only these deposits. Null: all.' }),
     },
-    subscribe: async (_root, { after }, { tail }: ApiContext) => {
+    subscribe: async (_root, { after, filter }, { tail }: ApiContext) => {
+      const types = filter?.kinds?.map((kind) => TYPE_OF_KIND[kind]) ?? DEPOSIT_FEED_TYPES;
+      const isWanted = depositConditionOf(filter ?? {});
       try {
         const point = await tail.pointAfter(after ?? null);
-        return createLogFeed(tail, { after: point.position, types: DEPOSIT_FEED_TYPES }, (event) => event);
+        return createLogFeed(tail, { after: point.position, types }, (event) => (isWanted(event) ? event : null));
       } catch (error) {
         throw cursorErrorOf(error);
       }
@@ -191,7 +216,35 @@ builder.subscriptionField('deposits', (t) =>
   }),
 );
 
-function depositEventOf(event: LogEvent, epoch: string): DepositEvent {
+type Wanted = {
+  readonly account?: string | null | undefined;
+  readonly treasury?: string | null | undefined;
+  readonly instrument?: string | null | undefined;
+};
+
+/** As far as a payload must be understood to be chosen. One that is of another shape is told, and fails there, where somebody sees it. */
+const chosenBy = z.object({
+  account: z.string().optional(),
+  treasuryParty: z.string(),
+  instrument: z.object({ admin: z.string(), id: z.string() }),
+});
+
+/** @throws GraphQLError ID_INVALID. */
+function depositConditionOf({ account, treasury, instrument }: Wanted): (event: LogEvent) => boolean {
+  const party = treasuryOfId(treasury)?.party;
+  const wanted = instrumentOfId(instrument);
+  return ({ payload }) => {
+    const { data } = chosenBy.safeParse(payload);
+    if (data === undefined) return true;
+    return (
+      (account == null || data.account === account) &&
+      (party === undefined || data.treasuryParty === party) &&
+      (wanted === null || (data.instrument.admin === wanted.admin && data.instrument.id === wanted.instrumentId))
+    );
+  };
+}
+
+export function depositEventOf(event: LogEvent, epoch: string): DepositEvent {
   const { eventId, recordedAt, position, payload } = event;
   const common = { cursor: formatEventCursor({ epoch, position }), eventId, recordedAt };
   switch (event.type) {

@@ -15,6 +15,7 @@ import './halt.ts';
 import './holding.ts';
 import './ingestion-stream.ts';
 import './instrument.ts';
+import './log-event.ts';
 import './offer.ts';
 import './offer-mutations.ts';
 import './preapproval.ts';

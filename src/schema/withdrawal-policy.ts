@@ -234,7 +234,7 @@ const ApprovalChangeEnum = builder.enumType('ApprovalChange', {
   ) as Readonly<Record<ApprovalChange, { description: string }>>,
 });
 
-const ApprovalUpdateRef = builder.objectRef<ApprovalUpdate>('ApprovalUpdate').implement({
+export const ApprovalUpdateRef = builder.objectRef<ApprovalUpdate>('ApprovalUpdate').implement({
   description:
     'Something that happened to a withdrawal that needs people. Its own fields are facts as recorded and never change; `policy` is read when delivered and may be further on. Scopes: `subscribe` and `read`. Since 0.1.',
   authScopes: { $all: { subscribe: true, read: true } },

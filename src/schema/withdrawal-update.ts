@@ -9,7 +9,7 @@ import { WithdrawalRef, withdrawalIdOf } from './withdrawal.ts';
 import { feedFilterOf, statesOf } from './withdrawal-filter.ts';
 import { WithdrawalStateEnum } from './withdrawal-state.ts';
 
-const WithdrawalUpdateRef = builder.objectRef<WithdrawalUpdate>('WithdrawalUpdate').implement({
+export const WithdrawalUpdateRef = builder.objectRef<WithdrawalUpdate>('WithdrawalUpdate').implement({
   description:
     'A state that a withdrawal came into. Its own fields are facts as recorded and never change; `withdrawal` is read when delivered and may be further on. Scopes: `subscribe` and `read`. Since 0.1.',
   authScopes: { $all: { subscribe: true, read: true } },
@@ -89,6 +89,16 @@ builder.subscriptionField('withdrawalUpdated', (t) =>
   }),
 );
 
+const WithdrawalFeedFilterInput = builder.inputType('WithdrawalFeedFilter', {
+  description: 'Which changes of withdrawals are told: all that is given holds together. Since 0.1.',
+  fields: (t) => ({
+    states: t.field({ type: [WithdrawalStateEnum], description: 'Into one of these states. Null: into any.' }),
+    isFinal: t.boolean({ description: 'True: only ends. False: only changes that leave it open. Null: both.' }),
+    account: t.string({ description: 'From this customer’s account. Null: from any.' }),
+    treasury: t.id({ description: 'Paid by this `TreasuryParty`, by its global id. Null: by any.' }),
+  }),
+});
+
 builder.subscriptionField('withdrawals', (t) =>
   t.field({
     type: WithdrawalUpdateRef,
@@ -101,17 +111,28 @@ builder.subscriptionField('withdrawals', (t) =>
         description:
           'The last cursor seen. Null: only what comes from now on; for everything from the beginning pass `Query.eventLog.startCursor`.',
       }),
+      filter: t.arg({ type: WithdrawalFeedFilterInput, description: 'Only these changes. Null: all.' }),
       states: t.arg({
         type: [WithdrawalStateEnum],
         description: 'Only changes into one of these states. Null: into any.',
+        deprecationReason: 'Use `filter`.',
       }),
-      isFinal: t.arg.boolean({ description: 'True: only ends. False: only changes that leave it open. Null: both.' }),
-      account: t.arg.string({ description: 'Only of withdrawals from this customer’s account. Null: of all.' }),
+      isFinal: t.arg.boolean({
+        description: 'True: only ends. False: only changes that leave it open. Null: both.',
+        deprecationReason: 'Use `filter`.',
+      }),
+      account: t.arg.string({
+        description: 'Only of withdrawals from this customer’s account. Null: of all.',
+        deprecationReason: 'Use `filter`.',
+      }),
       treasury: t.arg.id({
         description: 'Only of withdrawals that this `TreasuryParty` pays, by its global id. Null: of all.',
+        deprecationReason: 'Use `filter`.',
       }),
     },
-    subscribe: async (_root, { after, ...wanted }, { db, tail }: ApiContext) => {
+    subscribe: async (_root, { after, filter: given, ...apart }, { db, tail }: ApiContext) => {
+      // Whoever still gives them one by one may give some in the filter.
+      const wanted = { ...apart, ...withoutNulls(given ?? {}) };
       const filter = { ...feedFilterOf(wanted), states: statesOf(wanted) };
       try {
         const { position } = await tail.pointAfter(after ?? null);
@@ -123,3 +144,8 @@ builder.subscriptionField('withdrawals', (t) =>
     resolve: (update: WithdrawalUpdate) => update,
   }),
 );
+
+function withoutNulls<Given extends object>(given: Given): Partial<Given> {
+  const entries = Object.entries(given).filter(([, value]) => value != null);
+  return Object.fromEntries(entries) as Partial<Given>;
+}

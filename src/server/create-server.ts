@@ -52,6 +52,8 @@ export type ServerOptions = {
   readonly initTimeoutMs?: number;
   /** Milliseconds a subscriber has to take what is queued for it. Default 10 s. */
   readonly slowReaderMs?: number;
+  /** Milliseconds between signs of life of a subscription. Default 12 s. */
+  readonly heartbeatMs?: number;
   /** How long `@atLeast` waits, and what is kept for when the database is away. */
   readonly answers?: Pick<AnswersOptions, 'atLeastWaitMs' | 'patienceMs' | 'lastKnown'>;
 };
@@ -96,6 +98,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const fanOut = createFanOut({ ...options, schema, masking });
   const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, authority, masking, fanOut });
   const eventStreams = createEventStreams({
+    ...options,
     yoga,
     fanOut,
     masking,

@@ -34,6 +34,8 @@ export type EventStreamsOptions = {
   readonly logger: Logger;
   /** Bytes of a request’s body. */
   readonly bodyBytesMax: number;
+  /** Milliseconds between signs of life. Default 12 s. */
+  readonly heartbeatMs?: number;
   /** Left out: no principal's authority ends before the process does. */
   readonly authority?: AuthorityWatch;
 };
@@ -64,7 +66,15 @@ const requestBody = z.object({
 type ReadRequest = IncomingMessage & { body?: Buffer };
 
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
-  const { yoga, fanOut, masking, logger, bodyBytesMax, authority = unendingAuthority } = options;
+  const {
+    yoga,
+    fanOut,
+    masking,
+    logger,
+    bodyBytesMax,
+    heartbeatMs = HEARTBEAT_MS,
+    authority = unendingAuthority,
+  } = options;
 
   /** Null: no valid subscription. */
   async function subscriptionOf(request: ReadRequest, principal: Principal): Promise<Operation | null> {
@@ -94,7 +104,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
       const cursor = delivery.restingCursor();
       response.write(cursor === null || cursor === told ? ':\n\n' : `:cursor ${cursor}\n\n`);
       told = cursor ?? told;
-    }, HEARTBEAT_MS);
+    }, heartbeatMs);
     const closed = new Promise<void>((resolve) => {
       response.once('close', resolve);
       if (response.destroyed) resolve();
@@ -189,6 +199,7 @@ async function readAsked(request: ReadRequest, bytesMax: number) {
       variables: JSON.parse(asked?.get('variables') ?? '{}'),
     }));
   }
+  if (request.body !== undefined) return parseAsked(() => JSON.parse(String(request.body)));
   const isJson = request.headers['content-type']?.includes('json') === true;
   if (request.method !== 'POST' || !isJson || Number(request.headers['content-length'] ?? 0) > bytesMax) return null;
   const chunks: Buffer[] = [];

@@ -35,6 +35,8 @@ export type WebSocketOptions = {
   readonly logger: Logger;
   /** Milliseconds for the first message. Default 3 s. */
   readonly initTimeoutMs?: number;
+  /** Milliseconds between signs of life. Default 12 s. */
+  readonly heartbeatMs?: number;
   /** Left out: no principal's authority ends before the process does. */
   readonly authority?: AuthorityWatch;
 };
@@ -44,7 +46,7 @@ const MESSAGE_BYTES_MAX = 64 * 1024;
 /** Operations at the same time on one socket: far above what a page or a service needs. */
 const OPERATIONS_PER_SOCKET_MAX = 100;
 /** 12 s: proxies cut idle sockets at 60 s; four chances. */
-const PING_INTERVAL_MS = 12_000;
+const HEARTBEAT_MS = 12_000;
 const INIT_TIMEOUT_MS = 3_000;
 /** 2 s for the closing handshake; whoever does not answer is cut. */
 const CLOSE_GRACE_MS = 2_000;
@@ -84,7 +86,7 @@ export function createWebSocketEndpoint(options: WebSocketOptions): WebSocketEnd
     attach(
       protocol,
       { socket, wire, drain: createDrain(wire), request, deliveries: new Map(), principal: null },
-      logger,
+      options,
     );
   });
 
@@ -243,7 +245,11 @@ function cutOff(socket: WebSocket, { code, facts }: SlowReaderError): void {
   socket.once('close', () => clearTimeout(cut));
 }
 
-function attach(protocol: ReturnType<typeof createProtocol>, extra: Extra, logger: Logger): void {
+function attach(
+  protocol: ReturnType<typeof createProtocol>,
+  extra: Extra,
+  { logger, heartbeatMs = HEARTBEAT_MS }: WebSocketOptions,
+): void {
   const { socket, deliveries } = extra;
   const fail = (error: unknown): void => {
     logger.error('A WebSocket message could not be handled.', { error: messageOf(error) });
@@ -281,7 +287,7 @@ function attach(protocol: ReturnType<typeof createProtocol>, extra: Extra, logge
     isAlive = false;
     socket.ping();
     tellRestingCursors(socket, deliveries, told);
-  }, PING_INTERVAL_MS);
+  }, heartbeatMs);
   socket.once('close', (code, reason) => {
     clearInterval(pings);
     closed(code, String(reason)).catch((error: unknown) => {
