@@ -135,11 +135,22 @@ async function configOf(
     SLUICE_OFFER_TRIES_PER_SENDER_HOUR: '100000',
     ...environment,
     ...pointing,
+    SLUICE_INSTRUMENTS: withoutNewcomer(pointing.SLUICE_INSTRUMENTS),
     // A database that outlives the network must not take the next one for its continuation.
     ...(database.isEmbedded ? {} : { SLUICE_NETWORK: `${SIMNET_NAME}-${seed}` }),
     SLUICE_PORT: String(port),
     SLUICE_ROLE: 'all',
   });
+}
+
+/** In use on the network and not in the token directory, so that there is a token to take on; until then deposits of it belong to nobody. */
+const NEWCOMER = 'note';
+
+function withoutNewcomer(instruments: string): string {
+  return instruments
+    .split(',')
+    .filter((entry) => !entry.startsWith(`${NEWCOMER}=`))
+    .join(',');
 }
 
 /** A withdrawal that GraphiQL can ask for as it stands. */

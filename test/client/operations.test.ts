@@ -35,12 +35,12 @@ const documentsOf = (text: string): readonly string[] =>
     ([, long, short]) => long ?? short ?? '',
   );
 
-test.each(['client/src'])('every operation of %s is valid', async (folder) => {
-  const library = (await sourcesOf('client/src')).flatMap(({ text }) => documentsOf(text));
-  const fragments = library
+test.each(['client/src', 'examples'])('every operation of %s is valid', async (folder) => {
+  const sources = await sourcesOf(folder);
+  const known = new Set([...(await sourcesOf('client/src')), ...sources].flatMap(({ text }) => documentsOf(text)));
+  const fragments = [...known]
     .flatMap((text) => parse(text).definitions)
     .filter((node): node is FragmentDefinitionNode => node.kind === Kind.FRAGMENT_DEFINITION);
-  const sources = await sourcesOf(folder);
   const found = sources.flatMap(({ name, text }) => documentsOf(text).map((document) => ({ name, document })));
 
   expect(found.length).toBeGreaterThan(3);

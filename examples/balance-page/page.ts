@@ -1,0 +1,231 @@
+/**
+ * A customer's balance page that is never silently old.
+ *
+ * It reads where the event log ends, then the page, and watches the log after that point: whatever happens between the two is an event, and each event of this customer has the page read again.
+ * What it shows carries its age, and looks aged when the ledger is behind or the connection is gone.
+ */
+import { type ConnectionState, createSluiceClient, graphql, type ResultOf } from 'sluice-client';
+
+const PAGE = graphql(`
+  query BalancePage($customer: String!) {
+    depositAccounts(account: $customer, first: 1) {
+      nodes {
+        memo
+        addresses { party memo }
+        account {
+          balances { amount instrument { id name } }
+          held { amount instrument { id name } }
+        }
+      }
+    }
+    transfers(account: $customer, direction: IN, first: 8) {
+      nodes { id recordTime amount status instrument { name } }
+    }
+    withdrawals(filter: { account: $customer }, first: 8) {
+      nodes { id createdAt amount state isFinal instrument { name } }
+    }
+  }
+`);
+const DEPOSITS = graphql(`subscription PageDeposits($after: Cursor) { deposits(after: $after) { cursor account } }`);
+const WITHDRAWALS = graphql(`
+  subscription PageWithdrawals($after: Cursor, $customer: String!) {
+    withdrawals(after: $after, account: $customer) { cursor state }
+  }
+`);
+const PROGRESS = graphql(`subscription PageProgress { ingestionProgress { freshness { state ageMs recordTime } } }`);
+
+type Page = ResultOf<typeof PAGE>;
+
+const customer = new URLSearchParams(location.search).get('customer') ?? 'customer-1';
+const client = createSluiceClient({ url: new URL('/graphql', location.href).href });
+/** The ledger's age as last heard, and when that was by this page's own clock. */
+let heard: { readonly state: string; readonly ageMs: number; readonly atMs: number } | null = null;
+let connection: ConnectionState['kind'] = 'CONNECTING';
+let isWanted = false;
+let isReading = false;
+const seen = new Set<string>();
+
+element('customer').textContent = customer;
+setInterval(showFreshness, 250);
+follow().catch(give);
+watchProgress().catch(give);
+
+/** First the place, then the page, then what comes after the place. */
+async function follow(): Promise<void> {
+  const after = await client.headCursor();
+  await read();
+  // After a restore of the database the present state is all that counts: it is read again, and followed from there.
+  const onResync = async (): Promise<string> => {
+    const head = await client.headCursor();
+    await read();
+    return head;
+  };
+  const deposits = async (): Promise<void> => {
+    for await (const { account } of client.watch(DEPOSITS, {}, { after, onResync }))
+      if (account === customer) readSoon();
+  };
+  const withdrawals = async (): Promise<void> => {
+    for await (const _change of client.watch(WITHDRAWALS, { customer }, { after, onResync })) readSoon();
+  };
+  await Promise.all([deposits(), withdrawals()]);
+}
+
+async function watchProgress(): Promise<void> {
+  const onConnection = ({ kind }: ConnectionState): void => {
+    connection = kind;
+    showFreshness();
+  };
+  for await (const { freshness } of client.watch(PROGRESS, {}, { onConnection })) {
+    heard = { state: freshness.state, ageMs: freshness.ageMs ?? Number.POSITIVE_INFINITY, atMs: performance.now() };
+    showFreshness();
+  }
+}
+
+/** Many events at once are one reading. */
+function readSoon(): void {
+  isWanted = true;
+  if (isReading) return;
+  isReading = true;
+  (async () => {
+    while (isWanted) {
+      isWanted = false;
+      await read();
+    }
+    isReading = false;
+  })().catch(give);
+}
+
+async function read(): Promise<void> {
+  show(await client.query(PAGE, { customer }));
+}
+
+function show({ depositAccounts, transfers, withdrawals }: Page): void {
+  const [place] = depositAccounts.nodes;
+  const held = new Map(place?.account.held.map(({ instrument, amount }) => [instrument.id, amount]));
+  fill('balances', place?.account.balances ?? [], 'No balance yet', ({ amount, instrument }) => {
+    const heldAmount = held.get(instrument.id);
+    return {
+      key: `${instrument.id} ${amount}`,
+      className: 'card',
+      parts: [
+        part('div', 'name', part('span', 'badge', instrument.name.slice(0, 1)), instrument.name),
+        amountOf(amount),
+        part(
+          'p',
+          'held',
+          heldAmount === undefined || isZero(heldAmount) ? 'available' : `${short(heldAmount)} more is being looked at`,
+        ),
+      ],
+    };
+  });
+  const [address] = place?.addresses ?? [];
+  const rows =
+    address === undefined
+      ? []
+      : [part('dt', '', 'Party'), part('dd', '', address.party), part('dt', '', 'Memo'), part('dd', '', address.memo)];
+  element('address').replaceChildren(...rows);
+  fill('deposits', transfers.nodes, 'Nothing came yet', ({ id, amount, instrument, recordTime, status }) => ({
+    key: `${id} ${status}`,
+    className: '',
+    parts: rowOf(`+ ${short(amount)} ${instrument.name}`, status, status === 'COMPLETED' ? 'good' : 'wait', recordTime),
+  }));
+  fill(
+    'withdrawals',
+    withdrawals.nodes,
+    'Nothing was withdrawn yet',
+    ({ id, amount, instrument, createdAt, state, isFinal }) => ({
+      key: `${id} ${state}`,
+      className: '',
+      parts: rowOf(
+        `− ${short(amount)} ${instrument.name}`,
+        state,
+        state === 'COMPLETED' ? 'good' : isFinal ? 'bad' : 'wait',
+        createdAt,
+      ),
+    }),
+  );
+}
+
+/** The truth about what is shown: how old it is by the ledger's clock and by ours together. */
+function showFreshness(): void {
+  const ageMs = heard === null ? null : heard.ageMs + performance.now() - heard.atMs;
+  const age =
+    ageMs === null || !Number.isFinite(ageMs)
+      ? 'unknown'
+      : ageMs < 10_000
+        ? `${(ageMs / 1_000).toFixed(1)} s`
+        : `${Math.round(ageMs / 1_000)} s`;
+  const isConnected = connection === 'CONNECTED';
+  const state =
+    heard === null && !isConnected ? 'connecting' : !isConnected ? 'away' : heard?.state === 'IDLE' ? 'live' : 'stale';
+  const text = {
+    connecting: 'Connecting …',
+    live: `Live · ledger as of ${age} ago`,
+    stale: `The ledger is behind · as of ${age} ago`,
+    away: `Not connected · as of ${age} ago`,
+  }[state];
+  element('freshness').dataset['state'] = state;
+  document.body.dataset['state'] = state;
+  element('fresh-text').textContent = text;
+}
+
+type Shown = { readonly key: string; readonly className: string; readonly parts: readonly Node[] };
+
+/** Marks what was not there before. */
+function fill<T>(id: string, items: readonly T[], none: string, shownOf: (item: T) => Shown): void {
+  const list = element(id);
+  const isFirst = list.childElementCount === 0;
+  const tag = list.tagName === 'OL' ? 'li' : 'article';
+  const shown = items.map((item) => {
+    const { key, className, parts } = shownOf(item);
+    const isNew = !isFirst && !seen.has(`${id} ${key}`);
+    seen.add(`${id} ${key}`);
+    return part(tag, `${className}${isNew ? ' new' : ''}`, ...parts);
+  });
+  list.replaceChildren(...(shown.length === 0 ? [part(tag, 'empty', none)] : shown));
+}
+
+function rowOf(what: string, status: string, kind: string, time: string): readonly Node[] {
+  const chip = part('span', 'chip', status.replaceAll('_', ' ').toLowerCase());
+  chip.dataset['kind'] = kind;
+  // Microseconds are more than people want to read.
+  const when = new Date(time).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  return [part('span', '', what), chip, part('time', '', when)];
+}
+
+/** All digits count, the first ones more. */
+function amountOf(amount: string): HTMLElement {
+  const [whole = '', decimals = ''] = short(amount).split('.');
+  return part('p', 'amount', whole, part('small', '', decimals === '' ? '' : `.${decimals}`));
+}
+
+/** An exact amount without its last zeros: text throughout, for numbers would lose digits. */
+function short(amount: string): string {
+  const [whole = '', decimals = ''] = amount.split('.');
+  const rest = decimals.replace(/0+$/, '');
+  return `${whole.replaceAll(/\B(?=(\d{3})+$)/g, ' ')}${rest === '' ? '' : `.${rest}`}`;
+}
+
+function isZero(amount: string): boolean {
+  return /^-?0+(\.0+)?$/.test(amount);
+}
+
+function part(tag: string, className: string, ...children: readonly (Node | string)[]): HTMLElement {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...children);
+  return made;
+}
+
+function element(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(`The page has no #${id}.`);
+  return found;
+}
+
+/** What does not pass by itself is said, and the page stays as it was. */
+function give(error: unknown): void {
+  connection = 'WAITING';
+  console.error(error);
+  showFreshness();
+}
