@@ -42,8 +42,8 @@ function sayCommand(context: CommandContext, what: 'approve' | 'refuse'): Comman
     .option('--key-file <path>', KEY_FILE_HELP)
     .option('--as <name>', AS_HELP)
     .action(async (withdrawalId: string, intentHash: string, { why, ...own }: OwnKey & { readonly why: string }) => {
-      const principal = await readPrincipal(context, own, 'approve');
       await withDatabase(context, 'sluice-approvals', async (db) => {
+        const principal = await readPrincipal(context, db, own, 'approve');
         const approvals = createApprovals({ db, clock: context.clock });
         const { isReplayed } = await approvals[what]({ withdrawalId, intentHash, why, by: principal.name });
         if (isReplayed) context.terminal.print('you had said so before');

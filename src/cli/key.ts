@@ -1,18 +1,19 @@
-/** `sluice key new`: makes an API key. The key is shown once and stored nowhere; the server is configured with its hash. */
+/** `sluice key`: API keys. `new` makes one for the configuration: it is shown once and stored nowhere, and the server is configured with its hash. The others are about keys in the database (stored-keys.ts). */
 import { createHash } from 'node:crypto';
 import { Command, InvalidArgumentError } from 'commander';
+import { KEY_PREFIX } from '../auth/api-keys.ts';
 import { loadConfig } from '../config/config.ts';
 import { messageOf } from '../env/errors.ts';
 import { isScope, SCOPE_MEANINGS, SCOPES } from '../schema/principal.ts';
 import type { CommandContext } from './command-context.ts';
+import { createKeyCommand, listKeysCommand, revokeKeyCommand } from './stored-keys.ts';
 
 const KEY_BYTES = 32; // 256 bits: beyond guessing, so that a plain SHA-256 is a fit way to store it.
-const KEY_PREFIX = 'sluice_'; // Recognised by people and by scanners for leaked secrets.
 
 export function keyCommand(context: CommandContext): Command {
   const { terminal, random } = context;
   const create = new Command('new')
-    .description('make a key; it is shown once')
+    .description('make a key for SLUICE_API_KEYS; it is shown once and stored nowhere')
     .argument('<name>', 'who will use it; shown in logs and audit')
     .requiredOption('--scopes <scopes>', `what it may do, joined by +: ${SCOPES.join(', ')}`, parseScopes)
     .addHelpText(
@@ -28,7 +29,12 @@ export function keyCommand(context: CommandContext): Command {
       terminal.print('entry for the server, to be added to SLUICE_API_KEYS (entries are joined by commas):');
       terminal.print(`  ${entry}`);
     });
-  return new Command('key').description('API keys').addCommand(create);
+  return new Command('key')
+    .description('API keys')
+    .addCommand(create)
+    .addCommand(createKeyCommand(context))
+    .addCommand(listKeysCommand(context))
+    .addCommand(revokeKeyCommand(context));
 }
 
 function parseScopes(text: string): readonly string[] {

@@ -28,10 +28,10 @@ export function policyCommand(context: CommandContext): Command {
         const changes = createPolicyChanges({ db, clock: context.clock, network });
         const policy = await readPolicyOf(db, network, context.clock.nowMicros());
         if ((policy?.proposals.length ?? 0) === 0) {
-          await changes.setFirst({ document, why, by: by ?? (await readPrincipal(context, own, 'operate')).name });
+          await changes.setFirst({ document, why, by: by ?? (await readPrincipal(context, db, own, 'operate')).name });
           context.terminal.print('there was no policy: this one holds from now on, and the next one needs approvals');
         } else {
-          const principal = await readPrincipal(context, own, 'operate');
+          const principal = await readPrincipal(context, db, own, 'operate');
           const id = await changes.propose({ document, why, by: principal.name });
           context.terminal.print(
             `proposed as ${id}; it changes nothing before others approve it and its delay has passed`,
@@ -57,8 +57,8 @@ function sayCommand(context: CommandContext, what: 'approve' | 'refuse'): Comman
     .option('--key-file <path>', KEY_FILE_HELP)
     .option('--as <name>', AS_HELP)
     .action(async (proposalId: bigint, hash: string, { why, ...own }: OwnKey & { readonly why: string }) => {
-      const principal = await readPrincipal(context, own, 'approve');
       await inNetwork(context, async (db, network) => {
+        const principal = await readPrincipal(context, db, own, 'approve');
         const changes = createPolicyChanges({ db, clock: context.clock, network });
         await changes[what]({ proposalId, hash, why, by: principal.name });
         const proposal = await readPolicyProposal(db, proposalId, context.clock.nowMicros());

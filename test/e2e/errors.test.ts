@@ -43,7 +43,7 @@ test.each([
   {
     what: 'an unknown scope',
     args: ['key', 'new', 'risk', '--scopes', 'all'],
-    answer: /read, subscribe, deposits, desk, withdrawals, approve, operate/,
+    answer: /read, subscribe, deposits, desk, withdrawals, books, approve, operate/,
   },
   {
     what: 'a key without a name',
