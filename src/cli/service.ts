@@ -23,6 +23,7 @@ import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
+import { readTrustedDocuments } from '../server/trusted-documents.ts';
 import { HELD_MONEY } from '../submissions/held-money.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isOpen, openAccess } from './access.ts';
@@ -185,6 +186,12 @@ async function start(
       ),
       allowedHosts: config.allowedHosts,
       allowedOrigins: config.allowedOrigins,
+      isIntrospectionOn: config.isIntrospectionOn,
+      ...(config.isSuggesting ? { isSuggesting: true } : {}),
+      trusted:
+        config.trustedDocuments === null
+          ? null
+          : await readTrustedDocuments(config.trustedDocuments, config.trustedDocumentsFor),
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: isOpen(config),
       access,

@@ -9,22 +9,29 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { GraphQLError } from 'graphql';
 import { sql } from 'kysely';
 import { messageOf, PermanentError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { ApiServices } from '../schema/context.ts';
+import type { ApiErrorCode } from '../schema/error-catalog.ts';
 import { createSchema, printSchemaSdl } from '../schema/index.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type AnswersOptions, createAnswers } from './answers.ts';
 import { createAuthority } from './authority.ts';
+import { createClientLimiter, isRefusal } from './client-limits.ts';
 import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
 import { createEventStreams } from './event-streams.ts';
 import { createFanOut } from './fan-out.ts';
 import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage, type SampleWithdrawal } from './graphiql.ts';
-import { BODY_BYTES_MAX, createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
+import { createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
+import { limitSubscriptions } from './limited-fan-out.ts';
+import { limitError } from './operation-limits.ts';
 import { type ApiKey, createPrincipals, type PrincipalsOptions } from './principals.ts';
+import { type ReadRequest, readBody } from './request-body.ts';
 import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
+import type { TrustedDocuments } from './trusted-documents.ts';
 import { createWebSocketEndpoint } from './websocket.ts';
 
 export type ServerOptions = {
@@ -41,6 +48,12 @@ export type ServerOptions = {
   /** Origins of pages that may ask, beside our own. */
   readonly allowedOrigins: readonly string[];
   readonly isGraphiqlEnabled: boolean;
+  /** Whether those who read everything may ask the schema about itself. Default: they may. */
+  readonly isIntrospectionOn?: boolean;
+  /** Whether misspelt names are answered with names. Default: in development. */
+  readonly isSuggesting?: boolean;
+  /** Null or left out: any document may be sent. */
+  readonly trusted?: TrustedDocuments | null;
   /** Fills in GraphiQL's samples of withdrawals. What is left out: placeholders. */
   readonly sampleWithdrawal?: Partial<SampleWithdrawal>;
   readonly services: ApiServices;
@@ -70,6 +83,8 @@ const READY_TIMEOUT_MS = 2_000;
 const DRAIN_MS = 1_000;
 /** Sockets at once: each costs a file and some 50 KB; beyond, the listener refuses and replicas are needed. */
 const CONNECTIONS_MAX = 5_000;
+/** Header lines that are looked at; proxies add a dozen. All of them together have 16 KB at most, by Node’s default. */
+const HEADERS_MAX = 100;
 
 /**
  * Starts to listen.
@@ -90,13 +105,33 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       { host: options.host },
     );
   }
-  const guard = createRequestGuard({ ...options, isDevelopment: principals.isDevelopment });
-  const masking = createErrorMasking({ logger, random });
+  const { limits } = services;
+  const limiter = createClientLimiter(services);
+  const { isDevelopment } = principals;
+  const guard = createRequestGuard({ ...options, isDevelopment, bodyBytesMax: limits.bodyBytesMax });
+  const masking = createErrorMasking({ logger, random, isSuggesting: options.isSuggesting ?? isDevelopment });
   const schema = createSchema();
   const answers = createAnswers({ ...options.answers, schema, services, logger });
-  const yoga = createGraphQLHandler({ schema, services, masking, answers });
-  const fanOut = createFanOut({ ...options, schema, masking });
-  const webSockets = createWebSocketEndpoint({ ...options, yoga, principals, authority, masking, fanOut });
+  const yoga = createGraphQLHandler({
+    schema,
+    services,
+    masking,
+    answers,
+    limiter,
+    trusted: options.trusted ?? null,
+    isIntrospectionOn: options.isIntrospectionOn ?? true,
+  });
+  const fanOut = limitSubscriptions(createFanOut({ ...options, schema, masking }), limiter);
+  const webSockets = createWebSocketEndpoint({
+    ...options,
+    yoga,
+    principals,
+    authority,
+    masking,
+    fanOut,
+    limiter,
+    messageBytesMax: limits.messageBytesMax,
+  });
   const eventStreams = createEventStreams({
     ...options,
     yoga,
@@ -104,7 +139,6 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     masking,
     authority,
     logger,
-    bodyBytesMax: BODY_BYTES_MAX,
   });
   const sdl = printSchemaSdl();
   const graphiql = isGraphiqlEnabled
@@ -144,8 +178,26 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       );
     }
     if (path === '/schema.graphql') return answerSdl(response, principal);
+    await answerOperation(request, response, principal);
+  }
+
+  async function answerOperation(request: ReadRequest, response: ServerResponse, principal: Principal): Promise<void> {
+    if (request.headers.accept?.includes('text/event-stream') === true) {
+      const release = limiter.open(principal, 'SOCKETS');
+      if (isRefusal(release)) return answerLimit(response, limitError(release));
+      response.once('close', release);
+    }
+    if (!(await readBody(request, limits.bodyBytesMax))) {
+      return refuse(response, {
+        status: 413,
+        code: 'BODY_TOO_LARGE',
+        message: `A body has ${limits.bodyBytesMax} bytes at most.`,
+      });
+    }
     if (await eventStreams.answer(request, response, principal)) return;
-    await yoga(request, response, { principal });
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    await yoga(request, response, { principal, gone: gone.signal });
   }
 
   function answerSdl(response: ServerResponse, principal: Principal): void {
@@ -179,6 +231,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     },
   );
   server.maxConnections = CONNECTIONS_MAX;
+  server.maxHeadersCount = HEADERS_MAX;
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', (error) => logger.debug('A socket failed before its upgrade.', { error: error.message }));
     const refusal = guard(request);
@@ -269,7 +322,14 @@ function pathOf(request: IncomingMessage): string {
   return URL.parse(request.url ?? '/', 'http://localhost')?.pathname ?? '';
 }
 
-function errorBody(code: string, message: string) {
+function answerLimit(
+  response: ServerResponse,
+  { message, extensions: { http: _http, ...extensions } }: GraphQLError,
+): void {
+  answer(response, 429, { errors: [{ message, extensions }] });
+}
+
+function errorBody(code: ApiErrorCode, message: string) {
   return { errors: [{ message, extensions: { code } }] };
 }
 

@@ -3,9 +3,11 @@
  * one sentence and an id that the log has too.
  */
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { CancelledError } from '../db/cancellation.ts';
 import { messageOf, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
+import { apiError } from '../schema/api-error.ts';
 
 /** 2 s: a database that fails over is back after a few of these. */
 export const RETRY_AFTER_SECONDS = 2;
@@ -17,10 +19,20 @@ export type ErrorMasking = {
   format(error: unknown): GraphQLFormattedError;
 };
 
-export function createErrorMasking({ logger, random }: { logger: Logger; random: Random }): ErrorMasking {
+export type ErrorMaskingOptions = {
+  readonly logger: Logger;
+  readonly random: Random;
+  /** Whether a misspelt name is answered with the names it may have meant, which tells names to whoever guesses. */
+  readonly isSuggesting: boolean;
+};
+
+export function createErrorMasking({ logger, random, isSuggesting }: ErrorMaskingOptions): ErrorMasking {
+  const shown = (error: GraphQLError): GraphQLError => (isSuggesting ? error : withoutSuggestion(error));
+
   function mask(error: unknown): GraphQLError {
     const original = originalOf(error);
-    if (original instanceof GraphQLError) return error instanceof GraphQLError ? error : original;
+    if (original instanceof GraphQLError) return shown(error instanceof GraphQLError ? error : original);
+    if (original instanceof CancelledError) return apiError('DEADLINE_EXCEEDED', 'It took too long.');
 
     const place = error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {};
     if (isUnavailable(original)) {
@@ -57,6 +69,22 @@ export function createErrorMasking({ logger, random }: { logger: Logger; random:
       return Object.keys(shown).length === 0 ? rest : { ...rest, extensions: shown };
     },
   };
+}
+
+/** How graphql-js ends a message with names (its `didYouMean`). */
+const SUGGESTION = / Did you mean (?:[^?]|\n)*\?/g;
+
+function withoutSuggestion(error: GraphQLError): GraphQLError {
+  if (!error.message.includes(' Did you mean ')) return error;
+  const { nodes, source, positions, path, originalError, extensions } = error;
+  return new GraphQLError(error.message.replace(SUGGESTION, ''), {
+    nodes: nodes ?? null,
+    source: source ?? null,
+    positions: positions ?? null,
+    path: path ?? null,
+    originalError: originalError ?? null,
+    extensions,
+  });
 }
 
 /** GraphQL wraps what a resolver throws, more than once where executors are nested. */

@@ -15,6 +15,7 @@ import { type AuthorityWatch, unendingAuthority } from './authority-end.ts';
 import type { ErrorMasking } from './error-masking.ts';
 import { type Delivery, type FanOut, isDelivery, type Sink, SlowReaderError } from './fan-out.ts';
 import type { GraphQLHandler } from './graphql-handler.ts';
+import type { ReadRequest } from './request-body.ts';
 import { answerOf } from './shared-answers.ts';
 import type { Operation } from './subscription-key.ts';
 import { createDrain } from './websocket-frames.ts';
@@ -32,8 +33,6 @@ export type EventStreamsOptions = {
   readonly fanOut: FanOut;
   readonly masking: ErrorMasking;
   readonly logger: Logger;
-  /** Bytes of a request’s body. */
-  readonly bodyBytesMax: number;
   /** Milliseconds between signs of life. Default 12 s. */
   readonly heartbeatMs?: number;
   /** Left out: no principal's authority ends before the process does. */
@@ -62,23 +61,12 @@ const requestBody = z.object({
   variables: z.record(z.string(), z.unknown()).nullish(),
 });
 
-/** Requests whose body was read before yoga sees them carry it here; yoga takes it from there. */
-type ReadRequest = IncomingMessage & { body?: Buffer };
-
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
-  const {
-    yoga,
-    fanOut,
-    masking,
-    logger,
-    bodyBytesMax,
-    heartbeatMs = HEARTBEAT_MS,
-    authority = unendingAuthority,
-  } = options;
+  const { yoga, fanOut, masking, logger, heartbeatMs = HEARTBEAT_MS, authority = unendingAuthority } = options;
 
   /** Null: no valid subscription. */
   async function subscriptionOf(request: ReadRequest, principal: Principal): Promise<Operation | null> {
-    const asked = await readAsked(request, bodyBytesMax);
+    const asked = readAsked(request);
     if (asked?.query.includes('subscription') !== true) return null;
     const { query, operationName = null, variables } = asked;
     const enveloped = yoga.getEnveloped({ principal });
@@ -189,8 +177,8 @@ function textOf(result: ExecutionResult, masking: ErrorMasking): Buffer {
   return answer instanceof Buffer ? answer : Buffer.from(JSON.stringify({ errors: [masking.format(answer)] }));
 }
 
-/** What is asked for; null: nothing that we understand. Takes the body off the request, whole or up to the limit. */
-async function readAsked(request: ReadRequest, bytesMax: number) {
+/** What is asked for; null: nothing that we understand. The body was read before. */
+function readAsked(request: ReadRequest) {
   if (request.method === 'GET') {
     const asked = URL.parse(request.url ?? '/', 'http://localhost')?.searchParams;
     return parseAsked(() => ({
@@ -201,17 +189,7 @@ async function readAsked(request: ReadRequest, bytesMax: number) {
   }
   if (request.body !== undefined) return parseAsked(() => JSON.parse(String(request.body)));
   const isJson = request.headers['content-type']?.includes('json') === true;
-  if (request.method !== 'POST' || !isJson || Number(request.headers['content-length'] ?? 0) > bytesMax) return null;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // Beyond the limit it is read no further; yoga counts what it is given and refuses that.
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > bytesMax) break;
-  }
-  request.body = Buffer.concat(chunks);
-  if (bytes > bytesMax) return null;
+  if (request.method !== 'POST' || !isJson) return null;
   return parseAsked(() => JSON.parse(String(request.body)));
 }
 

@@ -1,35 +1,53 @@
 /** GraphQL as yoga runs it, with our limits and our errors; shared by HTTP, SSE and WebSocket. */
-import { type GraphQLSchema, parse } from 'graphql';
-import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import type { GraphQLSchema } from 'graphql';
+import { createYoga, type YogaServerInstance } from 'graphql-yoga';
 import type { ApiContext, ApiServices } from '../schema/context.ts';
 import type { Principal } from '../schema/principal.ts';
 import type { Answers } from './answers.ts';
+import type { ClientLimiter } from './client-limits.ts';
+import { createDocumentCache } from './document-cache.ts';
 import type { ErrorMasking } from './error-masking.ts';
-import { QUERY_TOKENS_MAX, queryLimitsRule } from './query-limits.ts';
+import { createOperationDeadline } from './operation-deadline.ts';
+import { createOperationLimits } from './operation-limits.ts';
+import type { TrustedDocuments } from './trusted-documents.ts';
 
 /** What the transport knows and resolvers are given. */
-export type TransportContext = { readonly principal: Principal };
+export type TransportContext = {
+  readonly principal: Principal;
+  /** Aborts when nobody is there to read the answer. Left out: that is not known. */
+  readonly gone?: AbortSignal;
+};
 
 export type GraphQLHandler = YogaServerInstance<TransportContext, ApiContext>;
 
 export const GRAPHQL_PATH = '/graphql';
-/** Bytes of a request's body: far above any document within {@link QUERY_TOKENS_MAX} with its variables. */
-export const BODY_BYTES_MAX = 100 * 1024;
 
 export function createGraphQLHandler(options: {
   readonly schema: GraphQLSchema;
   readonly services: ApiServices;
   readonly masking: ErrorMasking;
   readonly answers: Answers;
+  readonly limiter: ClientLimiter;
+  /** Null: any document may be sent. */
+  readonly trusted: TrustedDocuments | null;
+  readonly isIntrospectionOn: boolean;
 }): GraphQLHandler {
-  const { schema, services, masking, answers } = options;
+  const { schema, services, masking, answers, limiter } = options;
+  const { limits } = services;
   return createYoga<TransportContext, ApiServices>({
     schema,
     context: () => services,
     graphqlEndpoint: GRAPHQL_PATH,
-    plugins: [limits, answers.plugin],
+    // The deadline is around whatever the others do to execute.
+    plugins: [
+      createOperationLimits({ ...options, limits }),
+      answers.plugin,
+      createOperationDeadline({ limits, limiter }),
+    ],
+    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: createDocumentCache() },
     maskedErrors: { maskError: (error) => masking.mask(error) },
-    maxRequestBodySize: BODY_BYTES_MAX,
+    // The body was read, and counted, before (request-body.ts).
+    maxRequestBodySize: false,
     // Yoga's defaults suit a public demo; ours suit an exchange.
     batching: false,
     cors: false,
@@ -40,12 +58,3 @@ export function createGraphQLHandler(options: {
     healthCheckEndpoint: '/unused-yoga-health',
   });
 }
-
-const limits: Plugin = {
-  onParse: ({ setParseFn }) => {
-    setParseFn((source, parseOptions) => parse(source, { ...parseOptions, maxTokens: QUERY_TOKENS_MAX }));
-  },
-  onValidate: ({ addValidationRule }) => {
-    addValidationRule(queryLimitsRule);
-  },
-};

@@ -13,73 +13,109 @@ import {
   getNamedType,
   isCompositeType,
   isInterfaceType,
+  isIntrospectionType,
   isListType,
   isNonNullType,
   isObjectType,
   Kind,
+  type OperationDefinitionNode,
+  SchemaMetaFieldDef,
   type SelectionSetNode,
+  TypeMetaFieldDef,
   type ValidationContext,
   type ValidationRule,
 } from 'graphql';
+import type { QueryLimits } from '../schema/api-limits.ts';
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../schema/connection.ts';
-
-/** Lexical tokens of a document; introspection by GraphiQL has about 300. Enforced by the parser. */
-export const QUERY_TOKENS_MAX = 2_000;
-/** Fields within fields; the schema's deepest useful path has 9. */
-export const QUERY_DEPTH_MAX = 12;
-/** Fields of one operation, fragments counted where they are spread. */
-export const QUERY_FIELDS_MAX = 500;
-/** Aliases of one operation: a hundred differently named copies of one expensive field are no query. */
-export const QUERY_ALIASES_MAX = 30;
-/** Directives of one operation. */
-export const QUERY_DIRECTIVES_MAX = 50;
-/** Values that an answer may hold at most: a field costs 1, and what is below a list counts once for each row it may have. */
-export const QUERY_COST_MAX = 20_000;
 
 /** Rows assumed of a list without a page size: those lists are short by nature (treasury parties, accepted instruments). */
 const PLAIN_LIST_ROWS = 10;
+/** Rows assumed of what the schema tells about itself, where it is not all its types. */
+const INTROSPECTED_ROWS = 8;
+/** Rows that an answer about the schema may have: the whole of it, as tools ask for it, has half. */
+const INTROSPECTED_MAX = 100_000;
 
 type Size = {
   readonly depth: number;
+  /** Fields beside each other, at the widest. */
+  readonly breadth: number;
+  /** Own fields of the level that is looked at. */
+  readonly width: number;
   readonly fields: number;
   readonly aliases: number;
   readonly directives: number;
   readonly cost: number;
+  /** Rows of lists that the schema tells about itself. */
+  readonly introspected: number;
 };
 
-const NOTHING: Size = { depth: 0, fields: 0, aliases: 0, directives: 0, cost: 0 };
+const NOTHING: Size = {
+  depth: 0,
+  breadth: 0,
+  width: 0,
+  fields: 0,
+  aliases: 0,
+  directives: 0,
+  cost: 0,
+  introspected: 0,
+};
 
-const LIMITS = [
-  { of: 'depth', max: QUERY_DEPTH_MAX, code: 'QUERY_TOO_DEEP' },
-  { of: 'fields', max: QUERY_FIELDS_MAX, code: 'QUERY_TOO_LARGE' },
-  { of: 'aliases', max: QUERY_ALIASES_MAX, code: 'QUERY_TOO_MANY_ALIASES' },
-  { of: 'directives', max: QUERY_DIRECTIVES_MAX, code: 'QUERY_TOO_MANY_DIRECTIVES' },
-  { of: 'cost', max: QUERY_COST_MAX, code: 'QUERY_TOO_COSTLY' },
-] as const;
+type Bound = { readonly of: keyof Size; readonly max: number; readonly code: QueryLimitCode };
 
-/** A validation rule; answers status 400 and names the limit. */
-export const queryLimitsRule: ValidationRule = (context: ValidationContext): ASTVisitor => {
-  const measure = createMeasure(context);
-  return {
-    OperationDefinition: (operation) => {
-      const root = context.getSchema().getRootType(operation.operation);
-      const size = plus(measure(operation.selectionSet, root ?? undefined), {
-        ...NOTHING,
-        directives: operation.directives?.length ?? 0,
-      });
-      for (const { of, max, code } of LIMITS) {
+/** What an operation can be too much of. */
+export type QueryLimitCode =
+  | 'QUERY_TOO_DEEP'
+  | 'QUERY_TOO_LARGE'
+  | 'QUERY_TOO_WIDE'
+  | 'QUERY_TOO_MANY_ALIASES'
+  | 'QUERY_TOO_MANY_DIRECTIVES'
+  | 'QUERY_TOO_COSTLY';
+
+const boundsOf = (limits: QueryLimits): readonly Bound[] => [
+  { of: 'depth', max: limits.depthMax, code: 'QUERY_TOO_DEEP' },
+  { of: 'fields', max: limits.fieldsMax, code: 'QUERY_TOO_LARGE' },
+  { of: 'breadth', max: limits.breadthMax, code: 'QUERY_TOO_WIDE' },
+  { of: 'aliases', max: limits.aliasesMax, code: 'QUERY_TOO_MANY_ALIASES' },
+  { of: 'directives', max: limits.directivesMax, code: 'QUERY_TOO_MANY_DIRECTIVES' },
+  { of: 'cost', max: limits.costMax, code: 'QUERY_TOO_COSTLY' },
+  { of: 'introspected', max: INTROSPECTED_MAX, code: 'QUERY_TOO_COSTLY' },
+];
+
+/**
+ * A validation rule; answers status 400 and names the limit. Fragments that no operation spreads are measured as well: other rules look into them,
+ * and some of those take time by the square of what stands beside each other.
+ */
+export function createQueryLimitsRule(limits: QueryLimits): ValidationRule {
+  const bounds = boundsOf(limits);
+  return function queryLimits(context: ValidationContext): ASTVisitor {
+    const measure = createMeasure(context);
+    const check = (
+      node: OperationDefinitionNode | FragmentDefinitionNode,
+      type: GraphQLNamedType | undefined,
+    ): false => {
+      const found = measure(node.selectionSet, type);
+      const size = plus(
+        { ...found, breadth: Math.max(found.breadth, found.width) },
+        { ...NOTHING, directives: node.directives?.length ?? 0 },
+      );
+      for (const { of, max, code } of bounds) {
         if (size[of] <= max) continue;
         context.reportError(
           new GraphQLError(`The operation is too large: ${of} ${size[of]}, at most ${max}.`, {
-            nodes: operation,
+            nodes: node,
             // Without `spec` the status holds for every accepted media type.
             extensions: { code, limit: max, http: { status: 400, spec: false } },
           }),
         );
       }
-    },
+      return false;
+    };
+    return {
+      OperationDefinition: (node) => check(node, context.getSchema().getRootType(node.operation) ?? undefined),
+      FragmentDefinition: (node) => check(node, context.getSchema().getType(node.typeCondition.name.value)),
+    };
   };
-};
+}
 
 type Measure = (selectionSet: SelectionSetNode, parent: GraphQLNamedType | undefined) => Size;
 
@@ -122,24 +158,48 @@ function createMeasure(context: ValidationContext): Measure {
   }
 
   function ofField(node: FieldNode, parent: GraphQLNamedType | undefined): Size {
-    const own = { depth: 1, fields: 1, aliases: node.alias === undefined ? 0 : 1, directives: 0, cost: 1 };
     const name = node.name.value;
-    // The schema about itself: graphql-js bounds its depth by a rule of its own, and it reads no database. Only at the root of a query,
-    // so that nothing else escapes under its name.
-    if ((name === '__schema' || name === '__type') && parent === schema.getQueryType()) {
-      return own;
-    }
+    const own: Size = {
+      ...NOTHING,
+      depth: 1,
+      breadth: 1,
+      width: 1,
+      fields: 1,
+      aliases: node.alias === undefined ? 0 : 1,
+      cost: 1,
+    };
     if (node.selectionSet === undefined) return own;
-    const field = isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name] : undefined;
+    const field = fieldOf(parent, name);
     const type = field === undefined ? undefined : getNamedType(field.type);
     const below = ofSelectionSet(node.selectionSet, isCompositeType(type) ? type : undefined);
-    return {
-      depth: 1 + below.depth,
+    const total: Size = {
+      ...own,
+      breadth: Math.max(below.breadth, below.width),
       fields: 1 + below.fields,
       aliases: own.aliases + below.aliases,
       directives: below.directives,
-      cost: 1 + rowsOf(node, field) * below.cost,
+      introspected: below.introspected,
     };
+    // The schema about itself reads no database: what is bounded is how long its answer is. By its types, so that nothing else escapes
+    // under one of its names; how deep it goes is bounded by the types it tells of, and by a rule of graphql-js.
+    if (field !== undefined && type !== undefined && isIntrospectionType(type)) {
+      return isList(field.type)
+        ? { ...total, introspected: introspectedRowsOf(field) * (1 + below.introspected) }
+        : total;
+    }
+    return { ...total, depth: 1 + below.depth, cost: 1 + rowsOf(node, field) * below.cost };
+  }
+
+  function fieldOf(parent: GraphQLNamedType | undefined, name: string): GraphQLField<unknown, unknown> | undefined {
+    if (parent === schema.getQueryType()) {
+      if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef;
+      if (name === TypeMetaFieldDef.name) return TypeMetaFieldDef;
+    }
+    return isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name] : undefined;
+  }
+
+  function introspectedRowsOf(field: GraphQLField<unknown, unknown>): number {
+    return field.name === 'types' ? Object.keys(schema.getTypeMap()).length : INTROSPECTED_ROWS;
   }
 
   return ofSelectionSet;
@@ -148,10 +208,13 @@ function createMeasure(context: ValidationContext): Measure {
 function plus(a: Size, b: Size): Size {
   return {
     depth: Math.max(a.depth, b.depth),
+    breadth: Math.max(a.breadth, b.breadth),
+    width: a.width + b.width,
     fields: a.fields + b.fields,
     aliases: a.aliases + b.aliases,
     directives: a.directives + b.directives,
     cost: a.cost + b.cost,
+    introspected: a.introspected + b.introspected,
   };
 }
 

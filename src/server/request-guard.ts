@@ -4,6 +4,7 @@
  * cannot send JSON and a script on another page may not without asking, so everything but JSON is refused as well.
  */
 import type { IncomingMessage } from 'node:http';
+import type { ApiErrorCode } from '../schema/error-catalog.ts';
 
 export type RequestGuardOptions = {
   /** Host names (without port) we are reached by. Empty: loopback names in development, any otherwise: there the key protects. */
@@ -11,9 +12,11 @@ export type RequestGuardOptions = {
   /** Origins, e.g. `https://console.example`, allowed beside our own. */
   readonly allowedOrigins: readonly string[];
   readonly isDevelopment: boolean;
+  /** Of a request that tells its length; others are counted as they are read. */
+  readonly bodyBytesMax: number;
 };
 
-export type Refusal = { readonly status: 400 | 403 | 405 | 415; readonly code: string; readonly message: string };
+export type Refusal = { readonly status: 400 | 403 | 413 | 415; readonly code: ApiErrorCode; readonly message: string };
 
 /** @returns why the request is refused; null: it is not. */
 export type RequestGuard = (request: IncomingMessage) => Refusal | null;
@@ -42,6 +45,13 @@ export function createRequestGuard(options: RequestGuardOptions): RequestGuard {
     }
     if (request.method === 'POST' && !isJson(request.headers['content-type'])) {
       return { status: 415, code: 'MEDIA_TYPE_REFUSED', message: 'Send application/json.' };
+    }
+    // Nothing inflates what is sent: a small body would become a large one.
+    if ((request.headers['content-encoding'] ?? 'identity') !== 'identity') {
+      return { status: 415, code: 'MEDIA_TYPE_REFUSED', message: 'Send the body uncompressed.' };
+    }
+    if (Number(request.headers['content-length'] ?? 0) > options.bodyBytesMax) {
+      return { status: 413, code: 'BODY_TOO_LARGE', message: `A body has ${options.bodyBytesMax} bytes at most.` };
     }
     return null;
   };

@@ -13,6 +13,7 @@ import { assert, messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type AuthorityWatch, unendingAuthority } from './authority-end.ts';
+import { type ClientLimiter, isRefusal } from './client-limits.ts';
 import type { ErrorMasking } from './error-masking.ts';
 import { type Delivery, type FanOut, isDelivery, SlowReaderError } from './fan-out.ts';
 import type { GraphQLHandler } from './graphql-handler.ts';
@@ -32,6 +33,9 @@ export type WebSocketOptions = {
   readonly principals: Principals;
   readonly masking: ErrorMasking;
   readonly fanOut: FanOut;
+  readonly limiter: ClientLimiter;
+  /** Bytes of one message: a frame of it is all that is ever buffered. */
+  readonly messageBytesMax: number;
   readonly logger: Logger;
   /** Milliseconds for the first message. Default 3 s. */
   readonly initTimeoutMs?: number;
@@ -41,8 +45,6 @@ export type WebSocketOptions = {
   readonly authority?: AuthorityWatch;
 };
 
-/** Bytes of one message: as a request's body, and a frame of it is all that is ever buffered. */
-const MESSAGE_BYTES_MAX = 64 * 1024;
 /** Operations at the same time on one socket: far above what a page or a service needs. */
 const OPERATIONS_PER_SOCKET_MAX = 100;
 /** 12 s: proxies cut idle sockets at 60 s; four chances. */
@@ -62,6 +64,8 @@ type Extra = {
   readonly drain: Drain;
   readonly request: IncomingMessage;
   readonly deliveries: Map<string, Delivery>;
+  /** Aborts when the socket has closed. */
+  readonly gone: AbortSignal;
   principal: Principal | null;
 };
 type Execute = (args: ExecutionArgs) => Promise<ExecutionResult> | ExecutionResult;
@@ -77,15 +81,18 @@ export function createWebSocketEndpoint(options: WebSocketOptions): WebSocketEnd
   const sockets = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false, // A compression bomb needs a decompressor.
-    maxPayload: MESSAGE_BYTES_MAX,
+    maxPayload: options.messageBytesMax,
     handleProtocols,
   });
   sockets.on('connection', (socket: WebSocket, request: IncomingMessage, wire: Duplex) => {
     // ws closes the socket by itself (1009 for too large a message, 1002 for a broken frame); unheard the error would end the process.
     socket.on('error', (error) => logger.debug('A WebSocket failed.', { error: error.message }));
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort());
+    const drain = createDrain(wire);
     attach(
       protocol,
-      { socket, wire, drain: createDrain(wire), request, deliveries: new Map(), principal: null },
+      { socket, wire, drain, request, deliveries: new Map(), gone: gone.signal, principal: null },
       options,
     );
   });
@@ -118,7 +125,7 @@ async function untilClosed(socket: WebSocket): Promise<void> {
 }
 
 function createProtocol(options: WebSocketOptions) {
-  const { yoga, principals, masking, fanOut, initTimeoutMs, authority = unendingAuthority } = options;
+  const { yoga, principals, masking, fanOut, limiter, initTimeoutMs, authority = unendingAuthority } = options;
   return makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: initTimeoutMs ?? INIT_TIMEOUT_MS,
     // Both come with the arguments that onSubscribe made.
@@ -138,6 +145,12 @@ function createProtocol(options: WebSocketOptions) {
       }
       if (authentication === 'UNKNOWN') return false; // Closed with 4403.
       if (extra.socket.readyState !== extra.socket.OPEN) return false;
+      const release = limiter.open(authentication, 'SOCKETS');
+      if (isRefusal(release)) {
+        extra.socket.close(CloseCode.TooManyInitialisationRequests, release.code);
+        return false;
+      }
+      extra.socket.once('close', release);
       extra.principal = authentication;
       // 4403 and not 4401: to clients of the protocol the one is a reason to come back with a new token, the other the end.
       const end = (why: string): void => {
@@ -153,7 +166,7 @@ function createProtocol(options: WebSocketOptions) {
       if (Object.keys(subscriptions).length > OPERATIONS_PER_SOCKET_MAX) {
         return [new GraphQLError('Too many operations at once.', { extensions: { code: 'TOO_MANY_OPERATIONS' } })];
       }
-      const enveloped = yoga.getEnveloped({ principal });
+      const enveloped = yoga.getEnveloped({ principal, gone: extra.gone });
       try {
         const document = enveloped.parse(query);
         const errors = enveloped.validate(enveloped.schema, document);

@@ -1,13 +1,16 @@
 /** Operations that ask for too much are refused before anything runs, with the same code over HTTP, WebSocket and SSE. */
 import { getIntrospectionQuery, parse, validate } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { API_LIMITS_DEFAULT } from '../../src/schema/api-limits.ts';
 import { createSchema } from '../../src/schema/index.ts';
 import { SAMPLE_OPERATIONS } from '../../src/server/graphiql.ts';
-import { queryLimitsRule } from '../../src/server/query-limits.ts';
+import { createQueryLimitsRule } from '../../src/server/query-limits.ts';
 import { post, startApi, type TestApi } from '../support/api.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { subscribeSse } from '../support/sse-client.ts';
 import { connectAcknowledged } from '../support/ws-client.ts';
+
+const queryLimitsRule = createQueryLimitsRule(API_LIMITS_DEFAULT.query);
 
 let database: TestDatabase;
 let api: TestApi;
@@ -58,7 +61,7 @@ const TOO_LARGE = {
   ],
   'circular introspection': [
     `{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }`,
-    'GRAPHQL_VALIDATION_FAILED',
+    'QUERY_TOO_COSTLY',
   ],
   'more tokens than the parser takes': [`{ ${repeat(3_000, () => 'a')} }`, 'GRAPHQL_PARSE_FAILED'],
 } as const;
