@@ -16,6 +16,7 @@ import { haltCommand, liftCommand } from './cli/halt.ts';
 import { keyCommand } from './cli/key.ts';
 import { migrateCommand } from './cli/migrate.ts';
 import { policyCommand } from './cli/policy.ts';
+import { proofCommand } from './cli/proof.ts';
 import { rebuildCommand } from './cli/rebuild.ts';
 import { recoverCommand } from './cli/recover.ts';
 import { reparseCommand } from './cli/reparse.ts';
@@ -67,6 +68,7 @@ const program = new Command('sluice')
   .addCommand(signerCommand(context))
   .addCommand(signerCheckCommand(context))
   .addCommand(explainCommand(context))
+  .addCommand(proofCommand(context))
   .addCommand(freezesCommand(context))
   .addCommand(doctorCommand(context))
   .addCommand(statusCommand(context))

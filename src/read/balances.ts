@@ -15,6 +15,8 @@ export type Balance = {
   readonly reserved: string;
   readonly locked: string;
   readonly incoming: string;
+  /** Of `total`: came for somebody and is credited to nobody, before a verdict or a decision. */
+  readonly held: string;
 };
 
 export type BalanceFilter = {
@@ -84,7 +86,7 @@ async function selectBalances(
       instrument.is_accepted AS "isAccepted",
       coalesce(held.total, 0) AS total, coalesce(held.locked, 0) AS locked,
       coalesce(held.total, 0) - coalesce(held.locked, 0) AS available, coalesce(held.reserved, 0) AS reserved,
-      coalesce(offered.incoming, 0) AS incoming
+      coalesce(offered.incoming, 0) AS incoming, coalesce(waiting.held, 0) AS held
     FROM treasury_party
     JOIN network ON network.id = treasury_party.network_id
     JOIN instrument ON instrument.network_id = network.id
@@ -103,6 +105,15 @@ async function selectBalances(
       WHERE ended_update_id IS NULL AND direction = 'IN'
       GROUP BY treasury_id, instrument_id
     ) AS offered ON offered.treasury_id = treasury_party.id AND offered.instrument_id = instrument.id
+    LEFT JOIN (
+      SELECT treasury_id, instrument_id, sum(amount) AS held
+      FROM (
+        SELECT treasury_id, instrument_id, held::numeric AS amount FROM screening WHERE state IN ('WAITING', 'PARKED') AND held IS NOT NULL
+        UNION ALL
+        SELECT treasury_id, instrument_id, amount::numeric FROM desk_case WHERE state = 'OPEN'
+      ) AS undecided
+      GROUP BY treasury_id, instrument_id
+    ) AS waiting ON waiting.treasury_id = treasury_party.id AND waiting.instrument_id = instrument.id
     WHERE ${treasuryCondition} AND ${instrumentCondition} AND ${keyset === null ? sql<boolean>`true` : keyset.where}
       AND (instrument.is_accepted
         OR (NOT ${isAcceptedOnly}::boolean AND (held.total IS NOT NULL OR offered.incoming IS NOT NULL)))

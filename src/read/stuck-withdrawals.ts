@@ -49,6 +49,9 @@ const ADVICE = {
 
 export type StuckCode = keyof typeof ADVICE;
 
+/** Every code with what to do about it. */
+export const STUCK_CODES: Readonly<Record<StuckCode, string>> = ADVICE;
+
 type Row = {
   readonly id: string;
   readonly state: WithdrawalState;

@@ -1,5 +1,5 @@
 /** Economic transfers as the treasury parties saw them, with the decision whom each belongs to. */
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import type { JsonValue, TransferTable } from '../gen/db.ts';
@@ -7,6 +7,7 @@ import type { Account } from './accounts.ts';
 import type { Instrument } from './instruments.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
 import { type Reach, withinReach } from './reach.ts';
+import { conditionOf, type TransferFilter } from './transfer-filter.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
 
 export type Transfer = {
@@ -35,14 +36,6 @@ export type Attribution = {
   readonly recordTime: Micros;
 };
 
-export type TransferFilter = {
-  readonly treasury: { readonly network: string; readonly party: string } | null;
-  readonly direction: Transfer['direction'] | null;
-  readonly status: Transfer['status'] | null;
-  /** The customer's account at the exchange. */
-  readonly account: string | null;
-};
-
 export const keyOfTransfer = (transfer: Transfer): PageKey => [transfer.recordTime, transfer.id];
 
 /** Newest first, by record time and id. */
@@ -69,25 +62,6 @@ export async function readTransfers(db: Database, ids: readonly string[]): Promi
   `.execute(db);
   const byId = new Map(rows.map((row) => [row.id, transferOf(row)]));
   return ids.map((id) => byId.get(id) ?? null);
-}
-
-function conditionOf({ treasury, direction, status, account }: TransferFilter): RawBuilder<boolean> {
-  const conditions = [sql<boolean>`true`];
-  if (treasury !== null) {
-    // A sub-select and not the joined names, so that the index by (treasury, record time, id) serves both filter and order.
-    conditions.push(sql`transfer.treasury_id = (
-      SELECT wanted.id FROM treasury_party AS wanted JOIN network AS its ON its.id = wanted.network_id
-      WHERE its.name = ${treasury.network} AND wanted.party = ${treasury.party}
-    )`);
-  }
-  if (direction !== null) conditions.push(sql`transfer.direction = ${direction}`);
-  if (status !== null) conditions.push(sql`transfer.status = ${status}`);
-  if (account !== null) {
-    conditions.push(sql`attribution.account_id = ANY (ARRAY(
-      SELECT id FROM account AS wanted WHERE wanted.kind = 'CUSTOMER' AND wanted.owner = ${account}
-    ))`);
-  }
-  return sql<boolean>`(${sql.join(conditions, sql` AND `)})`;
 }
 
 const TRANSFER_JOINS = sql`

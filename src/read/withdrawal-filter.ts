@@ -5,6 +5,8 @@
  *   treasury         withdrawal_by_treasury
  *   states           withdrawal_open where all of them are open, withdrawal_unpaid where all of them are ends without payment: few among
  *                    many that were paid. Those that were paid are nearly all, so withdrawal_by_time meets them at once.
+ *   receiver         withdrawal_of_receiver
+ *   instrument       withdrawal_by_instrument
  *   nothing, times   withdrawal_by_time
  */
 import { type RawBuilder, sql } from 'kysely';
@@ -17,6 +19,9 @@ export type WithdrawalFilter = {
   /** The customer's account at the exchange. */
   readonly account: string | null;
   readonly treasury: { readonly network: string; readonly party: string } | null;
+  /** Party id of who is paid. */
+  readonly receiver?: string | null;
+  readonly instrument?: { readonly network: string; readonly admin: string; readonly instrumentId: string } | null;
   /** Requested at this time or later. */
   readonly createdFrom: Micros | null;
   /** Requested before this time. */
@@ -32,6 +37,8 @@ export function conditionOf({
   states,
   account,
   treasury,
+  receiver = null,
+  instrument = null,
   createdFrom,
   createdBefore,
 }: WithdrawalFilter): RawBuilder<boolean> {
@@ -56,6 +63,14 @@ export function conditionOf({
     conditions.push(sql`withdrawal.account_id = ANY (ARRAY(
       SELECT id FROM account AS wanted WHERE wanted.kind = 'CUSTOMER' AND wanted.owner = ${account}
     ))`);
+  }
+  if (receiver !== null) conditions.push(sql`withdrawal.receiver = ${receiver}`);
+  if (instrument !== null) {
+    conditions.push(sql`withdrawal.instrument_id = (
+      SELECT wanted.id FROM instrument AS wanted JOIN network AS its ON its.id = wanted.network_id
+      WHERE its.name = ${instrument.network} AND wanted.admin = ${instrument.admin}
+        AND wanted.instrument_id = ${instrument.instrumentId}
+    )`);
   }
   if (createdFrom !== null) conditions.push(sql`withdrawal.created_at >= ${createdFrom}::bigint`);
   if (createdBefore !== null) conditions.push(sql`withdrawal.created_at < ${createdBefore}::bigint`);

@@ -110,7 +110,7 @@ const AuditFilterInput = builder.inputType('AuditFilter', {
     action: t.string({ description: 'Only by this mutation, or `<table>.<operation>`.' }),
     subject: t.string({ description: 'Only about this, e.g. the id of a withdrawal.' }),
     from: t.field({ type: 'RecordTime', description: 'Only at this time, by the database’s clock, or later.' }),
-    before: t.field({ type: 'RecordTime', description: 'Only before this time.' }),
+    before: t.field({ type: 'RecordTime', description: 'Only before this time, by the database’s clock.' }),
   }),
 });
 

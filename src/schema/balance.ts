@@ -7,7 +7,7 @@ import { TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
 
 export const BalanceRef = builder.objectRef<Balance>('Balance').implement({
   description:
-    'What a treasury party holds of one instrument, summed from the ledger’s own holdings. `total` = `available` + `locked`. Scope: `read`. Since 0.1.',
+    'What a treasury party holds of one instrument, summed from the ledger’s own holdings. `total` = `available` + `locked`; `reserved` is part of `available`, `held` of `total`, `incoming` of none. For a time of the past see `balancesAsOf`. Scope: `read`. Since 0.1.',
   authScopes: { read: true },
   fields: (t) => ({
     treasury: t.field({
@@ -26,21 +26,27 @@ export const BalanceRef = builder.objectRef<Balance>('Balance').implement({
     }),
     available: t.expose('available', {
       type: 'Decimal',
-      description: 'Sum of the active holdings without a lock. Scope: `read`. Since 0.1.',
+      description: 'Sum of the active holdings without a lock, in units of the instrument. Scope: `read`. Since 0.1.',
     }),
     reserved: t.expose('reserved', {
       type: 'Decimal',
       description:
-        'Of `available`, what open attempts may spend until each is paid or certainly dead: not to be counted on. Scope: `read`. Since 0.1.',
+        'Of `available`, what open attempts may spend until each is paid or certainly dead: not to be counted on. In units of the instrument. Scope: `read`. Since 0.1.',
     }),
     locked: t.expose('locked', {
       type: 'Decimal',
       description:
-        'Sum of the active holdings with a lock, expired ones included: a lock ends when the ledger archives the holding. Scope: `read`. Since 0.1.',
+        'Sum of the active holdings with a lock, in units of the instrument, expired ones included: a lock ends when the ledger archives the holding. Scope: `read`. Since 0.1.',
+    }),
+    held: t.expose('held', {
+      type: 'Decimal',
+      description:
+        'Of `total`, what came and is credited to nobody yet: it waits for the screening service, or for a decision of the desk. In units of the instrument. Scope: `read`. Since 0.1.',
     }),
     incoming: t.expose('incoming', {
       type: 'Decimal',
-      description: 'Sum of the open offers to us; not ours yet and not in `total`. Scope: `read`. Since 0.1.',
+      description:
+        'Sum of the open offers to us, in units of the instrument; not ours yet and not in `total`. Scope: `read`. Since 0.1.',
     }),
   }),
 });

@@ -133,7 +133,10 @@ builder.node(DeskCaseRef, {
       description: 'Of what. Scope: `desk`. Since 0.1.',
       resolve: ({ instrument }) => instrument,
     }),
-    amount: t.expose('amount', { type: 'Decimal', description: 'What came, or is offered. Scope: `desk`. Since 0.1.' }),
+    amount: t.expose('amount', {
+      type: 'Decimal',
+      description: 'What came, or is offered, in units of the instrument. Scope: `desk`. Since 0.1.',
+    }),
     memo: t.exposeString('memo', {
       nullable: true,
       description: 'As the sender gave it: opaque text of a stranger. Null: none. Scope: `desk`. Since 0.1.',
@@ -145,7 +148,7 @@ builder.node(DeskCaseRef, {
     updateId: t.exposeString('updateId', { description: 'Of the update that brought it. Scope: `desk`. Since 0.1.' }),
     recordTime: t.expose('recordTime', {
       type: 'RecordTime',
-      description: 'Of that update. Scope: `desk`. Since 0.1.',
+      description: 'Record time of that update. Scope: `desk`. Since 0.1.',
     }),
     namedAccount: t.field({
       type: AccountRef,

@@ -18,7 +18,7 @@ const ExplanationRef = builder.objectRef<Explanation>('Explanation').implement({
     updateId: t.exposeString('updateId', { description: 'Its id on the ledger. Scope: `read`. Since 0.1.' }),
     recordTime: t.expose('recordTime', {
       type: 'RecordTime',
-      description: 'When the synchronizer recorded it. Scope: `read`. Since 0.1.',
+      description: 'Record time: when the synchronizer recorded it. Scope: `read`. Since 0.1.',
     }),
     synchronizerId: t.exposeString('synchronizerId', {
       description: 'Which synchronizer. Scope: `read`. Since 0.1.',

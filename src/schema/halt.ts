@@ -46,7 +46,7 @@ const HaltRef = builder.objectRef<Halt>('Halt').implement({
     liftAskedAt: t.expose('liftAskedAt', {
       type: 'RecordTime',
       nullable: true,
-      description: 'When somebody asked for it to be lifted; null: nobody has. Scope: `read`. Since 0.1.',
+      description: 'When somebody asked for it to be lifted, by our clock; null: nobody has. Scope: `read`. Since 0.1.',
     }),
     liftAskedBy: t.exposeString('liftAskedBy', {
       nullable: true,

@@ -30,7 +30,7 @@ const SynchronizerTimeRef = builder.objectRef<SynchronizerTime>('SynchronizerTim
     synchronizerId: t.exposeString('synchronizerId', { description: 'Its logical id. Scope: `read`. Since 0.1.' }),
     recordTime: t.expose('recordTime', {
       type: 'RecordTime',
-      description: 'All of its history up to it is here. Scope: `read`. Since 0.1.',
+      description: 'A record time: all of its history up to it is here. Scope: `read`. Since 0.1.',
     }),
   }),
 });

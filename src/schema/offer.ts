@@ -92,7 +92,10 @@ export const OfferRef = builder.objectRef<Offer>('Offer').implement({
       description: 'Of what. Scope: `read`. Since 0.1.',
       resolve: ({ instrument }) => instrument,
     }),
-    amount: t.expose('amount', { type: 'Decimal', description: 'How much. Scope: `read`. Since 0.1.' }),
+    amount: t.expose('amount', {
+      type: 'Decimal',
+      description: 'In units of the instrument. Scope: `read`. Since 0.1.',
+    }),
     sender: t.exposeString('sender', { description: 'Party id of who offers. Scope: `read`. Since 0.1.' }),
     memo: t.exposeString('memo', {
       nullable: true,
@@ -108,7 +111,7 @@ export const OfferRef = builder.objectRef<Offer>('Offer').implement({
     }),
     executeBefore: t.expose('executeBefore', {
       type: 'RecordTime',
-      description: 'From then on it cannot be accepted. Scope: `read`. Since 0.1.',
+      description: 'From this record time on it cannot be accepted. Scope: `read`. Since 0.1.',
     }),
     offeredAt: t.expose('offeredAt', {
       type: 'RecordTime',

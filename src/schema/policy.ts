@@ -99,7 +99,7 @@ const PolicyRef = builder.objectRef<Policy>('Policy').implement({
       resolve: ({ change }) => change.approvals,
     }),
     changeDelaySeconds: t.int({
-      description: 'How long after that it holds. Scope: `read`. Since 0.1.',
+      description: 'Seconds after that until it holds. Scope: `read`. Since 0.1.',
       resolve: ({ change }) => change.delaySeconds,
     }),
     proposals: t.field({

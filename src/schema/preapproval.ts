@@ -41,12 +41,13 @@ const PreapprovalRef = builder.objectRef<TreasuryPreapproval>('TreasuryPreapprov
     expiresAt: t.expose('expiresAt', {
       type: 'RecordTime',
       nullable: true,
-      description: 'When it ends unless it is renewed; null: there is none. Scope: `read`. Since 0.1.',
+      description:
+        'When it ends by the ledger’s time, unless it is renewed; null: there is none. Scope: `read`. Since 0.1.',
     }),
     lastRenewedAt: t.expose('lastRenewedAt', {
       type: 'RecordTime',
       nullable: true,
-      description: 'When it was last renewed; null: there is none. Scope: `read`. Since 0.1.',
+      description: 'When it was last renewed, by the ledger’s time; null: there is none. Scope: `read`. Since 0.1.',
     }),
     provider: t.exposeString('provider', {
       nullable: true,

@@ -139,7 +139,7 @@ const PreflightPreapprovalRef = builder.objectRef<ReceiverPreapproval>('Prefligh
     provider: t.exposeString('provider', { description: `The party whose validator renews it. ${SCOPE}` }),
     expiresAt: t.expose('expiresAt', {
       type: 'RecordTime',
-      description: `When it ends unless it is renewed. ${SCOPE}`,
+      description: `When it ends by the ledger’s time, unless it is renewed. ${SCOPE}`,
     }),
     outlastsTarget: t.exposeBoolean('outlastsTarget', {
       description: `True: it is valid past the last moment at which an attempt that opened now could pay. ${SCOPE}`,
@@ -159,16 +159,19 @@ const PreflightFundsRef = builder.objectRef<TreasuryFunds>('PreflightFunds').imp
     state: t.expose('outcome', { type: PreflightFundsStateEnum, description: `Whether it could. ${SCOPE}` }),
     reach: t.expose('reach', {
       type: 'Decimal',
-      description: `What one transaction could pay now: unlocked, unreserved, as many holdings as it takes. ${SCOPE}`,
+      description: `What one transaction could pay now, in units of the instrument: unlocked, unreserved, as many holdings as it takes. ${SCOPE}`,
     }),
-    free: t.expose('free', { type: 'Decimal', description: `All that is unlocked and unreserved. ${SCOPE}` }),
+    free: t.expose('free', {
+      type: 'Decimal',
+      description: `All that is unlocked and unreserved, in units of the instrument. ${SCOPE}`,
+    }),
     total: t.expose('total', {
       type: 'Decimal',
-      description: `All unspent holdings, whatever they are locked or reserved for. ${SCOPE}`,
+      description: `All unspent holdings, in units of the instrument, whatever they are locked or reserved for, in units of the instrument. ${SCOPE}`,
     }),
     queued: t.expose('queued', {
       type: 'Decimal',
-      description: `What withdrawals ask for that wait already. ${SCOPE}`,
+      description: `What withdrawals ask for that wait already, in units of the instrument. ${SCOPE}`,
     }),
   }),
 });

@@ -45,7 +45,10 @@ export const ScreeningRef = builder.objectRef<Screening>('Screening').implement(
       description: 'For whom it is. Scope: `desk`. Since 0.1.',
       resolve: ({ account }) => account,
     }),
-    amount: t.expose('amount', { type: 'Decimal', description: 'What came, or is offered. Scope: `desk`. Since 0.1.' }),
+    amount: t.expose('amount', {
+      type: 'Decimal',
+      description: 'What came, or is offered, in units of the instrument. Scope: `desk`. Since 0.1.',
+    }),
     isHeld: t.exposeBoolean('isHeld', {
       description: 'Whether money came for it. False: an offer that nobody has accepted. Scope: `desk`. Since 0.1.',
     }),

@@ -56,15 +56,21 @@ const PolicyInput = builder.inputType('TokenPolicyInput', {
   fields: (t) => ({
     creditsDeposits: t.boolean({ description: 'Credit deposits with a known memo. Default: yes.' }),
     acceptsOffers: t.boolean({ description: 'Accept offers to known deposit accounts. Default: yes.' }),
-    depositMin: t.field({ type: 'Decimal', description: 'Leave offers below it alone. Default: 0.' }),
+    depositMin: t.field({
+      type: 'Decimal',
+      description: 'Leave offers below it alone, in units of the instrument. Default: 0.',
+    }),
     paysDirect: t.boolean({ description: 'Pay receivers with a preapproval at once. Default: yes.' }),
     paysOffers: t.boolean({
       description: 'Make others an offer, which locks the money until they accept. Default: no.',
     }),
-    offerValiditySeconds: t.int({ description: '60 to 31536000; of Canton Coin at most 7776000. Default: 604800.' }),
+    offerValiditySeconds: t.int({
+      description: 'Seconds, 60 to 31536000; of Canton Coin at most 7776000. Default: 604800.',
+    }),
     returnFee: t.field({
       type: 'Decimal',
-      description: 'Kept from the customer when an offer of ours comes back; at most what he asked for. Default: 0.',
+      description:
+        'Kept from the customer when an offer of ours comes back, in units of the instrument; at most what he asked for. Default: 0.',
     }),
   }),
 });

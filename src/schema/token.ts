@@ -156,7 +156,7 @@ export const TokenRef = builder.objectRef<Token>('Token').implement({
     depositMin: t.expose('depositMin', {
       type: 'Decimal',
       description:
-        'Offers below it are left alone. What came directly is here already, and credited whatever it is. Scope: `read`. Since 0.1.',
+        'Offers below it, in units of the instrument, are left alone. What came directly is here already, and credited whatever it is. Scope: `read`. Since 0.1.',
     }),
     paysDirect: t.exposeBoolean('paysDirect', {
       description:
@@ -168,12 +168,12 @@ export const TokenRef = builder.objectRef<Token>('Token').implement({
     }),
     offerValiditySeconds: t.exposeInt('offerValiditySeconds', {
       description:
-        'How long an offer of ours stands, from the last moment at which it may be made. Scope: `read`. Since 0.1.',
+        'Seconds that an offer of ours stands, from the last moment at which it may be made. Scope: `read`. Since 0.1.',
     }),
     returnFee: t.expose('returnFee', {
       type: 'Decimal',
       description:
-        'Kept from the customer when an offer of ours comes back; at most what he asked for. Scope: `read`. Since 0.1.',
+        'Kept from the customer when an offer of ours comes back, in units of the instrument; at most what he asked for. Scope: `read`. Since 0.1.',
     }),
     implementation: t.exposeString('implementation', {
       description: 'Whose contracts move it: `SPLICE_AMULET`, `UTILITY_REGISTRY` or `OTHER`. Scope: `read`. Since 0.1.',

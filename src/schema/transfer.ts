@@ -8,6 +8,7 @@ import { builder } from './builder.ts';
 import { connectionOf } from './connection.ts';
 import { DepositAccountRef } from './deposit-account-ref.ts';
 import { InstrumentRef } from './instrument.ts';
+import { TransferFilterInput, transferFilterOf } from './transfer-filter.ts';
 import { TransferRef } from './transfer-ref.ts';
 import { TreasuryPartyRef, treasuryOfId } from './treasury-party-ref.ts';
 
@@ -154,20 +155,28 @@ builder.queryFields((t) => ({
         treasury: t.arg.id({ description: 'Only of this `TreasuryParty`, by its global id.' }),
         direction: t.arg({ type: TransferDirectionEnum, description: 'Only this way.' }),
         status: t.arg({ type: TransferStatusEnum, description: 'Only in this status.' }),
+        kind: t.arg({ type: TransferKindEnum, description: 'Only moved in this way.' }),
         account: t.arg.string({ description: 'Only those credited to this customer’s account.' }),
+        filter: t.arg({ type: TransferFilterInput, description: 'Only those. Null: all.' }),
       },
-      resolve: async (_root, { treasury, direction, status, account, ...page }, { db, principal }) => {
-        const filter = {
+      resolve: async (_root, args, { db, principal }) => {
+        const { treasury, direction, status, kind, account, filter: more, ...page } = args;
+        const wanted = transferFilterOf(more ?? {});
+        const filter = wanted && {
+          ...wanted,
           treasury: treasuryOfId(treasury),
           direction: direction ?? null,
           status: status ?? null,
+          kind: kind ?? null,
           account: account ?? null,
         };
         return await connectionOf(
           { name: 'transfers', key: 'it' },
           page,
           async (request) =>
-            isStorableText(account ?? '') ? await listTransfers(db, principal.reach, filter, request) : NO_ROWS,
+            filter !== null && isStorableText(account ?? '')
+              ? await listTransfers(db, principal.reach, filter, request)
+              : NO_ROWS,
           keyOfTransfer,
         );
       },

@@ -35,15 +35,15 @@ const VerifiedInstrumentRef = builder.objectRef<VerifiedInstrument>('VerifiedIns
     }),
     onLedger: t.expose('onLedger', {
       type: 'Decimal',
-      description: 'Sum of the holdings active on the ledger. Scope: `read`. Since 0.1.',
+      description: 'Sum of the holdings active on the ledger, in units of the instrument. Scope: `read`. Since 0.1.',
     }),
     inHoldings: t.expose('inHoldings', {
       type: 'Decimal',
-      description: 'Sum of the holdings in the database. Scope: `read`. Since 0.1.',
+      description: 'Sum of the holdings in the database, in units of the instrument. Scope: `read`. Since 0.1.',
     }),
     inBooks: t.expose('inBooks', {
       type: 'Decimal',
-      description: 'What the books say is held. Scope: `read`. Since 0.1.',
+      description: 'What the books say is held, in units of the instrument. Scope: `read`. Since 0.1.',
     }),
     contractsCount: t.expose('contractsCount', {
       type: 'BigInt',
@@ -76,7 +76,7 @@ const VerificationResultRef = builder.objectRef<VerificationResult>('Verificatio
       description: 'Whole milliseconds since then, by our clock, not below 0. Scope: `read`. Since 0.1.',
       resolve: ({ checkedAt }, _args, { clock }) => Math.max(0, microsToMillis(clock.nowMicros() - checkedAt)),
     }),
-    durationMs: t.exposeInt('durationMs', { description: 'How long it took. Scope: `read`. Since 0.1.' }),
+    durationMs: t.exposeInt('durationMs', { description: 'Milliseconds it took. Scope: `read`. Since 0.1.' }),
     ledgerOffset: t.expose('ledgerOffset', {
       type: 'BigInt',
       description: 'The one offset at which all was compared, local to the participant. Scope: `operate`. Since 0.1.',

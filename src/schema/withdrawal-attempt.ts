@@ -20,7 +20,7 @@ export const DefiniteFailureProofRef = builder.objectRef<FailureProof>('Definite
     passedRecordTime: t.expose('passedRecordTime', {
       type: 'RecordTime',
       description:
-        'Up to which all history was here when it was ended; later than the former. Scope: `read`. Since 0.1.',
+        'Record time up to which all history was here when it was ended; later than the former. Scope: `read`. Since 0.1.',
     }),
     explanation: t.string({
       description: 'The same in words, for people; may change. Scope: `read`. Since 0.1.',

@@ -1,6 +1,7 @@
 /** What holds of every type and field of the schema. */
 import {
   buildSchema,
+  type GraphQLArgument,
   GraphQLNonNull,
   GraphQLObjectType,
   GraphQLSchema,
@@ -19,6 +20,23 @@ const schema = createSchema();
 const types = Object.values(schema.getTypeMap()).filter(
   (type) => !type.name.startsWith('__') && !isSpecifiedScalarType(type),
 );
+
+type Field = { readonly place: string; readonly type: string; readonly text: string };
+
+/** Fields, arguments and input fields, with what is said of each; what is said of the type holds for its fields. */
+const fields: readonly Field[] = types
+  .filter((type) => isObjectType(type) || isInputObjectType(type))
+  .flatMap((type) =>
+    Object.values(type.getFields()).flatMap((field) => {
+      const place = `${type.name}.${field.name}`;
+      const own = { place, type: String(field.type), text: `${field.description ?? ''} ${type.description ?? ''}` };
+      const args: readonly GraphQLArgument[] = 'args' in field ? field.args : [];
+      return [
+        own,
+        ...args.map((arg) => ({ place: `${place}(${arg.name})`, type: String(arg.type), text: arg.description ?? '' })),
+      ];
+    }),
+  );
 
 describe('the schema', () => {
   test('describes everything: types, fields, arguments, enum values and input fields', () => {
@@ -73,42 +91,33 @@ describe('the schema', () => {
   });
 
   test('never shows an amount, an offset or a record time as a number', () => {
-    const numbers = types
-      .filter((type) => isObjectType(type))
-      .flatMap((type) =>
-        Object.values(type.getFields()).map((field) => [`${type.name}.${field.name}`, String(field.type)] as const),
-      )
-      .filter(([, type]) => /Int|Float/.test(type) && !type.startsWith('BigInt'));
+    const numbers = fields
+      .filter(({ type, place }) => !/\((first|last)\)$/.test(place) && /^\[?(Int|Float)/.test(type))
+      .map(({ place }) => place);
 
-    expect(numbers).toEqual([
-      ['DefiniteFailureProof.attempt', 'Int!'],
-      ['Explanation.epoch', 'Int!'],
-      ['Freshness.ageMs', 'Float'],
-      ['HistoryGap.contractsAppeared', 'Int!'],
-      ['HistoryGap.contractsVanished', 'Int!'],
-      ['IngestionStream.epoch', 'Int!'],
-      ['OfferAction.tries', 'Int!'],
-      ['ParticipantTraffic.hoursLeft', 'Int'],
-      ['PinnedTokenMetadata.decimals', 'Int!'],
-      ['Policy.changeApprovals', 'Int!'],
-      ['Policy.changeDelaySeconds', 'Int!'],
-      ['Policy.version', 'Int!'],
-      ['PolicyProposal.version', 'Int'],
-      ['PreflightVerdict.approvalsNeeded', 'Int!'],
-      ['PreflightVerdict.policyVersion', 'Int!'],
-      ['RegistrySource.faultsMax', 'Int!'],
-      ['Screening.tries', 'Int!'],
-      ['StreamEpoch.epoch', 'Int!'],
-      ['Token.offerValiditySeconds', 'Int!'],
-      ['Token.version', 'Int!'],
-      ['VerificationResult.ageMs', 'Float!'],
-      ['VerificationResult.durationMs', 'Int!'],
-      ['WithdrawalAttempt.number', 'Int!'],
-      ['WithdrawalAttempt.tries', 'Int!'],
-      ['WithdrawalPolicy.approvalsGiven', 'Int!'],
-      ['WithdrawalPolicy.approvalsNeeded', 'Int!'],
-      ['WithdrawalPolicy.policyVersion', 'Int'],
-    ]);
+    // What can pass 2⁵³ or has decimals; a count of people, tries or milliseconds cannot.
+    expect(numbers.filter((place) => /amount|offset|recordtime|balance|fee|position|\bid$/i.test(place))).toEqual([]);
+    expect(numbers.length).toBeGreaterThan(20);
+  });
+
+  test('says the unit of whatever has one: of amounts, of times, of durations and of sizes', () => {
+    const said: readonly (readonly [string, (field: Field) => boolean, RegExp])[] = [
+      ['amounts', ({ type }) => /Decimal/.test(type), /units of the instrument/i],
+      ['times', ({ type }) => /RecordTime/.test(type), /record time|clock|ledger’s/i],
+      ['milliseconds', ({ place }) => /Ms(Max)?$/.test(place), /millisecond/i],
+      ['seconds', ({ place }) => /Seconds$/.test(place), /second/i],
+      ['microseconds', ({ place }) => /Micros$/.test(place), /microsecond/i],
+      ['bytes', ({ place }) => /Bytes(Max)?$/.test(place), /byte/i],
+      ['hours', ({ place }) => /hours/i.test(place), /hour/i],
+    ];
+    for (const [what, has, unit] of said) {
+      const having = fields.filter(has);
+      expect(having.length, what).toBeGreaterThan(0);
+      expect(
+        having.filter(({ text }) => !unit.test(text)).map(({ place }) => place),
+        what,
+      ).toEqual([]);
+    }
   });
 
   test('printed, it can be built again', () => {

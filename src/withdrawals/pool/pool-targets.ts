@@ -35,8 +35,13 @@ export async function setPoolTarget(db: Database, setting: PoolSetting): Promise
 
 /** Amounts are decimal strings; a holding is free, reserved or locked. */
 export type TreasuryFunds = {
+  /** Names of ours, and the ledger's. */
   readonly treasury: string;
+  readonly party: string;
   readonly instrument: string;
+  readonly admin: string;
+  readonly instrumentId: string;
+  readonly isAccepted: boolean;
   readonly free: string;
   readonly freeCount: number;
   readonly reserved: string;
@@ -52,7 +57,7 @@ export type TreasuryFunds = {
 /** @returns one per treasury and instrument that holds something or has a pool, by name. */
 export async function readTreasuryFunds(db: Database, network: string): Promise<readonly TreasuryFunds[]> {
   const { rows } = await sql<TreasuryFunds>`
-    SELECT t.name AS treasury, i.name AS instrument, funds.free::text AS free, funds."freeCount", funds.reserved::text AS reserved, funds.locked::text AS locked,
+    SELECT t.name AS treasury, t.party, i.name AS instrument, i.admin, i.instrument_id AS "instrumentId", i.is_accepted AS "isAccepted", funds.free::text AS free, funds."freeCount", funds.reserved::text AS reserved, funds.locked::text AS locked,
       p.holdings_count::int AS "poolCount", p.holding_amount::text AS "poolAmount", funds."largeCount",
       (SELECT count(*)::int FROM self_transfer x WHERE x.treasury_id = t.id AND x.instrument_id = i.id AND x.state = 'IN_FLIGHT') AS "selfTransfersUnderWay"
     FROM treasury_party t
