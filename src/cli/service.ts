@@ -27,6 +27,7 @@ import { readTrustedDocuments } from '../server/trusted-documents.ts';
 import { HELD_MONEY } from '../submissions/held-money.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isOpen, openAccess } from './access.ts';
+import { answerLimitsOf } from './answer-limits.ts';
 import { apiLimitsOf } from './api-limits.ts';
 import { openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
@@ -192,6 +193,7 @@ async function start(
         config.trustedDocuments === null
           ? null
           : await readTrustedDocuments(config.trustedDocuments, config.trustedDocumentsFor),
+      answers: answerLimitsOf(config),
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: isOpen(config),
       access,

@@ -4,6 +4,7 @@
  */
 
 import { ACCESS_KEYS } from './access-keys.ts';
+import { FRESHNESS_KEYS } from './freshness-keys.ts';
 import { type ConfigKey, optional, required, withDefault } from './key.ts';
 import { LIMIT_KEYS } from './limit-keys.ts';
 import { OPERATION_KEYS } from './operation-keys.ts';
@@ -416,6 +417,7 @@ export const CONFIG_KEYS = {
   }),
   ...ACCESS_KEYS,
   ...LIMIT_KEYS,
+  ...FRESHNESS_KEYS,
   ...OPERATION_KEYS,
   logLevel: withDefault('info', {
     variable: 'SLUICE_LOG_LEVEL',
