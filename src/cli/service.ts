@@ -5,6 +5,7 @@
  *   worker  follows the ledger, and puts committed events into the log
  *   api     answers requests; needs nothing but the database, and stays up while that is away
  */
+import { createPostTransfers } from '../books/post-transfers.ts';
 import { createDatabase, type Database } from '../db/connection.ts';
 import { type EventTail, openEventTail } from '../db/event-tail.ts';
 import { readLogAnchor, runLogAnchor } from '../db/log-anchor.ts';
@@ -208,6 +209,7 @@ async function start(
         policyChanges: createPolicyChanges({ db: api, clock, network: config.network }),
         network: config.network,
         withdrawals,
+        postTransfers: createPostTransfers({ db: api, clock, network: config.network, log: memory }),
         preflight: looking === null ? null : looking.preflight,
         trafficReserve: config.trafficReserveBytes,
         tokens,

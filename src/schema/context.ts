@@ -1,4 +1,5 @@
 /** What resolvers are given: services and the principal. No SQL is written in src/schema and no GraphQL type is known outside. */
+import type { PostTransfers } from '../books/post-transfers.ts';
 import type { Database } from '../db/connection.ts';
 import type { EventTail } from '../db/event-tail.ts';
 import type { OfferRequests } from '../deposits/acceptance/offer-requests.ts';
@@ -28,6 +29,8 @@ export type ApiServices = {
   readonly offers: OfferRequests;
   /** Null: this installation does not pay out, and says so to whoever asks. */
   readonly withdrawals: Withdrawals | null;
+  /** What services move between accounts. */
+  readonly postTransfers: PostTransfers;
   /** Looks ahead at withdrawals; null where there are none. */
   readonly preflight: Preflight | null;
   /** Which instruments are ours, and what is done with them. */

@@ -197,6 +197,12 @@ export const API_ERRORS = {
     why: 'A page’s cursor is good for the list it came from.',
     fix: 'Pass it back exactly as it was received, to the same list.',
   },
+  POST_TRANSFER_NOT_NAMED: {
+    ...ANSWERED,
+    message: 'Name the post transfer, by one name.',
+    why: 'It is found by its id or by your key of it.',
+    fix: 'Give one of the two.',
+  },
   QUERY_TOO_COSTLY: {
     ...REFUSED,
     message: 'The operation may give too many values.',

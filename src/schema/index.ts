@@ -1,7 +1,10 @@
 /** The schema: every type's file is imported for what it adds to the builder. */
 import './account.ts';
+import './account-funds.ts';
+import './account-journal.ts';
 import './audit-entry.ts';
 import './balance.ts';
+import './customer-books.ts';
 import './deposit-account.ts';
 import './deposit-account-changes.ts';
 import './deposit-event.ts';
@@ -18,6 +21,8 @@ import './instrument.ts';
 import './log-event.ts';
 import './offer.ts';
 import './offer-mutations.ts';
+import './post-transfer.ts';
+import './post-transfer-request.ts';
 import './preapproval.ts';
 import './preflight.ts';
 import './quarantined-update.ts';

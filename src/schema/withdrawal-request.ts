@@ -5,6 +5,7 @@ import { isStorableText } from '../read/ledger-keys.ts';
 import { readWithdrawals, type Withdrawal } from '../read/withdrawals.ts';
 import type { WithdrawalRequest, Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { builder } from './builder.ts';
+import { booksRefusalOf, CustomerBooksBehindError, CustomerFundsError } from './post-transfer-refusal.ts';
 import { WithdrawalRef, withdrawalIdOf } from './withdrawal.ts';
 import {
   IdempotencyKeyReusedError,
@@ -75,7 +76,14 @@ builder.mutationField('createWithdrawal', (t) =>
       input: t.arg({ type: CreateWithdrawalInput, required: true, description: 'Who is to be paid what.' }),
     },
     errors: {
-      types: [IdempotencyKeyReusedError, WithdrawalInputError, WithdrawalsOffError, WithdrawalsRestoringError],
+      types: [
+        CustomerBooksBehindError,
+        CustomerFundsError,
+        IdempotencyKeyReusedError,
+        WithdrawalInputError,
+        WithdrawalsOffError,
+        WithdrawalsRestoringError,
+      ],
       union: {
         name: 'CreateWithdrawalResult',
         description: 'The withdrawal, or why it was refused. Since 0.1.',
@@ -216,7 +224,7 @@ async function createOrRefuse(service: Withdrawals, request: WithdrawalRequest) 
   try {
     return await service.create(request);
   } catch (error) {
-    throw restoringErrorOf(withdrawalRefusalOf(error));
+    throw booksRefusalOf(restoringErrorOf(withdrawalRefusalOf(error)));
   }
 }
 

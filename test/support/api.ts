@@ -1,5 +1,6 @@
 /** The API as a process serves it, on a test database and a free port, and clients that speak to it over real sockets. */
 
+import { createPostTransfers } from '../../src/books/post-transfers.ts';
 import type { Database } from '../../src/db/connection.ts';
 import { createNotifications } from '../../src/db/notifications.ts';
 import { createOfferRequests } from '../../src/deposits/acceptance/offer-requests.ts';
@@ -124,6 +125,7 @@ export async function startApi(
       policyChanges: createPolicyChanges({ db, clock, network }),
       network,
       withdrawals,
+      postTransfers: createPostTransfers({ db, clock, network }),
       preflight,
       limits,
     },
