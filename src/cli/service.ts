@@ -24,8 +24,10 @@ import { createIngestionProgress } from '../read/ingestion-progress.ts';
 import { createServer } from '../server/create-server.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { parseApiKey } from '../server/principals.ts';
+import { createRequestIds } from '../server/request-ids.ts';
 import { readTrustedDocuments } from '../server/trusted-documents.ts';
 import { HELD_MONEY } from '../submissions/held-money.ts';
+import { loggedWithdrawals } from '../withdrawals/logged-withdrawals.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isOpen, openAccess } from './access.ts';
 import { answerLimitsOf } from './answer-limits.ts';
@@ -136,7 +138,10 @@ async function start(
 
   const api = lane('api', API_CONNECTIONS);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
-  const withdrawals = openWithdrawals(config, api, { clock, log: memory });
+  const requests = createRequestIds(random);
+  const opened = openWithdrawals(config, api, { clock, log: memory });
+  const withdrawals =
+    opened && loggedWithdrawals(opened, { logger: requests.logger(logger), requestId: requests.current });
   const tokens = openTokenDirectory(config, api, env);
   const url = isWorker ? null : await serveApi();
   const workers = config.role === 'api' ? null : await work();
@@ -221,6 +226,7 @@ async function start(
       sampleWithdrawal: { ...sampleInstrumentOf(config), ...sampleWithdrawal },
       random,
       logger,
+      requests,
     });
     teardown.add('API server', server.stop);
     return server.url;

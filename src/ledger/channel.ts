@@ -24,9 +24,14 @@ export type ChannelTiming = {
   readonly keepaliveTimeoutMs: number;
 };
 
+export type CallMore = {
+  /** A W3C trace context that the participant hands on; left out: none. */
+  readonly traceParent?: string;
+};
+
 export type Channel = {
   /** @throws RetryableError or PermanentError with Canton's code. After a RetryableError of a write the outcome is unknown. */
-  call<Request, Response>(method: UnaryMethod<Request, Response>, request: Request): Promise<Response>;
+  call<Request, Response>(method: UnaryMethod<Request, Response>, request: Request, more?: CallMore): Promise<Response>;
   /**
    * Opens a stream of messages, as bytes; their errors are grpc-js's ({@link ledgerErrorOf} reads them). A `signal` that aborts with a RetryableError as its
    * reason says that the connection is not to be used again.
@@ -75,7 +80,7 @@ export function openChannel({ url, tokens, limit = NO_LIMIT, timing: given }: Ch
   };
 
   return {
-    call: (method, request) => {
+    call: (method, request, more) => {
       const name = nameOf(method);
       return limit.pass(async () => {
         const token = await tokens?.token();
@@ -88,7 +93,7 @@ export function openChannel({ url, tokens, limit = NO_LIMIT, timing: given }: Ch
             requestSerialize,
             responseDeserialize,
             request,
-            headersWith(token),
+            headersWith(token, more),
             { deadline },
             (error, response) => {
               if (error !== null) {
@@ -122,8 +127,9 @@ export function openChannel({ url, tokens, limit = NO_LIMIT, timing: given }: Ch
   };
 }
 
-function headersWith(token: Secret | undefined): Metadata {
+function headersWith(token: Secret | undefined, more: CallMore = {}): Metadata {
   const metadata = new Metadata();
+  if (more.traceParent !== undefined) metadata.set('traceparent', more.traceParent);
   if (token !== undefined) metadata.set('authorization', `Bearer ${token.reveal()}`);
   return metadata;
 }

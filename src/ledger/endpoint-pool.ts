@@ -90,9 +90,9 @@ export function createEndpointPool(options: EndpointPoolOptions): EndpointPool {
       if (before === 0 && failures > 0 && urls.length > 1) logger.warn('An endpoint fails.', { url, why: lastError });
     };
     return {
-      call: async (method, request) => {
+      call: async (method, request, more) => {
         try {
-          return await channel.call(method, request);
+          return await channel.call(method, request, more);
         } catch (error) {
           fail(error);
           throw error;
@@ -140,7 +140,7 @@ export function createEndpointPool(options: EndpointPoolOptions): EndpointPool {
       let present = endpointAt(0);
       return {
         channel: {
-          call: (method, request) => present.channel.call(method, request),
+          call: (method, request, more) => present.channel.call(method, request, more),
           stream: (method, request, signal) => present.channel.stream(method, request, signal),
           close: () => undefined,
         },
@@ -160,7 +160,7 @@ export function createEndpointPool(options: EndpointPoolOptions): EndpointPool {
       };
     },
     roaming: {
-      call: (method, request) => endpointAt(health.choose(null)).channel.call(method, request),
+      call: (method, request, more) => endpointAt(health.choose(null)).channel.call(method, request, more),
       stream: (method, request, signal) => endpointAt(health.choose(null)).channel.stream(method, request, signal),
       close: () => undefined,
     },

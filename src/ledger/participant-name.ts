@@ -18,9 +18,9 @@ export function withParticipantName(channel: Channel, name: string, logger: Logg
   let isTold = false;
   return {
     ...channel,
-    call: async (method, request) => {
+    call: async (method, request, more) => {
       try {
-        return await channel.call(method, request);
+        return await channel.call(method, request, more);
       } catch (error) {
         if (method.path !== PartyManagementServiceService.getParticipantId.path || !isForbidden(error)) throw error;
         if (!isTold) logger.info('The ledger user may not ask who the participant is; it goes by a name.', { name });

@@ -39,6 +39,8 @@ export type Prepared = {
 };
 
 export type ExecuteRequest = {
+  /** A W3C trace context, which the update carries then; left out: none. */
+  readonly traceParent?: string;
   readonly userId: string;
   readonly submissionId: string;
   readonly party: string;
@@ -115,8 +117,8 @@ export function submitterOver(call: Channel['call']): Omit<Submitter, 'close'> {
         }),
       };
     },
-    execute: async ({ userId, submissionId, party, preparedTransaction, scheme, signature }) => {
-      await call(InteractiveSubmissionServiceService.executeSubmission, {
+    execute: async ({ userId, submissionId, party, preparedTransaction, scheme, signature, traceParent }) => {
+      const request = {
         userId,
         submissionId,
         preparedTransaction,
@@ -138,7 +140,9 @@ export function submitterOver(call: Channel['call']): Omit<Submitter, 'close'> {
             },
           ],
         },
-      });
+      };
+      const more = traceParent === undefined ? {} : { traceParent };
+      await call(InteractiveSubmissionServiceService.executeSubmission, request, more);
     },
   };
 }

@@ -31,6 +31,7 @@ import { limitError } from './operation-limits.ts';
 import { type ApiKey, createPrincipals, type PrincipalsOptions } from './principals.ts';
 import { type ReadRequest, readBody } from './request-body.ts';
 import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
+import { createRequestIds, type RequestIds } from './request-ids.ts';
 import type { TrustedDocuments } from './trusted-documents.ts';
 import { createWebSocketEndpoint } from './websocket.ts';
 
@@ -59,6 +60,8 @@ export type ServerOptions = {
   readonly services: ApiServices;
   readonly random: Random;
   readonly logger: Logger;
+  /** Which request the code that runs belongs to. Left out: ones of this server alone. */
+  readonly requests?: RequestIds;
   /** Milliseconds running requests get when stopping. Default 1 s. */
   readonly drainMs?: number;
   /** Milliseconds a WebSocket has for its first message. Default 3 s. */
@@ -91,7 +94,14 @@ const HEADERS_MAX = 100;
  * @throws PermanentError LISTEN_REFUSED (not loopback, and no keys configured), LISTEN_FAILED (port taken, no such address).
  */
 export async function createServer(options: ServerOptions): Promise<RunningServer> {
-  const { services, logger, random, isGraphiqlEnabled, drainMs = DRAIN_MS } = options;
+  const {
+    services,
+    random,
+    isGraphiqlEnabled,
+    drainMs = DRAIN_MS,
+    requests = createRequestIds(options.random),
+  } = options;
+  const logger = requests.logger(options.logger);
   const authority = createAuthority(services);
   const principals = createPrincipals(options.apiKeys, {
     ...options.access,
@@ -124,6 +134,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const fanOut = limitSubscriptions(createFanOut({ ...options, schema, masking }), limiter);
   const webSockets = createWebSocketEndpoint({
     ...options,
+    requests,
     yoga,
     principals,
     authority,
@@ -223,7 +234,11 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       connectionsCheckingInterval: 5_000,
     },
     (request, response) => {
-      handle(request, response).catch((error: unknown) => {
+      const handled = requests.run(request.headers, async (id) => {
+        response.setHeader('x-request-id', id);
+        await handle(request, response);
+      });
+      handled.catch((error: unknown) => {
         logger.error('A request could not be handled.', { error: messageOf(error) });
         if (response.headersSent) response.destroy();
         else answer(response, 500, errorBody('INTERNAL_SERVER_ERROR', 'Unexpected error.'));

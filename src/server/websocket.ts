@@ -18,6 +18,7 @@ import type { ErrorMasking } from './error-masking.ts';
 import { type Delivery, type FanOut, isDelivery, SlowReaderError } from './fan-out.ts';
 import type { GraphQLHandler } from './graphql-handler.ts';
 import type { Principals } from './principals.ts';
+import type { RequestIds } from './request-ids.ts';
 import { createDrain, createFrameSink, type Drain } from './websocket-frames.ts';
 
 export type WebSocketEndpoint = {
@@ -41,6 +42,8 @@ export type WebSocketOptions = {
   readonly initTimeoutMs?: number;
   /** Milliseconds between signs of life. Default 12 s. */
   readonly heartbeatMs?: number;
+  /** Which request the code that runs belongs to: each message is one. */
+  readonly requests: RequestIds;
   /** Left out: no principal's authority ends before the process does. */
   readonly authority?: AuthorityWatch;
 };
@@ -261,7 +264,7 @@ function cutOff(socket: WebSocket, { code, facts }: SlowReaderError): void {
 function attach(
   protocol: ReturnType<typeof createProtocol>,
   extra: Extra,
-  { logger, heartbeatMs = HEARTBEAT_MS }: WebSocketOptions,
+  { logger, requests, heartbeatMs = HEARTBEAT_MS }: WebSocketOptions,
 ): void {
   const { socket, deliveries } = extra;
   const fail = (error: unknown): void => {
@@ -283,7 +286,7 @@ function attach(
       close: (code, reason) => socket.close(code, reason),
       onMessage: (handle) => {
         socket.on('message', (data) => {
-          handle(String(data)).catch(fail);
+          requests.run({}, async () => await handle(String(data))).catch(fail);
         });
       },
     },

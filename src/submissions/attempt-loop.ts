@@ -11,6 +11,7 @@ import { type Micros, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Measures } from '../env/measures.ts';
+import { traceIdOf } from '../env/request-id.ts';
 import { isPoison } from '../ingestion/poison.ts';
 import { type TryOptions, tryAttempt } from './attempt-try.ts';
 import { viewOf } from './attempt-view.ts';
@@ -102,7 +103,14 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
   const { db, purpose, clock, random, logger, limits } = options;
   const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** attempt.tries) * (0.5 + random.next() / 2);
   const nextTryAt = clock.nowMicros() + millisToMicros(delayMs);
-  const facts = { purpose: purpose.name, subjectId: attempt.subjectId, attempt: attempt.number };
+  const { requestId = null } = attempt;
+  const facts = {
+    purpose: purpose.name,
+    subjectId: attempt.subjectId,
+    attempt: attempt.number,
+    tryNumber: attempt.tries + 1,
+    ...(requestId !== null && { requestId, traceId: traceIdOf(requestId) }),
+  };
   let isEnding = false;
   try {
     const view = await viewOf(db, attempt);

@@ -14,6 +14,7 @@ import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Random } from '../env/random.ts';
+import { traceParentOf } from '../env/request-id.ts';
 import type { Prepared, Submitter } from '../ledger/submission-client.ts';
 import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
 import { demandFree } from './free-check.ts';
@@ -115,6 +116,8 @@ export async function tryAttempt(
     preparedTransaction: prepared.preparedTransaction,
     scheme: prepared.scheme,
     signature,
+    // Whoever asked finds it again at the update.
+    ...(typeof attempt.requestId === 'string' && { traceParent: traceParentOf(attempt.requestId, random) }),
   });
   await failpoint(`${purpose.failpoints}.afterExecute`);
   return 'EXECUTED';

@@ -49,6 +49,8 @@ export type OpenAttempt = {
   readonly inputs: readonly AttemptInput[];
   readonly isSignatureRequested: boolean;
   readonly tries: number;
+  /** Of the request that it all began with; null or left out: none is known. */
+  readonly requestId?: string | null;
 };
 
 /**
@@ -91,6 +93,7 @@ export async function takeDueAttempts(
     SELECT t.submission_id AS "submissionId", t.number, ${purpose.subject} AS "subjectId", p.party AS "treasuryParty",
            i.admin, i.instrument_id AS "instrumentName", t.synchronizer_id AS "synchronizerId", t.target_record_time AS target,
            t.transfer_object AS transfer, t.sign_requested_at IS NOT NULL AS "isSignatureRequested", t.tries::int AS tries,
+           (SELECT w.request_id FROM withdrawal w WHERE w.id = s.withdrawal_id) AS "requestId",
            ${purpose.inputs} AS inputs
     FROM taken t
     JOIN submission s ON s.id = t.submission_id

@@ -40,6 +40,8 @@ export type WithdrawalRequest = {
   readonly memo: string | null;
   /** The last record time at which it may be signed for; after it, what is not in flight fails. Null or left out: none. */
   readonly deadline?: Micros | null;
+  /** Of the request that it came with, 1 to 64 characters: no part of what is asked for. Null or left out: none. */
+  readonly requestId?: string | null;
 };
 
 export type CreatedWithdrawal = { readonly id: string; readonly isReplayed: boolean };
@@ -144,6 +146,7 @@ export function createWithdrawals({
         amount: formatAmount(request.amount),
         memo: request.memo,
         deadline: request.deadline ?? null,
+        request_id: request.requestId ?? null,
         state: 'REQUESTED',
         verdict: FIRST_VERDICT,
         sealed_origin: sealOf(seal, id, request, requestHash, payer),

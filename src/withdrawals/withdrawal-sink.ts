@@ -55,6 +55,7 @@ export function createWithdrawalSink({
           evidence: { transferId: change.transferId, updateId: change.updateId },
           ...(change.isNew && change.status === 'FAILED' && { doubt: TRANSFER_FAILED }),
         });
+        await tell(tx, logger, withdrawalId, change);
         if (transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
           const { transferId, updateId, status } = change;
           logger.error('A transfer was seen against a withdrawal that did not expect it.', {
@@ -88,6 +89,28 @@ export function createWithdrawalSink({
       }
     },
   };
+}
+
+/** The last line of what began with a request. The commit that it belongs to may still fail, and then comes again. */
+async function tell(
+  tx: Transaction,
+  logger: Logger,
+  withdrawalId: string,
+  { updateId, status }: TransferChange,
+): Promise<void> {
+  const row = await tx
+    .selectFrom('withdrawal')
+    .select(['request_id', 'state'])
+    .where('id', '=', withdrawalId)
+    .executeTakeFirst();
+  const requestId = row?.request_id ?? null;
+  logger.info('The ledger shows a transfer of a withdrawal.', {
+    withdrawalId,
+    updateId,
+    status,
+    state: row?.state,
+    ...(requestId !== null && { requestId }),
+  });
 }
 
 export type Ours = {

@@ -72,6 +72,8 @@ export type CallOptions = {
   readonly signal?: AbortSignal;
   /** Bearer token of the caller. */
   readonly token?: string;
+  /** W3C trace context of the caller. */
+  readonly traceParent?: string;
 };
 
 /** Unary calls reject, streams throw from their iterator, both with a CantonError. */

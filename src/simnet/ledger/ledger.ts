@@ -58,6 +58,8 @@ export type CommitRequest = {
   readonly workflowId?: string;
   /** The hash that an external party signed. */
   readonly externalTransactionHash?: Uint8Array;
+  /** W3C trace context of the submission; left out: one is made. */
+  readonly traceParent?: string;
   /** Taken when it was sequenced. */
   readonly lock?: ContractLock;
   /** Looks at the record time it would get. Throws to reject: then it never happens. */
@@ -148,6 +150,8 @@ export function createLedger({ clock, random, homes, synchronizer, packages, par
     },
     commit: ({ tree, transactionSeed }, request) => {
       const { via, commandId, workflowId, externalTransactionHash, lock, confirm } = request;
+      const trace = sha256Hex(transactionSeed, 'trace');
+      const traceparent = request.traceParent ?? `00-${trace.slice(0, 32)}-${trace.slice(32, 48)}-01`;
       const synchronizerId = homes.common(tree.inputs);
       const recordTimeMicros = synchronizer(synchronizerId).sequence();
       confirm?.(recordTimeMicros);
@@ -159,7 +163,6 @@ export function createLedger({ clock, random, homes, synchronizer, packages, par
       recent.push({ updateId: updateId(transactionSeed), tree });
       if (recent.length > FORK_MAX) recent.shift();
       const nodes = flatten(tree);
-      const trace = sha256Hex(transactionSeed, 'trace');
       return publish(
         {
           updateId: updateId(transactionSeed),
@@ -167,7 +170,7 @@ export function createLedger({ clock, random, homes, synchronizer, packages, par
           recordTimeMicros,
           effectiveAtMicros: tree.ledgerTimeMicros,
           nodes,
-          traceContext: { traceparent: `00-${trace.slice(0, 32)}-${trace.slice(32, 48)}-01`, tracestate: undefined },
+          traceContext: { traceparent, tracestate: undefined },
           externalTransactionHash,
           submission: {
             participantId: via.participantId,

@@ -31,6 +31,8 @@ export type Accepted = {
   /** What was signed. */
   readonly hash: Uint8Array;
   readonly ledgerTimeMicros: bigint;
+  /** The trace context that it came with. */
+  readonly traceParent?: string;
 };
 
 const LEDGER_TIME_TOLERANCE_MICROS = 60n * 1_000_000n;

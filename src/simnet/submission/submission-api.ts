@@ -20,7 +20,7 @@ import { type Accepted, accept, confirmTimes, reinterpret } from './execute.ts';
 import { prepare } from './prepare.ts';
 import type { SubmissionContext } from './submission-context.ts';
 
-type Options = { readonly signal?: AbortSignal };
+type Options = { readonly signal?: AbortSignal; readonly traceParent?: string };
 
 export type SubmissionApi = {
   prepareSubmission(request: PrepareSubmissionRequest, options?: Options): Promise<PrepareSubmissionResponse>;
@@ -153,6 +153,7 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
         via: context,
         commandId: accepted.commandId,
         externalTransactionHash: accepted.hash,
+        ...(accepted.traceParent !== undefined && { traceParent: accepted.traceParent }),
         lock,
         confirm: (recordTimeMicros) => confirmTimes(accepted, recordTimeMicros),
       });
@@ -202,9 +203,9 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
     return blocks ? duplicateCommand(earlier) : undefined;
   };
 
-  const start = (request: ExecuteSubmissionRequest): Promise<Verdict | undefined> => {
+  const start = (request: ExecuteSubmissionRequest, traceParent?: string): Promise<Verdict | undefined> => {
     requireReady();
-    const accepted = accept(context, request);
+    const accepted = { ...accept(context, request), ...(traceParent !== undefined && { traceParent }) };
     // The node knows what it has left, and sends nothing that it could not pay for.
     if (!context.traffic.isEnough(RESPONSE_TRAFFIC)) {
       throw cantonError(knownRefusal('SEQUENCER_NOT_ENOUGH_TRAFFIC_CREDIT'));
@@ -261,12 +262,12 @@ export function createSubmissionApi(context: SubmissionContext): SubmissionApi &
       return response;
     },
     executeSubmission: async (request, options) => {
-      void start(request);
+      void start(request, options?.traceParent);
       await faults.answer('execute', options?.signal);
       return {};
     },
     executeSubmissionAndWait: async (request, options) => {
-      const verdict = await start(request);
+      const verdict = await start(request, options?.traceParent);
       await faults.answer('execute', options?.signal);
       switch (verdict?.kind) {
         case 'committed':

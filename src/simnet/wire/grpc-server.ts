@@ -182,7 +182,12 @@ export async function startGrpcServer({ serving, host, port, clock, logger }: Gr
 function optionsOf({ metadata }: { readonly metadata: Metadata }, signal: AbortSignal): CallOptions {
   const [authorization = ''] = metadata.get('authorization');
   const [, token] = /^Bearer (.+)$/i.exec(authorization.toString()) ?? [];
-  return { signal, ...(token === undefined ? {} : { token }) };
+  const [traceParent] = metadata.get('traceparent');
+  return {
+    signal,
+    ...(token === undefined ? {} : { token }),
+    ...(traceParent === undefined ? {} : { traceParent: traceParent.toString() }),
+  };
 }
 
 /** Writes one message after the other, each only when the client has room for it: HTTP/2 flow control is the backpressure. */
