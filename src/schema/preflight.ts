@@ -263,12 +263,12 @@ builder.queryField('withdrawalPreflight', (t) =>
       input: t.arg({ type: WithdrawalPreflightInput, required: true, description: 'Who would be paid what.' }),
     },
     resolve: async (_root, { input }, { preflight, principal }) => {
-      if (preflight === null) throw apiError('WITHDRAWALS_OFF', new WithdrawalsOffError().message);
       const { account, treasuryParty, instrumentAdmin, instrumentId, receiver, amount, memo } = input;
       // To a customer every account but his own is one that there is not.
       if (principal.reach.kind === 'ACCOUNT' && account !== principal.reach.owner) {
         throw apiError('FORBIDDEN', 'Your principal may look ahead for its own account alone.');
       }
+      if (preflight === null) throw apiError('WITHDRAWALS_OFF', new WithdrawalsOffError().message);
       return await preflight.look(
         storable({
           client: principal.name,
