@@ -19,9 +19,11 @@ import {
   readMigrationLock,
 } from '../src/db/migration-files.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../src/env/system.ts';
+import { readUntoldBreakingChanges } from './breaking-changes.ts';
 import { printClientTypes } from './generate/client-types.ts';
 import { printConfigPage } from './generate/config-page.ts';
 import { printDatabaseTypes } from './generate/db-types.ts';
+import { printErrorsPage } from './generate/errors-page.ts';
 import { printAlerts, printMetricsPage } from './generate/metrics-page.ts';
 
 type Step = {
@@ -42,6 +44,10 @@ const STEPS: readonly Step[] = [
   {
     outputs: ['docs/configuration.md'],
     run: async (target) => await write(target, 'docs/configuration.md', printConfigPage()),
+  },
+  {
+    outputs: ['docs/errors.md'],
+    run: async (target) => await write(target, 'docs/errors.md', printErrorsPage()),
   },
   {
     outputs: ['docs/metrics.md', 'deploy/alerts.yaml'],
@@ -156,6 +162,16 @@ async function differences(target: string, outputs: readonly string[]): Promise<
   return paths;
 }
 
+/** Fails where the API breaks clients and the changelog does not say so. */
+async function tellBreakingChanges(): Promise<void> {
+  const untold = await readUntoldBreakingChanges(PROJECT);
+  if (untold.length === 0) return;
+  console.error(
+    `These break clients: tell them under "### Breaking" of the changelog's "Unreleased", each by its name in backticks.\n${untold.map((change) => `  ${change}`).join('\n')}`,
+  );
+  process.exitCode = 1;
+}
+
 async function main(): Promise<void> {
   const isCheck = process.argv.includes('--check');
   const target = await mkdtemp(join(tmpdir(), 'sluice-generate-'));
@@ -163,6 +179,7 @@ async function main(): Promise<void> {
   try {
     for (const step of STEPS) await step.run(target);
     const stale = await differences(target, outputs);
+    if (isCheck) await tellBreakingChanges();
     if (isCheck && stale.length > 0) {
       console.error(
         `Not as generated: run \`npm run generate\` and commit.\n${stale.map((path) => `  ${path}`).join('\n')}`,
