@@ -5,6 +5,7 @@ import { KEY_PREFIX } from '../auth/api-keys.ts';
 import { loadConfig } from '../config/config.ts';
 import { messageOf } from '../env/errors.ts';
 import { isScope, SCOPE_MEANINGS, SCOPES } from '../schema/principal.ts';
+import { parseApiKey } from '../server/principals.ts';
 import type { CommandContext } from './command-context.ts';
 import { createKeyCommand, listKeysCommand, revokeKeyCommand } from './stored-keys.ts';
 
@@ -48,6 +49,7 @@ function parseScopes(text: string): readonly string[] {
 function requireValid(command: Command, entry: string): void {
   try {
     loadConfig({ SLUICE_API_KEYS: entry }, ['apiKeys']);
+    parseApiKey(entry);
   } catch (error) {
     command.error(messageOf(error));
   }
