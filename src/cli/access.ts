@@ -36,6 +36,8 @@ export type Access = {
   readonly authenticators: readonly Authenticator[];
   /** A credential is demanded although the configuration has no keys. */
   readonly isDemanding: boolean;
+  /** Since the keys of identity providers were fetched, of the oldest; null: there are none. */
+  readonly keysAgeSeconds: () => number | null;
   /** Reads the keys of the database once, so that the first request finds them; a database that is away is waited for by the loop. */
   readonly begin: () => Promise<void>;
   /** What keeps them up to date, until the signal aborts. */
@@ -95,6 +97,10 @@ export function openAccess(
   return {
     authenticators: issuers.length === 0 ? [keys] : [keys, tokens],
     isDemanding: !isOpen(config),
+    keysAgeSeconds: () => {
+      const ages = issuers.flatMap(({ keys: known }) => known.ageSeconds() ?? []);
+      return ages.length === 0 ? null : Math.max(...ages);
+    },
     begin: async () => {
       try {
         await keys.refresh();

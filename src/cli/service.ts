@@ -184,6 +184,7 @@ async function start(
     }
     const access = openAccess(config, { ...env, db: events, notifications, signal: reading.signal });
     await access.begin();
+    watching.keys(access.keysAgeSeconds);
     for (const { name, run } of access.loops) reading.run(name, persistently(run, env));
     const server = await createServer({
       host: config.host,
@@ -227,6 +228,7 @@ async function start(
       random,
       logger,
       requests,
+      onCounts: watching.counts,
     });
     teardown.add('API server', server.stop);
     return server.url;

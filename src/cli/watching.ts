@@ -6,6 +6,7 @@ import type { Measures } from '../env/measures.ts';
 import { createMetrics, type PoolReading } from '../metrics/metrics.ts';
 import { readOperationFacts } from '../read/operation-facts.ts';
 import { createAdminServer } from '../server/admin-server.ts';
+import type { ServerCounts } from '../server/create-server.ts';
 import { createProcessGauges } from '../server/process-gauges.ts';
 import { createReadiness } from '../server/readiness.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
@@ -18,6 +19,10 @@ export type Watching = {
   lane(name: string, connection: DatabaseConnection): DatabaseConnection;
   /** From here on the process may be ready. */
   watch(parts: { readonly db: Database; readonly tail: Pick<EventTail, 'head' | 'stats'> }): void;
+  /** What the server of the API tells of those who are there. */
+  counts(read: () => ServerCounts): void;
+  /** @param ageSeconds since the keys of identity providers were fetched, of the oldest; null: there are none. */
+  keys(ageSeconds: () => number | null): void;
   /** From here on it is not any more. */
   leave(): void;
   stop(): Promise<void>;
@@ -112,6 +117,13 @@ export async function startWatching({
       metrics.watch('sluice_log_ring_events', () => tail.stats().ringCount);
       metrics.watch('sluice_log_ring_bytes', () => tail.stats().ringBytes);
     },
+    counts: (read) => {
+      metrics.watch('sluice_websockets_open', () => read().webSockets);
+      metrics.watch('sluice_subscribers', () => read().subscribers);
+      metrics.watch('sluice_subscriptions_executed', () => read().groups);
+      metrics.watch('sluice_slow_readers_total', () => read().slowReaders);
+    },
+    keys: (ageSeconds) => metrics.watch('sluice_jwks_age_seconds', ageSeconds),
     leave: () => {
       isStopping = true;
     },

@@ -175,6 +175,14 @@ export const ALERTS: readonly Alert[] = [
     runbook: 'not-ready.md',
   },
   {
+    name: 'SluiceIssuerAway',
+    expression: 'max by (instance) (sluice_jwks_age_seconds) > 3600',
+    for: '5m',
+    severity: 'ticket',
+    summary: '{{ $labels.instance }} has not reached an identity provider for {{ $value | humanizeDuration }}.',
+    runbook: 'issuer-away.md',
+  },
+  {
     name: 'SluiceOverload',
     expression:
       'min_over_time(sluice_event_loop_lag_seconds{quantile="p99"}[5m]) > 0.5 or min_over_time(sluice_database_waiting[5m]) > 0',

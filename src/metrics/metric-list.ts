@@ -128,6 +128,16 @@ export const METRICS = {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60],
   },
   sluice_websockets_open: own('gauge', 'WebSockets of the API.'),
+  sluice_subscribers: own('gauge', 'Subscriptions of clients, over WebSocket and SSE.'),
+  sluice_subscriptions_executed: own(
+    'gauge',
+    'How many different ones they are: the same one of many clients is executed once.',
+  ),
+  sluice_slow_readers_total: own('counter', 'Subscriptions that were cut off because their client did not read.'),
+  sluice_jwks_age_seconds: own(
+    'gauge',
+    'Since the keys of the identity providers were fetched, of the oldest. Missing where none is configured, or none was ever fetched.',
+  ),
   sluice_log_readers_waiting: own(
     'gauge',
     'Readers of the event log that wait for the next event. One reader serves all that ask the same.',

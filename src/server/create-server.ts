@@ -62,6 +62,8 @@ export type ServerOptions = {
   readonly logger: Logger;
   /** Which request the code that runs belongs to. Left out: ones of this server alone. */
   readonly requests?: RequestIds;
+  /** Is given what tells, at any time, who is there. Left out: nobody counts. */
+  readonly onCounts?: (counts: () => ServerCounts) => void;
   /** Milliseconds running requests get when stopping. Default 1 s. */
   readonly drainMs?: number;
   /** Milliseconds a WebSocket has for its first message. Default 3 s. */
@@ -72,6 +74,15 @@ export type ServerOptions = {
   readonly heartbeatMs?: number;
   /** How long `@atLeast` waits, and what is kept for when the database is away. */
   readonly answers?: Pick<AnswersOptions, 'atLeastWaitMs' | 'patienceMs' | 'lastKnown'>;
+};
+
+export type ServerCounts = {
+  readonly webSockets: number;
+  readonly subscribers: number;
+  /** Of them, how many different ones: each is executed once. */
+  readonly groups: number;
+  /** Cut off since the start. */
+  readonly slowReaders: number;
 };
 
 export type RunningServer = {
@@ -142,6 +153,10 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     fanOut,
     limiter,
     messageBytesMax: limits.messageBytesMax,
+  });
+  options.onCounts?.(() => {
+    const { subscribers, groups, slowReaders } = fanOut.stats();
+    return { webSockets: webSockets.socketsCount(), subscribers, groups, slowReaders };
   });
   const eventStreams = createEventStreams({
     ...options,
