@@ -2,6 +2,8 @@
 export type SseClient = {
   /** The next event; null when the stream ended or was cut. Comments are skipped. */
   next(): Promise<{ readonly event: string; readonly data: string } | null>;
+  /** Cursors that comments told. */
+  readonly cursors: readonly string[];
   cut(): void;
 };
 
@@ -20,6 +22,7 @@ export async function subscribeSse(
   const reader = response.body?.getReader();
   const decoder = new TextDecoder();
   let text = '';
+  const cursors: string[] = [];
 
   async function next(): Promise<{ event: string; data: string } | null> {
     for (;;) {
@@ -33,6 +36,8 @@ export async function subscribeSse(
             ?.slice(name.length + 1)
             .trim();
         const event = field('event');
+        const cursor = lines.find((line) => line.startsWith(':cursor '))?.slice(':cursor '.length);
+        if (cursor !== undefined) cursors.push(cursor);
         if (event !== undefined) return { event, data: field('data') ?? '' };
         continue;
       }
@@ -41,5 +46,5 @@ export async function subscribeSse(
       text += decoder.decode(chunk.value, { stream: true });
     }
   }
-  return { status: response.status, headers: response.headers, stream: { next, cut: () => aborting.abort() } };
+  return { status: response.status, headers: response.headers, stream: { next, cursors, cut: () => aborting.abort() } };
 }
