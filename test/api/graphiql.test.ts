@@ -1,7 +1,11 @@
 /** The GraphiQL page is whole in itself: it names nothing outside, and its policy would let nothing in. */
+import { Kind, parse } from 'graphql';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startApi, type TestApi } from '../support/api.ts';
+import { PLACEHOLDERS, type SampleTab } from '../../src/server/graphiql-sample.ts';
+import { SAMPLE_TABS } from '../../src/server/graphiql-samples.ts';
+import { post, startApi, type TestApi } from '../support/api.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { subscribeSse } from '../support/sse-client.ts';
 
 let database: TestDatabase;
 let api: TestApi;
@@ -78,3 +82,38 @@ test('switched off, nothing is there', async () => {
   expect((await fetch(`${without.url}/`)).status).toBe(404);
   await without.stop();
 });
+
+/** Of one tab, each by its name. */
+function operationsOf({ query }: SampleTab): readonly { readonly name: string; readonly kind: string }[] {
+  return parse(query).definitions.flatMap((node) =>
+    node.kind === Kind.OPERATION_DEFINITION ? [{ name: node.name?.value ?? '', kind: node.operation }] : [],
+  );
+}
+
+test.each(SAMPLE_TABS.map((tab) => [tab.title, tab] as const))(
+  'every operation of the tab %s runs',
+  async (title, tab) => {
+    const { query, variablesOf } = tab;
+    const variables = variablesOf?.(PLACEHOLDERS) ?? {};
+    const operations = operationsOf(tab);
+
+    expect(operations[0]?.name).toBe(title);
+    for (const { name, kind } of operations) {
+      const body = { query, variables, operationName: name };
+      if (name === 'WithdrawalPreflight') {
+        // Nobody is there to be asked; against the simulated network it runs as the others do (test/examples).
+        expect((await post(api.url, body)).errors[0].extensions.code).toBe('WITHDRAWALS_OFF');
+        continue;
+      }
+      if (kind !== 'subscription') {
+        expect(await post(api.url, body), name).toMatchObject({ status: 200, errors: undefined });
+        continue;
+      }
+      const { status, stream } = await subscribeSse(api.url, body);
+      expect(status).toBe(200);
+      // A feed says nothing until something happens; one that follows one withdrawal says that there is none.
+      if (name === 'WithdrawalUpdated') expect((await stream.next())?.data).toContain('WITHDRAWAL_UNKNOWN');
+      stream.cut();
+    }
+  },
+);
