@@ -1,6 +1,7 @@
 /** The command line: `node src/main.ts <command>`. Wires the ambient world to the commands; each is in a file of its own in src/cli/. */
 import { Command } from 'commander';
 import { approvalsCommand } from './cli/approvals.ts';
+import { booksCommand } from './cli/books.ts';
 import type { CommandContext } from './cli/command-context.ts';
 import { configCommand } from './cli/config.ts';
 import { databaseCommand } from './cli/database.ts';
@@ -80,6 +81,7 @@ const program = new Command('sluice')
   .addCommand(tokenCommand(context))
   .addCommand(treasuryCommand(context))
   .addCommand(fundsCommand(context))
+  .addCommand(booksCommand(context))
   .addCommand(depositAccountsCommand(context))
   .addCommand(drillCommand(context))
   .addCommand(recoverCommand(context))

@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import { type CustomerFault, checkCustomers } from './check-customers.ts';
 import { checkDeposits, type DepositFault } from './check-deposits.ts';
 import { checkWithdrawals, type WithdrawalFault } from './check-withdrawals.ts';
 
@@ -18,6 +19,7 @@ export type BooksFault =
   | { readonly kind: 'TRANSFER_OFF'; readonly transferId: string; readonly moved: string; readonly booked: string }
   | { readonly kind: 'CAUSE_UNKNOWN'; readonly cause: string }
   | { readonly kind: 'CREDIT_OFF'; readonly transferId: string }
+  | CustomerFault
   | DepositFault
   | WithdrawalFault;
 
@@ -93,6 +95,7 @@ export async function checkBooks(db: Database): Promise<readonly BooksFault[]> {
         ),
         ...updates.rows.map(({ cause }) => ({ kind: 'CAUSE_UNKNOWN' as const, cause })),
         ...credits.rows.map((row) => ({ kind: 'CREDIT_OFF' as const, ...row })),
+        ...(await checkCustomers(tx)),
         ...(await checkDeposits(tx)),
         ...(await checkWithdrawals(tx)),
       ];

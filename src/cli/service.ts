@@ -5,6 +5,7 @@
  *   worker  follows the ledger, and puts committed events into the log
  *   api     answers requests; needs nothing but the database, and stays up while that is away
  */
+import { agreeOnBooks } from '../books/books-mode.ts';
 import { createPostTransfers } from '../books/post-transfers.ts';
 import { createDatabase, type Database } from '../db/connection.ts';
 import { type EventTail, openEventTail } from '../db/event-tail.ts';
@@ -120,6 +121,8 @@ async function start(
   });
   const ready = async (): Promise<void> => {
     await requireMigrated(events);
+    const { network, customerBooks } = config;
+    await agreeOnBooks(events, { network, configured: customerBooks, nowMicros: clock.nowMicros() });
     await checkLogHistory(events, { memory, random, logger, nowMicros: clock.nowMicros() });
   };
   await retry(ready, START, retryEnv);

@@ -100,6 +100,14 @@ function textOf(fault: BooksFault): string {
       return `the entry for ${fault.cause} has no such cause`;
     case 'CREDIT_OFF':
       return `transfer ${fault.transferId} is credited to whom it was not decided to belong, or brought nothing`;
+    case 'CUSTOMER_BALANCE_OFF':
+      return `the customer ${fault.account} has ${fault.kept} ${fault.instrument} as kept, and the journal says ${fault.booked}`;
+    case 'CUSTOMER_NEGATIVE':
+      return `the customer ${fault.account} has ${fault.booked} ${fault.instrument}: less than nothing, where Sluice keeps the balances`;
+    case 'POST_TRANSFER_OFF':
+      return `the entry ${fault.cause}: ${fault.why}`;
+    case 'BOOKS_UNBALANCED':
+      return `the accounts of ${fault.network} add up to ${fault.difference} ${fault.instrument}, and not to nothing`;
     case 'WAITING_OFF':
       return `account ${fault.account} should have ${fault.expected} of ${fault.instrument} waiting, booked are ${fault.booked}`;
     case 'WITHDRAWAL_OFF':

@@ -148,6 +148,7 @@ test('the shortest environment, and its defaults', () => {
     readyLagSeconds: 300,
     logLevel: 'info',
     role: 'all',
+    customerBooks: 'external',
     anchorFile: null,
     dataDir: null,
   });

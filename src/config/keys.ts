@@ -411,7 +411,7 @@ export const CONFIG_KEYS = {
     variable: 'SLUICE_API_KEYS',
     type: 'comma list of `name:scope+scope:sha256`',
     meaning:
-      'Who may use the API: a name, its scopes, and the SHA-256 (hex) of its key. `alice/laptop` and `alice/phone` are keys of one person, who counts once where two people have to agree. Empty: named development principals, on loopback only.',
+      'Who may use the API: a name, its scopes, and the SHA-256 (hex) of its key. `alice/laptop` and `alice/phone` are keys of one person, who counts once where two people have to agree. Empty, and neither `SLUICE_OIDC_ISSUERS` nor `SLUICE_DATABASE_KEYS` set: named development principals, on loopback only (docs/guides/access.md).',
     isSecret: true,
     schema: values.apiKeys,
   }),
@@ -431,6 +431,13 @@ export const CONFIG_KEYS = {
     meaning:
       'What this process does: answer requests (`api`), follow the ledger (`worker`), or both. More than one process needs `DATABASE_URL`.',
     schema: values.oneOf(['all', 'api', 'worker']),
+  }),
+  customerBooks: withDefault('external', {
+    variable: 'SLUICE_CUSTOMER_BOOKS',
+    type: 'external or internal',
+    meaning:
+      'Who keeps the balances of customers: the exchange (`external`), or Sluice, which then refuses whoever has too little (`internal`). Decided in the database by the first process; one that is told otherwise does not start. To change it: `sluice books switch`.',
+    schema: values.oneOf(['external', 'internal']),
   }),
   anchorFile: optional({
     variable: 'SLUICE_ANCHOR_FILE',

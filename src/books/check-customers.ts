@@ -1,0 +1,76 @@
+/**
+ * Whether the balances of customers are what the journal says, where Sluice keeps them; whether post transfers and their entries belong together; and whether all accounts of an instrument add up to
+ * what its treasuries hold.
+ */
+import { sql } from 'kysely';
+import type { Transaction } from '../db/connection.ts';
+
+export type CustomerFault =
+  | {
+      readonly kind: 'CUSTOMER_BALANCE_OFF';
+      readonly account: string;
+      readonly instrument: string;
+      readonly kept: string;
+      readonly booked: string;
+    }
+  | {
+      readonly kind: 'CUSTOMER_NEGATIVE';
+      readonly account: string;
+      readonly instrument: string;
+      readonly booked: string;
+    }
+  | { readonly kind: 'POST_TRANSFER_OFF'; readonly cause: string; readonly why: string }
+  | {
+      readonly kind: 'BOOKS_UNBALANCED';
+      readonly network: string;
+      readonly instrument: string;
+      readonly difference: string;
+    };
+
+/** @param tx one snapshot for all checks. @returns all faults found. */
+export async function checkCustomers(tx: Transaction): Promise<readonly CustomerFault[]> {
+  // Where the exchange keeps them nothing may be kept here: it would be stale at the next switch.
+  const balances = await sql<{
+    account: string;
+    instrument: string;
+    kept: string;
+    booked: string;
+    isNegative: boolean;
+  }>`
+    WITH booked AS (
+      SELECT b.account_id, b.instrument_id AS instrument_key, b.balance FROM account_balance b
+      JOIN account a ON a.id = b.account_id AND a.kind = 'CUSTOMER'
+      JOIN customer_books m ON m.network_id = a.network_id AND m.mode = 'INTERNAL'
+    ), kept AS (
+      SELECT account_id, instrument_id AS instrument_key, balance FROM customer_balance
+    )
+    SELECT a.owner AS account, i.admin || '/' || i.instrument_id AS instrument, coalesce(kept.balance, 0)::text AS kept,
+      coalesce(booked.balance, 0)::text AS booked, coalesce(booked.balance, 0) < 0 AS "isNegative"
+    FROM booked FULL JOIN kept USING (account_id, instrument_key)
+    JOIN account a ON a.id = account_id JOIN instrument i ON i.id = instrument_key
+    WHERE coalesce(kept.balance, 0) <> coalesce(booked.balance, 0) OR coalesce(booked.balance, 0) < 0 ORDER BY 1, 2`.execute(
+    tx,
+  );
+  const posts = await sql<{ cause: string; why: string }>`
+    SELECT coalesce(e.cause, 'post:' || t.id) AS cause,
+      CASE WHEN t.id IS NULL THEN 'nobody posted it' WHEN e.id IS NULL THEN 'it was not booked' ELSE 'it moves what may not be posted' END AS why
+    FROM (SELECT id, cause FROM journal_entry WHERE cause LIKE 'post:%') AS e
+    FULL JOIN post_transfer t ON 'post:' || t.id = e.cause
+    WHERE t.id IS NULL OR e.id IS NULL OR EXISTS (
+      SELECT FROM posting p JOIN account a ON a.id IN (p.debit_account_id, p.credit_account_id)
+      WHERE p.entry_id = e.id AND (a.network_id <> t.network_id OR a.kind NOT IN ('CUSTOMER', 'FEES', 'HOUSE', 'SHORTFALL'))
+    ) ORDER BY 1`.execute(tx);
+  const sums = await sql<{ network: string; instrument: string; difference: string }>`
+    SELECT n.name AS network, i.admin || '/' || i.instrument_id AS instrument, sum(b.balance)::text AS difference
+    FROM account_balance b JOIN account a ON a.id = b.account_id JOIN network n ON n.id = a.network_id JOIN instrument i ON i.id = b.instrument_id
+    GROUP BY n.id, i.id HAVING sum(b.balance) <> 0 ORDER BY 1, 2`.execute(tx);
+  return [
+    ...balances.rows.flatMap(({ isNegative, ...row }): readonly CustomerFault[] => {
+      const { account, instrument, booked, kept } = row;
+      const off = kept === booked ? [] : [{ kind: 'CUSTOMER_BALANCE_OFF' as const, ...row }];
+      return isNegative ? [...off, { kind: 'CUSTOMER_NEGATIVE', account, instrument, booked }] : off;
+    }),
+    ...posts.rows.map((row) => ({ kind: 'POST_TRANSFER_OFF' as const, ...row })),
+    ...sums.rows.map((row) => ({ kind: 'BOOKS_UNBALANCED' as const, ...row })),
+  ];
+}
