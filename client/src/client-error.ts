@@ -62,15 +62,17 @@ export class ClientError extends Error {
 /** Codes that say nothing of the operation, only of the moment; where an error says `retryable` itself, that counts. */
 const MOMENTARY: ReadonlySet<string> = new Set([
   'UNAVAILABLE',
-  'INTERNAL_SERVER_ERROR',
-  'TOO_MANY_OPERATIONS',
-  'TOO_MANY_SUBSCRIPTIONS',
+  'DEADLINE_EXCEEDED',
+  'NOT_CAUGHT_UP',
   'RATE_LIMITED',
-  'NOT_FRESH_ENOUGH',
   'SLOW_READER',
-  'GOING_AWAY',
+  'TOO_MANY_OPERATIONS',
+  'TOO_MANY_SOCKETS',
+  'TOO_MANY_SUBSCRIPTIONS',
+  // It says nothing of what was done, and its cause may be gone: worth asking again, as without any answer.
+  'INTERNAL_SERVER_ERROR',
 ]);
-const UNAUTHORIZED: ReadonlySet<string> = new Set(['UNAUTHENTICATED', 'UNAUTHORIZED', 'TOKEN_EXPIRED']);
+const UNAUTHORIZED: ReadonlySet<string> = new Set(['UNAUTHENTICATED', 'TOKEN_EXPIRED', 'KEY_REVOKED']);
 
 /** @returns an error for an answer that holds `errors`. */
 export function answeredWith(errors: readonly AnswerError[], status: number | null = null): ClientError {

@@ -91,13 +91,15 @@ export type SluiceClient = {
    * @throws ClientError, ABORTED by the signal.
    */
   untilFinal(withdrawalId: string, options?: Pick<WatchOptions, 'signal' | 'onConnection'>): Promise<Withdrawal>;
-  /** Reads where the event log ends: read it, read what you need, then watch after it, and nothing is missed between. */
+  /**
+   * Reads where the event log ends: read it, read what you need, then watch after it, and nothing is missed between. A query that selects `freshness { position }` itself needs no other.
+   */
   headCursor(): Promise<string>;
   /** Ends the socket. Loops end with their signals. */
   close(): void;
 };
 
-const HEAD = graphql(`query ClientHead { eventLog { headCursor } }`);
+const HEAD = graphql(`query ClientHead { freshness { position } }`);
 const UPDATED = graphql(
   `
   subscription ClientWithdrawalUpdated($withdrawalId: String!, $after: Cursor) {
@@ -134,8 +136,8 @@ export function createSluiceClient(options: ClientOptions): SluiceClient {
 
   async function readHead(signal?: AbortSignal): Promise<string> {
     // An answer has the type of the operation it was given for: here, and in `query` and `mutate`.
-    const { eventLog } = (await query({ query: textOf(HEAD), variables: {} }, signal)) as ResultOf<typeof HEAD>;
-    return eventLog.headCursor;
+    const { freshness } = (await query({ query: textOf(HEAD), variables: {} }, signal)) as ResultOf<typeof HEAD>;
+    return freshness.position;
   }
 
   const watching = { subscribe, platform, backoff, readHead };

@@ -6,7 +6,7 @@ import type { DocumentDecoration, initGraphQLTada } from 'gql.tada';
 import type { introspection } from './gen/schema.ts';
 
 /** Scalars travel as text: numbers would lose digits. */
-type Scalars = { BigInt: string; Cursor: string; Decimal: string; RecordTime: string; ID: string };
+type Scalars = { BigInt: string; Cursor: string; Decimal: string; RecordTime: string; ID: string; JSON: unknown };
 
 /** A query, mutation or subscription that gives a `Result` for `Variables`. */
 export type Operation<Result, Variables> = DocumentDecoration<Result, Variables>;

@@ -55,7 +55,7 @@ export type Watching = {
   readonly subscribe: Subscribe;
   readonly platform: Platform;
   readonly backoff: Backoff;
-  /** Reads `eventLog.headCursor`. */
+  /** Reads where the log ends. */
   readonly readHead: (signal: AbortSignal) => Promise<string>;
 };
 

@@ -1,13 +1,14 @@
 /**
  * A customer's balance page that is never silently old.
  *
- * It reads where the event log ends, then the page, and watches the log after that point: whatever happens between the two is an event, and each event of this customer has the page read again.
+ * The page says up to which place in the event log it holds everything, and the log is watched after that place: nothing falls between. Each event of this customer has the page read again.
  * What it shows carries its age, and looks aged when the ledger is behind or the connection is gone.
  */
 import { type ConnectionState, createSluiceClient, graphql, type ResultOf } from 'sluice-client';
 
 const PAGE = graphql(`
   query BalancePage($customer: String!) {
+    freshness { position state ageMs }
     depositAccounts(account: $customer, first: 1) {
       nodes {
         memo
@@ -26,10 +27,12 @@ const PAGE = graphql(`
     }
   }
 `);
-const DEPOSITS = graphql(`subscription PageDeposits($after: Cursor) { deposits(after: $after) { cursor account } }`);
+const DEPOSITS = graphql(
+  `subscription PageDeposits($after: Cursor, $customer: String!) { deposits(after: $after, filter: { account: $customer }) { cursor kind } }`,
+);
 const WITHDRAWALS = graphql(`
   subscription PageWithdrawals($after: Cursor, $customer: String!) {
-    withdrawals(after: $after, account: $customer) { cursor state }
+    withdrawals(after: $after, filter: { account: $customer }) { cursor state }
   }
 `);
 const PROGRESS = graphql(`subscription PageProgress { ingestionProgress { freshness { state ageMs recordTime } } }`);
@@ -38,6 +41,7 @@ type Page = ResultOf<typeof PAGE>;
 
 const customer = new URLSearchParams(location.search).get('customer') ?? 'customer-1';
 const client = createSluiceClient({ url: new URL('/graphql', location.href).href });
+const RETRY_MS = 2_000;
 /** The ledger's age as last heard, and when that was by this page's own clock. */
 let heard: { readonly state: string; readonly ageMs: number; readonly atMs: number } | null = null;
 let connection: ConnectionState['kind'] = 'CONNECTING';
@@ -47,25 +51,19 @@ const seen = new Set<string>();
 
 element('customer').textContent = customer;
 setInterval(showFreshness, 250);
-follow().catch(give);
-watchProgress().catch(give);
+void insistOn(follow);
+void insistOn(watchProgress);
 
-/** First the place, then the page, then what comes after the place. */
+/** The page, and then what comes after the place in the log that it says it is of. */
 async function follow(): Promise<void> {
-  const after = await client.headCursor();
-  await read();
+  const after = await read();
   // After a restore of the database the present state is all that counts: it is read again, and followed from there.
-  const onResync = async (): Promise<string> => {
-    const head = await client.headCursor();
-    await read();
-    return head;
-  };
+  const onResync = async (): Promise<string> => await read();
   const deposits = async (): Promise<void> => {
-    for await (const { account } of client.watch(DEPOSITS, {}, { after, onResync }))
-      if (account === customer) readSoon();
+    for await (const _deposit of client.watch(DEPOSITS, { customer }, { after, onResync })) void readSoon();
   };
   const withdrawals = async (): Promise<void> => {
-    for await (const _change of client.watch(WITHDRAWALS, { customer }, { after, onResync })) readSoon();
+    for await (const _change of client.watch(WITHDRAWALS, { customer }, { after, onResync })) void readSoon();
   };
   await Promise.all([deposits(), withdrawals()]);
 }
@@ -76,27 +74,49 @@ async function watchProgress(): Promise<void> {
     showFreshness();
   };
   for await (const { freshness } of client.watch(PROGRESS, {}, { onConnection })) {
-    heard = { state: freshness.state, ageMs: freshness.ageMs ?? Number.POSITIVE_INFINITY, atMs: performance.now() };
-    showFreshness();
+    hear(freshness);
   }
 }
 
-/** Many events at once are one reading. */
-function readSoon(): void {
+/** Many events at once are one reading; one that fails is made up for as soon as that is possible. */
+async function readSoon(): Promise<void> {
   isWanted = true;
   if (isReading) return;
   isReading = true;
-  (async () => {
-    while (isWanted) {
-      isWanted = false;
-      await read();
-    }
-    isReading = false;
-  })().catch(give);
+  while (isWanted) {
+    isWanted = false;
+    await insistOn(read);
+  }
+  isReading = false;
 }
 
-async function read(): Promise<void> {
-  show(await client.query(PAGE, { customer }));
+/** A page has nobody to tell but its reader: it says that it is not connected, and tries again. */
+async function insistOn(work: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      connection = 'WAITING';
+      console.error(error);
+      showFreshness();
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+  }
+}
+
+/** @returns the place in the log up to which the page holds everything. */
+async function read(): Promise<string> {
+  const page = await client.query(PAGE, { customer });
+  hear(page.freshness);
+  show(page);
+  return page.freshness.position;
+}
+
+/** Also of an answer that says itself that it is an old one (`LAST_KNOWN`: the database is away). */
+function hear({ state, ageMs }: { readonly state: string; readonly ageMs: number | null }): void {
+  heard = { state, ageMs: ageMs ?? Number.POSITIVE_INFINITY, atMs: performance.now() };
+  showFreshness();
 }
 
 function show({ depositAccounts, transfers, withdrawals }: Page): void {
@@ -221,11 +241,4 @@ function element(id: string): HTMLElement {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`The page has no #${id}.`);
   return found;
-}
-
-/** What does not pass by itself is said, and the page stays as it was. */
-function give(error: unknown): void {
-  connection = 'WAITING';
-  console.error(error);
-  showFreshness();
 }

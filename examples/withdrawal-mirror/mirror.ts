@@ -10,7 +10,7 @@ import { createSluiceClient, graphql, type ResultOf, type Resync } from '../../c
 const START = graphql(`query MirrorStart { eventLog { startCursor } }`);
 const OUTCOMES = graphql(`
   subscription MirrorOutcomes($after: Cursor) {
-    withdrawals(after: $after, isFinal: true) {
+    withdrawals(after: $after, filter: { isFinal: true }) {
       cursor
       eventId
       withdrawalId

@@ -72,10 +72,7 @@ test('a field that an operation uses and the schema no longer has fails the type
 
     const file = join(copy, 'client/src/gen/schema.ts');
     const types = await readFile(file, 'utf8');
-    await writeFile(
-      file,
-      types.replaceAll("'headCursor': { name: 'headCursor'", "'newestCursor': { name: 'newestCursor'"),
-    );
+    await writeFile(file, types.replaceAll("'position': { name: 'position'", "'place': { name: 'place'"));
 
     expect(await tsc()).toMatch(/client\.ts.*error TS/);
   } finally {

@@ -5,11 +5,15 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Kind, parse } from 'graphql';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PLACEHOLDERS } from '../../src/server/graphiql-sample.ts';
+import { SAMPLE_TABS } from '../../src/server/graphiql-samples.ts';
 import { ARTIFACTS, findChromium, type LocalBrowser, openLocalBrowser } from '../e2e/browser.ts';
 import { countColours } from '../e2e/png-colours.ts';
 import { type SluiceProcess, startProcess } from '../e2e/sluice-process.ts';
 import { eventually } from '../support/eventually.ts';
+import { subscribeSse } from '../support/sse-client.ts';
 import { commandsOf, end, runCommand } from './readme.ts';
 
 const executablePath = findChromium();
@@ -79,6 +83,52 @@ test('withdrawal-mirror: outcomes appear as rows', async () => {
   expect(shown.stdout()).toContain(`${rows.length} outcomes`);
   expect(shown.stdout()).toContain(String(rows[0]?.['withdrawal_id']));
 }, 90_000);
+
+test('GraphiQL: every sample operation runs as it stands', async () => {
+  const url = environment['SLUICE_URL'] ?? '';
+  const ask = async (body: unknown): Promise<{ readonly data: unknown; readonly errors?: unknown }> => {
+    const headers = { 'content-type': 'application/json' };
+    return await (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).json();
+  };
+  // As the page has them.
+  const page = await (await fetch(url.replace('/graphql', '/graphiql'))).text();
+  expect(page).toContain('my-first-withdrawal');
+  const { data } = (await ask({
+    query:
+      '{ tokens { nodes { instrument { admin instrumentId } } } transfers(first: 1, direction: IN) { nodes { counterparty } } }',
+  })) as {
+    data: {
+      tokens: { nodes: { instrument: { admin: string; instrumentId: string } }[] };
+      transfers: { nodes: { counterparty: string }[] };
+    };
+  };
+  const instrument = data.tokens.nodes.find((token) => token.instrument.instrumentId === 'Amulet')?.instrument;
+  const sample = {
+    ...PLACEHOLDERS,
+    idempotencyKey: 'sample-of-the-test',
+    account: 'customer-1',
+    instrumentAdmin: instrument?.admin ?? '',
+    receiver: data.transfers.nodes[0]?.counterparty ?? '',
+  };
+
+  for (const { query, variablesOf } of SAMPLE_TABS) {
+    for (const node of parse(query).definitions) {
+      if (node.kind !== Kind.OPERATION_DEFINITION) continue;
+      const name = node.name?.value ?? '';
+      const body = { query, variables: variablesOf?.(sample) ?? {}, operationName: name };
+      if (node.operation === 'subscription') {
+        const { status, stream } = await subscribeSse(url.replace('/graphql', ''), body);
+        expect(status, name).toBe(200);
+        if (['DepositFeed', 'Events', 'IngestionProgress', 'WithdrawalUpdated'].includes(name)) {
+          expect((await stream.next())?.data, name).not.toContain('"errors"');
+        }
+        stream.cut();
+      } else {
+        expect((await ask(body)).errors, name).toBeUndefined();
+      }
+    }
+  }
+}, 60_000);
 
 test.skipIf(executablePath === null)(
   'balance-page: live, exact, and as old as it says, also when Sluice is gone',
