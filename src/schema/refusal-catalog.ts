@@ -2,6 +2,8 @@
  * Every expected refusal that the schema has a type for, one of each code, as clients would get it. docs/errors.md is made from it, and a test
  * holds that no type that implements `Error` is missing. The records name the codes so that a new one does not compile until it is here.
  */
+import { BooksBehindError, InsufficientFundsError } from '../books/customer-funds.ts';
+import { PostTransferRefusal, type PostTransferRefusalCode } from '../books/post-transfer-refusal.ts';
 import { DatabaseRestoredError } from '../db/database-restore.ts';
 import { OFFER_REFUSAL_CODES, OfferRefusal, type OfferRefusalCode } from '../deposits/acceptance/offer-refusal.ts';
 import { DepositAccountRefusal } from '../deposits/deposit-account-changes.ts';
@@ -11,9 +13,11 @@ import { TokenRefusal, type TokenRefusalCode, TokenRegistrySilent } from '../dir
 import { APPROVAL_REFUSAL_CODES, ApprovalRefusal } from '../policy/approval-refusal.ts';
 import { POLICY_CHANGE_REFUSAL_CODES, PolicyChangeRefusal } from '../policy/policy-change-refusal.ts';
 import { HALT_REFUSAL_CODES, HaltRefusal } from '../submissions/halt-refusal.ts';
+import { parseAmount } from '../tokens/amount.ts';
 import { CONTROL_REFUSAL_CODES, ControlRefusal } from '../withdrawals/control-refusal.ts';
 import type { WithdrawalRefusalCode } from '../withdrawals/withdrawal-requests.ts';
 import type { Refusal } from './error-interface.ts';
+import { CustomerBooksBehindError, CustomerFundsError, PostTransferInputError } from './post-transfer-refusal.ts';
 import {
   IdempotencyKeyReusedError,
   WithdrawalInputError,
@@ -54,6 +58,26 @@ const OF_WITHDRAWALS: Readonly<Record<Exclude<WithdrawalRefusalCode, 'IDEMPOTENC
   ACCOUNT_INVALID: 'Not the name of an account.',
 };
 
+const OF_POST_TRANSFERS: Readonly<Record<PostTransferRefusalCode, string>> = {
+  IDEMPOTENCY_KEY_INVALID: 'Not a key that can be kept.',
+  IDEMPOTENCY_KEY_REUSED: 'This key stands for another post transfer.',
+  REFERENCE_INVALID: 'Not a reference that can be kept.',
+  LINES_INVALID: 'Not that many lines.',
+  LINE_ACCOUNT_INVALID: 'A line is of one account.',
+  LINE_AMOUNT_INVALID: 'A line of nothing.',
+  LINE_REPEATED: 'Two lines are of the same account and instrument.',
+  LINES_UNBALANCED: 'The lines do not sum to zero.',
+  INSTRUMENT_UNKNOWN: 'The instrument is not known here.',
+  BOOKS_EXTERNAL: 'Sluice does not keep the balances of customers here.',
+};
+
+const SHORTFALL = {
+  account: '…',
+  instrument: { admin: '…', id: '…' },
+  available: 0n,
+  asked: parseAmount('1'),
+};
+
 const DEPOSIT_FIELDS = ['memo', 'account', 'metadata'] as const;
 
 const TEXT_ADVICE = {
@@ -65,6 +89,8 @@ const TEXT_ADVICE = {
 export function listRefusals(): ReadonlyMap<string, readonly Refusal[]> {
   return new Map<string, readonly Refusal[]>([
     ['ApprovalRefusal', APPROVAL_REFUSAL_CODES.map((code) => new ApprovalRefusal(code))],
+    ['CustomerBooksBehindError', [new CustomerBooksBehindError(new BooksBehindError())]],
+    ['CustomerFundsError', [new CustomerFundsError(new InsufficientFundsError([SHORTFALL]))]],
     ['DepositAccountRefusal', keysOf(OF_DEPOSIT_ACCOUNTS).map((code) => new DepositAccountRefusal(code))],
     [
       'DepositInputError',
@@ -77,6 +103,12 @@ export function listRefusals(): ReadonlyMap<string, readonly Refusal[]> {
     ['NetworkUnknownError', [new NetworkUnknownError([], true)]],
     ['OfferRefusal', OFFER_REFUSAL_CODES.map((code) => new OfferRefusal(code as OfferRefusalCode))],
     ['PolicyChangeRefusal', POLICY_CHANGE_REFUSAL_CODES.map((code) => new PolicyChangeRefusal(code))],
+    [
+      'PostTransferInputError',
+      keysOf(OF_POST_TRANSFERS).map(
+        (code) => new PostTransferInputError(new PostTransferRefusal(code, OF_POST_TRANSFERS[code])),
+      ),
+    ],
     ['TokenRefusedError', keysOf(OF_TOKENS).map((code) => new TokenRefusal(code, OF_TOKENS[code]))],
     ['TokenRegistrySilentError', [new TokenRegistrySilent('…')]],
     ['WithdrawalControlRefusal', CONTROL_REFUSAL_CODES.map((code) => new ControlRefusal(code))],
