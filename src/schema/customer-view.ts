@@ -12,6 +12,8 @@ const EDGE = ['cursor', 'node'] as const;
 /** By type. */
 export const CUSTOMER_FIELDS: Readonly<Record<string, readonly string[]>> = {
   Query: [
+    'account',
+    'accountJournal',
     'accounts',
     'depositAccounts',
     'freshness',
@@ -29,10 +31,14 @@ export const CUSTOMER_FIELDS: Readonly<Record<string, readonly string[]>> = {
   Viewer: ['account', 'client', 'expiresAt', 'name', 'scopes'],
   Freshness: ['ageMs', 'position', 'recordTime', 'state'],
   PageInfo: ['endCursor', 'hasNextPage', 'hasPreviousPage', 'startCursor'],
-  Account: ['balances', 'customer', 'depositAccounts', 'held', 'id', 'network'],
+  Account: ['balances', 'customer', 'depositAccounts', 'funds', 'held', 'id', 'network'],
   AccountConnection: PAGE,
   AccountEdge: EDGE,
   AccountBalance: ['amount', 'instrument'],
+  AccountFunds: ['available', 'held', 'inWithdrawals', 'instrument', 'total'],
+  AccountJournalConnection: PAGE,
+  AccountJournalEdge: EDGE,
+  AccountJournalEntry: ['amount', 'cause', 'causeId', 'instrument', 'recordTime'],
   Instrument: ['admin', 'id', 'instrumentId', 'isAccepted', 'name', 'network'],
   InstrumentConnection: PAGE,
   InstrumentEdge: EDGE,

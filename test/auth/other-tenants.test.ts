@@ -134,7 +134,7 @@ const CASES: Readonly<Record<string, (whose: Belongings) => string>> = {
 
 /** Arguments that name nothing of anybody, with the reason. */
 const HARMLESS =
-  /^(first|last|before|after|isAccepted|kind|direction|status|treasury|cause|instrument|states|isFinal|orderBy|order)$/;
+  /^(from|to|first|last|before|after|isAccepted|kind|direction|status|treasury|cause|instrument|states|isFinal|orderBy|order)$/;
 
 describe('Z25: another customer’s id is one that there is not', () => {
   test('every argument by which a customer can name something has a case', () => {
