@@ -14,7 +14,6 @@ import type { Measures } from '../env/measures.ts';
 import { traceIdOf } from '../env/request-id.ts';
 import { isPoison } from '../ingestion/poison.ts';
 import { type TryOptions, tryAttempt } from './attempt-try.ts';
-import { viewOf } from './attempt-view.ts';
 import {
   type AttemptLimits,
   giveUpUnsigned,
@@ -26,6 +25,7 @@ import {
 import { breakReservations } from './broken-reservations.ts';
 import type { Lane } from './submission-budget.ts';
 import type { Failure } from './submission-purpose.ts';
+import { createTryStore, type TryStore } from './try-store.ts';
 
 export type PassOptions = TryOptions & {
   readonly treasuryId: number;
@@ -41,6 +41,7 @@ export type PassOptions = TryOptions & {
 };
 
 const TRIES_AT_ONCE_MAX = 16; // Half of what one endpoint takes by default: the rest is for others.
+const REFILL_MIN = 4; // So many places are filled at once, rather than each with questions of its own.
 const TRIES_A_PASS_MAX = 128; // Then what has lapsed ends, and what waits is looked at.
 const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
 const RETRY_MS_MAX = 15_000;
@@ -68,6 +69,7 @@ export async function passOver(options: PassOptions): Promise<boolean> {
 /** Keeps so many tries going as long as something is due: a slow one holds its own place and nobody else's. @returns how many there were. */
 async function tryAllDue(options: PassOptions): Promise<number> {
   const { db, purpose, treasuryId, limits, clock } = options;
+  const store = createTryStore(db, purpose);
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
   let tried = 0;
@@ -81,14 +83,16 @@ async function tryAllDue(options: PassOptions): Promise<number> {
     tried += due.length;
     await options.budget?.spend(due.length);
     for (const attempt of due) {
-      const trying: Promise<void> = tryOnce(options, attempt)
+      const trying: Promise<void> = tryOnce({ ...options, store }, attempt)
         .catch((error: unknown) => {
           failures.push(error);
         })
         .finally(() => running.delete(trying));
       running.add(trying);
     }
-    if (running.size > 0) await Promise.race(running);
+    const enough =
+      due.length < countMax ? running.size - 1 : Math.min(running.size - 1, TRIES_AT_ONCE_MAX - REFILL_MIN);
+    while (running.size > Math.max(0, enough)) await Promise.race(running);
   } while (running.size > 0 && failures.length === 0 && tried < TRIES_A_PASS_MAX);
   await Promise.all(running);
   if (failures.length > 0) throw failures[0];
@@ -99,8 +103,8 @@ async function roomOf({ budget, lane = 'WITHDRAWALS' }: PassOptions, wanted: num
   return budget === undefined ? wanted : await budget.room(lane, wanted);
 }
 
-async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void> {
-  const { db, purpose, clock, random, logger, limits } = options;
+async function tryOnce(options: PassOptions & { readonly store: TryStore }, attempt: OpenAttempt): Promise<void> {
+  const { db, store, purpose, clock, random, logger, limits } = options;
   const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** attempt.tries) * (0.5 + random.next() / 2);
   const nextTryAt = clock.nowMicros() + millisToMicros(delayMs);
   const { requestId = null } = attempt;
@@ -113,7 +117,7 @@ async function tryOnce(options: PassOptions, attempt: OpenAttempt): Promise<void
   };
   let isEnding = false;
   try {
-    const view = await viewOf(db, attempt);
+    const view = await store.viewOf(attempt);
     isEnding = attempt.target - view.recordTime <= millisToMicros(Math.min(limits.tryHoldMs, limits.ttlMs / 2));
     const outcome = await tryAttempt(options, attempt, view, nextTryAt);
     if (outcome === 'EXECUTED') await options.budget?.noteTaken();

@@ -16,12 +16,12 @@ import type { Failpoint } from '../env/failpoint.ts';
 import type { Random } from '../env/random.ts';
 import { traceParentOf } from '../env/request-id.ts';
 import type { Prepared, Submitter } from '../ledger/submission-client.ts';
-import { giveUpUnsigned, type OpenAttempt, recordSignatureRequest, recordTry } from './attempts.ts';
-import { demandFree } from './free-check.ts';
+import { giveUpUnsigned, type OpenAttempt } from './attempts.ts';
 import { endRefused } from './signature-refusal.ts';
 import type { SubmissionBudget } from './submission-budget.ts';
 import type { Exercise, Planner } from './submission-plan.ts';
 import type { Purpose } from './submission-purpose.ts';
+import type { TryStore } from './try-store.ts';
 
 export type TryOptions = {
   readonly db: Database;
@@ -51,13 +51,13 @@ export type TryOutcome = 'EXECUTED' | 'GIVEN_UP' | 'NOT_LET';
 
 /** @throws whatever the registry, participant or signer threw, or a CustodyRefusal: to be noted, and tried again later. */
 export async function tryAttempt(
-  options: TryOptions,
+  options: TryOptions & { readonly store: TryStore },
   attempt: OpenAttempt,
   view: LedgerView,
   nextTryAt: Micros,
 ): Promise<TryOutcome> {
-  const { db, purpose, submitter, signer, clock, random, failpoint } = options;
-  await demandFree(db, attempt.submissionId);
+  const { db, store, purpose, submitter, signer, clock, random, failpoint } = options;
+  await store.demandFree(attempt.submissionId);
   const plan = await options.plan(attempt);
   if (plan.kind === 'CANNOT') {
     if (await giveUpUnsigned(db, purpose, attempt, plan.failure, clock.nowMicros())) return 'GIVEN_UP';
@@ -74,18 +74,18 @@ export async function tryAttempt(
   // In a database that went back in time and was not found out yet, this may be paid already.
   if (options.log !== undefined) await demandKnownLog(db, options.log);
   if (
-    !(await recordSignatureRequest(db, purpose, attempt, {
+    !(await store.recordSignatureRequest(attempt, {
       hash: checked.hash,
       scheme: checked.scheme,
       nowMicros: clock.nowMicros(),
     }))
   ) {
     // With its reason, where there is one to be shown.
-    await demandFree(db, attempt.submissionId);
+    await store.demandFree(attempt.submissionId);
     return 'NOT_LET';
   }
   await failpoint(`${purpose.failpoints}.afterSignatureRequested`);
-  await demandFree(db, attempt.submissionId);
+  await store.demandFree(attempt.submissionId);
   let signature: TransferSignature;
   try {
     signature = await signer.sign({
@@ -105,9 +105,9 @@ export async function tryAttempt(
   verifySignature(checked.hash, signature, [await signer.currentKey()]);
   await failpoint(`${purpose.failpoints}.afterSigning`);
 
-  await demandFree(db, attempt.submissionId);
+  await store.demandFree(attempt.submissionId);
   if (prepared.trafficBytes !== undefined) await options.budget?.claimTraffic(prepared.trafficBytes);
-  if (!(await recordTry(db, attempt, nextTryAt))) return 'NOT_LET';
+  if (!(await store.recordTry(attempt, nextTryAt))) return 'NOT_LET';
   await failpoint(`${purpose.failpoints}.beforeExecute`);
   await submitter.execute({
     userId: options.userId,

@@ -10,7 +10,7 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
-import { isFrozen, isInDoubt } from '../ingestion/freezes.ts';
+import { isInDoubt } from '../ingestion/freezes.ts';
 import { SNAPSHOT_PREFIX } from '../ingestion/known-updates.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
 import type { Instrument, TransferJson } from '../tokens/transfer-record.ts';
@@ -107,75 +107,19 @@ export async function takeDueAttempts(
   }));
 }
 
-/**
- * Writes down, before the signer is asked, that a signature of `hash` may exist from now on. In the same statement it is asked whether there may be one: a halt, a freeze, or whatever the purpose has against
- * it, is heeded by every process from the moment it is committed.
- * @returns false where the attempt is no longer open, may not be signed, or could not commit any more: nothing may be signed.
- */
-export async function recordSignatureRequest(
-  db: Database,
-  purpose: Purpose,
-  { submissionId, number }: OpenAttempt,
-  { hash, scheme, nowMicros }: { readonly hash: Uint8Array; readonly scheme: 'V2' | 'V3'; readonly nowMicros: Micros },
-): Promise<boolean> {
-  return db.transaction().execute(async (tx) => {
-    // First its lock, then the question: a statement that waited for the row would answer by what was committed before it began to wait.
-    await sql`SELECT FROM attempt WHERE submission_id = ${submissionId} AND number = ${number} FOR UPDATE`.execute(tx);
-    const marked = await sql`
-      UPDATE attempt a SET sign_requested_at = coalesce(a.sign_requested_at, ${nowMicros}::bigint),
-        sign_requests = CASE WHEN a.sign_requested_at IS NULL THEN 1 ELSE a.sign_requests + 1 END
-      FROM submission s
-      WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
-        AND ${purpose.mayBeSigned} AND ${MAY_MOVE} AND NOT ${IS_PAST}`.execute(tx);
-    if (marked.numAffectedRows !== 1n) return false;
-    await tx
-      .insertInto('signed_hash')
-      .values({
-        hash: Buffer.from(hash),
-        submission_id: submissionId,
-        number,
-        scheme: scheme === 'V3' ? 3 : 2,
-        requested_at: nowMicros,
-      })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-    return true;
-  });
-}
-
-/** Over a submission `s`: neither a halt nor a freeze covers what it would spend. */
-export const MAY_MOVE = sql<boolean>`(NOT ${isHalted(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${isFrozen(sql`s.treasury_id`, sql`s.instrument_id`)})`;
-
-/**
- * Writes down, before `execute` is called, that it may have been.
- * @returns false where the attempt is no longer open or could not commit any more, or a halt or a freeze covers it: what was signed is not sent, and ends with its target.
- */
-export async function recordTry(
-  db: Database,
-  { submissionId, number }: OpenAttempt,
-  nextTryAt: Micros,
-): Promise<boolean> {
-  const counted = await sql`
-    UPDATE attempt a SET tries = a.tries + 1, next_try_at = ${nextTryAt}
-    FROM submission s
-    WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
-      AND ${MAY_MOVE} AND NOT ${IS_PAST}`.execute(db);
-  return counted.numAffectedRows === 1n;
-}
-
 /** Notes why a try came to nothing, for people. It never ends the attempt. */
 export async function recordTrouble(
   db: Database,
   { submissionId, number }: OpenAttempt,
   { message, nextTryAt }: { readonly message: string; readonly nextTryAt: Micros },
 ): Promise<void> {
-  await db
-    .updateTable('attempt')
-    .set({ last_error: message, next_try_at: nextTryAt })
-    .where('submission_id', '=', submissionId)
-    .where('number', '=', number)
-    .where('state', '=', 'OPEN')
-    .execute();
+  // Whoever has it locked is about to end it: nothing is worth waiting for.
+  await sql`
+    UPDATE attempt a SET last_error = ${message}, next_try_at = ${nextTryAt}
+    FROM (
+      SELECT submission_id, number FROM attempt WHERE submission_id = ${submissionId} AND number = ${number} AND state = 'OPEN' FOR UPDATE SKIP LOCKED
+    ) it
+    WHERE a.submission_id = it.submission_id AND a.number = it.number`.execute(db);
 }
 
 /**

@@ -5,7 +5,8 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
-import { giveUpUnsigned, MAY_MOVE } from './attempts.ts';
+import { MAY_MOVE } from './attempt-signing.ts';
+import { giveUpUnsigned } from './attempts.ts';
 import type { Failure, Purpose } from './submission-purpose.ts';
 
 const RELEASED_MAX = 100; // Per pass; the rest comes with the next.

@@ -1,6 +1,7 @@
 /**
  * The loop that executes withdrawals: the passes of `submissions/attempt-loop.ts`, where what waits are queued withdrawals that get funds, and a try is a transfer through the registry's factory.
  */
+import { createGathering } from '../db/gathering.ts';
 import type { WakeUp } from '../db/polling-loop.ts';
 import { runPollingLoop } from '../db/polling-loop.ts';
 import { messageOf } from '../env/errors.ts';
@@ -16,7 +17,7 @@ import { runControl } from './control.ts';
 import type { ReturnPlanOptions } from './offers/return-plan.ts';
 import { DEFAULT_RETURN_RULES, type ReturnRules } from './offers/return-rules.ts';
 import { returnOnce } from './offers/returns.ts';
-import { readPaymentPolicy } from './payment-policy.ts';
+import { type PaymentPolicy, readPaymentPolicies } from './payment-policy.ts';
 import { planSelfTransfers } from './pool/self-transfer-plan.ts';
 import { SELF_TRANSFERS } from './pool/self-transfers.ts';
 import { planTransfers, type TransferPlanOptions } from './transfer-plan.ts';
@@ -74,10 +75,11 @@ export async function runAutomation(options: AutomationOptions): Promise<void> {
 export async function passOver(options: AutomationOptions): Promise<boolean> {
   const { db, treasury, limits } = options;
   const common = { ...options, treasuryId: treasury.id };
+  const policyOf = createGathering<string, PaymentPolicy>(async (ids) => await readPaymentPolicies(db, ids));
   const isMore = await passOverAttempts({
     ...common,
     purpose: WITHDRAWALS,
-    plan: planTransfers({ ...options, policyOf: async (submissionId) => await readPaymentPolicy(db, submissionId) }),
+    plan: planTransfers({ ...options, policyOf }),
     open: async (nowMicros) =>
       await openAttempts(db, treasury.id, limits, nowMicros, (subjectId, error) =>
         options.logger.error('A withdrawal could not be given an attempt.', { subjectId, why: messageOf(error) }),

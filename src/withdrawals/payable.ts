@@ -51,4 +51,5 @@ export const MAY_BE_SIGNED: RawBuilder<boolean> = sql<boolean>`EXISTS (
   WHERE w.id = s.withdrawal_id AND w.state = 'IN_FLIGHT' AND NOT w.is_cancel_requested AND NOT ${isPaidBefore(sql`ARRAY[w.id]`)}
     AND NOT ${isHeldByRestore(sql`w.id`)} AND NOT ${isStopped(sql`w.id`, 'HOLD')} AND NOT ${isStopped(sql`w.id`, 'PARK')} AND NOT ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)}
     AND ${HAS_LEAVE}
+  OFFSET 0 -- Asked for one submission after the other, until there are enough; joined instead, it would be asked of everything in flight.
 )`;

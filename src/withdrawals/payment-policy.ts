@@ -26,12 +26,18 @@ export type PaymentPolicy = {
 /** Where nobody decided anything: an offer leaves the money locked until somebody else acts, so it takes a decision. */
 const UNDECIDED: PaymentPolicy = { paysDirect: true, paysOffers: false, offerValiditySeconds: 0 };
 
-/** What holds now for the instrument of a submission. */
-export async function readPaymentPolicy(db: Database, submissionId: string): Promise<PaymentPolicy> {
-  const { rows } = await sql<PaymentPolicy>`
-    SELECT token.pays_direct AS "paysDirect", token.pays_offers AS "paysOffers", token.offer_validity_seconds AS "offerValiditySeconds"
-    FROM submission s JOIN token ON token.instrument_id = s.instrument_id WHERE s.id = ${submissionId}`.execute(db);
-  return rows[0] ?? UNDECIDED;
+/** What holds now for the instruments of submissions, in their order. */
+export async function readPaymentPolicies(
+  db: Database,
+  submissionIds: readonly string[],
+): Promise<readonly PaymentPolicy[]> {
+  const { rows } = await sql<PaymentPolicy & { submissionId: string }>`
+    SELECT s.id AS "submissionId", token.pays_direct AS "paysDirect", token.pays_offers AS "paysOffers", token.offer_validity_seconds AS "offerValiditySeconds"
+    FROM submission s JOIN token ON token.instrument_id = s.instrument_id WHERE s.id = ANY (${submissionIds}::text[])`.execute(
+    db,
+  );
+  const policies = new Map(rows.map(({ submissionId, ...policy }) => [submissionId, policy]));
+  return submissionIds.map((submissionId) => policies.get(submissionId) ?? UNDECIDED);
 }
 
 /** Canton Coin refuses offers that stand longer, from `requestedAt` on (`tokenStandardMaxTTL`, since Splice 0.6.11). */

@@ -1,12 +1,7 @@
 /** By when a withdrawal is decided, and the proof that an attempt never paid, through the API. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import {
-  lapseAttempts,
-  recordSignatureRequest,
-  recordTrouble,
-  recordTry,
-  takeDueAttempts,
-} from '../../src/submissions/attempts.ts';
+import { recordSignatureRequest, recordTry } from '../../src/submissions/attempt-signing.ts';
+import { lapseAttempts, recordTrouble, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';
 import { DEFAULT_LIMITS } from '../../src/withdrawals/automation.ts';

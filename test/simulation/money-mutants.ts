@@ -259,8 +259,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'submissions/free-check.ts',
-        find: 'if (rows.length === 0) return;',
-        replace: 'if (!rows.some(({ isHalt }) => !isHalt)) return;',
+        find: 'if (rows.length === 0) return null;',
+        replace: 'if (!rows.some(({ isHalt }) => !isHalt)) return null;',
       },
     ],
   },
@@ -286,7 +286,7 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: TRY,
-        find: 'if (!(await recordTry(db, attempt, nextTryAt))) return',
+        find: 'if (!(await store.recordTry(attempt, nextTryAt))) return',
         replace: 'if (nextTryAt < 0n) return',
       },
     ],

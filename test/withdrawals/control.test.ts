@@ -2,13 +2,8 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
-import {
-  lapseAttempts,
-  type OpenAttempt,
-  recordSignatureRequest,
-  recordTry,
-  takeDueAttempts,
-} from '../../src/submissions/attempts.ts';
+import { recordSignatureRequest, recordTry } from '../../src/submissions/attempt-signing.ts';
+import { lapseAttempts, type OpenAttempt, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { haltMoney, liftHalt } from '../../src/submissions/halts.ts';
 import { releaseNotLet } from '../../src/submissions/release.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';

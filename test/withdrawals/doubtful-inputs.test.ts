@@ -15,12 +15,8 @@ import type { EffectSink } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { planRecovery, recover } from '../../src/ingestion/recover.ts';
 import { createLedgerClient } from '../../src/ledger/ledger-client.ts';
-import {
-  lapseAttempts,
-  type OpenAttempt,
-  recordSignatureRequest,
-  takeDueAttempts,
-} from '../../src/submissions/attempts.ts';
+import { recordSignatureRequest } from '../../src/submissions/attempt-signing.ts';
+import { lapseAttempts, type OpenAttempt, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { WITHDRAWALS } from '../../src/withdrawals/attempts.ts';

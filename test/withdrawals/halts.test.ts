@@ -1,12 +1,8 @@
 /** Kill switches: what they stop, who lifts them, and that neither a restart nor a restored database does. */
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import {
-  type OpenAttempt,
-  recordSignatureRequest,
-  recordTry,
-  takeDueAttempts,
-} from '../../src/submissions/attempts.ts';
+import { recordSignatureRequest, recordTry } from '../../src/submissions/attempt-signing.ts';
+import { type OpenAttempt, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { haltMoney, liftHalt } from '../../src/submissions/halts.ts';
 import { openHaltSchema, openHalts, restoreHalts } from '../../src/submissions/halts-restored.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';

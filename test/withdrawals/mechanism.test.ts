@@ -7,12 +7,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { createLedgerClient } from '../../src/ledger/ledger-client.ts';
+import { recordSignatureRequest } from '../../src/submissions/attempt-signing.ts';
 import {
   type AttemptLimits,
   giveUpUnsigned,
   lapseAttempts,
   type OpenAttempt,
-  recordSignatureRequest,
   takeDueAttempts,
 } from '../../src/submissions/attempts.ts';
 import { witnessInputs } from '../../src/submissions/input-witness.ts';

@@ -8,12 +8,8 @@ import { checkBooks } from '../../src/books/check-books.ts';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { SNAPSHOT_PREFIX } from '../../src/ingestion/known-updates.ts';
-import {
-  type AttemptLimits,
-  lapseAttempts,
-  recordSignatureRequest,
-  takeDueAttempts,
-} from '../../src/submissions/attempts.ts';
+import { recordSignatureRequest } from '../../src/submissions/attempt-signing.ts';
+import { type AttemptLimits, lapseAttempts, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { createSelfTransferSink } from '../../src/withdrawals/pool/self-transfer-sink.ts';
