@@ -8,6 +8,7 @@
  * The last known answer is given when the database fails a question, when it has not answered within `patienceMs`, and from then on at once,
  * until it answers again: a database that swallows connections must not cost each caller the whole of a timeout.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import {
   type ExecutionArgs,
   type ExecutionResult,
@@ -68,13 +69,15 @@ export function createAnswers(options: AnswersOptions): Answers {
   const directive = schema.getDirective(AT_LEAST);
   assert(directive != null, 'The schema has no @atLeast.');
   const ending = new AbortController();
+  // What serves others as well must not end with the request that began it (src/db/cancellation.ts).
+  const apart = AsyncLocalStorage.snapshot();
   let isAway = false;
 
   function noteAway(error: unknown): void {
     if (isAway) return;
     isAway = true;
     logger.warn('The database is away; last known answers are given.', { why: messageOf(error), ...lastKnown.stats() });
-    void untilBack();
+    apart(() => void untilBack());
   }
 
   async function untilBack(): Promise<void> {

@@ -2,6 +2,7 @@
  * Waiting until the database has what a query demands (`@atLeast`). All who wait share one statement at a time, so a thousand of them cost
  * the database as much as one; and how many wait is limited, so that nobody can make everybody else's wait fail.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Database } from '../db/connection.ts';
 import { checkEventPoint, type EventPoint, formatEventCursor, parseEventCursor } from '../db/event-cursor.ts';
 import { sharedPositionOf } from '../db/log-history.ts';
@@ -37,13 +38,16 @@ const WAITING_OF_ONE_MAX = 250;
 
 /** @param waitMsMax milliseconds that anybody may wait. */
 export function createCaughtUp({ db, clock, waitMsMax }: { db: Database; clock: Clock; waitMsMax: number }): CaughtUp {
+  // A reading serves all who wait: it must not end with the request of whoever asked for it first (src/db/cancellation.ts).
+  const apart = AsyncLocalStorage.snapshot();
   const waitingOf = new Map<string, number>();
   let waiting = 0;
   let looking: Promise<DatabaseView> | null = null;
 
   /** The next reading that begins, not one under way: what a caller committed before is in it. */
   async function look(): Promise<DatabaseView> {
-    looking ??= clock.sleep(LOOK_MS).then(async () => {
+    looking ??= apart(async () => {
+      await clock.sleep(LOOK_MS);
       looking = null;
       return await readDatabaseView(db);
     });

@@ -190,6 +190,27 @@ test('it holds over WebSocket and SSE alike', async () => {
   expect(overSse?.data).toContain('"NOT_CAUGHT_UP"');
 });
 
+test('somebody who leaves while he waits takes nobody with him', async () => {
+  const cursor = await ahead();
+  const query = 'query ($cursor: Cursor!) @atLeast(cursor: $cursor) { freshness { position } }';
+  const leaving = new AbortController();
+  const left = fetch(`${api.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables: { cursor } }),
+    signal: leaving.signal,
+  }).catch(() => 'left');
+  await systemClock.sleep(30);
+  const staying = Array.from({ length: 5 }, () => api.query(query, { cursor }));
+  await systemClock.sleep(45);
+  leaving.abort();
+  expect(await left).toBe('left');
+  await systemClock.sleep(45);
+  await append(database, draftOf(`stayed-${cursor}`));
+
+  for (const { status } of await Promise.all(staying)) expect(status).toBe(200);
+});
+
 test('whoever may not read may not wait', async () => {
   const keyed = await startApi(database, {
     apiKeys: [{ name: 'writer', scopes: ['deposits'], sha256: await sha256('secret-of-writer') }],

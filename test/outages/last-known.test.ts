@@ -224,6 +224,27 @@ test('a database that swallows what it is asked costs the first caller a moment,
   });
 });
 
+test('whoever leaves while the database is away does not keep others from the fresh answer', async () => {
+  await ask('one', BALANCES);
+  proxy.silence();
+  const leaving = new AbortController();
+  const left = fetch(`${api.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...as('one') },
+    body: JSON.stringify({ query: BALANCES }),
+    signal: leaving.signal,
+  }).catch(() => 'left');
+  await systemClock.sleep(PATIENCE_MS / 3);
+  leaving.abort();
+  expect(await left).toBe('left');
+  await systemClock.sleep(PATIENCE_MS * 2);
+  proxy.speak();
+
+  await eventually(async () => expect((await ask('one', BALANCES)).data.freshness.state).not.toBe('LAST_KNOWN'), {
+    deadlineMs: 15_000,
+  });
+});
+
 test('a server that ends every session, as in a failover, is told from an answer that is wrong: the last known one, then a fresh one', async () => {
   await ask('one', BALANCES);
   await proxy.refuse();
