@@ -25,6 +25,8 @@ import { createTeardown } from './teardown.ts';
 import { needsOf } from './treasury-rights.ts';
 import { withParticipant } from './with-participant.ts';
 
+const SECRET_LENGTH_MIN = 6; // What is shorter is a word of any sentence.
+
 const MARKS = { OK: 'ok  ', WARN: 'WARN', FAIL: 'FAIL' } as const;
 
 export function doctorCommand(context: CommandContext): Command {
@@ -149,7 +151,7 @@ function secretsOf(value: unknown): readonly string[] {
   if ('reveal' in value && typeof value.reveal === 'function') {
     const text = String(value.reveal());
     const password = URL.parse(text)?.password ?? '';
-    return [text, password, decodeURIComponent(password)].filter((each) => each !== '');
+    return [text, password, decodeURIComponent(password)].filter((each) => each.length >= SECRET_LENGTH_MIN);
   }
   return Object.values(value).flatMap(secretsOf);
 }
