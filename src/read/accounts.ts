@@ -1,6 +1,7 @@
 /** Customers' accounts and what the books say is on them. */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import { customerSumsOf, isKeptIn } from './account-sums.ts';
 import type { Instrument } from './instruments.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from './page.ts';
 import { type Reach, withinReach } from './reach.ts';
@@ -58,7 +59,7 @@ export async function readAccountBalances(
     ) AS wanted (network, owner)
     JOIN network ON network.name = wanted.network
     JOIN account ON account.network_id = network.id AND account.kind = ${kind} AND account.owner = wanted.owner
-    JOIN account_balance ON account_balance.account_id = account.id
+    JOIN LATERAL ${customerSumsOf(sql`account.id`, sql<boolean>`(${kind} = 'CUSTOMER' AND ${isKeptIn(sql`network.id`)})`)} AS account_balance ON true
     JOIN instrument ON instrument.id = account_balance.instrument_id
     ORDER BY network.name, account.owner, instrument.admin, instrument.instrument_id
   `.execute(db);
