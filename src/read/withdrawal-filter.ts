@@ -6,7 +6,7 @@
  *   states           withdrawal_open where all of them are open, withdrawal_unpaid where all of them are ends without payment: few among
  *                    many that were paid. Those that were paid are nearly all, so withdrawal_by_time meets them at once.
  *   receiver         withdrawal_of_receiver
- *   instrument       withdrawal_by_instrument
+ *   instrument       withdrawal_of_instrument
  *   nothing, times   withdrawal_by_time
  */
 import { type RawBuilder, sql } from 'kysely';
