@@ -7,7 +7,9 @@
  *   npm run bench -- withdrawals [--rounds N] [--payments N]
  */
 import { parseArgs } from 'node:util';
+import { benchApiFanOut } from './api-fan-out.ts';
 import { benchApiHttp } from './api-http.ts';
+import { benchApiLatency } from './api-latency.ts';
 import { benchBackfill } from './backfill.ts';
 import { benchIngest } from './ingest.ts';
 import { benchWithdrawals } from './withdrawals.ts';
@@ -25,7 +27,11 @@ const benchmarks: Readonly<Record<string, (options: typeof counts) => Promise<vo
   ingest: benchIngest,
   backfill: benchBackfill,
   withdrawals: benchWithdrawals,
-  api: benchApiHttp,
+  api: async (options) => {
+    await benchApiHttp(options);
+    await benchApiFanOut(options);
+    await benchApiLatency();
+  },
 };
 const unknown = positionals.filter((name) => benchmarks[name] === undefined);
 if (unknown.length > 0) {
