@@ -17,12 +17,14 @@ import { apiError } from '../schema/api-error.ts';
 import type { ApiLimits, QueryLimits } from '../schema/api-limits.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type ClientLimiter, isCustomerOf, type LimitRefusal } from './client-limits.ts';
+import type { ErrorMasking } from './error-masking.ts';
 import { createQueryLimitsRule } from './query-limits.ts';
 import type { TrustedDocuments } from './trusted-documents.ts';
 
 export type OperationLimitsOptions = {
   readonly limits: ApiLimits;
   readonly limiter: ClientLimiter;
+  readonly masking: ErrorMasking;
   /** Null: any document may be sent. */
   readonly trusted: TrustedDocuments | null;
   /** Whether those who read everything may ask the schema about itself; a customer never may. */
@@ -32,7 +34,7 @@ export type OperationLimitsOptions = {
 type Asking = { readonly principal: Principal };
 
 export function createOperationLimits(options: OperationLimitsOptions): Plugin<Asking> {
-  const { limits, limiter, trusted, isIntrospectionOn } = options;
+  const { limits, limiter, trusted, isIntrospectionOn, masking } = options;
   const validateOperation = createOperationValidation(limits.query);
 
   return {
@@ -55,7 +57,10 @@ export function createOperationLimits(options: OperationLimitsOptions): Plugin<A
     onValidate: ({ context, setValidationFn, addValidationRule }) => {
       // A rule of its own name: the results of validation are kept by document and the names of the rules.
       if (!isIntrospectionOn || !mayIntrospect(context.principal)) addValidationRule(NoSchemaIntrospectionCustomRule);
-      setValidationFn(validateOperation);
+      // Yoga shows the errors of validation as they are.
+      setValidationFn((schema: GraphQLSchema, document: DocumentNode, rules?: readonly ValidationRule[]) =>
+        validateOperation(schema, document, rules).map((error) => masking.mask(error)),
+      );
     },
   };
 }
