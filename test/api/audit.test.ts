@@ -5,7 +5,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { chainAuditEntries } from '../../src/db/audit-chain.ts';
 import { verifyAuditChain } from '../../src/read/audit-entries.ts';
 import { inputHashOf } from '../../src/schema/audited-mutations.ts';
-import { createTestDatabase } from '../support/database.ts';
 import { startWithdrawalApi, type WithdrawalApi } from '../support/withdrawal-api.ts';
 
 let withdrawals: WithdrawalApi;
@@ -167,17 +166,22 @@ test('Z28: entries are neither changed nor removed; where a superuser does it al
   }
 
   const verdicts: unknown[] = [];
+  await sql`CREATE TABLE kept AS SELECT * FROM audit_entry`.execute(db);
   for (const forged of [
     'UPDATE audit_entry SET principal = $$somebody$$ WHERE position = 2',
     'DELETE FROM audit_entry WHERE position = 2',
     'DELETE FROM audit_entry WHERE position = (SELECT max(position) FROM audit_entry)',
   ]) {
-    const copy = await createTestDatabase({ copyOf: withdrawals.database });
-    await sql.raw(`ALTER TABLE audit_entry DISABLE TRIGGER USER; ${forged}`).execute(copy.db);
-    verdicts.push((await verifyAuditChain(copy.db)).brokenAt);
-    await copy.close();
+    await sql.raw(`ALTER TABLE audit_entry DISABLE TRIGGER USER; ${forged}`).execute(db);
+    verdicts.push((await verifyAuditChain(db)).brokenAt);
+    await sql
+      .raw(
+        'DELETE FROM audit_entry; INSERT INTO audit_entry SELECT * FROM kept; ALTER TABLE audit_entry ENABLE TRIGGER USER',
+      )
+      .execute(db);
   }
   expect(verdicts).toEqual([2n, 2n, BigInt(count)]);
+  expect((await verifyAuditChain(db)).brokenAt).toBeNull();
 });
 
 test('who may not look after others sees none of it', async () => {
