@@ -187,7 +187,6 @@ function readAsked(request: ReadRequest) {
       variables: JSON.parse(asked?.get('variables') ?? '{}'),
     }));
   }
-  if (request.body !== undefined) return parseAsked(() => JSON.parse(String(request.body)));
   const isJson = request.headers['content-type']?.includes('json') === true;
   if (request.method !== 'POST' || !isJson) return null;
   return parseAsked(() => JSON.parse(String(request.body)));
