@@ -32,8 +32,9 @@ afterAll(async () => {
 });
 
 const nameOf = (number: number): string => `deposit-${number}`;
-const deposit = async (number: number): Promise<void> =>
+const deposit = async (number: number): Promise<void> => {
   await rows.depositEvent(nameOf(number), { memo: `memo-${number}` });
+};
 
 async function overWebSocket(
   after: string | null,
