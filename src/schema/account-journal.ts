@@ -63,7 +63,10 @@ builder.queryField('accountJournal', (t) =>
       args: {
         customer: t.arg.string({ required: true, description: 'The exchange’s own name for the account.' }),
         instrument: t.arg.id({ description: 'Only of this `Instrument`, by its global id.' }),
-        from: t.arg({ type: 'RecordTime', description: 'Only entries whose record time is this one or later, in UTC.' }),
+        from: t.arg({
+          type: 'RecordTime',
+          description: 'Only entries whose record time is this one or later, in UTC.',
+        }),
         to: t.arg({ type: 'RecordTime', description: 'Only entries whose record time is earlier, in UTC.' }),
       },
       resolve: async (_root, { customer, instrument, from, to, ...page }, { db, network, principal }) => {

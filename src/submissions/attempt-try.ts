@@ -7,7 +7,7 @@
  */
 import { checkIntent } from '../custody/intent-check.ts';
 import { PREPARATION_TOLERANCE_MICROS } from '../custody/intent-metadata.ts';
-import type { EarlierAttempt, Signer, TransferSignature } from '../custody/signer.ts';
+import type { Signer, TransferSignature } from '../custody/signer.ts';
 import { verifySignature } from '../custody/verify-signature.ts';
 import type { Database } from '../db/connection.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
@@ -16,6 +16,7 @@ import type { Failpoint } from '../env/failpoint.ts';
 import type { Random } from '../env/random.ts';
 import { traceParentOf } from '../env/request-id.ts';
 import type { Prepared, Submitter } from '../ledger/submission-client.ts';
+import type { LedgerView } from './attempt-view.ts';
 import { giveUpUnsigned, type OpenAttempt } from './attempts.ts';
 import { endRefused } from './signature-refusal.ts';
 import type { SubmissionBudget } from './submission-budget.ts';
@@ -37,13 +38,6 @@ export type TryOptions = {
   readonly budget?: SubmissionBudget;
   /** What this process has seen of the database; left out: nobody looks whether it is still that one. */
   readonly log?: LogMemory;
-};
-
-/** What a try needs to know beside its attempt, read from the database at its start. */
-export type LedgerView = {
-  readonly recordTime: Micros;
-  readonly earlier: readonly EarlierAttempt[];
-  readonly inputsSpentElsewhere: readonly string[];
 };
 
 /** `NOT_LET`: the attempt is no longer open, or it may not be signed, or sent, at this moment. */

@@ -1,9 +1,17 @@
 /** What the database knows beside attempts themselves: how late it is on the ledger, what was signed before, and what became of those inputs. */
 import { sql } from 'kysely';
+import type { EarlierAttempt } from '../custody/signer.ts';
 import type { Database } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
 import { AssertionError } from '../env/errors.ts';
-import type { LedgerView } from './attempt-try.ts';
 import type { OpenAttempt } from './attempts.ts';
+
+/** What a try needs to know beside its attempt, read from the database at its start. */
+export type LedgerView = {
+  readonly recordTime: Micros;
+  readonly earlier: readonly EarlierAttempt[];
+  readonly inputsSpentElsewhere: readonly string[];
+};
 
 type Earlier = { readonly attempt: number; readonly inputs: string[]; readonly spent: string[] | null };
 

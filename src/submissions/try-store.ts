@@ -9,8 +9,7 @@ import {
   recordTry,
   type SignatureRequest,
 } from './attempt-signing.ts';
-import type { LedgerView } from './attempt-try.ts';
-import { viewsOf } from './attempt-view.ts';
+import { type LedgerView, viewsOf } from './attempt-view.ts';
 import type { OpenAttempt } from './attempts.ts';
 import { obstaclesOf } from './free-check.ts';
 import type { Purpose } from './submission-purpose.ts';
