@@ -69,7 +69,7 @@ export async function passOver(options: PassOptions): Promise<boolean> {
 /** Keeps so many tries going as long as something is due: a slow one holds its own place and nobody else's. @returns how many there were. */
 async function tryAllDue(options: PassOptions): Promise<number> {
   const { db, purpose, treasuryId, limits, clock } = options;
-  const store = createTryStore(db, purpose);
+  const store = createTryStore(db, purpose, options.log);
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
   let tried = 0;

@@ -3,7 +3,7 @@
  * that whoever settles attempts in another order never waits for a set of them.
  */
 import { sql } from 'kysely';
-import type { Database } from '../db/connection.ts';
+import type { Database, Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
 import { IS_PAST, type OpenAttempt } from './attempts.ts';
@@ -34,9 +34,7 @@ export async function recordSignatureRequest(
 ): Promise<boolean> {
   return db.transaction().execute(async (tx) => {
     // First its lock, then the question: a statement that waited for the row would answer by what was committed before it began to wait.
-    await sql`SELECT FROM attempt WHERE submission_id = ${attempt.submissionId} AND number = ${attempt.number} FOR UPDATE`.execute(
-      tx,
-    );
+    await lockAttempt(tx, attempt);
     const [isMarked = false] = await recordSignatureRequests(tx, purpose, [{ attempt, request }]);
     return isMarked;
   });
@@ -77,13 +75,17 @@ export async function recordSignatureRequests(
  * Writes down, before `execute` is called, that it may have been.
  * @returns false where the attempt is no longer open or could not commit any more, or a halt or a freeze covers it: what was signed is not sent, and ends with its target.
  */
-export async function recordTry(db: Database, { submissionId, number }: Attempt, nextTryAt: Micros): Promise<boolean> {
-  const counted = await sql`
-    UPDATE attempt a SET tries = a.tries + 1, next_try_at = ${nextTryAt}
-    FROM submission s
-    WHERE a.submission_id = ${submissionId} AND a.number = ${number} AND a.state = 'OPEN' AND s.id = a.submission_id
-      AND ${MAY_MOVE} AND NOT ${IS_PAST}`.execute(db);
-  return counted.numAffectedRows === 1n;
+export async function recordTry(db: Database, attempt: Attempt, nextTryAt: Micros): Promise<boolean> {
+  return db.transaction().execute(async (tx) => {
+    // As above: whoever waits for the row must not answer by what stood before he began to wait.
+    await lockAttempt(tx, attempt);
+    const [isCounted = false] = await recordTries(tx, [{ attempt, nextTryAt }]);
+    return isCounted;
+  });
+}
+
+async function lockAttempt(tx: Transaction, { submissionId, number }: Attempt): Promise<void> {
+  await sql`SELECT FROM attempt WHERE submission_id = ${submissionId} AND number = ${number} FOR UPDATE`.execute(tx);
 }
 
 /** As {@link recordTry}, for several. @returns true for those that were, in their order; false also for one that somebody else holds: it is to be asked by itself. */

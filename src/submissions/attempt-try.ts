@@ -10,7 +10,7 @@ import { PREPARATION_TOLERANCE_MICROS } from '../custody/intent-metadata.ts';
 import type { Signer, TransferSignature } from '../custody/signer.ts';
 import { verifySignature } from '../custody/verify-signature.ts';
 import type { Database } from '../db/connection.ts';
-import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
+import type { LogMemory } from '../db/log-history.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Random } from '../env/random.ts';
@@ -65,8 +65,6 @@ export async function tryAttempt(
   const window = { recordTime: view.recordTime, toleranceMicros: PREPARATION_TOLERANCE_MICROS };
   const checked = checkIntent(intent, prepared, window);
 
-  // In a database that went back in time and was not found out yet, this may be paid already.
-  if (options.log !== undefined) await demandKnownLog(db, options.log);
   if (
     !(await store.recordSignatureRequest(attempt, {
       hash: checked.hash,
