@@ -2,8 +2,11 @@
 import type { Clock, Micros } from '../env/clock.ts';
 
 export type AskingBudget = {
-  /** @returns null: ask; else why not. */
-  take(): string | null;
+  /**
+   * @param isForCustomer customers are many, and leave half of it to the services that ask for all of them.
+   * @returns null: ask; else why not.
+   */
+  take(isForCustomer?: boolean): string | null;
 };
 
 const MICROS_PER_SECOND = 1_000_000;
@@ -23,10 +26,11 @@ export function createAskingBudget({
   // When the bucket will be full again; each question moves it on by its share.
   let fullAt: Micros = 0n;
   return {
-    take: () => {
+    take: (isForCustomer = false) => {
       const now = clock.nowMicros();
       const next = (fullAt > now ? fullAt : now) + interval;
-      if (next - now > burst) return `More than ${perSecond} looks ahead a second: ask again in a moment.`;
+      if (next - now > (isForCustomer ? burst / 2n : burst))
+        return `More than ${perSecond} looks ahead a second: ask again in a moment.`;
       fullAt = next;
       return null;
     },

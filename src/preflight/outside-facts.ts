@@ -41,6 +41,7 @@ export type OutsideQuestion = {
   readonly packages: readonly string[];
   /** Whether the instrument knows preapprovals that Scan tells of. */
   readonly hasPreapprovals: boolean;
+  readonly isForCustomer: boolean;
 };
 
 export type AskOutside = (question: OutsideQuestion) => Promise<OutsideFacts>;
@@ -101,7 +102,7 @@ export function createOutsideFacts({
     const now = clock.nowMicros();
     const remembered = known.get(key);
     if (remembered !== undefined && remembered.until > now) return await remembered.facts;
-    const refused = budget.take();
+    const refused = budget.take(question.isForCustomer);
     if (refused !== null) {
       const silent = { kind: 'SILENT', code: 'PREFLIGHT_RATE_LIMITED', why: refused } as const;
       return { transferKind: silent, preapproval: silent, receiver: silent };

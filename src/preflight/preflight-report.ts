@@ -14,6 +14,8 @@ export type PreflightRequest = {
   readonly receiver: string;
   readonly amount: Amount;
   readonly memo: string | null;
+  /** True: a customer asks for himself. By amounts and receivers that he makes up he could find out what the treasuries hold, what the rules allow and what others withdraw: none of that is looked at. */
+  readonly isForCustomer?: boolean;
 };
 
 /** In the order in which they are told. */

@@ -74,6 +74,7 @@ export function createPreflight({
               transfer,
               packages: stored.token?.packages ?? [],
               hasPreapprovals: stored.token?.implementation === 'SPLICE_AMULET',
+              isForCustomer: request.isForCustomer === true,
             });
       return reportOf(request, stored, outside, clocks);
     },

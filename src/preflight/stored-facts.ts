@@ -10,6 +10,7 @@ import { readTokens, type Token } from '../read/tokens.ts';
 import type { TreasuryParty } from '../read/treasury-parties.ts';
 import { isHalted } from '../submissions/halts.ts';
 import { readTrafficLeft, type TrafficLeft } from '../submissions/traffic-readings.ts';
+import { parseAmount } from '../tokens/amount.ts';
 import { IS_FREE, reachOf } from '../withdrawals/free-holdings.ts';
 import { demandWellFormed, findTarget, WithdrawalRefusal } from '../withdrawals/withdrawal-requests.ts';
 import type { PreflightRequest, PreflightVerdict, TreasuryFunds } from './preflight-report.ts';
@@ -18,11 +19,11 @@ export type StoredFacts = {
   /** Why the request would be refused; null: it would be taken. */
   readonly refusal: { readonly code: string; readonly message: string } | null;
   readonly paying: PayingTreasury | null;
-  /** What the policy in force says; null: it is not asked. */
+  /** What the policy in force says; null: it is not asked, as for a customer. */
   readonly verdict: PreflightVerdict | null;
   /** What the token directory has; null: nobody decided about the instrument. */
   readonly token: Token | null;
-  /** The paying treasury's first, then the others', by party. */
+  /** The paying treasury's first, then the others', by party. None for a customer. */
   readonly funds: readonly (Omit<TreasuryFunds, 'outcome'> & { readonly isPaying: boolean })[];
   /** One per participant whose traffic was ever read. */
   readonly traffic: readonly TrafficLeft[];
@@ -43,6 +44,7 @@ export type PayingTreasury = TreasuryParty & {
 
 const INPUTS_SHOWN = 20; // A registry answers for a receiver, not for inputs; a few of them stand for all.
 const IDEMPOTENCY_KEY = 'preflight'; // Any that is well-formed: nothing is stored under it.
+const SMALLEST = parseAmount('0.0000000001'); // Who would pay that does not tell how much he has.
 
 /** Reads only. @throws RetryableError when the database is away. */
 export async function readStoredFacts(
@@ -67,18 +69,19 @@ async function factsOf(
   const [token = null] = await readTokens(tx, [
     { network, admin: request.instrument.admin, instrumentId: request.instrument.id },
   ]);
+  const { isForCustomer = false } = request;
   try {
     const asked = { ...request, idempotencyKey: IDEMPOTENCY_KEY };
     demandWellFormed(asked);
-    const target = await findTarget(tx, network, asked);
+    const target = await findTarget(tx, network, isForCustomer ? { ...asked, amount: SMALLEST } : asked);
     const whole = { ...asked, treasuryParty: target.treasuryParty };
     const { treasuryId, instrumentKey } = target;
     return {
       refusal: null,
       paying: await payingTreasury(tx, treasuryId, instrumentKey),
-      verdict: await verdictOf(tx, whole, target, nowMicros),
+      verdict: isForCustomer ? null : await verdictOf(tx, whole, target, nowMicros),
       token,
-      funds: await fundsOf(tx, network, treasuryId, instrumentKey),
+      funds: isForCustomer ? [] : await fundsOf(tx, network, treasuryId, instrumentKey),
       traffic: await readTrafficLeft(tx, target.networkId),
     };
   } catch (error) {

@@ -180,7 +180,10 @@ const WithdrawalPreflightRef = builder.objectRef<PreflightReport>('WithdrawalPre
   description: `What would become of a withdrawal asked for now. A forecast: all of it is looked at again when it is asked for, and again before anything is signed. ${SCOPE}`,
   authScopes: { $any: { withdrawals: true, own: true } },
   fields: (t) => ({
-    outlook: t.expose('outlook', { type: PreflightOutlookEnum, description: `All checks together. ${SCOPE}` }),
+    outlook: t.expose('outlook', {
+      type: PreflightOutlookEnum,
+      description: `All checks together; to a customer without those of the policy and of the funds, which are the exchange’s affair. ${SCOPE}`,
+    }),
     checks: t.field({
       type: [PreflightCheckRef],
       description: `Every question, also those that nobody answered, always in the same order. ${SCOPE}`,
@@ -279,6 +282,7 @@ builder.queryField('withdrawalPreflight', (t) =>
           receiver,
           amount,
           memo: memo ?? null,
+          isForCustomer: principal.reach.kind === 'ACCOUNT',
         }),
       );
     },

@@ -396,3 +396,50 @@ describe('what the policy says', () => {
     expect(small).toMatchObject({ outlook: 'READY', verdict: { kind: 'ALLOW' } });
   });
 });
+
+describe('Z25: a customer who looks ahead for himself', () => {
+  const OWN = `query ($input: WithdrawalPreflightInput!) {
+    withdrawalPreflight(input: $input) { outlook transferKind fee returnFee recordTime preapproval { outlastsTarget } }
+  }`;
+  const lookAs = async (customer: string, input: Record<string, unknown>, of: TestApi = api) => {
+    const asking = { input: { ...INPUT, account: customer, receiver: RECEIVER, ...input } };
+    const { data, errors } = await of.query(OWN, asking, as(`customer:${customer}`));
+    expect(errors).toBeUndefined();
+    return data.withdrawalPreflight;
+  };
+
+  test('finds out by no amount what the treasuries hold, what the rules allow and what others withdraw', async () => {
+    outside = WELL;
+    const amounts = ['0.0000000001', '10', '11', '20', '21', '1000000'];
+    // Enough, over what people have to approve, over what is there: a service is told them apart.
+    const told = await Promise.all(amounts.map(async (amount) => (await look({ amount })).outlook));
+    expect(new Set(told).size).toBeGreaterThan(1);
+
+    for (const customer of ['alice', 'mallory', 'sam']) {
+      const reports = await Promise.all(amounts.map(async (amount) => await lookAs(customer, { amount })));
+      expect(reports[0]).toMatchObject({ outlook: 'READY', transferKind: 'DIRECT', fee: '0.0000000000' });
+      for (const report of reports) expect(report, customer).toEqual(reports[0]);
+    }
+
+    // Of several treasuries one has to have enough, or a request that names none is refused.
+    await rows.treasury(`other::1220${'cd'.repeat(32)}`);
+    expect((await look({ amount: '1000000' })).outlook).toBe('REFUSED');
+    expect(await lookAs('alice', { amount: '1000000' })).toEqual(await lookAs('alice', { amount: '1' }));
+  });
+
+  test('leaves half of the questions that may be asked of others to services', async () => {
+    outside = WELL;
+    const narrow = await startApi(database, { preflight: preflightOf(2) });
+    const before = asked.kind;
+
+    const greedy = await Promise.all(
+      Array.from({ length: 8 }, async () => await lookAs('alice', { receiver: somebody() }, narrow)),
+    );
+    const service = await Promise.all(Array.from({ length: 2 }, async () => await look({ amount: '1' }, narrow)));
+
+    expect(greedy.filter(({ outlook }) => outlook === 'UNKNOWN')).toHaveLength(6);
+    expect(service.map(({ transferKind }) => transferKind)).toEqual(['DIRECT', 'DIRECT']);
+    expect(asked.kind - before).toBe(4);
+    await narrow.stop();
+  });
+});
