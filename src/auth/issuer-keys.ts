@@ -12,7 +12,7 @@ export type FetchKeys = (signal: AbortSignal) => Promise<unknown>;
 
 export type IssuerKeys = {
   /** @returns null: no key of that name is known for that algorithm, or none is believed any more. */
-  find(header: { readonly alg: string; readonly kid: string }): Promise<CryptoKey | null>;
+  find(header: { readonly alg: string; readonly kid: string }): Promise<FoundKey | null>;
   /** Whether a key of that name is known and believed; fetches nothing. */
   isKnown(kid: string): boolean;
   /** Seconds since the keys were fetched; null: never. */
@@ -21,13 +21,20 @@ export type IssuerKeys = {
   run(): Promise<void>;
 };
 
+export type FoundKey = {
+  readonly key: CryptoKey;
+  /** False: it was taken back since, also where another one has its name now. */
+  isStanding(): boolean;
+};
+
 export const COOLDOWN_SECONDS = 30;
 const FETCH_TIMEOUT_MS = 5_000;
 const KEYS_MAX = 100;
 const RSA_BITS_MIN = 2_048;
 
 type Known = {
-  readonly kids: ReadonlySet<string>;
+  /** By name: the key as it was published. */
+  readonly kids: ReadonlyMap<string, string>;
   readonly find: ReturnType<typeof createLocalJWKSet>;
   readonly fetchedAt: Micros;
 };
@@ -60,7 +67,7 @@ export function createIssuerKeys(options: {
     try {
       const usable = usableKeys(await fetchKeys(AbortSignal.any([signal, tooLate.signal])));
       known = {
-        kids: new Set(usable.map(({ kid = '' }) => kid)),
+        kids: new Map(usable.map((key) => [key.kid ?? '', textOf(key)])),
         find: createLocalJWKSet({ keys: usable }),
         fetchedAt: startedAt,
       };
@@ -95,10 +102,12 @@ export function createIssuerKeys(options: {
     find: async ({ alg, kid }) => {
       if (believed()?.kids.has(kid) !== true) await fetchOnce();
       const keys = believed();
-      if (keys?.kids.has(kid) !== true) return null;
+      const published = keys?.kids.get(kid);
+      if (keys === null || published === undefined) return null;
       try {
         const header: JWTHeaderParameters = { alg, kid };
-        return await keys.find(header);
+        const key = await keys.find(header);
+        return { key, isStanding: () => believed()?.kids.get(kid) === published };
       } catch {
         // Of another algorithm than the token says.
         return null;
@@ -121,6 +130,11 @@ function usableKeys(document: unknown): JWK[] {
   }
   const keys: JWK[] = document.keys.slice(0, KEYS_MAX).filter(isUsable);
   return keys.filter(({ kid }) => keys.filter((other) => other.kid === kid).length === 1);
+}
+
+/** What makes it that key and no other, whatever else is said of it. @see RFC 7638, section 3.2. */
+function textOf({ kty, crv, x, y, n, e }: JWK): string {
+  return JSON.stringify([kty, crv, x, y, n, e]);
 }
 
 function isUsable(candidate: unknown): candidate is JWK {

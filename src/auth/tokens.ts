@@ -17,6 +17,8 @@ export type TokenIssuer = {
   readonly name: string;
   /** Exactly as its tokens say. */
   readonly url: string;
+  /** True: its users are customers and nothing more, whatever roles their tokens name. */
+  readonly isOfCustomers: boolean;
   readonly keys: IssuerKeys;
 };
 
@@ -59,17 +61,16 @@ export function createTokens(options: {
       // What does not need a key first, so that whoever makes up tokens has no key looked for.
       const expiresAt = endOfToken(token.claims, issuer.url, rules, clock.nowMicros());
       if (expiresAt === null) return refuse('claims');
-      const { kid } = token;
-      const key = await issuer.keys.find(token);
-      if (key === null) return refuse('key');
+      const found = await issuer.keys.find(token);
+      if (found === null) return refuse('key');
       try {
-        await compactVerify(credential, key, { algorithms: [...TOKEN_ALGORITHMS] });
+        await compactVerify(credential, found.key, { algorithms: [...TOKEN_ALGORITHMS] });
       } catch {
         return refuse('signature');
       }
-      const principal = principalOfClaims(token.claims, issuer.name, meanings, roleOf);
+      const principal = principalOfClaims(token.claims, issuer, meanings, roleOf);
       if (typeof principal === 'string') return refuse(principal);
-      return { principal: { ...principal, expiresAt }, isStanding: () => issuer.keys.isKnown(kid) };
+      return { principal: { ...principal, expiresAt }, isStanding: found.isStanding };
     },
   };
 }
@@ -91,16 +92,17 @@ function readRoles(meanings: TokenMeanings['roles']): RoleOf {
 /** @returns why there is none. */
 function principalOfClaims(
   claims: Claims,
-  issuerName: string,
+  issuer: Pick<TokenIssuer, 'name' | 'isOfCustomers'>,
   meanings: TokenMeanings,
   roleOf: RoleOf,
 ): Principal | string {
   const subject = claimAt(claims, meanings.nameClaim);
   if (typeof subject !== 'string') return 'name';
-  const name = issuerName === '' ? subject : `${issuerName}.${subject}`;
+  const name = issuer.name === '' ? subject : `${issuer.name}.${subject}`;
   if (!isUserName(name)) return 'name';
-  const roles = rolesIn(claimAt(claims, meanings.rolesClaim), roleOf);
-  const scopes = new Set<Scope>([...roles].flatMap((role) => ROLE_SCOPES[role]));
+  const named = rolesIn(claimAt(claims, meanings.rolesClaim), roleOf);
+  const roles = issuer.isOfCustomers ? [...named].filter((role) => role === 'customer') : [...named];
+  const scopes = new Set<Scope>(roles.flatMap((role) => ROLE_SCOPES[role]));
   if (scopes.size === 0) return 'no role';
   // More than one side of what must be two people's: better nobody than somebody who may too much.
   if (conflictOf(scopes) !== null) return 'roles in conflict';

@@ -17,6 +17,7 @@ export const ACCESS_CONFIG = [
   'databaseKeys',
   'network',
   'oidcIssuers',
+  'oidcCustomerIssuers',
   'oidcAudience',
   'oidcKeysUrl',
   'oidcTokenType',
@@ -69,6 +70,7 @@ export function openAccess(
   const issuers = config.oidcIssuers.map(({ name, url }) => ({
     name,
     url,
+    isOfCustomers: config.oidcCustomerIssuers.includes(name),
     keys: createIssuerKeys({
       ...env,
       issuer: url,

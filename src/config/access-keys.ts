@@ -17,6 +17,13 @@ export const ACCESS_KEYS = {
       'Identity providers whose access tokens (JWT) are taken, each exactly as its tokens say in `iss`. With several each has a name, which stands before the names of its users: `staff=https://…` makes `staff.alice`. Needs the audience.',
     schema: values.issuers,
   }),
+  oidcCustomerIssuers: withDefault('', {
+    variable: 'SLUICE_OIDC_CUSTOMER_ISSUERS',
+    type: 'comma list of names',
+    meaning:
+      'Those of `SLUICE_OIDC_ISSUERS`, by name, whose users are customers: whatever roles their tokens name, no other counts. One where customers register, or that others than your own staff run, belongs here.',
+    schema: values.wordList,
+  }),
   oidcAudience: optional({
     variable: 'SLUICE_OIDC_AUDIENCE',
     type: 'text',

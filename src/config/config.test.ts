@@ -56,7 +56,6 @@ const LIMITS_BY_DEFAULT = {
   queryAliases: 30,
   queryDirectives: 50,
   queryCost: 20_000,
-  pageSize: 100,
   bodyBytes: 102_400,
   executionSeconds: 15,
   customerSockets: 10,
@@ -131,6 +130,7 @@ test('the shortest environment, and its defaults', () => {
     apiKeys: [],
     databaseKeys: false,
     oidcIssuers: [],
+    oidcCustomerIssuers: [],
     oidcAudience: null,
     oidcKeysUrl: null,
     oidcTokenType: 'at+jwt',
@@ -387,6 +387,9 @@ test('an identity provider needs an audience, and names where there are several'
       { name: 'retail', url: 'https://b.example' },
     ],
   );
+  const apart = { SLUICE_OIDC_ISSUERS: `staff=${issuer},retail=https://b.example`, SLUICE_OIDC_CUSTOMER_ISSUERS: 'retail' };
+  expect(loadConfig({ ...given, ...apart }).oidcCustomerIssuers).toEqual(['retail']);
+  expect(() => loadConfig({ ...given, ...apart, SLUICE_OIDC_CUSTOMER_ISSUERS: 'Retail' })).toThrow('"Retail"');
   expect(() => loadConfig({ ...given, SLUICE_OIDC_AUDIENCE: '' })).toThrow('SLUICE_OIDC_AUDIENCE is required');
   expect(() => loadConfig({ ...given, SLUICE_OIDC_ISSUERS: `${issuer},https://b.example` })).toThrow('need names');
   expect(() => loadConfig({ ...given, SLUICE_OIDC_ISSUERS: 'http://idp.example' })).toThrow('SLUICE_OIDC_PRIVATE');

@@ -95,6 +95,10 @@ function conflicts(config: Partial<Config>): readonly string[] {
       'SLUICE_OIDC_AUDIENCE is required with SLUICE_OIDC_ISSUERS: a token for somebody else must not be taken',
     );
   }
+  for (const wanted of config.oidcCustomerIssuers ?? []) {
+    if (oidcIssuers.some(({ name }) => name === wanted)) continue;
+    faults.push(`SLUICE_OIDC_CUSTOMER_ISSUERS: expected names of SLUICE_OIDC_ISSUERS, got ${JSON.stringify(wanted)}`);
+  }
   if (oidcIssuers.length !== 1 && config.oidcKeysUrl != null) {
     faults.push('SLUICE_OIDC_KEYS_URL: expected with one issuer only');
   }

@@ -89,6 +89,32 @@ describe('what a token means', () => {
   });
 });
 
+test('Z24: an issuer of customers makes customers, whatever roles its tokens name, and no role of another issuer’s', async () => {
+  const retail = await startIssuer([newKey('k', 'ES256')]);
+  const retailKey = newKey('r', 'ES256');
+  retail.publish([retailKey]);
+  const both = await startAccessApi(database, {
+    issuer,
+    settings: {
+      SLUICE_OIDC_ISSUERS: `staff=${issuer.url},retail=${retail.url}`,
+      SLUICE_OIDC_CUSTOMER_ISSUERS: 'retail',
+    },
+  });
+  const ofRetail = (claims: Record<string, unknown>) => tokenOf(retail, retailKey, claims);
+
+  expect((await viewerOf(both, tokenOf(issuer, key))).data.viewer).toMatchObject({ name: 'staff.ann' });
+  for (const role of ['service', 'operator', 'approver', 'auditor', 'admin']) {
+    expect((await viewerOf(both, ofRetail({ roles: [role] }))).status, role).toBe(401);
+  }
+  const { data } = await viewerOf(both, ofRetail({ roles: ['admin', 'customer'], account: 'carol' }));
+  expect(data.viewer).toMatchObject({ name: 'retail.ann', scopes: ['own'], account: { customer: 'carol' } });
+  // Signed by one and said to be by the other: neither key is the other's.
+  expect((await viewerOf(both, tokenOf(issuer, retailKey))).status).toBe(401);
+
+  await both.stop();
+  await retail.close();
+});
+
 test('H9: a token of a few seconds ends its socket and its stream, and a new one comes in at once', async () => {
   const query = 'subscription { ingestionProgress { status } }';
   // As much as is past already leaves a few seconds, the leeway included.

@@ -87,6 +87,19 @@ test('H8: a key that was taken back is refused within the age of keys, though no
   expect(await isTaken(second)).toBe(true);
 });
 
+test('H8: a key that gives its name to another one is taken back, with what it opened', async () => {
+  const found = await keys.find(first);
+  issuer.publish([first, second]);
+  await untilFetched(AGE_SECONDS);
+  expect(found?.isStanding()).toBe(true);
+
+  issuer.publish([newKey('first'), second]);
+  await untilFetched(AGE_SECONDS);
+
+  expect(found?.isStanding()).toBe(false);
+  expect((await keys.find(first))?.isStanding()).toBe(true);
+});
+
 test('H8: an issuer that publishes nothing any more is taken by its word', async () => {
   issuer.publish([]);
   await untilFetched(AGE_SECONDS);
