@@ -12,6 +12,9 @@ export const OWN_NAMES: ReadonlySet<string> = new Set([
   'policy',
 ]);
 
+/** What stands beside entries of the audit, restores and freezes. Not refused in the configuration, where a key may have had such a name before, and with it owns its idempotency keys. */
+const NEVER_GIVEN: ReadonlySet<string> = new Set([...OWN_NAMES, 'sluice', 'event-log', 'withdrawals']);
+
 // What follows a slash tells several keys of one person apart: alice/laptop, alice/phone (src/env/person.ts).
 const KEY_NAME = /^[A-Za-z0-9._-]{1,64}(?:\/[A-Za-z0-9._-]{1,64})?$/;
 /** Of users, as identity providers write them; without a slash, which would make them somebody else's, and without a colon. */
@@ -25,14 +28,14 @@ export function demandKeyName(name: string): void {
       'A key’s name has letters, digits, dots, dashes and one slash at most.',
     );
   }
-  if (OWN_NAMES.has(personOf(name))) {
+  if (NEVER_GIVEN.has(personOf(name))) {
     throw new PermanentError(
       'API_KEY_INVALID',
-      `API key ${name} needs another name: ${[...OWN_NAMES].join(', ')} stand for what Sluice did itself.`,
+      `API key ${name} needs another name: ${[...NEVER_GIVEN].join(', ')} stand for what Sluice did itself.`,
     );
   }
 }
 
 export function isUserName(name: string): boolean {
-  return USER_NAME.test(name) && !OWN_NAMES.has(personOf(name));
+  return USER_NAME.test(name) && !NEVER_GIVEN.has(personOf(name));
 }

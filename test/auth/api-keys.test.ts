@@ -158,7 +158,10 @@ describe('what the table sees to', () => {
     expect(made.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
   });
 
-  test.each(['memo', 'screening/x', 'sluice:desk', '', 'a b', 'a/b/c'])('no key is called %j', async (client) => {
-    await expect(newKey(client)).rejects.toMatchObject({ code: 'API_KEY_INVALID' });
-  });
+  test.each(['memo', 'screening/x', 'sluice', 'Event-Log/x', 'sluice:desk', '', 'a b', 'a/b/c'])(
+    'no key is called %j',
+    async (client) => {
+      await expect(newKey(client)).rejects.toMatchObject({ code: 'API_KEY_INVALID' });
+    },
+  );
 });
