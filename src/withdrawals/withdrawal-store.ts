@@ -77,7 +77,7 @@ export async function applyWithdrawalEvent(
     })
     .where('id', '=', withdrawalId)
     .execute();
-  if (isFinal(state) && state !== 'COMPLETED') await bookBack(tx, row, state, event);
+  if (isFinal(state) && state !== 'COMPLETED') await bookBack(tx, row, state, event, facts);
 
   const { count } = await tx
     .selectFrom('attempt')
@@ -142,10 +142,10 @@ async function announce(
 type WithdrawalRow = {
   readonly id: string;
   readonly network_id: number;
+  readonly treasury_id: number;
   readonly account_id: bigint;
   readonly instrument_id: number;
   readonly amount: string;
-  readonly created_at: bigint;
   readonly failure_code: string | null;
   readonly transfer_id: string | null;
   readonly update_id: string | null;
@@ -157,6 +157,7 @@ async function bookBack(
   row: WithdrawalRow,
   state: WithdrawalState,
   event: WithdrawalEvent,
+  facts: ChangeFacts,
 ): Promise<void> {
   const payer = await tx
     .selectFrom('account')
@@ -175,10 +176,23 @@ async function bookBack(
   const entry: JournalEntry = {
     cause: `withdrawal:${row.id}:back`,
     description: `withdrawal ${state}`,
-    recordTime: row.created_at,
+    // Not before: until then it was on the withdrawals' account, and whoever asks for a balance of the past is told so.
+    recordTime: await timeOf(tx, row.treasury_id, facts),
     lines: [...line(payer, amount - fee), ...line(houseAccount('FEES'), fee)],
   };
   await postEntries(tx, row.network_id, [entry]);
+}
+
+/** Of the update where the ledger was the cause, else of our clock. */
+async function timeOf(tx: Transaction, treasuryId: number, { evidence, nowMicros }: ChangeFacts): Promise<Micros> {
+  if (evidence === undefined) return nowMicros;
+  const update = await tx
+    .selectFrom('ledger_update')
+    .select('record_time')
+    .where('treasury_id', '=', treasuryId)
+    .where('update_id', '=', evidence.updateId)
+    .executeTakeFirst();
+  return update?.record_time ?? nowMicros;
 }
 
 const OFFER_UNREADABLE = {
