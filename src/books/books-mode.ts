@@ -18,6 +18,9 @@ export type BooksMode = 'EXTERNAL' | 'OPENING' | 'INTERNAL';
 /** As `SLUICE_CUSTOMER_BOOKS` has it. */
 export type ConfiguredBooks = 'external' | 'internal';
 
+/** Who decided, where a process did at its start. */
+export const BY_START = 'sluice:start';
+
 /** @returns `EXTERNAL` where nothing was decided yet. */
 export async function readBooksMode(db: Database | Transaction, networkId: number): Promise<BooksMode> {
   const row = await db
@@ -80,7 +83,7 @@ async function decide(
             SELECT FROM account a WHERE a.network_id = n.id AND a.kind = 'CUSTOMER' AND (
               EXISTS (SELECT FROM posting p WHERE p.credit_account_id = a.id) OR EXISTS (SELECT FROM posting p WHERE p.debit_account_id = a.id)
             )
-          ) THEN 'INTERNAL' ELSE 'EXTERNAL' END, ${nowMicros}::bigint, 'sluice:start'
+          ) THEN 'INTERNAL' ELSE 'EXTERNAL' END, ${nowMicros}::bigint, ${BY_START}
         FROM network n WHERE n.name = ${network}
         ON CONFLICT DO NOTHING RETURNING mode
       )

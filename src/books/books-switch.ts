@@ -83,16 +83,45 @@ async function keepBalances(tx: Transaction, networkId: number): Promise<void> {
     WHERE a.network_id = ${networkId} AND a.kind = 'CUSTOMER'`.execute(tx);
 }
 
-/** Somebody says that every post transfer which a restored database had lost was sent again. @throws PermanentError BOOKS_NOT_INTERNAL. */
+/**
+ * Somebody says that every post transfer which a restored database had lost was sent again. What the house laid out meanwhile has to be settled by then: whoever's payment it covered has it once more now.
+ * @throws PermanentError BOOKS_NOT_INTERNAL, SHORTFALL_OPEN.
+ */
 export async function confirmPosts(
   db: Database,
   { network, by, nowMicros }: { readonly network: string; readonly by: string; readonly nowMicros: Micros },
 ): Promise<void> {
-  const { rows } = await sql`
-    UPDATE customer_books b SET posts_whole_at = ${nowMicros}::bigint, changed_by = ${by}
-    FROM network n WHERE n.id = b.network_id AND n.name = ${network} AND b.mode = 'INTERNAL' RETURNING b.mode`.execute(
-    db,
+  await db.transaction().execute(async (tx) => {
+    const { rows } = await sql`
+      UPDATE customer_books b SET posts_whole_at = ${nowMicros}::bigint, changed_by = ${by}
+      FROM network n WHERE n.id = b.network_id AND n.name = ${network} AND b.mode = 'INTERNAL' RETURNING b.mode`.execute(
+      tx,
+    );
+    if (rows.length === 0)
+      throw new PermanentError('BOOKS_NOT_INTERNAL', 'Only internal books have post transfers that can be lost.');
+    const open = await readOpenShortfalls(tx, network);
+    if (open.length > 0) {
+      throw new PermanentError(
+        'SHORTFALL_OPEN',
+        `The house laid out ${open.join(', ')} for payments that their customers could not cover. Post it from them to SHORTFALL, or from HOUSE where it is lost, and confirm again; the log tells of each with books.shortfall.`,
+        { count: open.length },
+      );
+    }
+  });
+}
+
+/** What the house laid out and nobody settled, as text: amount and instrument. */
+async function readOpenShortfalls(tx: Transaction, network: string): Promise<readonly string[]> {
+  const { rows } = await sql<{ text: string }>`
+    SELECT -sum(line.amount) || ' of ' || i.admin || '/' || i.instrument_id AS text
+    FROM account a JOIN network n ON n.id = a.network_id
+    CROSS JOIN LATERAL (
+      SELECT instrument_id, amount::numeric AS amount FROM posting WHERE credit_account_id = a.id
+      UNION ALL SELECT instrument_id, -(amount::numeric) FROM posting WHERE debit_account_id = a.id
+    ) AS line
+    JOIN instrument i ON i.id = line.instrument_id
+    WHERE n.name = ${network} AND a.kind = 'SHORTFALL' GROUP BY i.id HAVING sum(line.amount) < 0 ORDER BY 1`.execute(
+    tx,
   );
-  if (rows.length === 0)
-    throw new PermanentError('BOOKS_NOT_INTERNAL', 'Only internal books have post transfers that can be lost.');
+  return rows.map(({ text }) => text);
 }

@@ -7,7 +7,8 @@ import type { Transaction } from '../db/connection.ts';
 import { PermanentError, RetryableError } from '../env/errors.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
-import { readBooksMode } from './books-mode.ts';
+import { areBooksBehind } from './books-behind.ts';
+import { type ConfiguredBooks, readBooksMode } from './books-mode.ts';
 
 /** What an account is to give, or to get; `account` is the exchange's own name. */
 export type Claim = {
@@ -66,14 +67,18 @@ export async function demandFunds(tx: Transaction, networkId: number, claims: re
   if (first !== undefined) throw new InsufficientFundsError([first, ...others]);
 }
 
-/** Before anything leaves for the ledger. @throws BooksBehindError where the balances may be too high. */
-export async function demandWholeBooks(tx: Transaction, networkId: number): Promise<void> {
+/**
+ * Before anything leaves for the ledger.
+ * @param configured what this process was told; see {@link areBooksBehind}.
+ * @throws BooksBehindError where the balances may be too high.
+ */
+export async function demandWholeBooks(
+  tx: Transaction,
+  networkId: number,
+  configured: ConfiguredBooks = 'external',
+): Promise<void> {
   const { rows } = await sql<{ isBehind: boolean }>`
-    SELECT EXISTS (
-      SELECT FROM customer_books b JOIN database_restore r ON r.noticed_at > greatest(b.posts_whole_at, b.changed_at)
-      LEFT JOIN treasury_party t ON t.id = r.treasury_id
-      WHERE b.network_id = ${networkId} AND b.mode = 'INTERNAL' AND (t.id IS NULL OR t.network_id = b.network_id)
-    ) AS "isBehind"`.execute(tx);
+    SELECT ${areBooksBehind(sql`${networkId}::smallint`, configured)} AS "isBehind"`.execute(tx);
   if (rows[0]?.isBehind === true) throw new BooksBehindError();
 }
 
@@ -92,7 +97,10 @@ async function lockFunds(
   networkId: number,
   places: readonly Place[],
 ): Promise<((place: Place) => bigint) | null> {
-  if (places.length === 0 || (await readBooksMode(tx, networkId)) !== 'INTERNAL') return null;
+  if (places.length === 0) return null;
+  // First the lock that every posting takes, which a switch of the books waits for: what is read of the mode holds until it is booked, and whoever has balances locked never waits for a switch that waits for them.
+  await sql`LOCK TABLE posting IN ROW EXCLUSIVE MODE`.execute(tx);
+  if ((await readBooksMode(tx, networkId)) !== 'INTERNAL') return null;
   const { rows } = await sql<{ accountId: bigint; instrumentKey: number; units: string }>`
     SELECT account_id AS "accountId", instrument_id AS "instrumentKey", trunc(balance * 10000000000)::text AS units
     FROM lock_customer_balances(

@@ -14,7 +14,7 @@ import { eventId, postTransferId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { POST_TRANSFER_POSTED, type PostTransferPosted } from './book-events.ts';
 import { readBooksMode } from './books-mode.ts';
-import { type Claim, demandFunds } from './customer-funds.ts';
+import { type Claim, demandFunds, demandWholeBooks, InsufficientFundsError } from './customer-funds.ts';
 import { openAccounts, postEntries } from './journal.ts';
 import {
   accountOf,
@@ -43,7 +43,7 @@ export type PostedTransfer = { readonly id: string; readonly isReplayed: boolean
 export type PostTransfers = {
   /**
    * Safe to repeat with the same key, whatever became of the call before.
-   * @throws PostTransferRefusal, InsufficientFundsError: nothing was booked. RetryableError: ask again with the same key.
+   * @throws PostTransferRefusal, InsufficientFundsError: nothing was booked. BooksBehindError, another RetryableError: ask again with the same key.
    */
   post(request: PostTransferRequest): Promise<PostedTransfer>;
 };
@@ -89,7 +89,7 @@ export function createPostTransfers({
       return rival;
     }
     // From here on balances are locked, and nothing is waited for but other balances, which all lock in one order.
-    await demandFunds(tx, networkId, await claimsOf(tx, networkId, request.lines, keyOf));
+    await demandCovered(tx, networkId, await claimsOf(tx, networkId, request.lines, keyOf));
     await postEntries(tx, networkId, [
       {
         cause: `post:${id}`,
@@ -188,6 +188,16 @@ async function claimsOf(
     const accountId = accounts(accountOf(line));
     return [{ accountId, account: account.customer, instrumentKey: keyOf(instrument), instrument, gives }];
   });
+}
+
+/** Where a restored database may lack what a customer had gained, that he has too little is no answer: what it lacks is sent again, in whatever order. @throws InsufficientFundsError, BooksBehindError. */
+async function demandCovered(tx: Transaction, networkId: number, claims: readonly Claim[]): Promise<void> {
+  try {
+    await demandFunds(tx, networkId, claims);
+  } catch (error) {
+    if (error instanceof InsufficientFundsError) await demandWholeBooks(tx, networkId);
+    throw error;
+  }
 }
 
 async function announce(

@@ -62,7 +62,7 @@ type PayoutConfig = Pick<
 
 /** What the API offers; null where this installation is not configured to pay out. */
 export function openWithdrawals(
-  config: PayoutConfig & RecoveryConfig,
+  config: PayoutConfig & RecoveryConfig & Pick<Config, 'customerBooks'>,
   db: Database,
   { clock, log }: { readonly clock: Clock; readonly log: LogMemory },
 ): Withdrawals | null {
@@ -73,6 +73,7 @@ export function openWithdrawals(
     clock,
     log,
     ...(seal !== null && { seal }),
+    books: config.customerBooks,
     network: config.network,
     idKey: Buffer.from(config.withdrawalKey.reveal(), 'hex'),
   });

@@ -1,5 +1,6 @@
 /** Who keeps the balances of customers, and what the house's own accounts say. */
 import { sql } from 'kysely';
+import { areBooksBehind } from '../books/books-behind.ts';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { sumsOf } from './account-sums.ts';
@@ -21,10 +22,7 @@ export type HouseBalance = { readonly account: string; readonly instrument: Inst
 export async function readCustomerBooks(db: Database, network: string): Promise<CustomerBooks | null> {
   const { rows } = await sql<CustomerBooks>`
     SELECT n.name AS network, coalesce(b.mode, 'EXTERNAL') AS mode, b.changed_at AS "changedAt", b.changed_by AS "changedBy",
-      coalesce(b.mode = 'INTERNAL' AND EXISTS (
-        SELECT FROM database_restore r LEFT JOIN treasury_party t ON t.id = r.treasury_id
-        WHERE r.noticed_at > greatest(b.posts_whole_at, b.changed_at) AND (t.id IS NULL OR t.network_id = n.id)
-      ), false) AS "isBehind"
+      ${areBooksBehind(sql`n.id`)} AS "isBehind"
     FROM network n LEFT JOIN customer_books b ON b.network_id = n.id WHERE n.name = ${network}`.execute(db);
   return rows[0] ?? null;
 }

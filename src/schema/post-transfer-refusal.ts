@@ -133,8 +133,8 @@ builder.objectType(CustomerFundsError, {
 builder.objectType(CustomerBooksBehindError, {
   name: 'CustomerBooksBehindError',
   description:
-    'The database was restored, and nobody has confirmed yet that lost post transfers were sent again. Code `BOOKS_BEHIND`. Scope: `withdrawals`. Since 0.1.',
-  authScopes: { withdrawals: true },
+    'The database was restored, and nobody has confirmed yet that lost post transfers were sent again: nothing is paid out, and nobody is refused for funds. Code `BOOKS_BEHIND`. Scope: `books` or `withdrawals`. Since 0.1.',
+  authScopes: { $any: { books: true, withdrawals: true } },
   interfaces: [ErrorInterface],
 });
 

@@ -8,7 +8,12 @@ import { type PostTransfer, readPostTransfers } from '../read/post-transfers.ts'
 import { builder } from './builder.ts';
 import { HouseAccountEnum } from './house-account.ts';
 import { PostTransferRef } from './post-transfer.ts';
-import { booksRefusalOf, CustomerFundsError, PostTransferInputError } from './post-transfer-refusal.ts';
+import {
+  booksRefusalOf,
+  CustomerBooksBehindError,
+  CustomerFundsError,
+  PostTransferInputError,
+} from './post-transfer-refusal.ts';
 
 const PostTransferLineInput = builder.inputType('PostTransferLineInput', {
   description: 'What one account gains or loses of one instrument. Since 0.1.',
@@ -74,7 +79,7 @@ builder.mutationField('postTransfer', (t) =>
     authScopes: { $all: { books: true, read: true } },
     args: { input: t.arg({ type: PostTransferInput, required: true, description: 'What is to be moved.' }) },
     errors: {
-      types: [CustomerFundsError, PostTransferInputError],
+      types: [CustomerBooksBehindError, CustomerFundsError, PostTransferInputError],
       union: { name: 'PostTransferResult', description: 'The post transfer, or why it was refused. Since 0.1.' },
     },
     resolve: async (_root, { input }, { db, postTransfers, principal }) => {

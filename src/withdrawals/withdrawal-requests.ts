@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
+import type { ConfiguredBooks } from '../books/books-mode.ts';
 import { demandFunds, demandWholeBooks } from '../books/customer-funds.ts';
 import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import { rerunOnConflict } from '../books/rerun.ts';
@@ -86,6 +87,7 @@ const TEXT_BYTES_MAX = 255;
  * @param idKey keys the ids; see `withdrawalId`.
  * @param seal what travels with a payment, so that it can be made anew from the ledger. Left out: nothing does.
  * @param log what this process has seen of the database: one that went back in time accepts nothing. Left out: nobody looks.
+ * @param books who this process was told keeps the balances of customers.
  */
 export function createWithdrawals({
   db,
@@ -94,6 +96,7 @@ export function createWithdrawals({
   idKey,
   seal,
   log,
+  books = 'external',
 }: {
   readonly db: Database;
   readonly clock: Clock;
@@ -101,6 +104,7 @@ export function createWithdrawals({
   readonly idKey: Uint8Array;
   readonly seal?: Pick<OriginSeal, 'seal'>;
   readonly log?: LogMemory;
+  readonly books?: ConfiguredBooks;
 }): Withdrawals {
   async function createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal> {
     demandWellFormed(request);
@@ -166,7 +170,7 @@ export function createWithdrawals({
       // Behind the row, so that a rival with the same key waits there and is answered, not refused because the first has taken the money.
       const { networkId, instrumentKey } = target;
       const { account, instrument, amount: gives } = request;
-      await demandWholeBooks(tx, networkId);
+      await demandWholeBooks(tx, networkId, books);
       await demandFunds(tx, networkId, [{ accountId: accounts(payer), account, instrumentKey, instrument, gives }]);
     }
     await postEntries(tx, target.networkId, [

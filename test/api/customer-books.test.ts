@@ -373,3 +373,21 @@ describe('what an account has', () => {
     expect(data.customerBooks.houseBalances).toContainEqual({ houseAccount: 'FEES', amount: '0.5000000000' });
   });
 });
+
+test('C12: after a restore one who has too little is not refused for good, before everything was sent again', async () => {
+  const { db } = scene.database;
+  await sql`
+    INSERT INTO database_restore (cause, treasury_id, noticed_at, noticed_by, detail, safe_record_time, lost_events, put_back)
+    VALUES ('test', NULL, 100, 'test', 'test', 0, 3, 'null')`.execute(db);
+
+  const early = await post('behind', [line('b-alice', '-1'), line('b-bob', '1')]);
+  expect(early).toMatchObject({
+    __typename: 'CustomerBooksBehindError',
+    code: 'BOOKS_BEHIND',
+    fix: expect.stringMatching(/sluice books resent/),
+    retryable: true,
+  });
+  await post('behind-gained', [line('b-alice', '1'), house('-1')]);
+
+  expect(await post('behind', [line('b-alice', '-1'), line('b-bob', '1')])).toMatchObject({ replayed: false });
+});

@@ -4,8 +4,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { agreeOnBooks } from '../../src/books/books-mode.ts';
 import { confirmPosts, switchBooks } from '../../src/books/books-switch.ts';
 import { checkBooks } from '../../src/books/check-books.ts';
+import { demandFunds } from '../../src/books/customer-funds.ts';
+import { houseAccount, postEntries } from '../../src/books/journal.ts';
+import type { Transaction } from '../../src/db/connection.ts';
 import { readCustomerBooks } from '../../src/read/customer-books.ts';
-import { BOND, type BooksScene, lineOf, startBooks } from '../support/books.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { AMULET, BOND, type BooksScene, lineOf, startBooks } from '../support/books.ts';
+import { eventually } from '../support/eventually.ts';
 
 let books: BooksScene;
 
@@ -131,6 +136,95 @@ describe('a switch', () => {
     await expect(confirmPosts(books.database.db, by)).rejects.toMatchObject({ code: 'BOOKS_NOT_INTERNAL' });
     await turn('INTERNAL');
     await confirmPosts(books.database.db, by);
+  });
+});
+
+describe('a switch beside those who have balances locked', () => {
+  /** What a withdrawal does: it looks what its customer has, and books it a moment later. */
+  async function spend(meanwhile: (tx: Transaction) => Promise<void>): Promise<void> {
+    const { db } = books.database;
+    const networkId = await books.rows.networkId();
+    const instrumentKey = await books.rows.instrument();
+    const claim = { accountId: await books.rows.account('alice'), account: 'alice', instrumentKey, instrument: AMULET };
+    const amount = parseAmount('5');
+    await db.transaction().execute(async (tx) => {
+      await demandFunds(tx, networkId, [{ ...claim, gives: amount }]);
+      await meanwhile(tx);
+      const lines = [
+        { debit: { kind: 'CUSTOMER', owner: 'alice' }, credit: houseAccount('HOUSE'), instrumentKey, amount },
+      ] as const;
+      await postEntries(tx, networkId, [{ cause: 'spent', description: 'test', recordTime: 1n, lines }]);
+    });
+  }
+  const waits = async (): Promise<void> => {
+    await eventually(async () => {
+      const { rows } =
+        await sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`.execute(
+          books.database.db,
+        );
+      expect(rows).toHaveLength(1);
+    });
+  };
+
+  test.for([
+    ['INTERNAL', 'EXTERNAL'],
+    ['EXTERNAL', 'INTERNAL'],
+  ] as const)('from %s to %s waits for them, and neither ends the other', async ([from, to]) => {
+    await agree(from === 'INTERNAL' ? 'internal' : 'external');
+    await books.give('alice', '5');
+    let turning: Promise<unknown> = Promise.resolve();
+
+    await spend(async () => {
+      turning = turn(to);
+      turning.catch(() => undefined);
+      await waits();
+    });
+
+    expect(await turning).toBe(from);
+    expect(await books.kept()).toEqual(to === 'INTERNAL' ? { 'alice Amulet': '0.0000000000' } : {});
+    expect((await books.balances())['alice Amulet']).toBe('0.0000000000');
+    expect(await checkBooks(books.database.db)).toEqual([]);
+  });
+});
+
+describe('after a database was restored', () => {
+  const noticeAt = async (noticedAt: bigint) => {
+    await sql`
+      INSERT INTO database_restore (cause, treasury_id, noticed_at, noticed_by, detail, safe_record_time, lost_events, put_back)
+      VALUES (${`test ${noticedAt}`}, NULL, ${noticedAt}, 'test', 'test', 0, 3, 'null')`.execute(books.database.db);
+  };
+  const isBehind = async () => (await readCustomerBooks(books.database.db, 'testnet'))?.isBehind;
+  const confirm = async (nowMicros: bigint) =>
+    await confirmPosts(books.database.db, { network: 'testnet', by: 'test', nowMicros });
+
+  test('C12: books are behind until somebody says otherwise, and a process that starts is nobody', async () => {
+    await noticeAt(0n);
+    await agreeOnBooks(books.database.db, { network: 'testnet', configured: 'external', nowMicros: 1n });
+    await turn('INTERNAL');
+    expect(await isBehind()).toBe(false);
+
+    await sql`DELETE FROM customer_books`.execute(books.database.db);
+    await noticeAt(1n);
+    await agreeOnBooks(books.database.db, { network: 'testnet', configured: 'internal', nowMicros: 5n });
+    expect(await isBehind()).toBe(true);
+    await confirm(6n);
+    expect(await isBehind()).toBe(false);
+    await noticeAt(7n);
+    expect(await isBehind()).toBe(true);
+  });
+
+  test('C12: they are not confirmed before what the house laid out is settled: the customer would have it twice', async () => {
+    await agree('internal');
+    await noticeAt(3n);
+    await books.give('alice', '4');
+    await books.post('laid out', [lineOf('@SHORTFALL', '-4'), lineOf('alice', '4')]);
+
+    await expect(confirm(4n)).rejects.toMatchObject({ code: 'SHORTFALL_OPEN', retryable: false });
+    expect(await isBehind()).toBe(true);
+    await books.post('settled', [lineOf('alice', '-4'), lineOf('@SHORTFALL', '4')]);
+    await confirm(4n);
+
+    expect(await isBehind()).toBe(false);
   });
 });
 

@@ -1,6 +1,7 @@
 /** Withdrawals where Sluice keeps the balances: nobody is paid more than he has, however many ask at once, and by whatever way. */
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ConfiguredBooks } from '../../src/books/books-mode.ts';
 import { createDatabase, type DatabaseConnection } from '../../src/db/connection.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
@@ -40,8 +41,15 @@ afterAll(async () => {
 
 const dbOf = (index: number) => pools[index % pools.length]?.db ?? books.database.db;
 
-async function withdraw(idempotencyKey: string, account: string, amount: string, index = 0) {
-  const withdrawals = createWithdrawals({ db: dbOf(index), clock: systemClock, network: 'testnet', idKey: ID_KEY });
+async function withdraw(
+  idempotencyKey: string,
+  account: string,
+  amount: string,
+  index = 0,
+  configured: ConfiguredBooks = 'external',
+) {
+  const common = { clock: systemClock, network: 'testnet', idKey: ID_KEY };
+  const withdrawals = createWithdrawals({ db: dbOf(index), books: configured, ...common });
   return await withdrawals.create({
     client: 'service',
     idempotencyKey,
@@ -112,6 +120,12 @@ describe('a withdrawal', () => {
     }
 
     expect(await kept('back')).toBe('3.0000000000');
+    const { rows: dated } = await sql<{ isLater: boolean }>`
+      SELECT back.record_time > asked.record_time AS "isLater" FROM journal_entry back, journal_entry asked
+      WHERE back.cause = ${`withdrawal:${id}:back`} AND asked.cause = ${`withdrawal:${id}:requested`}`.execute(
+      books.database.db,
+    );
+    expect(dated, 'who asks for the time between is told that it was not there').toEqual([{ isLater: true }]);
     await expect(withdraw('back-2', 'back', '3')).resolves.toMatchObject({ isReplayed: false });
   });
 
@@ -208,9 +222,30 @@ describe('after a database was restored', () => {
       retryable: true,
     });
     await expect(books.post('re-sent', [lineOf('restored', '-1'), lineOf('taker', '1')])).resolves.toBeDefined();
+    // What it lacks may be among what is still to be sent again.
+    const early = async () => await books.post('early', [lineOf('late', '-2'), lineOf('taker', '2')]);
+    await expect(early()).rejects.toMatchObject({ code: 'BOOKS_BEHIND', retryable: true });
+    await books.post('gained', [lineOf('late', '2'), lineOf('@HOUSE', '-2')]);
+    await expect(early()).resolves.toMatchObject({ isReplayed: false });
     await sql`UPDATE customer_books SET posts_whole_at = 101`.execute(books.database.db);
 
     await expect(withdraw('restored', 'restored', '4')).rejects.toMatchObject({ code: 'INSUFFICIENT_FUNDS' });
     await expect(withdraw('restored', 'restored', '3')).resolves.toMatchObject({ isReplayed: false });
+    await expect(books.post('broke', [lineOf('restored', '-1'), lineOf('taker', '1')])).rejects.toMatchObject({
+      code: 'INSUFFICIENT_FUNDS',
+    });
+  });
+
+  test('C12: to before the switch, a process that was told that Sluice keeps them pays nobody', async () => {
+    await books.setMode('EXTERNAL');
+    await sql`
+      INSERT INTO database_restore (cause, treasury_id, noticed_at, noticed_by, detail, safe_record_time, lost_events, put_back)
+      VALUES ('test 2', NULL, 200, 'test', 'test', 0, 3, 'null')`.execute(books.database.db);
+
+    await expect(withdraw('before', 'nobody', '4', 0, 'internal')).rejects.toMatchObject({ code: 'BOOKS_BEHIND' });
+    await expect(withdraw('before', 'nobody', '4', 0, 'external')).resolves.toMatchObject({ isReplayed: false });
+    await sql`UPDATE customer_books SET changed_at = 201`.execute(books.database.db);
+
+    await expect(withdraw('since', 'nobody', '4', 0, 'internal')).resolves.toMatchObject({ isReplayed: false });
   });
 });
