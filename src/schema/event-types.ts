@@ -12,6 +12,7 @@ import {
   OFFER_ENDED,
   OFFER_RECEIVED,
 } from '../deposits/deposit-events.ts';
+import { SCREENING_ASKED_AGAIN } from '../deposits/screening-requests.ts';
 import { APPROVAL_CHANGED } from '../policy/approval-events.ts';
 import { POLICY_CHANGED } from '../policy/policy-changes.ts';
 import { HALT_CHANGED } from '../submissions/halt-events.ts';
@@ -28,6 +29,10 @@ const TYPES = {
   DEPOSIT_ACCOUNT_CREATED: { type: DEPOSIT_ACCOUNT_CREATED, description: 'A memo was given to an account.' },
   DEPOSIT_ACCOUNT_CHANGED: { type: DEPOSIT_ACCOUNT_CHANGED, description: 'A memo was disabled or enabled.' },
   DESK_DECISION: { type: DESK_DECISION, description: 'The desk decided about a deposit. Needs scope `desk`.' },
+  SCREENING_ASKED_AGAIN: {
+    type: SCREENING_ASKED_AGAIN,
+    description: 'Somebody had the screening service asked again. Needs scope `desk`.',
+  },
   OFFER_RECEIVED: { type: OFFER_RECEIVED, description: 'An offer to us appeared.' },
   OFFER_ENDED: { type: OFFER_ENDED, description: 'An offer to us ended without reaching us.' },
   WITHDRAWAL_CHANGED: { type: WITHDRAWAL_CHANGED, description: 'A withdrawal came into a state.' },
@@ -48,6 +53,7 @@ export type EventType = keyof typeof TYPES | 'OTHER';
 /** What a principal must have beside `read` to be told of a type. */
 const SCOPE_OF_TYPE: ReadonlyMap<string, Scope> = new Map<string, Scope>([
   [DESK_DECISION, 'desk'],
+  [SCREENING_ASKED_AGAIN, 'desk'],
   [WITHDRAWAL_RESOLUTION, 'operate'],
 ]);
 

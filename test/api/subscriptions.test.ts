@@ -213,8 +213,9 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
 
   test('what needs a scope is left out for whoever lacks it, and refused where it is named', async () => {
     const after = head();
-    await append(database, draftOf(`${transport}-desk`, 'desk.decision'), draftOf(`${transport}-open`));
-    await untilHead(parseEventCursor(after).position + 2n);
+    const asked = draftOf(`${transport}-asked`, 'screening.askedAgain');
+    await append(database, draftOf(`${transport}-desk`, 'desk.decision'), asked, draftOf(`${transport}-open`));
+    await untilHead(parseEventCursor(after).position + 3n);
     const ask = async (authorization: string, types: string) =>
       await follow(
         transport,
@@ -231,6 +232,8 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     const refused = await ask('Bearer dev-service', ', types: [DESK_DECISION]');
 
     expect(await itemOf(operator)).toEqual({ events: { eventId: `${transport}-desk`, type: 'DESK_DECISION' } });
+    const second = { eventId: `${transport}-asked`, type: 'SCREENING_ASKED_AGAIN' };
+    expect(await itemOf(operator)).toEqual({ events: second });
     expect(await itemOf(service)).toEqual({ events: { eventId: `${transport}-open`, type: 'OTHER' } });
     expect((await errorOf(refused))['code']).toBe('FORBIDDEN');
     for (const follower of [service, operator, refused]) follower.cut();
