@@ -38,6 +38,8 @@ export type EventReader = {
    * @throws CursorError CURSOR_FROM_ANOTHER_LOG (the log was replaced by one that does not have what was read), RetryableError DB_… (a page cannot be read, or is of a log that is not the known one).
    */
   take(limits: { readonly countMax: number; readonly bytesMax: number }): Promise<readonly LogEvent[]>;
+  /** Lets go of what was read ahead, between two `take`: for whoever will stand still. It is read again. */
+  rest(): void;
   /** Also ends a `take` that waits. Harmless when repeated. */
   close(): void;
 };
@@ -68,6 +70,8 @@ export type EventTail = {
     readonly ringBytes: number;
     readonly waiting: number;
     readonly pagesRead: number;
+    /** Events that readers hold for themselves, beside the ring. */
+    readonly readAhead: number;
   };
 };
 
@@ -117,6 +121,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   const waiters = new Set<() => void>();
   const turnstile = createTurnstile(PAGES_AT_ONCE_MAX);
   let pagesRead = 0;
+  let readAhead = 0;
   /** The log that stands there now, once it is not the one that was read: nothing is read of either. */
   let replacedBy: ReplacedBy | null = null;
 
@@ -185,6 +190,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       while (taken.length < countMax && bytes < bytesMax) {
         const sized = page.shift();
         if (sized === undefined) break;
+        readAhead--;
         bytes += sized.bytes;
         taken.push(sized.event);
         position = sized.event.position;
@@ -214,18 +220,26 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
         pagesRead++;
         return await (types === undefined ? readEvents(db, bounds) : readEventsOfTypes(db, types, bounds));
       });
-      if (found === null) return;
+      if (found === null || isOver()) return;
       // Of a database that went back, what is missing would pass for nothing to tell.
       if (found.log.epoch !== epoch || found.log.head < upTo) {
         throw new RetryableError('DB_IN_DOUBT', 'The event log is not the one that was read before.', found.log);
       }
       page = [...found.events];
+      readAhead += page.length;
       // Also where nothing matched: it has all been looked at.
       pageEnd = found.isLast ? upTo : (page.at(-1)?.event.position ?? position);
     }
 
+    function rest(): void {
+      readAhead -= page.length;
+      page = [];
+      pageEnd = position;
+    }
+
     return {
       position: () => position,
+      rest,
       take: async (limits) => {
         while (!isOver()) {
           if (replacedBy !== null) throw refusalAt(position, replacedBy);
@@ -245,6 +259,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       },
       close: () => {
         closing.abort();
+        rest();
         wake?.();
       },
     };
@@ -280,7 +295,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   return {
     head: () => ({ epoch, position: ring.head() }),
     hasStopped: () => signal.aborted,
-    stats: () => ({ ...ring.size(), waiting: waiters.size, pagesRead }),
+    stats: () => ({ ...ring.size(), waiting: waiters.size, pagesRead, readAhead }),
     read,
     subscribe: (subscription) => interruptible((ended) => events(subscription, ended)),
     pointAfter: async (cursor) => {

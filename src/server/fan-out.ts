@@ -130,9 +130,10 @@ export function createFanOut({ schema, services, masking, slowReaderMs = SLOW_RE
     if (group.answers.leave() === 0 && groups.get(key) === group) groups.delete(key);
   }
 
-  /** Waits where too much is queued. @throws SlowReaderError */
-  async function pace(sink: Sink, cursor: () => string | null): Promise<void> {
+  /** Waits where too much is queued. @param rest called before it does. @throws SlowReaderError */
+  async function pace(sink: Sink, cursor: () => string | null, rest = (): void => undefined): Promise<void> {
     if (sink.pendingBytes() <= PENDING_BYTES_MAX) return;
+    rest();
     const waiting = new AbortController();
     const drained = sink.drained().then(() => 'DRAINED' as const);
     const late = clock.sleep(slowReaderMs, waiting.signal).then(() => 'LATE' as const);
@@ -151,42 +152,50 @@ export function createFanOut({ schema, services, masking, slowReaderMs = SLOW_RE
     let hasEnded = false;
     const cursorAt = (position: bigint): string => formatEventCursor({ epoch: tail.head().epoch, position });
 
+    /** @returns when the last of its answers was begun; null: it was ended. */
+    async function deliverBatch(sink: Sink, notBefore: number): Promise<number | null> {
+      isResting = true;
+      const events = await takeFrom(reader);
+      if (events.length === 0) return null;
+      isResting = false;
+      const answers = group.answers.of(events, notBefore);
+      let ready: Buffer[] = [];
+      let bytes = 0;
+      const flush = (): void => {
+        if (ready.length > 0) sink.send(ready);
+        ready = [];
+        bytes = 0;
+      };
+      for (const [line, held] of answers.entries()) {
+        const answer = held.answer === undefined ? await held.made : held.answer;
+        if (hasEnded) return null;
+        if (answer instanceof Error) {
+          flush();
+          throw answer;
+        }
+        if (answer !== null) {
+          ready.push(answer);
+          bytes += answer.length;
+        }
+        sent = events[line]?.position ?? sent;
+        if (bytes < PENDING_BYTES_MAX) continue;
+        flush();
+        await pace(sink, () => cursorAt(sent), reader.rest);
+        if (hasEnded) return null;
+      }
+      flush();
+      return answers.at(-1)?.begunAt ?? notBefore;
+    }
+
     async function deliver(sink: Sink): Promise<DeliveryEnd> {
       // Whatever it is told of the present was read after it asked.
       let begunAt = store.now();
       while (!hasEnded) {
-        isResting = true;
-        const events = await takeFrom(reader);
-        if (events.length === 0) return 'LEFT';
-        isResting = false;
-        const answers = group.answers.of(events, begunAt);
-        begunAt = answers.at(-1)?.begunAt ?? begunAt;
-        let ready: Buffer[] = [];
-        let bytes = 0;
-        const flush = (): void => {
-          if (ready.length > 0) sink.send(ready);
-          ready = [];
-          bytes = 0;
-        };
-        for (const [line, held] of answers.entries()) {
-          const answer = held.answer === undefined ? await held.made : held.answer;
-          if (hasEnded) return 'LEFT';
-          if (answer instanceof Error) {
-            flush();
-            throw answer;
-          }
-          if (answer !== null) {
-            ready.push(answer);
-            bytes += answer.length;
-          }
-          sent = events[line]?.position ?? sent;
-          if (bytes < PENDING_BYTES_MAX) continue;
-          flush();
-          await pace(sink, () => cursorAt(sent));
-          if (hasEnded) return 'LEFT';
-        }
-        flush();
-        await pace(sink, () => cursorAt(sent));
+        const lastBegunAt = await deliverBatch(sink, begunAt);
+        if (lastBegunAt === null) return 'LEFT';
+        begunAt = lastBegunAt;
+        // Out here, where the batch is let go of: thousands may stand still.
+        await pace(sink, () => cursorAt(sent), reader.rest);
       }
       return 'LEFT';
     }
