@@ -42,6 +42,12 @@ export async function readLogEnd(db: Database): Promise<{ epoch: string; head: b
   return { epoch: row.epoch, head: row.last_position };
 }
 
+/** True: a read replica, whose log may end earlier than that of its primary. */
+export async function readIsStandby(db: Database): Promise<boolean> {
+  const { rows } = await sql<{ isStandby: boolean }>`SELECT pg_is_in_recovery() AS "isStandby"`.execute(db);
+  return rows[0]?.isStandby === true;
+}
+
 /** Events after `after` up to and including `upTo`, oldest first. */
 export async function readEvents(db: Database, bounds: EventPageBounds): Promise<EventPage> {
   const { after, upTo, countMax } = bounds;

@@ -13,7 +13,14 @@ import type { Random } from '../env/random.ts';
 import type { Database } from './connection.ts';
 import { checkEventPoint, type EventPoint, parseEventCursor } from './event-cursor.ts';
 import { LOG_CHANNEL } from './event-log.ts';
-import { type LogEvent, readEvents, readEventsOfTypes, readLogEnd, type SizedEvent } from './event-page.ts';
+import {
+  type LogEvent,
+  readEvents,
+  readEventsOfTypes,
+  readIsStandby,
+  readLogEnd,
+  type SizedEvent,
+} from './event-page.ts';
 import { createEventRing } from './event-ring.ts';
 import { interruptible } from './interruptible.ts';
 import { sharedPositionOf } from './log-history.ts';
@@ -55,7 +62,8 @@ export type EventTail = {
   /**
    * Where to start reading, in the present epoch: after the cursor, or at the present end of the log when there is none. A cursor of an epoch that has ended is good as far as that one is
    * the beginning of the present one.
-   * @throws CursorError; asks the database before it calls a cursor ahead, since another process may have seen more than this one.
+   * @throws CursorError; asks the database before it calls a cursor ahead, since another process may have seen more than this one. RetryableError DB_… where that cannot be told yet: of a read
+   * replica, and of a log that has just got a new epoch.
    */
   pointAfter(cursor: string | null): Promise<EventPoint>;
   /** For whoever wants several events at once, and to know how far it is. Must be closed. */
@@ -117,6 +125,8 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   } = options;
   const { epoch: firstEpoch, head: firstHead } = await readLogEnd(db);
   let epoch = firstEpoch;
+  /** What had been read when the epoch began: good in it, too. */
+  let epochStart = firstHead;
   const ring = createEventRing<LogEvent>({ head: firstHead, countMax: ringCountMax, bytesMax: ringBytesMax });
   const waiters = new Set<() => void>();
   const turnstile = createTurnstile(PAGES_AT_ONCE_MAX);
@@ -136,6 +146,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     if (isContinued && end.epoch !== epoch) {
       logger.warn('The event log has a new epoch, and all that was read of it so far.', { epoch: end.epoch });
       epoch = end.epoch;
+      epochStart = ring.head();
     }
     if (!isContinued || end.head < ring.head()) {
       replacedBy = { ...end, sharedPosition: end.epoch === epoch ? end.head : await sharedPositionOf(db, epoch) };
@@ -150,7 +161,9 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     if (end.head === ring.head()) return false;
     // A later snapshot than that of the end: everything up to it is visible, and nothing beyond is asked for.
     const bounds = { after: ring.head(), upTo: end.head, countMax: TAIL_COUNT_MAX, bytesMax: TAIL_BYTES_MAX };
-    const { events } = await readEvents(db, bounds);
+    const { events, log } = await readEvents(db, bounds);
+    // Replaced between the two statements: what that is, the next pass finds out.
+    if (log.epoch !== end.epoch || log.head < end.head) return true;
     for (const row of events) ring.push(row.event, row.bytes);
     wakeAll();
     return ring.head() < end.head;
@@ -167,6 +180,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     const wanted = types === undefined ? null : new Set(types);
     const closing = new AbortController();
     let position = after;
+    let ownEpoch = epoch;
     /** Of a page, not handed out yet. */
     let page: SizedEvent[] = [];
     /** What has been looked at once the page is handed out. */
@@ -213,6 +227,15 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       return taken;
     }
 
+    /** It may have been ahead of what was read here, by the word of a database that has gone back since: other events have those places now. */
+    function enterEpoch(): void {
+      if (position > epochStart) {
+        const head = ring.head();
+        checkEventPoint({ epoch: ownEpoch, position }, { epoch, head, sharedPosition: epochStart });
+      }
+      ownEpoch = epoch;
+    }
+
     async function readPage(): Promise<void> {
       const upTo = ring.head();
       const bounds = { after: position, upTo, countMax: PAGE_COUNT_MAX, bytesMax: PAGE_BYTES_MAX };
@@ -243,6 +266,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       take: async (limits) => {
         while (!isOver()) {
           if (replacedBy !== null) throw refusalAt(position, replacedBy);
+          if (ownEpoch !== epoch) enterEpoch();
           if (page.length > 0 || pageEnd > position) {
             const taken = takeFromPage(limits);
             if (taken.length > 0) return taken;
@@ -305,6 +329,10 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       const isOurs = point.epoch === epoch && point.position <= ring.head();
       if (isOurs) return checkEventPoint(point, { epoch, head: ring.head() });
       const end = await readLogEnd(db);
+      if (end.epoch !== epoch) throw new RetryableError('DB_IN_DOUBT', 'The event log has a new epoch, not read yet.');
+      if (point.epoch === end.epoch && point.position > end.head && (await readIsStandby(db))) {
+        throw new RetryableError('DB_BEHIND', 'This read replica is not as far as the cursor yet.', end);
+      }
       const sharedPosition = point.epoch === end.epoch ? null : await sharedPositionOf(db, point.epoch);
       return checkEventPoint(point, { ...end, sharedPosition });
     },

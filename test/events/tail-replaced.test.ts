@@ -1,0 +1,63 @@
+/** A log that is replaced while it is read. */
+import { expect, test } from 'vitest';
+import { formatEventCursor } from '../../src/db/event-cursor.ts';
+import { systemClock } from '../../src/env/system.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { append, draftOf, startEventLog } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
+
+test('H3: what stands in a log that took the place of the known one between two looks is told to nobody', async () => {
+  const database = await createTestDatabase();
+  let isToBeReplaced = false;
+  const db = database.db.withPlugin({
+    transformQuery: ({ node }) => node,
+    transformResult: async ({ result }) => {
+      const isEnd = result.rows.some((row) => 'epoch' in row && row['last_position'] === 1n);
+      if (isEnd && isToBeReplaced) {
+        isToBeReplaced = false;
+        await database.db.updateTable('event_log').set({ epoch: 'fffe' }).execute();
+      }
+      return result;
+    },
+  });
+  const log = await startEventLog({ ...database, db });
+  const reader = log.tail.read({ after: 0n });
+  const taking = reader.take({ countMax: 10, bytesMax: 1_000 });
+  isToBeReplaced = true;
+
+  await append(database, draftOf('of the other log'));
+
+  await expect(taking).rejects.toMatchObject({ code: 'CURSOR_FROM_ANOTHER_LOG' });
+  expect(isToBeReplaced).toBe(false);
+  await expect(log.stop()).rejects.toMatchObject({ code: 'EVENT_LOG_REPLACED' });
+  await database.close();
+});
+
+test('C3: a reader that is ahead when the database goes back is told so, and passes over nothing', async () => {
+  const database = await createTestDatabase();
+  const log = await startEventLog(database);
+  await append(database, draftOf('1'), draftOf('2'));
+  await eventually(() => expect(log.tail.head().position).toBe(2n));
+  const { epoch } = log.tail.head();
+  // By the word of a database that had four, when two were read here.
+  const taking = log.tail.read({ after: 4n }).take({ countMax: 10, bytesMax: 1_000 });
+  const refused = expect(taking).rejects.toMatchObject({
+    code: 'CURSOR_FROM_ANOTHER_LOG',
+    facts: { resumeCursor: formatEventCursor({ epoch: 'fffe', position: 2n }) },
+  });
+
+  await database.db.transaction().execute(async (tx) => {
+    const ended = { reason: 'WENT_BACK' as const, history_before: 'a', history_after: 'a', detail: 'a test' };
+    await tx
+      .insertInto('event_log_epoch')
+      .values({ epoch, shared_position: 2n, ...ended, ended_at: systemClock.nowMicros() })
+      .execute();
+    await tx.updateTable('event_log').set({ epoch: 'fffe' }).execute();
+  });
+  await eventually(() => expect(log.tail.head().epoch).toBe('fffe'));
+  await append(database, draftOf('3'), draftOf('4'), draftOf('5'));
+
+  await refused;
+  await log.stop();
+  await database.close();
+});
