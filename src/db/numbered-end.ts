@@ -3,7 +3,7 @@
  * wrote one waits for that to name its place.
  */
 import { sql } from 'kysely';
-import type { Clock } from '../env/clock.ts';
+import { type Clock, microsToMillis } from '../env/clock.ts';
 import type { Database } from './connection.ts';
 import type { EventPoint } from './event-cursor.ts';
 
@@ -15,7 +15,9 @@ const WAIT_MS_MAX = 2_000; // Eight of its polls: longer, and none is at work.
  * @throws RetryableError of the database.
  */
 export async function readNumberedEnd(db: Database, clock: Clock): Promise<EventPoint | null> {
-  const deadline = clock.nowMicros() + BigInt(WAIT_MS_MAX) * 1_000n;
+  // A wall clock that is set back would let it wait for as long.
+  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
+  const startedAtMs = nowMs();
   const { seq } = await db
     .selectFrom('event_outbox')
     .select(({ fn }) => fn.max('seq').as('seq'))
@@ -28,7 +30,7 @@ export async function readNumberedEnd(db: Database, clock: Clock): Promise<Event
       FROM event_log`.execute(db);
     const [end] = rows;
     if (end?.isNumbered === true) return { epoch: end.epoch, position: end.position };
-    if (clock.nowMicros() >= deadline) return null;
+    if (nowMs() - startedAtMs >= WAIT_MS_MAX) return null;
     await clock.sleep(LOOK_MS);
   }
 }

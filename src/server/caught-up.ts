@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Database } from '../db/connection.ts';
 import { checkEventPoint, type EventPoint, formatEventCursor, parseEventCursor } from '../db/event-cursor.ts';
 import { sharedPositionOf } from '../db/log-history.ts';
-import type { Clock, Micros } from '../env/clock.ts';
+import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
 import { RetryableError } from '../env/errors.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { type DatabaseView, readDatabaseView } from '../read/database-view.ts';
@@ -43,6 +43,8 @@ export function createCaughtUp({ db, clock, waitMsMax }: { db: Database; clock: 
   const waitingOf = new Map<string, number>();
   let waiting = 0;
   let looking: Promise<DatabaseView> | null = null;
+  // A wall clock that is set back would let everybody wait for as long.
+  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
 
   /** The next reading that begins, not one under way: what a caller committed before is in it. */
   async function look(): Promise<DatabaseView> {
@@ -79,19 +81,18 @@ export function createCaughtUp({ db, clock, waitMsMax }: { db: Database; clock: 
 
   async function waitInLine(demand: Demand): Promise<DatabaseView> {
     const point = demand.cursor === null ? null : parseEventCursor(demand.cursor);
-    const startedAt = clock.nowMicros();
+    const startedAtMs = nowMs();
     const waitMs = Math.max(0, Math.min(demand.waitMs ?? waitMsMax, waitMsMax));
-    const deadline = startedAt + BigInt(waitMs) * 1_000n;
     let view = await readDatabaseView(db);
     for (;;) {
-      const isLast = clock.nowMicros() >= deadline;
+      const isLast = nowMs() - startedAtMs >= waitMs;
       if (await isThere(point, demand, view, isLast)) return view;
-      if (isLast) throw notCaughtUp(view, point, clock.nowMicros() - startedAt);
+      if (isLast) throw notCaughtUp(view, point, nowMs() - startedAtMs);
       view = await look();
     }
   }
 
-  function notCaughtUp(view: DatabaseView, point: EventPoint | null, waited: Micros): NotCaughtUpError {
+  function notCaughtUp(view: DatabaseView, point: EventPoint | null, waitedMs: number): NotCaughtUpError {
     const { recordTime } = worstFreshness(view.streams, { now: clock.nowMicros() });
     const behind = point === null || point.epoch !== view.epoch ? null : point.position - view.head;
     return new NotCaughtUpError(
@@ -102,7 +103,7 @@ export function createCaughtUp({ db, clock, waitMsMax }: { db: Database; clock: 
         position: formatEventCursor({ epoch: view.epoch, position: view.head }),
         eventsBehind: behind === null ? null : String(behind > 0n ? behind : 0n),
         recordTime: recordTime === null ? null : formatRecordTime(recordTime),
-        waitedMs: Number(waited / 1_000n),
+        waitedMs: Math.trunc(waitedMs),
       },
     );
   }

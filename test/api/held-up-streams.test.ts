@@ -1,11 +1,23 @@
 /** What becomes of streams when a reader stands still, or the clock. */
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { formatEventCursor } from '../../src/db/event-cursor.ts';
+import type { Clock } from '../../src/env/clock.ts';
+import { systemClock } from '../../src/env/system.ts';
 import { startApi } from '../support/api.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { append, draftOf } from '../support/event-log.ts';
 import { eventually } from '../support/eventually.ts';
 import { follow, TRANSPORTS } from '../support/follower.ts';
+import { createRows } from '../support/rows.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  await createRows(database.db).treasury();
+});
+
+afterAll(async () => await database.close());
 
 test.each(TRANSPORTS)(
   'H2: a reader far behind that stands still over %s holds nothing it has not been sent, and misses nothing',
@@ -51,3 +63,19 @@ test.each(TRANSPORTS)(
   },
   60_000,
 );
+
+test('H12: whoever waits for @atLeast waits no longer when the wall clock is set back', async () => {
+  let skew = 0n;
+  const clock: Clock = { ...systemClock, nowMicros: () => systemClock.nowMicros() + skew };
+  const api = await startApi(database, { clock, answers: { atLeastWaitMs: 1_500 } });
+  const time = '2999-01-01T00:00:00Z';
+
+  const asking = api.query('query ($time: RecordTime!) @atLeast(recordTime: $time) { viewer { name } }', { time });
+  await systemClock.sleep(300);
+  skew = -3_600_000_000n;
+  const { errors } = await asking;
+
+  expect(errors[0].extensions).toMatchObject({ code: 'NOT_CAUGHT_UP', waitedMs: expect.any(Number) });
+  expect(errors[0].extensions.waitedMs).toBeLessThan(10_000);
+  await api.stop();
+});
