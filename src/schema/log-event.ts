@@ -87,17 +87,20 @@ builder.subscriptionField('events', (t) =>
       types: t.arg({ type: [EventTypeEnum], description: 'Only of these types. Null: of all.' }),
     },
     subscribe: async (_root, { after, types: wanted }, { tail, principal }: ApiContext): Promise<LogFeed<LogEvent>> => {
-      const types = logTypesOf(wanted);
-      const refused = types?.find((type) => scopeLackingFor(type, principal.scopes) !== null);
+      const named = logTypesOf(wanted);
+      const refused = named?.find((type) => scopeLackingFor(type, principal.scopes) !== null);
       if (refused !== undefined) {
         throw apiError('FORBIDDEN', `Your principal may not be told of events of type ${eventTypeOf(refused)}.`);
       }
       try {
         const { position } = await tail.pointAfter(after ?? null);
+        // What has no name here cannot be looked for by one: then all is read.
+        const types = wanted?.includes('OTHER') === true ? null : named;
         const subscription = { after: position, ...(types === null ? {} : { types }) };
-        return createLogFeed(tail, subscription, (event) =>
-          scopeLackingFor(event.type, principal.scopes) === null ? event : null,
-        );
+        return createLogFeed(tail, subscription, (event) => {
+          const isWanted = wanted?.includes(eventTypeOf(event.type)) !== false;
+          return isWanted && scopeLackingFor(event.type, principal.scopes) === null ? event : null;
+        });
       } catch (error) {
         throw cursorErrorOf(error);
       }

@@ -79,3 +79,31 @@ test('H12: whoever waits for @atLeast waits no longer when the wall clock is set
   expect(errors[0].extensions.waitedMs).toBeLessThan(10_000);
   await api.stop();
 });
+
+test.each(TRANSPORTS)(
+  'what has no name of its own is told over %s to whoever names OTHER, beside what else is named',
+  async (transport) => {
+    const api = await startApi(database, { ringCountMax: 2 });
+    const after = formatEventCursor(api.log.tail.head());
+    const of = (what: string): string => `${transport}-${what}`;
+    await append(
+      database,
+      draftOf(of('named'), 'halt.changed'),
+      draftOf(of('left-out'), 'policy.changed'),
+      draftOf(of('other')),
+    );
+    const query =
+      'subscription ($after: Cursor) { events(after: $after, types: [HALT_CHANGED, OTHER]) { eventId type } }';
+
+    const follower = await follow(transport, api.url, { query, variables: { after } });
+
+    for (const expected of [
+      { eventId: of('named'), type: 'HALT_CHANGED' },
+      { eventId: of('other'), type: 'OTHER' },
+    ]) {
+      expect(await follower.next()).toEqual({ kind: 'ITEM', result: { data: { events: expected } } });
+    }
+    follower.cut();
+    await api.stop();
+  },
+);
