@@ -98,14 +98,17 @@ async function subjectOf({ clock, random }: CommandContext, place: SignerPlace, 
   };
   await signer.currentKey();
 
-  const comesUp = async (): Promise<void> => {
+  /** Asks for the key until the answer is as wanted: who was just killed may answer once more. @throws what the last answer was, where it never is. */
+  const awaitKey = async (isWanted: (fingerprint: string | null) => boolean): Promise<void> => {
     for (let tries = 1; ; tries += 1) {
-      const failure = await signer.currentKey().then(
-        () => null,
-        (error: unknown) => error,
+      const found = await signer.currentKey().then(
+        ({ fingerprint }) => ({ fingerprint, error: null }),
+        (error: unknown) => ({ fingerprint: null, error }),
       );
-      if (failure === null) return;
-      if (tries >= COMES_UP_TRIES) throw failure;
+      if (isWanted(found.fingerprint)) return;
+      if (tries >= COMES_UP_TRIES) {
+        throw found.error ?? new PermanentError('SIGNER_CHECK_COMMAND', `The signer still shows ${found.fingerprint}.`);
+      }
       await clock.sleep(COMES_UP_MS);
     }
   };
@@ -117,17 +120,21 @@ async function subjectOf({ clock, random }: CommandContext, place: SignerPlace, 
       rotate === undefined
         ? null
         : async () => {
+            const { fingerprint: before } = await signer.currentKey();
             await runCommand(rotate);
-            await comesUp();
+            await awaitKey((fingerprint) => fingerprint !== null && fingerprint !== before);
           },
     restart:
       stop === undefined || start === undefined
         ? null
         : {
-            stop: async () => await runCommand(stop),
+            stop: async () => {
+              await runCommand(stop);
+              await awaitKey((fingerprint) => fingerprint === null);
+            },
             start: async () => {
               await runCommand(start);
-              await comesUp();
+              await awaitKey((fingerprint) => fingerprint !== null);
             },
           },
     post: async (body) =>

@@ -115,7 +115,7 @@ test('a lapsed attempt is proof of its own end only, while its withdrawal goes o
   const { db } = database;
   await rows.stream({}, DAY + 120n * SECOND);
   const id = await idOf('goes-on', { amount: '5' });
-  const limits = { ...DEFAULT_LIMITS, ttlMs: 60_000, attemptsMax: 3 };
+  const limits = { ...DEFAULT_LIMITS, recordTimeAheadMsMax: 600_000, ttlMs: 60_000, attemptsMax: 3 };
   expect(await openAttempts(db, treasury, limits, DAY)).toBe(1);
   await rows.stream({}, DAY + 181n * SECOND);
   expect(await lapseAttempts(db, WITHDRAWALS, treasury, limits, DAY)).toBe(1);

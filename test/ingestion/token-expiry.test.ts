@@ -86,7 +86,7 @@ const allCredited = () =>
     { deadlineMs: 15_000 },
   );
 
-test('A19: ingestion goes on over the end of tokens, and through a provider that is away for longer than a token lives', async () => {
+test('A19, H10: ingestion goes on over the end of tokens, and through a provider that is away for longer than a token lives', async () => {
   const until = systemClock.nowMicros() + 7_000_000n;
   while (systemClock.nowMicros() < until) {
     payIn();

@@ -22,7 +22,11 @@ test('a pool is set and set again, and funds are told by what may be done with t
     expect(await readTreasuryFunds(database.db, 'testnet')).toEqual([
       {
         treasury: 'treasury',
+        party: 'treasury::1220bb',
         instrument: 'Amulet',
+        admin: 'DSO::1220aa',
+        instrumentId: 'Amulet',
+        isAccepted: true,
         free: '53',
         freeCount: 2,
         reserved: '0',
