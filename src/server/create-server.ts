@@ -66,7 +66,7 @@ export type ServerOptions = {
   readonly onCounts?: (counts: () => ServerCounts) => void;
   /** Milliseconds running requests get when stopping. Default 1 s. */
   readonly drainMs?: number;
-  /** Milliseconds a WebSocket has for its first message. Default 3 s. */
+  /** Milliseconds a WebSocket has for its first message. Default 10 s. */
   readonly initTimeoutMs?: number;
   /** Milliseconds a subscriber has to take what is queued for it. Default 10 s. */
   readonly slowReaderMs?: number;

@@ -38,7 +38,7 @@ export type WebSocketOptions = {
   /** Bytes of one message: a frame of it is all that is ever buffered. */
   readonly messageBytesMax: number;
   readonly logger: Logger;
-  /** Milliseconds for the first message. Default 3 s. */
+  /** Milliseconds for the first message. Default 10 s. */
   readonly initTimeoutMs?: number;
   /** Milliseconds between signs of life. Default 12 s. */
   readonly heartbeatMs?: number;
@@ -52,7 +52,8 @@ export type WebSocketOptions = {
 const OPERATIONS_PER_SOCKET_MAX = 100;
 /** 12 s: proxies cut idle sockets at 60 s; four chances. */
 const HEARTBEAT_MS = 12_000;
-const INIT_TIMEOUT_MS = 3_000;
+/** 10 s, as for the headers of a request: thousands that come at once, from a replica that is gone, must not be sent away only to come at once again. */
+const INIT_TIMEOUT_MS = 10_000;
 /** 2 s for the closing handshake; whoever does not answer is cut. */
 const CLOSE_GRACE_MS = 2_000;
 /** 10 s for the closing handshake of a client that does not read: what it was sent is before it on the wire. */
@@ -67,6 +68,8 @@ type Extra = {
   readonly drain: Drain;
   readonly request: IncomingMessage;
   readonly deliveries: Map<string, Delivery>;
+  /** The first message has come. */
+  hasBegun: boolean;
   /** Aborts when the socket has closed. */
   readonly gone: AbortSignal;
   principal: Principal | null;
@@ -95,7 +98,7 @@ export function createWebSocketEndpoint(options: WebSocketOptions): WebSocketEnd
     const drain = createDrain(wire);
     attach(
       protocol,
-      { socket, wire, drain, request, deliveries: new Map(), gone: gone.signal, principal: null },
+      { socket, wire, drain, request, deliveries: new Map(), hasBegun: false, gone: gone.signal, principal: null },
       options,
     );
   });
@@ -128,9 +131,9 @@ async function untilClosed(socket: WebSocket): Promise<void> {
 }
 
 function createProtocol(options: WebSocketOptions) {
-  const { yoga, principals, masking, fanOut, limiter, initTimeoutMs, authority = unendingAuthority } = options;
+  const { yoga, principals, masking, fanOut, limiter, authority = unendingAuthority } = options;
   return makeServer<Record<string, unknown>, Extra>({
-    connectionInitWaitTimeout: initTimeoutMs ?? INIT_TIMEOUT_MS,
+    connectionInitWaitTimeout: 0, // The endpoint's own (attach).
     // Both come with the arguments that onSubscribe made.
     execute: (args) => (args as OperationArgs).execute(args),
     subscribe: (args) => {
@@ -139,6 +142,7 @@ function createProtocol(options: WebSocketOptions) {
       return subscription;
     },
     onConnect: async ({ connectionParams, extra }) => {
+      extra.hasBegun = true;
       const authentication = await principals.authenticate(
         authorizationOf(connectionParams) ?? extra.request.headers.authorization,
       );
@@ -159,6 +163,8 @@ function createProtocol(options: WebSocketOptions) {
       const end = (why: string): void => {
         extra.principal = null;
         extra.socket.close(CloseCode.Forbidden, why);
+        // Nothing may follow the close frame, and a client that does not answer it would have us read for nobody.
+        for (const delivery of extra.deliveries.values()) delivery.stop();
       };
       extra.socket.once('close', authority.watch(authentication, end));
       return true;
@@ -264,7 +270,7 @@ function cutOff(socket: WebSocket, { code, facts }: SlowReaderError): void {
 function attach(
   protocol: ReturnType<typeof createProtocol>,
   extra: Extra,
-  { logger, requests, heartbeatMs = HEARTBEAT_MS }: WebSocketOptions,
+  { logger, requests, heartbeatMs = HEARTBEAT_MS, initTimeoutMs = INIT_TIMEOUT_MS }: WebSocketOptions,
 ): void {
   const { socket, deliveries } = extra;
   const fail = (error: unknown): void => {
@@ -298,14 +304,24 @@ function attach(
   socket.on('pong', () => {
     isAlive = true;
   });
-  const pings = setInterval(() => {
-    if (!isAlive) return socket.terminate();
+  const ping = (): void => {
     isAlive = false;
     socket.ping();
     tellRestingCursors(socket, deliveries, told);
+  };
+  // In a process that was held up, timers are due before what has come meanwhile is read: whoever seems silent is judged after that.
+  const pings = setInterval(() => {
+    if (isAlive) ping();
+    else setImmediate(() => (isAlive ? ping() : socket.terminate()));
   }, heartbeatMs);
+  const beginning = setTimeout(() => {
+    setImmediate(() => {
+      if (!extra.hasBegun) socket.close(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout');
+    });
+  }, initTimeoutMs);
   socket.once('close', (code, reason) => {
     clearInterval(pings);
+    clearTimeout(beginning);
     closed(code, String(reason)).catch((error: unknown) => {
       logger.error('A WebSocket’s operations could not be ended.', { error: messageOf(error) });
     });
