@@ -15,7 +15,7 @@ export function headerLines(parts: {
   readonly styled: Terminal['styled'];
 }): readonly string[] {
   const { service, simnet, database, styled } = parts;
-  const { url } = service;
+  const { url, adminUrl } = service;
   const row = (label: string, text: string): string => `  ${styled('dim', label.padEnd(12))} ${text}`;
   return [
     '',
@@ -24,7 +24,7 @@ export function headerLines(parts: {
     row('GraphiQL', `${styled('bold', `${url}${GRAPHIQL_PATH}`)}   ← open this; press ▶ in each tab`),
     row('API', `${url}${GRAPHQL_PATH}   (WebSocket and SSE too)`),
     row('schema', `${url}/schema.graphql`),
-    row('health', `${url}/healthz   ${url}/readyz`),
+    row('health', `${adminUrl}/readyz   ${adminUrl}/metrics   (whether all is well; what Prometheus reads)`),
     ...simnet.participants.map(({ name, grpcAddress }) => row(name, `${grpcAddress}   (gRPC Ledger API, simulated)`)),
     // Its password is made for this machine's loopback and this run.
     row('PostgreSQL', database.isEmbedded ? database.connectionString : 'that of DATABASE_URL'),

@@ -5,7 +5,7 @@ import type { EventTail } from '../db/event-tail.ts';
 import type { Measures } from '../env/measures.ts';
 import { createMetrics, type PoolReading } from '../metrics/metrics.ts';
 import { readOperationFacts } from '../read/operation-facts.ts';
-import { createAdminServer } from '../server/admin-server.ts';
+import { createAdminServer, USUAL_PORT } from '../server/admin-server.ts';
 import type { ServerCounts } from '../server/create-server.ts';
 import { createProcessGauges } from '../server/process-gauges.ts';
 import { createReadiness } from '../server/readiness.ts';
@@ -80,7 +80,7 @@ export async function startWatching({
   };
   const server = await createAdminServer({
     host: config.adminHost,
-    port: config.adminPort,
+    port: adminPortOf(config),
     readiness,
     metrics: {
       contentType: metrics.contentType,
@@ -132,6 +132,15 @@ export async function startWatching({
       await close();
     },
   };
+}
+
+/** This listener is up first, and is not to take the port that the API was given. @returns as `port` of createAdminServer. */
+export function adminPortOf({
+  adminPort,
+  role,
+  port,
+}: Pick<ServiceConfig, 'adminPort' | 'role' | 'port'>): number | null {
+  return adminPort ?? (role !== 'worker' && port === USUAL_PORT ? 0 : null);
 }
 
 function poolReading(lane: string, { pool }: DatabaseConnection): PoolReading {

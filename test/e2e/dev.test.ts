@@ -43,6 +43,7 @@ test('the terminal says what runs, where to look, and what comes in', async () =
     /participant2 +127\.0\.0\.1:\d+/,
     /PostgreSQL +postgresql:/,
     /control +http:\/\/127\.0\.0\.1:\d+/,
+    /health +http:\/\/127\.0\.0\.1:\d+\/readyz +http:\/\/127\.0\.0\.1:\d+\/metrics/,
     /Ctrl-C/,
   ]) {
     await visit.waitFor(line);
@@ -177,7 +178,7 @@ test('Ctrl-C leaves no process and no port behind', async () => {
   const [, database = ''] = /PostgreSQL +(postgresql:\S+)/.exec(visit.stdout()) ?? [];
   const postmaster = await readPostmasterPid(database);
   const ports = [...visit.stdout().matchAll(/127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port));
-  expect(new Set(ports).size).toBe(5);
+  expect(new Set(ports).size).toBe(6);
   for (const port of ports) expect(await isPortOpen(port)).toBe(true);
 
   // As a terminal does it: to the whole process group. npm passes on what it got, so Sluice is told twice.

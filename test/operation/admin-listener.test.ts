@@ -1,6 +1,8 @@
 /** Health and metrics of a running Sluice, and that its API's port shows nothing of them. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { adminPortOf } from '../../src/cli/watching.ts';
 import { METRICS } from '../../src/metrics/metric-list.ts';
+import { USUAL_PORT } from '../../src/server/admin-server.ts';
 import { eventually } from '../support/eventually.ts';
 import { startWithdrawalScene, type WithdrawalScene } from '../support/withdrawal-scene.ts';
 
@@ -126,6 +128,14 @@ test('Z29: no secret is among the numbers or the words of the listener', async (
     const { text } = await get(path);
     for (const secret of secrets) expect(text).not.toContain(secret);
   }
+});
+
+test('the usual port is left to an API that was given it, as beside a program that has 4000', () => {
+  const given = { adminPort: null, role: 'all', port: USUAL_PORT } as const;
+  expect(adminPortOf(given)).toBe(0);
+  expect(adminPortOf({ ...given, port: 4000 })).toBeNull();
+  expect(adminPortOf({ ...given, role: 'worker' })).toBeNull();
+  expect(adminPortOf({ ...given, adminPort: 9090 })).toBe(9090);
 });
 
 test('a worker is watched as well, has no API, and takes another port where the usual one is taken', {
