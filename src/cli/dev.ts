@@ -8,9 +8,11 @@
 import { Command } from 'commander';
 import { type Config, loadConfig } from '../config/config.ts';
 import { migrate } from '../db/migrate.ts';
+import type { Micros } from '../env/clock.ts';
 import { assert, RetryableError } from '../env/errors.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
+import { formatRecordTime } from '../env/record-time.ts';
 import { readTokens } from '../read/tokens.ts';
 import type { SampleWithdrawal } from '../server/graphiql.ts';
 import { TREASURY } from '../simnet/network.ts';
@@ -72,7 +74,7 @@ async function run(context: CommandContext, given: Given, logger: Logger, shutdo
   if (requested.aborted) return;
 
   const config = await configOf(context, given, { simnet, seed, database });
-  const sampleWithdrawal = sampleFor(simnet);
+  const sampleWithdrawal = sampleFor(simnet, clock.nowMicros());
   const service = await startService({ config, connectionString: database.connectionString, env, sampleWithdrawal });
   teardown.add('service', service.stop, service.stopping);
   const { position: after } = service.tail.head();
@@ -153,8 +155,10 @@ function withoutNewcomer(instruments: string): string {
     .join(',');
 }
 
-/** A withdrawal that GraphiQL can ask for as it stands. */
-function sampleFor({ network, customers }: Simnet): SampleWithdrawal {
+const SAMPLE_PAST_SECONDS = 10n; // After the start: somebody has deposited by then, and it is over before anybody has found the tab.
+
+/** What GraphiQL can ask for as it stands. */
+function sampleFor({ network, customers }: Simnet, now: Micros): SampleWithdrawal {
   const [customer] = customers;
   assert(customer !== undefined, 'There is a customer.');
   const { admin, id } = network.instrument(WITHDRAWN_INSTRUMENT);
@@ -165,6 +169,7 @@ function sampleFor({ network, customers }: Simnet): SampleWithdrawal {
     instrumentId: id,
     receiver: customer.party,
     amount: '1.5',
+    asOf: formatRecordTime((now / 1_000_000n + SAMPLE_PAST_SECONDS) * 1_000_000n),
   };
 }
 

@@ -1,4 +1,4 @@
-/** Sample operations about customers' money: what came, what is there, what goes. */
+/** Sample operations about customers' money: what came, what is there and was there, what goes, who keeps the balances. */
 import type { SampleTab } from './graphiql-sample.ts';
 
 export const CUSTOMER_SAMPLES: readonly SampleTab[] = [
@@ -71,6 +71,75 @@ query Holdings {
 `,
   },
   {
+    title: 'Funds',
+    query: `# What one customer has, and every movement with
+# its cause: from the books, which are moved by what
+# the ledger shows and by withdrawals.
+query Funds($customer: String!) {
+  account(customer: $customer) {
+    customer
+    funds { instrument { name } available inWithdrawals held total }
+    depositAccounts { memo state }
+  }
+}
+
+query Journal($customer: String!) {
+  accountJournal(customer: $customer, first: 20) {
+    nodes { recordTime cause causeId amount instrument { name } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+`,
+    variablesOf: ({ account }) => ({ customer: account }),
+  },
+  {
+    title: 'Freshness',
+    query: `# How old an answer is, beside whatever it answers;
+# and how new it has to be: AtLeast waits until the
+# database that answers has what you have seen, or
+# says NOT_CAUGHT_UP. Put into the variables the
+# \`cursor\` of an event or of a mutation's payload,
+# or the \`position\` of Freshness.
+query Freshness {
+  freshness { state ageMs recordTime position }
+  balances(first: 20) {
+    nodes { instrument { name } total available reserved locked incoming }
+  }
+}
+
+query AtLeast($cursor: Cursor, $waitMs: Int) @atLeast(cursor: $cursor, waitMs: $waitMs) {
+  freshness { state position }
+  withdrawals(first: 3) { nodes { withdrawalId state } }
+}
+`,
+    variablesOf: () => ({ cursor: null, waitMs: 2000 }),
+  },
+  {
+    title: 'PastBalances',
+    query: `# What was at a time of the past: of the ledger, and
+# in a customer's account. PastBalances says from
+# when to when can be asked; put a time between into
+# the variables, or {"cursor": "…"} of an event.
+query PastBalances {
+  availableRange { treasury { name } from to }
+  eventLog { startCursor headCursor }
+}
+
+query BalancesAsOf($asOf: AsOf!) {
+  balancesAsOf(asOf: $asOf, first: 20) {
+    nodes { recordTime treasury { name } instrument { name } total locked incoming }
+  }
+}
+
+query AccountAsOf($customer: String!, $asOf: AsOf!) {
+  account(customer: $customer) {
+    balancesAsOf(asOf: $asOf) { recordTime instrument { name } amount }
+  }
+}
+`,
+    variablesOf: ({ account, asOf }) => ({ asOf: { recordTime: asOf }, customer: account }),
+  },
+  {
     title: 'NewDepositAccount',
     query: `# A deposit address for a customer: a treasury party and a memo.
 mutation NewDepositAccount {
@@ -101,7 +170,7 @@ query WithdrawalPreflight($input: WithdrawalPreflightInput!) {
   }
 }
 `,
-    variablesOf: ({ idempotencyKey: _key, ...input }) => ({ input }),
+    variablesOf: ({ idempotencyKey: _key, asOf: _asOf, ...input }) => ({ input }),
   },
   {
     title: 'NewWithdrawal',
@@ -121,7 +190,7 @@ mutation NewWithdrawal($input: CreateWithdrawalInput!) {
   }
 }
 `,
-    variablesOf: (input) => ({ input }),
+    variablesOf: ({ asOf: _asOf, ...input }) => ({ input }),
   },
   {
     title: 'WithdrawalUpdated',
@@ -193,6 +262,64 @@ query Withdrawals {
     pageInfo { hasNextPage endCursor }
   }
 }
+
+# Every end of one, as it comes: run it and wait.
+# Resume with the last cursor.
+subscription WithdrawalFeed {
+  withdrawals(filter: { isFinal: true }) {
+    cursor
+    eventId
+    withdrawalId
+    state
+    failureCode
+    updateId
+  }
+}
 `,
+  },
+  {
+    title: 'CustomerBooks',
+    query: `# Who keeps the balances of customers. Here it is the
+# exchange, and PostTransfer is refused with what to
+# do (BOOKS_EXTERNAL). Start by
+#   SLUICE_CUSTOMER_BOOKS=internal npm start
+# and Sluice keeps them: a trade, a fee or a bonus
+# is a post transfer, and nobody gives what he has
+# not. docs/guides/books.md
+query CustomerBooks {
+  customerBooks {
+    mode
+    isBehind
+    houseBalances { houseAccount instrument { name } amount }
+  }
+}
+
+mutation PostTransfer($post: PostTransferInput!) {
+  postTransfer(input: $post) {
+    ... on PostTransferPayload {
+      replayed
+      cursor
+      postTransfer { postTransferId postedAt lines { account { customer } houseAccount amount } }
+    }
+    ... on CustomerFundsError { shortfalls { account available asked } }
+    ... on Error { code message why fix }
+  }
+}
+
+query PostTransferByKey($key: String!) {
+  postTransfer(idempotencyKey: $key) { postTransferId reference postedAt }
+}
+`,
+    variablesOf: ({ account, instrumentAdmin, instrumentId }) => ({
+      post: {
+        idempotencyKey: 'fee-1',
+        reference: 'a fee',
+        lines: [
+          { account, instrumentAdmin, instrumentId, amount: '-0.25' },
+          { houseAccount: 'FEES', instrumentAdmin, instrumentId, amount: '0.25' },
+        ],
+      },
+      key: 'fee-1',
+    }),
   },
 ];

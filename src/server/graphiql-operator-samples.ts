@@ -1,4 +1,4 @@
-/** Sample operations for people who decide and look after it: the desk, approvals, policy, halts, tokens, books, the event log. */
+/** Sample operations for people who decide and look after it: the desk, approvals, policy, what is stuck, halts, tokens, books, audit, the event log. */
 import type { SampleTab } from './graphiql-sample.ts';
 
 export const OPERATOR_SAMPLES: readonly SampleTab[] = [
@@ -10,6 +10,13 @@ export const OPERATOR_SAMPLES: readonly SampleTab[] = [
 query Desk {
   deskCases(first: 20, states: [OPEN]) {
     nodes { transferId state amount memo sender instrument { name } }
+  }
+}
+
+# What senders offered, and what is done about it.
+query Offers {
+  offers(first: 20, isOpen: true) {
+    nodes { transferId sender amount memo account status action { choice state reason } }
   }
 }
 
@@ -102,6 +109,46 @@ mutation ProposePolicy($proposal: ProposePolicyInput!) {
     }),
   },
   {
+    title: 'Stuck',
+    query: `# Withdrawals that are older than they should be, why,
+# and what to do; empty when all is well. To see one:
+# halt (tab Halts), ask for a payment under another
+# key (NewWithdrawal), and hold it here by its id.
+query Stuck {
+  stuckWithdrawals(first: 20) {
+    code
+    since
+    detail
+    advice
+    withdrawal {
+      withdrawalId
+      state
+      waitsFor
+      amount
+      instrument { name }
+      account { customer }
+      stops { kind why setBy setAt }
+    }
+  }
+}
+
+mutation Hold($control: WithdrawalControlInput!) {
+  holdWithdrawal(input: $control) {
+    ... on WithdrawalControlPayload { withdrawal { state waitsFor } }
+    ... on Error { code message why fix }
+  }
+}
+
+mutation Resume($control: WithdrawalControlInput!) {
+  resumeWithdrawal(input: $control) {
+    ... on WithdrawalControlPayload { withdrawal { state waitsFor } }
+    ... on Error { code message why fix }
+  }
+}
+`,
+    variablesOf: () => ({ control: { withdrawalId: 'wd_…', why: 'Trying it.' } }),
+  },
+  {
     title: 'Halts',
     query: `# Kill switches: while one stands, nothing of what
 # it covers is signed, in any process. HaltMoney
@@ -161,23 +208,59 @@ query Tokens {
     nodes { name admin instrumentId }
   }
 }
+
+# Whom we ask, who fails or says something else than
+# the others, and what traffic is left to submit with.
+query Registries {
+  registryInstances(first: 20) {
+    nodes { url state failed dissented lastFailure restsUntil }
+  }
+  participantTraffic { participant state balance hoursLeft alarm }
+}
 `,
   },
   {
     title: 'Books',
-    query: `# What the books and the ledger say of each other,
-# and who changed what: the chain of the audit.
+    query: `# What the active contracts of the participant, our
+# holdings and the books say of each other: compared
+# in the background, and at once by \`sluice verify\`.
 query Books {
   verifications {
     treasury { name }
     triedAt
     trouble
+    result {
+      instruments { instrument { name } onLedger inHoldings inBooks }
+    }
   }
-  auditEntries(first: 10) {
-    nodes { position at principal action subjectType subject }
+  treasuryFunds { treasury { name } instrument { name } free freeCount reserved locked }
+}
+`,
+  },
+  {
+    title: 'Audit',
+    query: `# Who changed what, newest last; each entry holds the
+# hash of the one before. AuditOf narrows it down.
+query Audit {
+  auditEntries(last: 20) {
+    nodes { position at principal action subjectType subject before after }
+    pageInfo { hasPreviousPage startCursor }
+  }
+  auditChain {
+    entriesCount
+    head
+    waitingCount
+    verdict { checkedCount brokenAt }
+  }
+}
+
+query AuditOf($filter: AuditFilter!) {
+  auditEntries(first: 20, filter: $filter) {
+    nodes { at principal action subject inputHash hash }
   }
 }
 `,
+    variablesOf: () => ({ filter: { action: 'createWithdrawal' } }),
   },
   {
     title: 'Events',
@@ -223,15 +306,32 @@ query Ingestion {
   viewer { name scopes }
   eventLog { epoch startCursor headCursor }
 }
+
+# What this installation is, and what it bounds.
+query Service {
+  serviceConfig {
+    version
+    network
+    paysOut
+    limits {
+      pageSizeMax
+      bodyBytesMax
+      executionMsMax
+      query { depthMax fieldsMax aliasesMax costMax }
+      client { socketsMax subscriptionsMax requestsPerSecond requestsBurst }
+    }
+  }
+}
 `,
   },
   {
     title: 'LastUpdates',
     query: `# What an update of the ledger did, in plain words.
 # LastUpdates gives ids to put into the variables.
+# Proof is what somebody else needs to verify one.
 query LastUpdates {
   transfers(first: 5) {
-    nodes { updateId direction kind amount status }
+    nodes { updateId transferId direction kind amount status }
   }
 }
 
@@ -242,7 +342,17 @@ query Explain($updateId: String!) {
     transfers { transferId amount status }
   }
 }
+
+query Proof($transferId: String!) {
+  proofOfTransfer(transferId: $transferId) {
+    isSettled
+    updateId
+    recordTime
+    synchronizerId
+    transfer { amount instrument { admin instrumentId } }
+  }
+}
 `,
-    variablesOf: () => ({ updateId: '1220…' }),
+    variablesOf: () => ({ updateId: '1220…', transferId: 'tr_…' }),
   },
 ];

@@ -1,6 +1,6 @@
 /** A tab that GraphiQL begins with, and what its variables are made of. */
 
-/** What the sample withdrawal asks for. */
+/** What the samples ask for: of a withdrawal, but for the last. */
 export type SampleWithdrawal = {
   readonly idempotencyKey: string;
   readonly account: string;
@@ -10,6 +10,8 @@ export type SampleWithdrawal = {
   readonly receiver: string;
   /** Decimal text. */
   readonly amount: string;
+  /** A record time that what was then can be asked for. */
+  readonly asOf: string;
 };
 
 /** Stand for what of a {@link SampleWithdrawal} is not known. */
@@ -20,6 +22,7 @@ export const PLACEHOLDERS: SampleWithdrawal = {
   instrumentId: 'Amulet',
   receiver: 'customer::1220…',
   amount: '1.5',
+  asOf: '2026-01-01T00:00:00Z',
 };
 
 export type SampleTab = {

@@ -95,11 +95,12 @@ test('GraphiQL: every sample operation runs as it stands', async () => {
   expect(page).toContain('my-first-withdrawal');
   const { data } = (await ask({
     query:
-      '{ tokens { nodes { instrument { admin instrumentId } } } transfers(first: 1, direction: IN) { nodes { counterparty } } }',
+      '{ tokens { nodes { instrument { admin instrumentId } } } transfers(first: 1, direction: IN) { nodes { counterparty } } availableRange { to } }',
   })) as {
     data: {
       tokens: { nodes: { instrument: { admin: string; instrumentId: string } }[] };
       transfers: { nodes: { counterparty: string }[] };
+      availableRange: { to: string }[];
     };
   };
   const instrument = data.tokens.nodes.find((token) => token.instrument.instrumentId === 'Amulet')?.instrument;
@@ -109,6 +110,7 @@ test('GraphiQL: every sample operation runs as it stands', async () => {
     account: 'customer-1',
     instrumentAdmin: instrument?.admin ?? '',
     receiver: data.transfers.nodes[0]?.counterparty ?? '',
+    asOf: data.availableRange[0]?.to ?? '',
   };
 
   for (const { query, variablesOf } of SAMPLE_TABS) {
