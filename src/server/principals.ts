@@ -46,7 +46,7 @@ const DEVELOPMENT_PRINCIPALS: ReadonlyMap<string, Principal> = new Map(
   [
     principalOf('developer', DEVELOPER_SCOPES),
     principalOf('frontend', ['read']),
-    principalOf('service', ['read', 'subscribe', 'withdrawals', 'books']),
+    principalOf('service', ROLE_SCOPES.service),
     // Two people, so that what needs two can be tried.
     principalOf('alice', ROLE_SCOPES.approver),
     principalOf('bob', ROLE_SCOPES.approver),

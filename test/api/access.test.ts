@@ -55,7 +55,7 @@ describe('scopes', () => {
   const cases: readonly (readonly [string, 'development' | 'production', string | null, readonly Operation[]])[] = [
     ['the developer, without a header', 'development', null, ['read', 'operate', 'deposits', 'subscribe']],
     ['dev-frontend', 'development', 'dev-frontend', ['read']],
-    ['dev-service', 'development', 'dev-service', ['read', 'subscribe']],
+    ['dev-service', 'development', 'dev-service', ['read', 'deposits', 'subscribe']],
     ['dev-operator', 'development', 'dev-operator', ['read', 'operate', 'deposits', 'subscribe']],
     ['a key to read', 'production', 'secret-of-reader', ['read']],
     ['a key to subscribe', 'production', 'secret-of-ledger', ['read', 'subscribe']],
