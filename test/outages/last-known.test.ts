@@ -1,4 +1,5 @@
 /** Reads while the database is away: a short list of questions gets the last answer that its asker was given, which says so; nothing else is answered, and nothing is changed. */
+import { readFile } from 'node:fs/promises';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createDatabase, type DatabaseConnection } from '../../src/db/connection.ts';
@@ -84,10 +85,16 @@ const ask = async (name: string, query: string, variables: Record<string, unknow
 const BALANCES = '{ freshness { state ageMs recordTime position } balances { nodes { total } } viewer { name } }';
 const ADDRESS =
   'query ($account: String!) { depositAccounts(account: $account) { nodes { memo addresses { party } } } }';
+/** What a customer's page asks, as the guide for frontends has it. */
+const [, PAGE = ''] =
+  /```graphql\n(query Page.*?)```/s.exec(
+    await readFile(new URL('../../docs/guides/frontends.md', import.meta.url), 'utf8'),
+  ) ?? [];
 
 test('the database away: the short list is answered as last known, flagged, with an age that has the whole outage in it', async () => {
   const fresh = await ask('one', BALANCES);
   const address = await ask('one', ADDRESS, { account: 'alice' });
+  expect(await ask('one', PAGE, { customer: 'alice' })).toMatchObject({ status: 200, errors: undefined });
   expect(fresh).toMatchObject({ status: 200, data: { balances: { nodes: [{ total: '12.5000000000' }] } } });
   expect(fresh.extensions).toBeUndefined();
 
@@ -102,6 +109,9 @@ test('the database away: the short list is answered as last known, flagged, with
     expect(known.data.balances).toEqual(fresh.data.balances);
     expect(known.data.freshness.position).toBe(fresh.data.freshness.position);
     expect(known.data.freshness.ageMs).toBeGreaterThanOrEqual(outageMs);
+    const page = await ask('one', PAGE, { customer: 'alice' });
+    expect(page.data.transfers).toEqual({ nodes: [] });
+    expect(page.data.freshness.state).toBe('LAST_KNOWN');
     // Also for whoever did not ask.
     const flagged = await ask('one', ADDRESS, { account: 'alice' });
     expect(flagged.data).toEqual(address.data);
@@ -122,7 +132,7 @@ test('the database away: the short list is answered as last known, flagged, with
 
 test('the database away: everything else is 503 with the time to wait, and nothing is changed', async () => {
   const questions = [
-    '{ transfers { nodes { amount } } }',
+    '{ holdings { nodes { amount } } }',
     '{ balances { nodes { total } } halts { nodes { why } } }',
     '{ ingestionStreams { freshness { state ageMs } } }',
     'query @atLeast(waitMs: 0) { balances { nodes { total } } }',
