@@ -36,6 +36,7 @@ const CREATE = graphql(
       ... on CreateWithdrawalPayload { replayed withdrawal { ...WithdrawalFields } }
       ... on Error { code message why fix retryable }
       ... on WithdrawalInputError { field }
+      ... on CustomerFundsError { shortfalls { account available asked } }
       ... on WithdrawalsRestoringError { safeRecordTime }
     }
   }

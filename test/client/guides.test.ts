@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createSchema } from '../../src/schema/index.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { subscribeSse } from '../support/sse-client.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../..');
 const PAGES = ['docs/guides/frontends.md', 'docs/guides/services.md', 'docs/guides/developers.md', 'client/README.md'];
@@ -94,5 +95,29 @@ describe('who one can be', () => {
       expect(data.viewer.name.length).toBeGreaterThan(0);
     }
     expect((await api.query('{ viewer { name } }', {}, { authorization: 'Bearer dev-nobody' })).status).toBe(401);
+  });
+
+  test('what the guide for pages has a page ask, a customer may ask', async () => {
+    const documents = blocksOf(await read('docs/guides/frontends.md'), 'graphql').filter(
+      (text) => !text.includes('deposits('),
+    );
+    const start = (await api.query('{ eventLog { startCursor } }')).data.eventLog.startCursor;
+    const input = { account: 'carol', instrumentAdmin: 'a::1220', instrumentId: 'x', receiver: 'b::1220', amount: '1' };
+    const variables = { customer: 'carol', cursor: start, after: start, id: 'wd_none', input };
+
+    expect(documents.length).toBeGreaterThan(3);
+    for (const query of documents) {
+      const headers = { authorization: 'Bearer dev-customer:carol' };
+      if (query.startsWith('subscription')) {
+        const { stream } = await subscribeSse(api.url, { query, variables }, headers);
+        expect((await stream.next())?.data, query).toContain('WITHDRAWAL_UNKNOWN');
+        stream.cut();
+        continue;
+      }
+      const { errors = [] } = await api.query(query, variables, headers);
+      // Nobody pays out or can be asked ahead in this test; nothing else is in the way.
+      const codes = errors.map(({ extensions }: { extensions: { code: string } }) => extensions.code);
+      expect(codes, query).toEqual(query.includes('withdrawalPreflight') ? ['WITHDRAWALS_OFF'] : []);
+    }
   });
 });

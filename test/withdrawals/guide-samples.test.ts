@@ -116,8 +116,8 @@ describe('its documents, one after the other, against a whole Sluice', () => {
         // Every change from the beginning, so that a first one is there.
         const { stream } = await subscribeSse(scene.url, {
           query: query.replace(
-            'withdrawals(isFinal: true,',
-            `withdrawals(after: "${(await scene.ask('{ eventLog { startCursor } }')).eventLog.startCursor}",`,
+            'withdrawals(filter: { isFinal: true,',
+            `withdrawals(after: "${(await scene.ask('{ eventLog { startCursor } }')).eventLog.startCursor}", filter: {`,
           ),
         });
         const first = await stream.next();
