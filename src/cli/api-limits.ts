@@ -17,7 +17,7 @@ export function apiLimitsOf(config: ServiceConfig): ApiLimits {
       costMax: config.queryCost,
     },
     pageSizeDefault: API_LIMITS_DEFAULT.pageSizeDefault,
-    pageSizeMax: config.pageSize,
+    pageSizeMax: API_LIMITS_DEFAULT.pageSizeMax,
     bodyBytesMax: config.bodyBytes,
     messageBytesMax: Math.min(API_LIMITS_DEFAULT.messageBytesMax, config.bodyBytes),
     executionMsMax: config.executionSeconds * 1_000,

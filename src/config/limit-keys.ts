@@ -87,12 +87,6 @@ export const LIMIT_KEYS = {
     meaning:
       'Values that an answer may hold at most: a field counts one, and what is below a list once for each row of the page.',
   }),
-  pageSize: limit('100', {
-    variable: 'SLUICE_PAGE_SIZE',
-    min: 20,
-    max: 100,
-    meaning: 'Rows of one page at most. More is refused, not cut.',
-  }),
   bodyBytes: limit('102400', {
     variable: 'SLUICE_BODY_BYTES',
     min: 4_096,
