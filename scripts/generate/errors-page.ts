@@ -12,6 +12,9 @@ Whatever goes wrong has a code that does not change; branch on it, never on a me
 \`INTERNAL_SERVER_ERROR\` with an \`errorId\` that our log has too, and tells nothing else. "Retryable" means: the same request may succeed later.
 `;
 
+/** What listRefusals() puts where a refusal names a time or an amount. */
+const SAMPLE_VALUES = /1970-01-01T00:00:00\.000000Z|\b[01]\.0{10}\b/g;
+
 /** @returns the page's text. */
 export function printErrorsPage(): string {
   const errors = Object.entries(API_ERRORS).map(([code, { message, why, fix, retryable, status, close }]) => [
@@ -28,7 +31,7 @@ export function printErrorsPage(): string {
     const rows = refusals.map(({ code, retryable, message, advice }) => [
       `\`${code}\``,
       retryable ? 'yes' : 'no',
-      message,
+      message.replaceAll(SAMPLE_VALUES, '…'),
       advice.why,
       advice.fix,
     ]);

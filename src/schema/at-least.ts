@@ -17,7 +17,7 @@ export function withAtLeast(schema: GraphQLSchema): GraphQLSchema {
   const directive = new GraphQLDirective({
     name: AT_LEAST,
     description:
-      'Waits until the database that answers has what is demanded, else fails with `NOT_CAUGHT_UP`, which says how far it is. Holds for the whole query, on any replica. Scope: `read`. Since 0.1.',
+      'Waits until the database that answers has what is demanded, else fails with `NOT_CAUGHT_UP`, which says how far it is. Holds for the whole query, on any replica. Scope: `read`; or `own`. Since 0.1.',
     locations: [DirectiveLocation.QUERY],
     args: {
       cursor: {

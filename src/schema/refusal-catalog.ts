@@ -94,13 +94,13 @@ export function listRefusals(): ReadonlyMap<string, readonly Refusal[]> {
     ['DepositAccountRefusal', keysOf(OF_DEPOSIT_ACCOUNTS).map((code) => new DepositAccountRefusal(code))],
     [
       'DepositInputError',
-      DEPOSIT_FIELDS.map((field) => new DepositInputError(field, `Not a ${field} that can be kept.`, TEXT_ADVICE)),
+      DEPOSIT_FIELDS.map((field) => new DepositInputError(field, `The ${field} cannot be kept.`, TEXT_ADVICE)),
     ],
     ['DeskRefusal', DESK_REFUSAL_CODES.map((code) => new DeskRefusal(code))],
     ['HaltRefusal', HALT_REFUSAL_CODES.map((code) => new HaltRefusal(code))],
     ['IdempotencyKeyReusedError', [new IdempotencyKeyReusedError()]],
     ['MemoTakenError', [new MemoTakenError()]],
-    ['NetworkUnknownError', [new NetworkUnknownError([], true)]],
+    ['NetworkUnknownError', [new NetworkUnknownError(['…'], true)]],
     ['OfferRefusal', OFFER_REFUSAL_CODES.map((code) => new OfferRefusal(code as OfferRefusalCode))],
     ['PolicyChangeRefusal', POLICY_CHANGE_REFUSAL_CODES.map((code) => new PolicyChangeRefusal(code))],
     [

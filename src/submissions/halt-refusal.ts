@@ -5,7 +5,7 @@ const REFUSALS = {
   HALT_UNKNOWN: [
     'There is no such halt.',
     'A halt is lifted by its id, so that nobody lifts another one by mistake.',
-    'Read `halts`, or `sluice halt list`.',
+    'Read `halts`, or `sluice lift`.',
   ],
   HALT_LIFTED: [
     'It was lifted already.',
