@@ -21,6 +21,7 @@ import type { Principal } from '../schema/principal.ts';
 import { type AnswersOptions, createAnswers } from './answers.ts';
 import { createAuthority } from './authority.ts';
 import { createClientLimiter, isRefusal } from './client-limits.ts';
+import { createCrossOrigin } from './cross-origin.ts';
 import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
 import { createEventStreams } from './event-streams.ts';
 import { createFanOut } from './fan-out.ts';
@@ -130,6 +131,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const limiter = createClientLimiter(services);
   const { isDevelopment } = principals;
   const guard = createRequestGuard({ ...options, isDevelopment, bodyBytesMax: limits.bodyBytesMax });
+  const crossOrigin = createCrossOrigin(options.allowedOrigins);
   const masking = createErrorMasking({ logger, random, isSuggesting: options.isSuggesting ?? isDevelopment });
   const schema = createSchema();
   const answers = createAnswers({ ...options.answers, schema, services, logger });
@@ -194,6 +196,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     if (path !== GRAPHQL_PATH && path !== '/schema.graphql') {
       return answer(response, 404, errorBody('NOT_FOUND', 'There is nothing here.'));
     }
+    if (crossOrigin.allow(request, response)) return;
     const principal = await principals.authenticate(request.headers.authorization);
     if (typeof principal === 'string') {
       response.setHeader('www-authenticate', 'Bearer');
