@@ -129,6 +129,11 @@ test(`H12: every answer, in every mode, is at least as fresh as it says (seed ${
   }
 
   async function keepBreaking(): Promise<void> {
+    // Once for certain, whatever the dice say: the database is away when there are answers to remember.
+    await eventually(() => expect(answers.length).toBeGreaterThan(20), { deadlineMs: 8_000 });
+    await databaseProxy.refuse();
+    await systemClock.sleep(1_500);
+    await databaseProxy.admit();
     while (!signal.aborted) {
       const isDatabase = dice.next() < 0.6;
       const proxy = isDatabase ? databaseProxy : ledgerProxy;
