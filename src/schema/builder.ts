@@ -4,7 +4,7 @@ import DataloaderPlugin from '@pothos/plugin-dataloader';
 import ErrorsPlugin from '@pothos/plugin-errors';
 import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
-import { GraphQLError, Kind, type ValueNode } from 'graphql';
+import { Kind, type ValueNode } from 'graphql';
 import type { Micros } from '../env/clock.ts';
 import { formatRecordTime, parseRecordTime } from '../env/record-time.ts';
 import type { JsonValue } from '../gen/db.ts';
@@ -146,7 +146,7 @@ builder.scalarType('JSON', {
 });
 
 function parseInteger(text: string): bigint {
-  if (!INTEGER.test(text)) throw new GraphQLError('Not a whole number.', { extensions: { code: 'INTEGER_INVALID' } });
+  if (!INTEGER.test(text)) throw apiError('INTEGER_INVALID', 'Not a whole number.');
   return BigInt(text);
 }
 
@@ -155,9 +155,7 @@ function textOf(node: ValueNode): string | null {
 }
 
 function asText<T>(scalar: string, value: unknown, parse: (text: string) => T): T {
-  if (typeof value !== 'string') {
-    throw new GraphQLError(`A ${scalar} is written as a string.`, { extensions: { code: 'BAD_USER_INPUT' } });
-  }
+  if (typeof value !== 'string') throw apiError('BAD_USER_INPUT', `A ${scalar} is written as a string.`);
   try {
     return parse(value);
   } catch (error) {

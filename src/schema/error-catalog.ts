@@ -91,6 +91,13 @@ export const API_ERRORS = {
     fix: 'Register the document in the file of `SLUICE_TRUSTED_DOCUMENTS`, and send exactly that text or its hash.',
     status: 403,
   },
+  EVENT_STREAM_NEEDED: {
+    ...REFUSED,
+    message: 'A subscription is not answered this way.',
+    why: 'It is answered as an event stream, or over WebSocket: there its end, its pace and its credential are looked after.',
+    fix: 'Send `accept: text/event-stream` with the document itself, not with its hash, or use a WebSocket.',
+    status: 406,
+  },
   FILTER_INVALID: {
     ...ANSWERED,
     message: 'These conditions do not go together.',
@@ -177,6 +184,12 @@ export const API_ERRORS = {
     why: 'The API is at `/graphql`, its schema at `/schema.graphql`.',
     fix: 'Check the path.',
     status: 404,
+  },
+  OPERATION_RESOLUTION_FAILURE: {
+    ...REFUSED,
+    message: 'Which operation is to be executed cannot be told.',
+    why: 'The document has several and none is named, or none of that name.',
+    fix: 'Send `operationName`, as the document has it.',
   },
   ORIGIN_REFUSED: {
     ...REFUSED,
@@ -335,6 +348,7 @@ export const CLOSE_CODES: Readonly<Record<number, { readonly means: string; read
     next: 'Connect again, to another replica, and resume after the last cursor.',
   },
   1002: { means: 'A frame is broken.', next: 'Use another client.' },
+  1008: { means: 'A message has too many frames, or comes in too small ones.', next: 'Use another client.' },
   1009: { means: 'A message is too large.', next: 'Send less at once (`serviceConfig`).' },
   4400: { means: 'A message is not of the protocol.', next: 'Use a client of graphql-transport-ws.' },
   4401: {
@@ -356,4 +370,8 @@ export const CLOSE_CODES: Readonly<Record<number, { readonly means: string; read
     next: 'Close some first.',
   },
   4499: { means: 'What was sent was not read in time.', next: 'Resume after the last cursor.' },
+  4500: {
+    means: 'A message could not be handled: it is none that clients send, or something of ours failed.',
+    next: 'Connect again, and resume after the last cursor.',
+  },
 };

@@ -8,13 +8,14 @@ import { messageOf, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import { apiError } from '../schema/api-error.ts';
+import type { ApiErrorCode } from '../schema/error-catalog.ts';
 
 /** 2 s: a database that fails over is back after a few of these. */
 export const RETRY_AFTER_SECONDS = 2;
 
 export type ErrorMasking = {
-  /** Logs what it hides. */
-  mask(error: unknown): GraphQLError;
+  /** Logs what it hides. @param codeless of an error of graphql-js about the request as a whole, which has no code of its own. Default `BAD_USER_INPUT`. */
+  mask(error: unknown, codeless?: ApiErrorCode): GraphQLError;
   /** As {@link mask}, ready for a message outside HTTP: without what only HTTP responses use. */
   format(error: unknown): GraphQLFormattedError;
 };
@@ -29,9 +30,13 @@ export type ErrorMaskingOptions = {
 export function createErrorMasking({ logger, random, isSuggesting }: ErrorMaskingOptions): ErrorMasking {
   const shown = (error: GraphQLError): GraphQLError => (isSuggesting ? error : withoutSuggestion(error));
 
-  function mask(error: unknown): GraphQLError {
+  function mask(error: unknown, codeless: ApiErrorCode = 'BAD_USER_INPUT'): GraphQLError {
     const original = originalOf(error);
-    if (original instanceof GraphQLError) return shown(error instanceof GraphQLError ? error : original);
+    if (original instanceof GraphQLError) {
+      const told = error instanceof GraphQLError ? error : original;
+      if (told.extensions['code'] !== undefined) return shown(told);
+      if (isOfTheRequest(told)) return shown(withCode(told, codeOfRequestError(told, codeless)));
+    }
     if (original instanceof CancelledError) return apiError('DEADLINE_EXCEEDED', 'It took too long.');
 
     const place = error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {};
@@ -40,7 +45,7 @@ export function createErrorMasking({ logger, random, isSuggesting }: ErrorMaskin
       return new GraphQLError('The service cannot answer right now; nothing was changed that you were not told of.', {
         ...place,
         extensions: {
-          code: 'UNAVAILABLE',
+          code: 'UNAVAILABLE' satisfies ApiErrorCode,
           retryAfterSeconds: RETRY_AFTER_SECONDS,
           http: { status: 503, headers: { 'retry-after': String(RETRY_AFTER_SECONDS) } },
         },
@@ -56,7 +61,7 @@ export function createErrorMasking({ logger, random, isSuggesting }: ErrorMaskin
     });
     return new GraphQLError('Unexpected error.', {
       ...place,
-      extensions: { code: 'INTERNAL_SERVER_ERROR', errorId, unexpected: true },
+      extensions: { code: 'INTERNAL_SERVER_ERROR' satisfies ApiErrorCode, errorId, unexpected: true },
     });
   }
 
@@ -71,13 +76,35 @@ export function createErrorMasking({ logger, random, isSuggesting }: ErrorMaskin
   };
 }
 
-/** How graphql-js ends a message with names (its `didYouMean`). */
-const SUGGESTION = / Did you mean (?:[^?]|\n)*\?/g;
+/** How graphql-js begins the names that it ends a message with, before a question mark (its `didYouMean`). */
+const SUGGESTION = ' Did you mean ';
 
+/** By no pattern that goes back and forth: the message has words of the client’s in it, as many as it likes. */
 function withoutSuggestion(error: GraphQLError): GraphQLError {
-  if (!error.message.includes(' Did you mean ')) return error;
-  const { nodes, source, positions, path, originalError, extensions } = error;
-  return new GraphQLError(error.message.replace(SUGGESTION, ''), {
+  const start = error.message.lastIndexOf(SUGGESTION);
+  if (start < 0 || !error.message.endsWith('?')) return error;
+  return anew(error, error.message.slice(0, start), error.extensions);
+}
+
+/**
+ * Whether graphql-js says it of what was asked: of the document or its variables, or of an argument, which it notices when it comes to the field.
+ * Whatever else has a path and no code is about an answer that does not fit the schema: its words are ours, with values of ours in them.
+ */
+function isOfTheRequest({ path, message }: GraphQLError): boolean {
+  return path === undefined || message.startsWith('Argument "');
+}
+
+function codeOfRequestError({ message }: GraphQLError, codeless: ApiErrorCode): ApiErrorCode {
+  return message.startsWith('Syntax Error') ? 'GRAPHQL_PARSE_FAILED' : codeless;
+}
+
+function withCode(error: GraphQLError, code: ApiErrorCode): GraphQLError {
+  return anew(error, error.message, { ...error.extensions, code });
+}
+
+function anew(error: GraphQLError, message: string, extensions: GraphQLError['extensions']): GraphQLError {
+  const { nodes, source, positions, path, originalError } = error;
+  return new GraphQLError(message, {
     nodes: nodes ?? null,
     source: source ?? null,
     positions: positions ?? null,

@@ -27,9 +27,12 @@ import {
 } from 'graphql';
 import type { QueryLimits } from '../schema/api-limits.ts';
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from '../schema/connection.ts';
+import type { ApiErrorCode } from '../schema/error-catalog.ts';
 
 /** Rows assumed of a list without a page size: those lists are short by nature (treasury parties, accepted instruments). */
 const PLAIN_LIST_ROWS = 10;
+/** Rows that a list without pages gives at most, where it takes `first` (stuckWithdrawals). */
+const FIRST_ROWS_MAX = 200;
 /** Rows assumed of what the schema tells about itself, where it is not all its types. */
 const INTROSPECTED_ROWS = 8;
 /** Rows that an answer about the schema may have: the whole of it, as tools ask for it, has half. */
@@ -63,13 +66,7 @@ const NOTHING: Size = {
 type Bound = { readonly of: keyof Size; readonly max: number; readonly code: QueryLimitCode };
 
 /** What an operation can be too much of. */
-export type QueryLimitCode =
-  | 'QUERY_TOO_DEEP'
-  | 'QUERY_TOO_LARGE'
-  | 'QUERY_TOO_WIDE'
-  | 'QUERY_TOO_MANY_ALIASES'
-  | 'QUERY_TOO_MANY_DIRECTIVES'
-  | 'QUERY_TOO_COSTLY';
+export type QueryLimitCode = Extract<ApiErrorCode, `QUERY_${string}`>;
 
 const boundsOf = (limits: QueryLimits): readonly Bound[] => [
   { of: 'depth', max: limits.depthMax, code: 'QUERY_TOO_DEEP' },
@@ -231,9 +228,16 @@ function rowsOf(node: FieldNode, field: GraphQLField<unknown, unknown> | undefin
     return Math.max(1, rows.length === 0 ? PAGE_SIZE_DEFAULT : Math.max(...rows));
   }
   if (field.args.some((arg) => arg.name === 'ids')) return PAGE_SIZE_MAX;
+  // The first of a plain list, and of that as many as are asked for.
+  if (field.args.some((arg) => arg.name === 'first')) return firstRowsOf(node);
   // `nodes` and `edges` are the rows of their connection, counted there.
   if (field.name === 'nodes' || field.name === 'edges') return 1;
   return isList(field.type) ? PLAIN_LIST_ROWS : 1;
+}
+
+function firstRowsOf(node: FieldNode): number {
+  const value = node.arguments?.find(({ name }) => name.value === 'first')?.value;
+  return value?.kind === Kind.INT ? Math.max(1, Number(value.value)) : FIRST_ROWS_MAX;
 }
 
 function isList(type: GraphQLOutputType): boolean {
