@@ -1,8 +1,8 @@
 /**
  * Documents that were parsed and validated before, newest kept: what a client repeats costs nothing, and what an attacker varies costs no more
- * memory than this. A parsed word takes some 400 bytes.
+ * memory than this. A parsed word takes some 400 bytes, and may be one character and a space: 200 bytes a character at the worst, 80 MB in all.
  */
-const DOCUMENTS_MAX = 500;
+const CHARACTERS_MAX = 400_000;
 /** Longer documents are parsed each time: introspection, which has 2,000, is rare. */
 const LENGTH_MAX = 8_000;
 
@@ -13,6 +13,12 @@ export type DocumentCache<T> = {
 
 export function createDocumentCache<T>(): DocumentCache<T> {
   const known = new Map<string, T>();
+  let characters = 0;
+
+  function forget(document: string): void {
+    if (known.delete(document)) characters -= document.length;
+  }
+
   return {
     get: (document) => {
       const value = known.get(document);
@@ -23,12 +29,12 @@ export function createDocumentCache<T>(): DocumentCache<T> {
     },
     set: (document, value) => {
       if (document.length > LENGTH_MAX) return;
-      known.delete(document);
+      forget(document);
       known.set(document, value);
-      if (known.size <= DOCUMENTS_MAX) return;
+      characters += document.length;
       for (const oldest of known.keys()) {
-        known.delete(oldest);
-        break;
+        if (characters <= CHARACTERS_MAX) return;
+        forget(oldest);
       }
     },
   };

@@ -52,14 +52,18 @@ export function createOperationLimits(options: OperationLimitsOptions): Plugin<A
       if (trusted?.isDemandedOf(principal) === true && !trusted.has(sha256(String(params.source)))) {
         throw untrusted();
       }
-      setParseFn((source, parseOptions) => parse(source, { ...parseOptions, maxTokens: limits.query.tokensMax }));
+      setParseFn((source, parseOptions) => {
+        const document = parse(source, { ...parseOptions, maxTokens: limits.query.tokensMax });
+        refuseManyLines(document.loc?.source.body ?? '', limits.query);
+        return document;
+      });
     },
     onValidate: ({ context, setValidationFn, addValidationRule }) => {
       // A rule of its own name: the results of validation are kept by document and the names of the rules.
       if (!isIntrospectionOn || !mayIntrospect(context.principal)) addValidationRule(NoSchemaIntrospectionCustomRule);
       // Yoga shows the errors of validation as they are.
       setValidationFn((schema: GraphQLSchema, document: DocumentNode, rules?: readonly ValidationRule[]) =>
-        validateOperation(schema, document, rules).map((error) => masking.mask(error)),
+        validateOperation(schema, document, rules).map((error) => masking.mask(error, 'GRAPHQL_VALIDATION_FAILED')),
       );
     },
   };
@@ -73,10 +77,31 @@ export function createOperationValidation(limits: QueryLimits) {
     document: DocumentNode,
     rules?: readonly ValidationRule[],
   ): readonly GraphQLError[] => {
-    const tooLarge = validate(schema, document, [sizeRule]);
-    return tooLarge.length > 0 ? tooLarge : validate(schema, document, rules);
+    const tooLarge = validate(schema, document, [sizeRule], { maxErrors: ERRORS_MAX });
+    return tooLarge.length > 0 ? tooLarge : validate(schema, document, rules, { maxErrors: ERRORS_MAX });
   };
 }
+
+/** Nobody reads more; and for each one the lines up to its places are counted. */
+const ERRORS_MAX = 20;
+
+/**
+ * Empty lines are no words, and a body of nothing else has a hundred thousand. Each error of the document counts the lines before it, so a document has no
+ * more lines than it may have words.
+ */
+function refuseManyLines(text: string, { tokensMax }: QueryLimits): void {
+  let lines = 1;
+  for (const _ of text.matchAll(LINE_END)) {
+    lines += 1;
+    if (lines > tokensMax) {
+      throw apiError('GRAPHQL_PARSE_FAILED', `The document has more than ${tokensMax} lines.`, {
+        http: { status: 400, spec: true },
+      });
+    }
+  }
+}
+
+const LINE_END = /\r\n|[\n\r]/g;
 
 function mayIntrospect(principal: Principal): boolean {
   return principal.scopes.has('read') && !isCustomerOf(principal);
