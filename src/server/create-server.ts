@@ -23,14 +23,15 @@ import { createAuthority } from './authority.ts';
 import { createClientLimiter, isRefusal } from './client-limits.ts';
 import { createCrossOrigin } from './cross-origin.ts';
 import { createErrorMasking, RETRY_AFTER_SECONDS } from './error-masking.ts';
-import { createEventStreams } from './event-streams.ts';
+import { asksForEvents, createEventStreams } from './event-streams.ts';
 import { createFanOut } from './fan-out.ts';
 import { GRAPHIQL_HEADERS, GRAPHIQL_PATH, renderGraphiqlPage, type SampleWithdrawal } from './graphiql.ts';
 import { createGraphQLHandler, GRAPHQL_PATH } from './graphql-handler.ts';
 import { limitSubscriptions } from './limited-fan-out.ts';
+import { onceGone } from './once-gone.ts';
 import { limitError } from './operation-limits.ts';
 import { type ApiKey, createPrincipals, type PrincipalsOptions } from './principals.ts';
-import { type ReadRequest, readBody } from './request-body.ts';
+import { areParametersReadable, type ReadRequest, readBody } from './request-body.ts';
 import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
 import { createRequestIds, type RequestIds } from './request-ids.ts';
 import type { TrustedDocuments } from './trusted-documents.ts';
@@ -176,6 +177,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       })
     : null;
   let stopping: Promise<void> | null = null;
+  let looking: Promise<boolean> | null = null;
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = pathOf(request);
@@ -211,10 +213,13 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   }
 
   async function answerOperation(request: ReadRequest, response: ServerResponse, principal: Principal): Promise<void> {
-    if (request.headers.accept?.includes('text/event-stream') === true) {
+    if (asksForEvents(request)) {
       const release = limiter.open(principal, 'SOCKETS');
       if (isRefusal(release)) return answerLimit(response, limitError(release));
-      response.once('close', release);
+      onceGone(response, release);
+    }
+    if (!areParametersReadable(request)) {
+      return answer(response, 400, errorBody('BAD_REQUEST', 'A parameter that has to be JSON is none.'));
     }
     if (!(await readBody(request, limits.bodyBytesMax))) {
       return refuse(response, {
@@ -224,8 +229,10 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       });
     }
     if (await eventStreams.answer(request, response, principal)) return;
+    // A query by GET would else be one that browsers and proxies may keep.
+    response.setHeader('cache-control', 'no-store');
     const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    onceGone(response, () => gone.abort());
     await yoga(request, response, { principal, gone: gone.signal });
   }
 
@@ -238,10 +245,32 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   }
 
   async function answerReadiness(response: ServerResponse): Promise<void> {
-    const isReady = stopping === null && (await canReadDatabase(services, logger));
+    // Whoever asks needs no key: however many do at once, they cost one statement.
+    const look = async (): Promise<boolean> => {
+      looking ??= canReadDatabase(services, logger).finally(() => {
+        looking = null;
+      });
+      return await looking;
+    };
+    const isReady = stopping === null && (await look());
     if (isReady) return answer(response, 200, { status: 'ready' });
     response.setHeader('retry-after', String(RETRY_AFTER_SECONDS));
     answer(response, 503, { status: stopping === null ? 'database unavailable' : 'stopping' });
+  }
+
+  function answerFailure(response: ServerResponse, error: unknown): void {
+    if (response.req.socket.destroyed) {
+      logger.debug('A client left in the middle of its request.', { error: messageOf(error) });
+      return;
+    }
+    const masked = masking.mask(error);
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    const isAway = masked.extensions['code'] === 'UNAVAILABLE';
+    if (isAway) response.setHeader('retry-after', String(RETRY_AFTER_SECONDS));
+    answer(response, isAway ? 503 : 500, { errors: [masking.format(masked)] });
   }
 
   const server = createHttpServer(
@@ -252,14 +281,13 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
       connectionsCheckingInterval: 5_000,
     },
     (request, response) => {
-      const handled = requests.run(request.headers, async (id) => {
+      void requests.run(request.headers, async (id) => {
         response.setHeader('x-request-id', id);
-        await handle(request, response);
-      });
-      handled.catch((error: unknown) => {
-        logger.error('A request could not be handled.', { error: messageOf(error) });
-        if (response.headersSent) response.destroy();
-        else answer(response, 500, errorBody('INTERNAL_SERVER_ERROR', 'Unexpected error.'));
+        try {
+          await handle(request, response);
+        } catch (error) {
+          answerFailure(response, error);
+        }
       });
     },
   );
@@ -276,6 +304,8 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   const connections = new Set<Socket>();
   server.on('connection', (socket) => {
     connections.add(socket);
+    // Each request that is under way listens to it, and there may be several, one behind the other.
+    socket.setMaxListeners(0);
     socket.once('close', () => connections.delete(socket));
   });
 

@@ -6,15 +6,17 @@
  * will ever come again: a client that is told so does not come back.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type ExecutionResult, GraphQLError, getOperationAST } from 'graphql';
+import { type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
 import { z } from 'zod';
-import { type ErrorFacts, messageOf } from '../env/errors.ts';
+import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import { apiError } from '../schema/api-error.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type AuthorityWatch, unendingAuthority } from './authority-end.ts';
 import type { ErrorMasking } from './error-masking.ts';
 import { type Delivery, type FanOut, isDelivery, type Sink, SlowReaderError } from './fan-out.ts';
 import type { GraphQLHandler } from './graphql-handler.ts';
+import { onceGone } from './once-gone.ts';
 import type { ReadRequest } from './request-body.ts';
 import { answerOf } from './shared-answers.ts';
 import type { Operation } from './subscription-key.ts';
@@ -61,6 +63,11 @@ const requestBody = z.object({
   variables: z.record(z.string(), z.unknown()).nullish(),
 });
 
+/** Whether events are among what a request accepts, as yoga reads it. */
+export function asksForEvents({ headers }: IncomingMessage): boolean {
+  return headers.accept?.toLowerCase().includes(EVENT_STREAM) === true;
+}
+
 export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const { yoga, fanOut, masking, logger, heartbeatMs = HEARTBEAT_MS, authority = unendingAuthority } = options;
 
@@ -94,21 +101,20 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
       told = cursor ?? told;
     }, heartbeatMs);
     const closed = new Promise<void>((resolve) => {
-      response.once('close', resolve);
-      if (response.destroyed) resolve();
+      onceGone(response, resolve);
     });
     let endOfAuthority: string | null = null;
     const unwatch = authority.watch(principal, (why) => {
       endOfAuthority = why;
       delivery.stop();
-      cut(response, errorOf(why, 'What this was opened with is no longer valid. Come back with another.'), masking);
+      cut(response, apiError(why, 'What this was opened with is no longer valid. Come back with another.'), masking);
     });
     closed.then(delivery.stop, delivery.stop);
     try {
       const end = await delivery.run(createStreamSink(response));
       if (end === 'COMPLETE') response.end(COMPLETE);
     } catch (error) {
-      if (error instanceof SlowReaderError) cut(response, errorOf(error.code, error.message, error.facts), masking);
+      if (error instanceof SlowReaderError) cut(response, apiError(error.code, error.message, error.facts), masking);
       else if (endOfAuthority === null) {
         response.write(eventOf(textOf({ errors: [masking.mask(error)] }, masking)));
         response.end(COMPLETE);
@@ -124,7 +130,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
 
   return {
     answer: async (request, response, principal) => {
-      if (request.headers.accept?.includes(EVENT_STREAM) !== true) return false;
+      if (!asksForEvents(request)) return false;
       const operation = await subscriptionOf(request, principal);
       if (operation === null) return false;
       const opened = await fanOut.open(operation, principal);
@@ -157,15 +163,12 @@ function createStreamSink(response: ServerResponse): Sink {
 function cut(response: ServerResponse, error: GraphQLError, masking: ErrorMasking): void {
   const destroy = (): void => {
     clearTimeout(late);
-    response.destroy();
+    // Not the response: one that waits behind another of its connection would not end by that.
+    response.req.socket.destroy();
   };
   const late = setTimeout(destroy, CUT_GRACE_MS);
-  response.once('close', destroy);
+  onceGone(response, () => clearTimeout(late));
   response.write(eventOf(textOf({ errors: [error] }, masking)), destroy);
-}
-
-function errorOf(code: string, message: string, facts: ErrorFacts = {}): GraphQLError {
-  return new GraphQLError(message, { extensions: { code, ...facts } });
 }
 
 function eventOf(text: Buffer): Buffer {

@@ -1,6 +1,7 @@
 /** GraphQL as yoga runs it, with our limits and our errors; shared by HTTP, SSE and WebSocket. */
 import type { GraphQLSchema } from 'graphql';
-import { createYoga, type YogaServerInstance } from 'graphql-yoga';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import { apiError } from '../schema/api-error.ts';
 import type { ApiContext, ApiServices } from '../schema/context.ts';
 import type { Principal } from '../schema/principal.ts';
 import type { Answers } from './answers.ts';
@@ -21,6 +22,19 @@ export type TransportContext = {
 export type GraphQLHandler = YogaServerInstance<TransportContext, ApiContext>;
 
 export const GRAPHQL_PATH = '/graphql';
+
+/**
+ * Subscriptions are the fan-out’s (event-streams.ts, websocket.ts). Yoga would stream them to whoever accepts anything at all, and there nobody counts
+ * them, paces them, or ends them with the credential they were opened with.
+ */
+const withoutSubscriptions: Plugin = {
+  onSubscribe: ({ setResultAndStopExecution }) => {
+    const message =
+      'Subscriptions come as an event stream (accept: text/event-stream, with the document itself) or over WebSocket.';
+    const refusal = apiError('EVENT_STREAM_NEEDED', message, { http: { status: 406, spec: false } });
+    setResultAndStopExecution({ errors: [refusal] });
+  },
+};
 
 export function createGraphQLHandler(options: {
   readonly schema: GraphQLSchema;
@@ -43,6 +57,7 @@ export function createGraphQLHandler(options: {
       createOperationLimits({ ...options, limits }),
       answers.plugin,
       createOperationDeadline({ limits, limiter }),
+      withoutSubscriptions,
     ],
     parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: createDocumentCache() },
     maskedErrors: { maskError: (error) => masking.mask(error) },

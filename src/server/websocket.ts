@@ -6,11 +6,12 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST } from 'graphql';
+import { type ExecutionArgs, type ExecutionResult, getOperationAST } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { assert, messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import { apiError } from '../schema/api-error.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type AuthorityWatch, unendingAuthority } from './authority-end.ts';
 import { type ClientLimiter, isRefusal } from './client-limits.ts';
@@ -58,6 +59,8 @@ const INIT_TIMEOUT_MS = 10_000;
 const CLOSE_GRACE_MS = 2_000;
 /** 10 s for the closing handshake of a client that does not read: what it was sent is before it on the wire. */
 const SLOW_CLOSE_GRACE_MS = 10_000;
+/** Answers that a client has not read before nothing more is read of what it sends: those under way, some hundred, may still come on top. */
+const UNREAD_BYTES_MAX = 1024 * 1024;
 /** A code of ours: what was sent was not read in time. Resume after the last cursor. */
 export const SLOW_READER_CLOSE_CODE = 4499;
 
@@ -171,9 +174,9 @@ function createProtocol(options: WebSocketOptions) {
     },
     onSubscribe: async ({ extra, subscriptions }, id, { query, operationName, variables }) => {
       const { principal } = extra;
-      if (principal === null) return [new GraphQLError('Unauthorized.', { extensions: { code: 'UNAUTHENTICATED' } })];
+      if (principal === null) return [apiError('UNAUTHENTICATED', 'Unauthorized.')];
       if (Object.keys(subscriptions).length > OPERATIONS_PER_SOCKET_MAX) {
-        return [new GraphQLError('Too many operations at once.', { extensions: { code: 'TOO_MANY_OPERATIONS' } })];
+        return [apiError('TOO_MANY_OPERATIONS', 'Too many operations at once.')];
       }
       const enveloped = yoga.getEnveloped({ principal, gone: extra.gone });
       try {
@@ -181,7 +184,10 @@ function createProtocol(options: WebSocketOptions) {
         const errors = enveloped.validate(enveloped.schema, document);
         if (errors.length > 0) return errors.map((error: unknown) => masking.mask(error));
         const operation = { document, query, operationName: operationName ?? null, variables: variables ?? {} };
-        const isSubscription = getOperationAST(document, operationName)?.operation === 'subscription';
+        const asked = getOperationAST(document, operationName);
+        if (asked == null)
+          return [apiError('OPERATION_RESOLUTION_FAILURE', 'Which operation is meant cannot be told.')];
+        const isSubscription = asked.operation === 'subscription';
         const opened = isSubscription ? await fanOut.open(operation, principal) : null;
         const args: OperationArgs = {
           schema: enveloped.schema,
@@ -272,7 +278,13 @@ function attach(
   extra: Extra,
   { logger, requests, heartbeatMs = HEARTBEAT_MS, initTimeoutMs = INIT_TIMEOUT_MS }: WebSocketOptions,
 ): void {
-  const { socket, deliveries } = extra;
+  const { socket, deliveries, wire, drain } = extra;
+  // Whoever asks, or pings, and does not read would have us keep the answers for him.
+  const awaitReader = (): void => {
+    if (socket.isPaused || wire.writableLength <= UNREAD_BYTES_MAX) return;
+    socket.pause();
+    void drain.untilDrained().then(() => socket.resume());
+  };
   const fail = (error: unknown): void => {
     logger.error('A WebSocket message could not be handled.', { error: messageOf(error) });
     socket.close(CloseCode.InternalServerError, 'Internal server error');
@@ -293,6 +305,7 @@ function attach(
       onMessage: (handle) => {
         socket.on('message', (data) => {
           requests.run({}, async () => await handle(String(data))).catch(fail);
+          awaitReader();
         });
       },
     },
