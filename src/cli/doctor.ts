@@ -138,12 +138,13 @@ async function examineOthers(config: Config, env: Env, tokens: readonly Token[])
 
 /** Texts of others may repeat what we sent them; no secret of the configuration leaves with them. */
 function withoutSecrets(finding: Finding, config: Config): Finding {
-  let { found, todo } = finding;
+  let { found, todo, subject } = finding;
   for (const secret of secretsOf(config)) {
     found = found.replaceAll(secret, '[secret]');
     todo = todo?.replaceAll(secret, '[secret]') ?? null;
+    subject = subject?.replaceAll(secret, '[secret]') ?? null;
   }
-  return { ...finding, found, todo };
+  return { ...finding, found, todo, subject };
 }
 
 function secretsOf(value: unknown): readonly string[] {
@@ -151,9 +152,18 @@ function secretsOf(value: unknown): readonly string[] {
   if ('reveal' in value && typeof value.reveal === 'function') {
     const text = String(value.reveal());
     const password = URL.parse(text)?.password ?? '';
-    return [text, password, decodeURIComponent(password)].filter((each) => each.length >= SECRET_LENGTH_MIN);
+    return [text, password, decoded(password)].filter((each) => each.length >= SECRET_LENGTH_MIN);
   }
   return Object.values(value).flatMap(secretsOf);
+}
+
+/** As the driver has it; a password with a lone `%` stands as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function print({ terminal }: CommandContext, findings: readonly Finding[]): void {
