@@ -6,7 +6,8 @@
  *   while the database is away, a question on the short list (answer-plan.ts) gets the last answer its principal was given, which says so
  *
  * The last known answer is given when the database fails a question, when it has not answered within `patienceMs`, and from then on at once,
- * until it answers again: a database that swallows connections must not cost each caller the whole of a timeout.
+ * until it answers again: a database that swallows connections must not cost each caller the whole of a timeout. A question that is slow by
+ * itself costs its own asker that and nobody else: the database is away only where it does not say how far it is, either.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import {
@@ -72,6 +73,7 @@ export function createAnswers(options: AnswersOptions): Answers {
   // What serves others as well must not end with the request that began it (src/db/cancellation.ts).
   const apart = AsyncLocalStorage.snapshot();
   let isAway = false;
+  let isSuspected = false;
 
   function noteAway(error: unknown): void {
     if (isAway) return;
@@ -80,16 +82,31 @@ export function createAnswers(options: AnswersOptions): Answers {
     apart(() => void untilBack());
   }
 
+  const isAnswering = async (): Promise<boolean> =>
+    await readDatabaseView(db).then(
+      () => true,
+      () => false,
+    );
+
   async function untilBack(): Promise<void> {
     while (isAway) {
       await clock.sleep(PROBE_MS, ending.signal);
       if (ending.signal.aborted) return;
-      isAway = await readDatabaseView(db).then(
-        () => false,
-        () => true,
-      );
+      isAway = !(await isAnswering());
     }
     logger.info('The database answers again.');
+  }
+
+  /** One question was not answered in time: of the database that says nothing yet. One look for all who wait. */
+  async function suspect(): Promise<void> {
+    if (isSuspected) return;
+    isSuspected = true;
+    const answered = new AbortController();
+    const late = clock.sleep(PROBE_MS, answered.signal).then(() => false);
+    const isThere = await Promise.race([isAnswering(), late]);
+    answered.abort();
+    isSuspected = false;
+    if (!isThere) noteAway('It did not answer in time.');
   }
 
   /** What is known without asking; it is of a moment ago, and so of before whatever is read from now on. */
@@ -151,8 +168,10 @@ export function createAnswers(options: AnswersOptions): Answers {
     const failure = result?.errors?.map(originalOf).find(isUnavailable);
     if (result !== null && failure === undefined) return result;
     const known = await repeat(key, asked);
-    if (known !== null) noteAway(failure ?? 'It did not answer in time.');
-    return known ?? (await answering);
+    if (known === null) return await answering;
+    if (failure === undefined) apart(() => void suspect());
+    else noteAway(failure);
+    return known;
   }
 
   /** The last answer to this question, with its age as it is now. */

@@ -234,6 +234,26 @@ test('a database that swallows what it is asked costs the first caller a moment,
   });
 });
 
+test('a question that is slow by itself gets its last known answer, and makes nobody else’s old', async () => {
+  await ask('one', BALANCES);
+  await ask('one', ADDRESS, { account: 'alice' });
+  const holding = Promise.withResolvers<void>();
+  const locked = Promise.withResolvers<void>();
+  const held = database.db.transaction().execute(async (tx) => {
+    await sql`LOCK TABLE deposit_account IN ACCESS EXCLUSIVE MODE`.execute(tx);
+    locked.resolve();
+    await holding.promise;
+  });
+  await locked.promise;
+
+  for (let round = 0; round < 3; round += 1) {
+    expect((await ask('one', ADDRESS, { account: 'alice' })).extensions?.freshness.state).toBe('LAST_KNOWN');
+    expect((await ask('one', BALANCES)).extensions).toBeUndefined();
+  }
+  holding.resolve();
+  await held;
+});
+
 test('whoever leaves while the database is away does not keep others from the fresh answer', async () => {
   await ask('one', BALANCES);
   proxy.silence();
