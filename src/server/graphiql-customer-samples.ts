@@ -78,14 +78,26 @@ query Holdings {
 query Funds($customer: String!) {
   account(customer: $customer) {
     customer
-    funds { instrument { name } available inWithdrawals held total }
+    funds {
+      instrument { name }
+      available
+      inWithdrawals
+      held
+      total
+    }
     depositAccounts { memo state }
   }
 }
 
 query Journal($customer: String!) {
   accountJournal(customer: $customer, first: 20) {
-    nodes { recordTime cause causeId amount instrument { name } }
+    nodes {
+      recordTime
+      cause
+      causeId
+      amount
+      instrument { name }
+    }
     pageInfo { hasNextPage endCursor }
   }
 }
@@ -103,11 +115,19 @@ query Journal($customer: String!) {
 query Freshness {
   freshness { state ageMs recordTime position }
   balances(first: 20) {
-    nodes { instrument { name } total available reserved locked incoming }
+    nodes {
+      instrument { name }
+      total
+      available
+      reserved
+      locked
+      incoming
+    }
   }
 }
 
-query AtLeast($cursor: Cursor, $waitMs: Int) @atLeast(cursor: $cursor, waitMs: $waitMs) {
+query AtLeast($cursor: Cursor, $waitMs: Int)
+@atLeast(cursor: $cursor, waitMs: $waitMs) {
   freshness { state position }
   withdrawals(first: 3) { nodes { withdrawalId state } }
 }
@@ -127,13 +147,24 @@ query PastBalances {
 
 query BalancesAsOf($asOf: AsOf!) {
   balancesAsOf(asOf: $asOf, first: 20) {
-    nodes { recordTime treasury { name } instrument { name } total locked incoming }
+    nodes {
+      recordTime
+      treasury { name }
+      instrument { name }
+      total
+      locked
+      incoming
+    }
   }
 }
 
 query AccountAsOf($customer: String!, $asOf: AsOf!) {
   account(customer: $customer) {
-    balancesAsOf(asOf: $asOf) { recordTime instrument { name } amount }
+    balancesAsOf(asOf: $asOf) {
+      recordTime
+      instrument { name }
+      amount
+    }
   }
 }
 `,
@@ -299,9 +330,15 @@ mutation PostTransfer($post: PostTransferInput!) {
     ... on PostTransferPayload {
       replayed
       cursor
-      postTransfer { postTransferId postedAt lines { account { customer } houseAccount amount } }
+      postTransfer {
+        postTransferId
+        postedAt
+        lines { account { customer } houseAccount amount }
+      }
     }
-    ... on CustomerFundsError { shortfalls { account available asked } }
+    ... on CustomerFundsError {
+      shortfalls { account available asked }
+    }
     ... on Error { code message why fix }
   }
 }

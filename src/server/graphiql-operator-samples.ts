@@ -16,7 +16,15 @@ query Desk {
 # What senders offered, and what is done about it.
 query Offers {
   offers(first: 20, isOpen: true) {
-    nodes { transferId sender amount memo account status action { choice state reason } }
+    nodes {
+      transferId
+      sender
+      amount
+      memo
+      account
+      status
+      action { choice state reason }
+    }
   }
 }
 
@@ -213,9 +221,22 @@ query Tokens {
 # the others, and what traffic is left to submit with.
 query Registries {
   registryInstances(first: 20) {
-    nodes { url state failed dissented lastFailure restsUntil }
+    nodes {
+      url
+      state
+      failed
+      dissented
+      lastFailure
+      restsUntil
+    }
   }
-  participantTraffic { participant state balance hoursLeft alarm }
+  participantTraffic {
+    participant
+    state
+    balance
+    hoursLeft
+    alarm
+  }
 }
 `,
   },
@@ -230,10 +251,22 @@ query Books {
     triedAt
     trouble
     result {
-      instruments { instrument { name } onLedger inHoldings inBooks }
+      instruments {
+        instrument { name }
+        onLedger
+        inHoldings
+        inBooks
+      }
     }
   }
-  treasuryFunds { treasury { name } instrument { name } free freeCount reserved locked }
+  treasuryFunds {
+    treasury { name }
+    instrument { name }
+    free
+    freeCount
+    reserved
+    locked
+  }
 }
 `,
   },
@@ -243,7 +276,16 @@ query Books {
 # hash of the one before. AuditOf narrows it down.
 query Audit {
   auditEntries(last: 20) {
-    nodes { position at principal action subjectType subject before after }
+    nodes {
+      position
+      at
+      principal
+      action
+      subjectType
+      subject
+      before
+      after
+    }
     pageInfo { hasPreviousPage startCursor }
   }
   auditChain {
