@@ -16,6 +16,7 @@ import { createSystemLogger, systemClock, systemRandom } from '../../src/env/sys
 import { startSluice } from '../e2e/sluice-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+import { subscribeSse } from '../support/sse-client.ts';
 
 vi.setConfig({ testTimeout: 150_000 });
 
@@ -131,9 +132,24 @@ test('C11: an API over a standby that lags says how old its answers are and chan
     data: { createDepositAccount: { __typename: 'CreateDepositAccountPayload', replayed: false } },
   });
 
+  // What comes from the primary's API with a newer cursor is not told that it never was: it waits, and goes on there.
+  const after = (await standing(leading)).position;
+  const resume = async () =>
+    await subscribeSse(lagging, {
+      query: 'subscription ($after: Cursor) { events(after: $after) { eventId cursor } }',
+      variables: { after },
+    });
+  const early = await resume();
+  expect((await early.stream.next())?.data).toContain('"UNAVAILABLE"');
+  early.stream.cut();
+
   await sql`SELECT pg_wal_replay_resume()`.execute(open(standby));
   await eventually(
     async () => expect((await standing(lagging)).position).toBe((await standing(leading)).position),
     PATIENCE,
   );
+  const { stream } = await resume();
+  deposit();
+  expect(JSON.parse((await stream.next())?.data ?? '{}').data.events.cursor).not.toBe(after);
+  stream.cut();
 });

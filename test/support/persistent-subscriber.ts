@@ -17,7 +17,7 @@ export type PersistentSubscriber = {
   last(): bigint;
   /** How often it has begun anew. */
   connects(): number;
-  /** Why its last connection ended, or what it was told instead of items; for messages. */
+  /** How far its connection is, and why the last one ended or what it was told instead of items; for messages. */
   lastEnd(): string;
   /** What must not happen: an item out of order, an error that says that the cursor is no good. */
   readonly faults: readonly string[];
@@ -31,6 +31,8 @@ type Attempt = (options: {
   readonly variables: Record<string, unknown>;
   readonly signal: AbortSignal;
   readonly take: (payload: unknown) => void;
+  /** Told how far it is, and at last why it has ended. */
+  readonly note: (stage: string) => void;
 }) => Promise<void>;
 
 const WAIT_MS_MIN = 50;
@@ -58,12 +60,13 @@ export function startSubscriber(options: {
   let after = options.after;
   let connects = 0;
   let lastEnd = '';
+  let stage = '';
   let failures = 0;
 
   function take(payload: unknown): void {
     const { data, errors } = payload as Payload;
     const code = errors?.[0]?.extensions?.code ?? '';
-    if (errors !== undefined) lastEnd = JSON.stringify(errors);
+    if (errors !== undefined) stage = JSON.stringify(errors);
     if (code.startsWith('CURSOR_') || code === 'FORBIDDEN' || code === 'INTERNAL_SERVER_ERROR') faults.push(code);
     const item = Object.values(data ?? {})[0];
     if (item == null) return;
@@ -78,8 +81,13 @@ export function startSubscriber(options: {
   async function run(): Promise<void> {
     while (!ending.signal.aborted) {
       connects += 1;
-      await attempt({ url, query, variables: { after }, signal: ending.signal, take });
+      const note = (told: string): void => {
+        stage = told;
+      };
+      note('connecting');
+      await attempt({ url, query, variables: { after }, signal: ending.signal, take, note });
       failures += 1;
+      lastEnd = stage;
       // Full jitter, so that those who lost the same replica do not come back together.
       await systemClock.sleep(random.next() * Math.min(WAIT_MS_MAX, WAIT_MS_MIN * 2 ** failures), ending.signal);
     }
@@ -92,7 +100,7 @@ export function startSubscriber(options: {
     faults,
     last: () => deliveries.at(-1)?.position ?? 0n,
     connects: () => connects,
-    lastEnd: () => lastEnd,
+    lastEnd: () => `${stage}, before: ${lastEnd}`,
     stop: async () => {
       ending.abort();
       await running;
@@ -100,20 +108,31 @@ export function startSubscriber(options: {
   };
 }
 
-const overWebSocket: Attempt = async ({ url, query, variables, signal, take }) => {
+const overWebSocket: Attempt = async ({ url, query, variables, signal, take, note }) => {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
     handshakeTimeout: 10_000,
   });
   const ended = new Promise<void>((resolve) => {
-    socket.on('close', () => resolve());
+    socket.on('close', (code, reason) => {
+      // 1006: cut, wherever it was.
+      if (code !== 1006) note(`closed ${code} ${String(reason)}`);
+      resolve();
+    });
   });
   const end = (): void => socket.terminate();
   signal.addEventListener('abort', end, { once: true });
-  socket.on('error', end);
-  socket.on('open', () => socket.send(JSON.stringify({ type: 'connection_init' })));
+  socket.on('error', ({ message }) => {
+    note(message);
+    end();
+  });
+  socket.on('open', () => {
+    note('open');
+    socket.send(JSON.stringify({ type: 'connection_init' }));
+  });
   socket.on('message', (data) => {
     const message: { type: string; payload?: unknown } = JSON.parse(String(data));
     if (message.type === 'connection_ack') {
+      note('acknowledged');
       socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query, variables } }));
     } else if (message.type === 'next') take(message.payload);
     else if (message.type === 'error') take({ errors: message.payload });
@@ -123,7 +142,7 @@ const overWebSocket: Attempt = async ({ url, query, variables, signal, take }) =
   signal.removeEventListener('abort', end);
 };
 
-const overSse: Attempt = async ({ url, query, variables, signal, take }) => {
+const overSse: Attempt = async ({ url, query, variables, signal, take, note }) => {
   await new Promise<void>((resolve) => {
     const asking = request(`${url}/graphql`, {
       method: 'POST',
@@ -139,8 +158,12 @@ const overSse: Attempt = async ({ url, query, variables, signal, take }) => {
       signal.removeEventListener('abort', end);
       resolve();
     });
-    asking.on('error', end);
+    asking.on('error', ({ message }) => {
+      note(message);
+      end();
+    });
     asking.on('response', (response) => {
+      note(`status ${response.statusCode}`);
       let text = '';
       response.setEncoding('utf8').on('error', end);
       response.on('data', (chunk: string) => {
