@@ -12,7 +12,7 @@ describe('development principals', () => {
     expect(await authenticate(undefined)).toMatchObject({ name: 'developer' });
     expect(await authenticate('Bearer dev-frontend')).toMatchObject({ name: 'frontend', scopes: new Set(['read']) });
     expect(await authenticate('bearer dev-service')).toMatchObject({
-      scopes: new Set(['read', 'subscribe', 'withdrawals', 'books']),
+      scopes: new Set(['read', 'subscribe', 'deposits', 'withdrawals', 'books']),
     });
     expect(await authenticate('Bearer dev-operator')).toMatchObject({ name: 'operator' });
     expect(await authenticate('Bearer dev-customer:carol')).toMatchObject({
