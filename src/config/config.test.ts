@@ -387,7 +387,10 @@ test('an identity provider needs an audience, and names where there are several'
       { name: 'retail', url: 'https://b.example' },
     ],
   );
-  const apart = { SLUICE_OIDC_ISSUERS: `staff=${issuer},retail=https://b.example`, SLUICE_OIDC_CUSTOMER_ISSUERS: 'retail' };
+  const apart = {
+    SLUICE_OIDC_ISSUERS: `staff=${issuer},retail=https://b.example`,
+    SLUICE_OIDC_CUSTOMER_ISSUERS: 'retail',
+  };
   expect(loadConfig({ ...given, ...apart }).oidcCustomerIssuers).toEqual(['retail']);
   expect(() => loadConfig({ ...given, ...apart, SLUICE_OIDC_CUSTOMER_ISSUERS: 'Retail' })).toThrow('"Retail"');
   expect(() => loadConfig({ ...given, SLUICE_OIDC_AUDIENCE: '' })).toThrow('SLUICE_OIDC_AUDIENCE is required');
