@@ -271,8 +271,9 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: TRY,
-        find: '  if (options.log !== undefined) await demandKnownLog(db, options.log);',
-        replace: `  await signer.sign({
+        find: '  const checked = checkIntent(intent, prepared, window);',
+        replace: `  const checked = checkIntent(intent, prepared, window);
+  await signer.sign({
     requestId: random.uuid(), submissionId: attempt.submissionId, attempt: attempt.number, earlierAttempts: view.earlier,
     inputsSpentElsewhere: view.inputsSpentElsewhere, intent, prepared, recordTime: view.recordTime,
   });`,
