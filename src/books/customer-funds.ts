@@ -90,6 +90,29 @@ export async function missingFunds(tx: Transaction, networkId: number, claim: Cl
   return missing > 0n ? missing : 0n;
 }
 
+/**
+ * What {@link demandWholeBooks} and {@link demandFunds} would say now, by a read that locks nothing and so promises nothing. The account may never have been seen.
+ * @returns null: nothing.
+ */
+export async function foreseeFunds(
+  tx: Transaction,
+  networkId: number,
+  claim: Omit<Claim, 'accountId'>,
+  configured: ConfiguredBooks = 'external',
+): Promise<InsufficientFundsError | BooksBehindError | null> {
+  const { account, instrument, instrumentKey, gives } = claim;
+  const { rows } = await sql<{ isBehind: boolean; units: string }>`
+    SELECT ${areBooksBehind(sql`${networkId}::smallint`, configured)} AS "isBehind", coalesce((
+      SELECT trunc(kept.balance * 10000000000)::text FROM customer_balance AS kept JOIN account ON account.id = kept.account_id
+      WHERE account.network_id = ${networkId}::smallint AND account.kind = 'CUSTOMER' AND account.owner = ${account} AND kept.instrument_id = ${instrumentKey}::int
+    ), '0') AS units`.execute(tx);
+  const [row] = rows;
+  if (row?.isBehind === true) return new BooksBehindError();
+  if ((await readBooksMode(tx, networkId)) !== 'INTERNAL') return null;
+  const available = BigInt(row?.units ?? 0);
+  return available >= gives ? null : new InsufficientFundsError([{ account, instrument, available, asked: gives }]);
+}
+
 type Place = Pick<Claim, 'accountId' | 'instrumentKey'>;
 
 async function lockFunds(

@@ -17,7 +17,12 @@ export type PreflightConfig = EndpointsConfig &
   RegistriesConfig &
   Pick<
     Config,
-    'network' | 'withdrawalTtlSeconds' | 'restoreMarginSeconds' | 'preflightsPerSecond' | 'trafficReserveBytes'
+    | 'network'
+    | 'withdrawalTtlSeconds'
+    | 'restoreMarginSeconds'
+    | 'preflightsPerSecond'
+    | 'trafficReserveBytes'
+    | 'customerBooks'
   >;
 
 export type OpenedPreflight = {
@@ -61,6 +66,7 @@ export function openPreflight(
       recordTimeAgeMsMax: DEFAULT_LIMITS.recordTimeAgeMsMax,
       recordTimeAheadMsMax: config.restoreMarginSeconds * 1_000,
       trafficReserve: config.trafficReserveBytes,
+      books: config.customerBooks,
     }),
     loops,
     close: () => pool.close(),

@@ -4,6 +4,7 @@
  *
  * The one read of the API that asks others than the database; see docs/decisions/0006 for why, and what bounds it.
  */
+import type { ConfiguredBooks } from '../books/books-mode.ts';
 import type { Database } from '../db/connection.ts';
 import { type Clock, type Micros, millisToMicros } from '../env/clock.ts';
 import type { TransferRecord } from '../tokens/transfer-record.ts';
@@ -42,6 +43,8 @@ export type PreflightOptions = {
   readonly recordTimeAheadMsMax: number;
   /** Bytes; 0 when left out. */
   readonly trafficReserve?: number;
+  /** Who this process was told keeps the balances of customers; `external` when left out. */
+  readonly books?: ConfiguredBooks;
 };
 
 const REQUESTED_BEFORE: Micros = 60_000_000n; // As a transfer that is really made: requested in the past, by the ledger's clock.
@@ -55,6 +58,7 @@ export function createPreflight({
   recordTimeAgeMsMax,
   recordTimeAheadMsMax,
   trafficReserve = 0,
+  books = 'external',
 }: PreflightOptions): Preflight {
   return {
     look: async (request) => {
@@ -65,7 +69,7 @@ export function createPreflight({
         ttl: millisToMicros(ttlMs),
         trafficReserve: BigInt(trafficReserve),
       };
-      const stored = await readStoredFacts(db, network, request, clocks.nowMicros);
+      const stored = await readStoredFacts(db, network, request, { nowMicros: clocks.nowMicros, books });
       const transfer = transferOf(request, stored, clocks);
       const outside =
         transfer === null

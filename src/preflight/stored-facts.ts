@@ -1,5 +1,7 @@
 /** What the database says of a withdrawal that nobody has asked for yet, in one snapshot: by the same rules that take a request and open an attempt. */
 import { sql } from 'kysely';
+import type { ConfiguredBooks } from '../books/books-mode.ts';
+import { foreseeFunds } from '../books/customer-funds.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import { isRestoring } from '../db/database-restore.ts';
 import type { Micros } from '../env/clock.ts';
@@ -51,13 +53,13 @@ export async function readStoredFacts(
   db: Database,
   network: string,
   request: PreflightRequest,
-  nowMicros: Micros,
+  { nowMicros, books }: { readonly nowMicros: Micros; readonly books: ConfiguredBooks },
 ): Promise<StoredFacts> {
   return await db
     .transaction()
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
-    .execute(async (tx) => await factsOf(tx, network, request, nowMicros));
+    .execute(async (tx) => await factsOf(tx, network, request, nowMicros, books));
 }
 
 async function factsOf(
@@ -65,6 +67,7 @@ async function factsOf(
   network: string,
   request: PreflightRequest,
   nowMicros: Micros,
+  books: ConfiguredBooks,
 ): Promise<StoredFacts> {
   const [token = null] = await readTokens(tx, [
     { network, admin: request.instrument.admin, instrumentId: request.instrument.id },
@@ -75,20 +78,30 @@ async function factsOf(
     demandWellFormed(asked);
     const target = await findTarget(tx, network, isForCustomer ? { ...asked, amount: SMALLEST } : asked);
     const whole = { ...asked, treasuryParty: target.treasuryParty };
-    const { treasuryId, instrumentKey } = target;
+    const { networkId, treasuryId, instrumentKey } = target;
+    const { account, instrument, amount: gives } = request;
+    // Of his own account a customer may know everything.
+    const short = await foreseeFunds(tx, networkId, { account, instrument, instrumentKey, gives }, books);
+    if (short !== null) return refusedBecause(short, token);
     return {
       refusal: null,
       paying: await payingTreasury(tx, treasuryId, instrumentKey),
       verdict: isForCustomer ? null : await verdictOf(tx, whole, target, nowMicros),
       token,
       funds: isForCustomer ? [] : await fundsOf(tx, network, treasuryId, instrumentKey),
-      traffic: await readTrafficLeft(tx, target.networkId),
+      traffic: await readTrafficLeft(tx, networkId),
     };
   } catch (error) {
     if (!(error instanceof WithdrawalRefusal)) throw error;
-    const refusal = { code: error.code, message: error.message };
-    return { refusal, paying: null, verdict: null, token, funds: [], traffic: [] };
+    return refusedBecause(error, token);
   }
+}
+
+function refusedBecause(
+  { code, message }: { readonly code: string; readonly message: string },
+  token: Token | null,
+): StoredFacts {
+  return { refusal: { code, message }, paying: null, verdict: null, token, funds: [], traffic: [] };
 }
 
 const NO_ACCOUNT = 0n; // Numbers begin at 1: an account that was never seen has nothing to be counted.
