@@ -220,6 +220,7 @@ async function start(
         withdrawals,
         postTransfers: createPostTransfers({ db: api, clock, network: config.network, log: memory }),
         preflight: looking === null ? null : looking.preflight,
+        recordTimeAheadMsMax: config.restoreMarginSeconds * 1_000,
         trafficReserve: config.trafficReserveBytes,
         tokens,
         tail,

@@ -9,6 +9,7 @@ import { OPEN_STATES } from '../read/withdrawal-filter.ts';
 import type { CommandContext } from './command-context.ts';
 import { printHalts } from './halt.ts';
 import { printFreshness } from './ledger-freshness.ts';
+import { waitsAt } from './waits-at.ts';
 import { withDatabase } from './with-database.ts';
 
 const FREEZES_MAX = 100;
@@ -28,7 +29,7 @@ export function statusCommand(context: CommandContext): Command {
 
 /** @returns whether nobody has to look. */
 async function printStatus(context: CommandContext, db: Database): Promise<boolean> {
-  const { terminal, clock } = context;
+  const { terminal } = context;
   const isFresh = await printFreshness(context, db);
   const { rows } = await sql<{ state: string; count: bigint; oldest: bigint }>`
     SELECT state, count(*) AS count, min(created_at) AS oldest FROM withdrawal
@@ -45,7 +46,7 @@ async function printStatus(context: CommandContext, db: Database): Promise<boole
   terminal.print(
     freezes.rows.length === 0 ? 'nothing is frozen' : `${freezes.rows.length}${more} freezes stand: sluice freezes`,
   );
-  const stuck = await readStuckWithdrawals(db, { nowMicros: clock.nowMicros(), limit: STUCK_MAX });
+  const stuck = await readStuckWithdrawals(db, { ...waitsAt(context), limit: STUCK_MAX });
   const most = stuck.length === STUCK_MAX ? ' or more' : '';
   terminal.print(stuck.length === 0 ? 'nothing is stuck' : `${stuck.length}${most} are stuck: sluice stuck`);
   return isFresh && isFree && freezes.rows.length === 0 && stuck.length === 0;

@@ -5,6 +5,7 @@ import { formatRecordTime } from '../env/record-time.ts';
 import { readStuckWithdrawals } from '../read/stuck-withdrawals.ts';
 import type { CommandContext } from './command-context.ts';
 import { printFreshness } from './ledger-freshness.ts';
+import { waitsAt } from './waits-at.ts';
 import { withDatabase } from './with-database.ts';
 
 const SHOWN_MAX = 200;
@@ -21,9 +22,9 @@ export function stuckCommand(context: CommandContext): Command {
 
 /** @returns whether there is none. */
 async function printStuck(context: CommandContext, db: Database): Promise<boolean> {
-  const { terminal, clock } = context;
+  const { terminal } = context;
   await printFreshness(context, db);
-  const stuck = await readStuckWithdrawals(db, { nowMicros: clock.nowMicros(), limit: SHOWN_MAX });
+  const stuck = await readStuckWithdrawals(db, { ...waitsAt(context), limit: SHOWN_MAX });
   if (stuck.length === 0) terminal.print('nothing is stuck');
   for (const { id, state, since, code, detail, advice } of stuck) {
     terminal.print(`${id}  ${state} since ${formatRecordTime(since)}: ${code}`);

@@ -57,7 +57,8 @@ export async function startWatching({
     clock,
     logger,
     build: { version: packageJson.version, node: process.versions.node, role: config.role },
-    readFacts: async (nowMicros) => await readOperationFacts(own.db, nowMicros),
+    readFacts: async (nowMicros) =>
+      await readOperationFacts(own.db, { nowMicros, recordTimeAheadMsMax: config.restoreMarginSeconds * 1_000 }),
     pools: () => [...lanes].map(([connection, lane]) => poolReading(lane, connection)),
     process: createProcessGauges(),
   });

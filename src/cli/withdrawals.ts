@@ -11,6 +11,7 @@ import { explainProof, listWithdrawals, readWithdrawals, type Withdrawal } from 
 import { parseAmount } from '../tokens/amount.ts';
 import type { CommandContext } from './command-context.ts';
 import { readable } from './dev-screen.ts';
+import { waitsAt } from './waits-at.ts';
 import { withDatabase } from './with-database.ts';
 
 const SHOWN_MAX = 100;
@@ -39,7 +40,8 @@ export function withdrawalsCommand(context: CommandContext): Command {
     .addCommand(show);
 }
 
-async function printList({ terminal, clock }: CommandContext, db: Database, wanted: Wanted): Promise<void> {
+async function printList(context: CommandContext, db: Database, wanted: Wanted): Promise<void> {
+  const { terminal } = context;
   const isAll = wanted.all === true;
   const { account = null } = wanted;
   const filter = {
@@ -54,7 +56,7 @@ async function printList({ terminal, clock }: CommandContext, db: Database, want
   const { rows, isMore } = await listWithdrawals(db, EVERYTHING, filter, page);
   if (rows.length === 0) terminal.print(isAll ? 'there is none' : 'nothing is open');
   const ids = rows.map(({ id }) => id);
-  const waits = await readWaits(db, ids, clock.nowMicros());
+  const waits = await readWaits(db, ids, waitsAt(context));
   const lines = rows.map(
     (withdrawal, index) =>
       `${withdrawal.id}  ${formatRecordTime(withdrawal.createdAt)}  ${headOf(withdrawal)}  ${stateOf(withdrawal)}${waitText(waits[index] ?? null)}`,
@@ -64,13 +66,14 @@ async function printList({ terminal, clock }: CommandContext, db: Database, want
 }
 
 /** @returns whether there is one. */
-async function printOne({ terminal, clock }: CommandContext, db: Database, id: string): Promise<boolean> {
+async function printOne(context: CommandContext, db: Database, id: string): Promise<boolean> {
+  const { terminal } = context;
   const [withdrawal = null] = isStorableText(id) ? await readWithdrawals(db, [id]) : [];
   if (withdrawal === null) {
     terminal.print(`there is no withdrawal ${id}`);
     return false;
   }
-  const [wait = null] = await readWaits(db, [id], clock.nowMicros());
+  const [wait = null] = await readWaits(db, [id], waitsAt(context));
   const { failure, proof } = withdrawal;
   const row = (label: string, text: string): void => terminal.print(`${label.padEnd(12)} ${text}`);
   row('withdrawal', id);

@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { readStuckWithdrawals } from './stuck-withdrawals.ts';
+import type { WaitsAt } from './withdrawal-waits.ts';
 
 export type OperationFact = {
   /** The metric without its prefix `sluice_`. */
@@ -17,7 +18,8 @@ export type OperationFact = {
 const STUCK_MAX = 500;
 
 /** @param nowMicros wall clock, which ages are counted from. */
-export async function readOperationFacts(db: Database, nowMicros: Micros): Promise<readonly OperationFact[]> {
+export async function readOperationFacts(db: Database, at: WaitsAt): Promise<readonly OperationFact[]> {
+  const { nowMicros } = at;
   const age = (column: string) => sql`greatest(${nowMicros}::bigint - ${sql.ref(column)}, 0)::float8 / 1e6`;
   const { rows } = await sql<OperationFact>`
     WITH stream AS (
@@ -62,7 +64,7 @@ export async function readOperationFacts(db: Database, nowMicros: Micros): Promi
     UNION ALL SELECT 'desk_cases_open', '{}', count(*)::float8 FROM desk_case WHERE state = 'OPEN'
     UNION ALL SELECT 'registry_instances_failing', '{}', count(DISTINCT url)::float8 FROM registry_instance
       WHERE state <> 'WELL' AND reported_at > ${nowMicros - REPORT_AGE_MAX}`.execute(db);
-  const stuck = await readStuckWithdrawals(db, { nowMicros, limit: STUCK_MAX });
+  const stuck = await readStuckWithdrawals(db, { ...at, limit: STUCK_MAX });
   const byCode = Map.groupBy(stuck, ({ code }) => code);
   return [
     ...rows,

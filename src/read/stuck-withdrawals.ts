@@ -6,7 +6,7 @@ import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
 import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
-import { readWaits, type WithdrawalWait } from './withdrawal-waits.ts';
+import { readWaits, type WaitsAt, type WithdrawalWait } from './withdrawal-waits.ts';
 
 export type StuckWithdrawal = {
   readonly id: string;
@@ -64,7 +64,7 @@ type Row = {
 /** Oldest first. @param limit rows at most. */
 export async function readStuckWithdrawals(
   db: Database,
-  { nowMicros, limit }: { readonly nowMicros: Micros; readonly limit: number },
+  { nowMicros, recordTimeAheadMsMax, limit }: WaitsAt & { readonly limit: number },
 ): Promise<readonly StuckWithdrawal[]> {
   const { rows } = await sql<Row>`
     SELECT w.id, w.state, w.changed_at AS since, coalesce(w.doubt_detail, w.doubt_code) AS doubt, open.last_error AS "lastError", open.is_past AS "isPast"
@@ -91,7 +91,7 @@ export async function readStuckWithdrawals(
   const waits = await readWaits(
     db,
     rows.map(({ id }) => id),
-    nowMicros,
+    { nowMicros, recordTimeAheadMsMax },
   );
   return rows.map((row, index) => {
     const code = codeOf(row, waits[index] ?? null);

@@ -18,11 +18,14 @@ const WHEN_AGAINST = sql.join(
   sql` `,
 );
 
+/** When it is asked, and how far ahead of our clock a ledger may be for something to be opened on it: as the automation has it. */
+export type WaitsAt = { readonly nowMicros: Micros; readonly recordTimeAheadMsMax: number };
+
 /** One result per id, in the order of `ids`, in one statement; null where it is not queued. */
 export async function readWaits(
   db: Database,
   ids: readonly string[],
-  nowMicros: Micros,
+  { nowMicros, recordTimeAheadMsMax }: WaitsAt,
 ): Promise<(WithdrawalWait | null)[]> {
   const { rows } = await sql<{ readonly id: string; readonly wait: WithdrawalWait }>`
     WITH queued AS (
@@ -37,7 +40,7 @@ export async function readWaits(
       CASE
         ${WHEN_AGAINST}
         WHEN ingestion_stream.status IS DISTINCT FROM 'RUNNING' OR ledger.record_time IS NULL
-          OR ledger.record_time < ${nowMicros - RECORD_TIME_AGE_MAX}::bigint OR ledger.record_time > ${nowMicros + RECORD_TIME_AHEAD_MAX}::bigint THEN 'LEDGER'
+          OR ledger.record_time < ${nowMicros - RECORD_TIME_AGE_MAX}::bigint OR ledger.record_time > ${nowMicros + millisToMicros(recordTimeAheadMsMax)}::bigint THEN 'LEDGER'
         WHEN free.amount < w.amount THEN 'FUNDS'
         ELSE 'TURN'
       END AS wait
@@ -52,4 +55,3 @@ export async function readWaits(
 }
 
 const RECORD_TIME_AGE_MAX = millisToMicros(DEFAULT_LIMITS.recordTimeAgeMsMax);
-const RECORD_TIME_AHEAD_MAX = millisToMicros(DEFAULT_LIMITS.recordTimeAheadMsMax);

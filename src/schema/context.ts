@@ -46,6 +46,8 @@ export type ApiServices = {
   readonly clock: Clock;
   /** What is bounded, and by how much. */
   readonly limits: ApiLimits;
+  /** How far ahead of our clock a ledger may be for something to be opened on it: the margin of a restore. */
+  readonly recordTimeAheadMsMax: number;
   /** Bytes of traffic that are never used up; 0 when left out. */
   readonly trafficReserve?: number;
 };

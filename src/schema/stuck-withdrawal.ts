@@ -49,12 +49,12 @@ builder.queryField('stuckWithdrawals', (t) =>
       'Withdrawals that are older than they should be, oldest first; empty when all is well. Scope: `read`. Since 0.1.',
     authScopes: { read: true },
     args: { first: t.arg.int({ description: `Rows at most, 1–${SHOWN_MAX}; ${SHOWN_MAX} unless given.` }) },
-    resolve: async (_root, { first }, { db, clock }) => {
+    resolve: async (_root, { first }, { db, clock, recordTimeAheadMsMax }) => {
       const limit = first ?? SHOWN_MAX;
       if (limit < 1 || limit > SHOWN_MAX) {
         throw apiError('PAGE_ARGUMENTS_INVALID', `1 to ${SHOWN_MAX} rows.`, { pageSizeMax: SHOWN_MAX });
       }
-      return [...(await readStuckWithdrawals(db, { nowMicros: clock.nowMicros(), limit }))];
+      return [...(await readStuckWithdrawals(db, { nowMicros: clock.nowMicros(), recordTimeAheadMsMax, limit }))];
     },
   }),
 );

@@ -184,7 +184,8 @@ builder.node(WithdrawalRef, {
       nullable: true,
       description:
         'What it waits for at this moment while it is `QUEUED`: a gauge for people and alerts, told by no event. Null: it is not queued. Scope: `read`. Since 0.1.',
-      load: async (ids: string[], { db, clock }) => await readWaits(db, ids, clock.nowMicros()),
+      load: async (ids: string[], { db, clock, recordTimeAheadMsMax }) =>
+        await readWaits(db, ids, { nowMicros: clock.nowMicros(), recordTimeAheadMsMax }),
       loaderOptions: { cache: false },
       resolve: ({ id }) => id,
     }),

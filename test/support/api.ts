@@ -128,6 +128,7 @@ export async function startApi(
       postTransfers: createPostTransfers({ db, clock, network }),
       preflight,
       limits,
+      recordTimeAheadMsMax: 60_000,
     },
   });
   return {
