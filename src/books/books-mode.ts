@@ -75,7 +75,7 @@ async function decide(
       .onConflict((conflict) => conflict.doNothing())
       .execute();
     // Nobody books a customer between the look and the commit: what is not there when the lock is held was not booked before the decision either.
-    await sql`LOCK TABLE posting IN SHARE ROW EXCLUSIVE MODE`.execute(tx);
+    await sql`SELECT hold_postings()`.execute(tx);
     const { rows } = await sql<{ mode: BooksMode }>`
       WITH decided AS (
         INSERT INTO customer_books (network_id, mode, changed_at, changed_by)

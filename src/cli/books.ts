@@ -6,6 +6,7 @@ import { confirmPosts, NegativeCustomersError, switchBooks } from '../books/book
 import { loadConfig } from '../config/config.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { readCustomerBooks } from '../read/customer-books.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -20,7 +21,7 @@ export function booksCommand(context: CommandContext): Command {
   const change = new Command('switch')
     .description('changes who keeps the balances of customers, at once and for every process (docs/guides/books.md)')
     .addArgument(new Argument('<mode>', 'who keeps them').choices(Object.keys(MODES)))
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .action(async (mode: string, { by }: By) => {
       const to = MODES[mode] ?? 'EXTERNAL';
       await withDatabase(context, 'sluice-books', async (db) => {
@@ -42,7 +43,7 @@ export function booksCommand(context: CommandContext): Command {
 
   const resent = new Command('resent')
     .description('after a restore: every post transfer that was lost has been sent again, and withdrawals may go on')
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .action(async ({ by }: By) => {
       await withDatabase(context, 'sluice-books', async (db) => {
         await confirmPosts(db, { network: networkOf(), by, nowMicros: clock.nowMicros() });

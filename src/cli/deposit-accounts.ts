@@ -12,6 +12,7 @@ import {
 import { NetworkUnknownError } from '../deposits/deposit-accounts.ts';
 import { importLines } from '../deposits/import-lines.ts';
 import { PermanentError, RetryableError } from '../env/errors.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -26,7 +27,7 @@ export function depositAccountsCommand(context: CommandContext): Command {
     )
     .argument('<file>', 'lines like {"account": "alice", "memo": "A-1", "metadata": {"tier": "gold"}}')
     .option('--network <name>', 'of the memos; needed where there are several')
-    .option('--by <name>', 'who you are: kept with what is registered', 'import')
+    .option('--by <name>', 'who you are: kept with what is registered', parseBy, 'import')
     .action(async (file: string, { network, by }: Options) => {
       await withDatabase(context, 'sluice-import', async (db, { signal, connectionString }) => {
         const target = await findNetwork(db, network ?? null);

@@ -6,6 +6,7 @@ import { PermanentError } from '../env/errors.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { liftFreeze, openFreeze } from '../ingestion/freezes.ts';
 import { listFreezes } from '../read/freezes.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -23,7 +24,7 @@ export function freezesCommand(context: CommandContext): Command {
     .description('nothing is reserved or signed from now on; without --treasury and --instrument: nothing at all')
     .option('--treasury <name>', 'only of this treasury, by its name or party')
     .option('--instrument <name>', 'only this instrument, by its name')
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .requiredOption('--why <text>', 'for those who come after you')
     .action(async ({ by, why, ...scope }: Scope & { readonly by: string; readonly why: string }) => {
       await withDatabase(context, 'sluice-freezes', async (db) => {
@@ -41,7 +42,7 @@ export function freezesCommand(context: CommandContext): Command {
   const lift = new Command('lift')
     .description('money may move again, unless another freeze covers it')
     .argument('<id>', 'as `sluice freezes list` shows it', parseId)
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .requiredOption('--why <text>', 'what you found; kept for ever')
     .action(async (id: bigint, { by, why }: { readonly by: string; readonly why: string }) => {
       await withDatabase(context, 'sluice-freezes', async (db) => {

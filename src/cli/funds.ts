@@ -10,6 +10,7 @@ import { parseAmount } from '../tokens/amount.ts';
 import { HOURS_LEFT_MIN, type TrafficHealth, trafficHealthOf } from '../treasury/traffic-health.ts';
 import { INPUTS_MAX } from '../withdrawals/input-selection.ts';
 import { readTreasuryFunds, setPoolTarget, type TreasuryFunds } from '../withdrawals/pool/pool-targets.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -33,7 +34,7 @@ export function fundsCommand(context: CommandContext): Command {
     .requiredOption('--count <n>', 'so many, 0 to 500; 0 keeps none', wholeNumber)
     .requiredOption('--amount <decimal>', 'of at least this amount each')
     .option('--inputs <n>', 'inputs of one transaction, 2 to 100: what the registry takes', wholeNumber, INPUTS_MAX)
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .action(async (treasury: string, instrument: string, { count, amount, inputs, by }: PoolOptions) => {
       await withDatabase(context, 'funds', async (db) => {
         const keys = await keysOf(db, networkOf(), treasury, instrument);

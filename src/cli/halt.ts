@@ -6,6 +6,7 @@ import { PermanentError } from '../env/errors.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { type Halt, listHalts } from '../read/halts.ts';
 import { type HaltScope, haltMoney, liftHalt } from '../submissions/halts.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -19,7 +20,7 @@ export function haltCommand(context: CommandContext): Command {
     .description('nothing is signed from now on, in any process; without --treasury and --instrument: nothing at all')
     .option('--treasury <name>', 'only of this treasury, by its name or party')
     .option('--instrument <name>', 'only this instrument, by its name or `admin/id`')
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .requiredOption('--why <text>', 'for those who come after you')
     .action(async ({ by, why, ...scope }: Scope & Word) => {
       await withDatabase(context, 'sluice-halt', async (db) => {
@@ -34,7 +35,7 @@ export function liftCommand(context: CommandContext): Command {
   return new Command('lift')
     .description('lifts a halt, once two people have asked for it; without an id: shows what stands')
     .argument('[id]', '`ht_…`')
-    .option('--by <name>', 'who you are')
+    .option('--by <name>', 'who you are', parseBy)
     .option('--why <text>', 'what you found; kept for ever')
     .action(async (id: string | undefined, { by, why }: Partial<Word>) => {
       await withDatabase(context, 'sluice-halt', async (db) => {

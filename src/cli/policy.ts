@@ -7,6 +7,7 @@ import { messageOf, PermanentError } from '../env/errors.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { createPolicyChanges } from '../policy/policy-changes.ts';
 import { type PolicyProposal, readPolicyOf, readPolicyProposal } from '../read/policies.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { AS_HELP, KEY_FILE_HELP, type OwnKey, readPrincipal } from './own-key.ts';
 import { withDatabase } from './with-database.ts';
@@ -21,7 +22,7 @@ export function policyCommand(context: CommandContext): Command {
     .requiredOption('--why <text>', 'for those who approve it; kept for ever')
     .option('--key-file <path>', KEY_FILE_HELP)
     .option('--as <name>', AS_HELP)
-    .option('--by <name>', 'for the first policy alone, which needs no key: who you are')
+    .option('--by <name>', 'for the first policy alone, which needs no key: who you are', parseBy)
     .action(async (path: string, { why, by, ...own }: OwnKey & { readonly why: string; readonly by?: string }) => {
       const document = await readDocument(path);
       await inNetwork(context, async (db, network) => {

@@ -9,6 +9,7 @@ import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink } from '../ingestion/effect-sink.ts';
 import { compareSchemas, dropSecondSchema } from '../ingestion/second-schema.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { isScreening } from './deposit-services.ts';
 import { deriveAgain } from './derive-again.ts';
@@ -24,7 +25,7 @@ export function rebuildCommand(context: CommandContext): Command {
   return new Command('rebuild')
     .description('derive all tables again into a second schema and show what differs; exit code 1 where anything does')
     .option('--switch', 'put them in the place of the ones in use, and bring quarantine and books in line')
-    .option('--by <name>', 'who you are: kept with what is closed', 'operator')
+    .option('--by <name>', 'who you are: kept with what is closed', parseBy, 'operator')
     .action(async (options: Options) => {
       await withDatabase(context, 'sluice-rebuild', async (db, { signal, logger }) => {
         const histories = await deriveAgain(context, db, await listTreasuries(db), signal);

@@ -11,6 +11,7 @@ import { createBatchWriter } from '../ingestion/batch-writer.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import { claimStream } from '../ingestion/position.ts';
 import { planRecovery, type RecoveryPlan, recover, requireRecoverable } from '../ingestion/recover.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { allSinks } from './rebuild.ts';
 import { releaseHeld, reportRestores } from './recover-report.ts';
@@ -32,7 +33,7 @@ export function recoverCommand(context: CommandContext): Command {
       'without a treasury: what became of a database that went back in time, with what was lost, what was made anew from the ledger and what waits for you; exit code 1 where something does. With one: go on behind a gap of history: take over what is active at the participant of SLUICE_LEDGER_URL, book what is gone as unexplained, write the gap down, freeze the treasury',
     )
     .argument('[treasury]', 'name or party of the treasury whose stream is halted')
-    .option('--by <name>', 'who you are; needed to change anything')
+    .option('--by <name>', 'who you are; needed to change anything', parseBy)
     .option('--why <text>', 'for those who come after you; needed to change anything')
     .option('--yes', 'go on behind the gap; without it nothing is changed')
     .option(

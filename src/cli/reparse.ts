@@ -8,6 +8,7 @@ import type { Database } from '../db/connection.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import { dropSecondSchema } from '../ingestion/second-schema.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { deriveAgain } from './derive-again.ts';
 import { allSinks, printResult } from './rebuild.ts';
@@ -21,7 +22,7 @@ export function reparseCommand(context: CommandContext): Command {
     .description('read updates in quarantine again and book them; exit code 1 where any stays in quarantine')
     .option('--update <id>', 'the treasury that has this update in quarantine')
     .option('--all', 'every treasury that has updates in quarantine')
-    .option('--by <name>', 'who you are: kept with what is closed', 'operator')
+    .option('--by <name>', 'who you are: kept with what is closed', parseBy, 'operator')
     .action(async (options: Options) => {
       if ((options.update === undefined) === (options.all !== true)) {
         command.error('Expected --update <id> or --all, one of them.');

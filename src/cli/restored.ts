@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { loadConfig } from '../config/config.ts';
 import { renewLogEpoch } from '../db/log-history.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { restoreWindowOf } from './recovery.ts';
 import { withDatabase } from './with-database.ts';
@@ -11,7 +12,7 @@ export function restoredCommand(context: CommandContext): Command {
     .description(
       'the database was put back to an earlier state: old cursors beyond it are refused, payouts freeze until somebody has looked',
     )
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .requiredOption('--why <text>', 'what was done, for those who come after you')
     .action(async ({ by, why }: { readonly by: string; readonly why: string }) => {
       const { clock, random, terminal } = context;

@@ -7,6 +7,7 @@ import { formatRecordTime } from '../env/record-time.ts';
 import { EVERYTHING } from '../read/reach.ts';
 import { isScope, type Scope } from '../schema/principal.ts';
 import { isRole, ROLE_MEANINGS, ROLE_SCOPES, ROLES } from '../schema/role.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { withDatabase } from './with-database.ts';
 
@@ -33,7 +34,7 @@ export function createKeyCommand(context: CommandContext): Command {
     .option('--scopes <scopes>', 'or exactly what, joined by +', parseScopes)
     .option('--account <name>', 'of a customer’s key: the exchange’s own name of the one account it sees')
     .option('--days <number>', 'how long it works; without: until it is revoked', parseDays)
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .addHelpText('after', `\nRoles:\n${ROLES.map((role) => `  ${role.padEnd(9)} ${ROLE_MEANINGS[role]}`).join('\n')}`)
     .action(async (client: string, { role, scopes, account, days, by }: CreateOptions) => {
       if ((role === undefined) === (scopes === undefined)) {
@@ -71,7 +72,7 @@ export function revokeKeyCommand(context: CommandContext): Command {
   return new Command('revoke')
     .description('end a key of the database for ever, within a second, with all connections that it opened')
     .argument('<id>', '`key_…`, as `sluice key list` shows it')
-    .requiredOption('--by <name>', 'who you are')
+    .requiredOption('--by <name>', 'who you are', parseBy)
     .requiredOption('--why <text>', 'for those who come after you; kept for ever')
     .action(async (id: string, decision: { readonly by: string; readonly why: string }) => {
       await withDatabase(context, 'sluice-key', async (db) => {

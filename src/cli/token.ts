@@ -7,6 +7,7 @@ import type { TokenDirectory } from '../directory/token-directory.ts';
 import { TokenRefusal } from '../directory/token-refusal.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { readTokenChanges, readTokensOfNetwork, type Token, type TokenKey } from '../read/tokens.ts';
+import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { openTokenDirectory } from './token-directory.ts';
 import { withDatabase } from './with-database.ts';
@@ -39,7 +40,7 @@ export function tokenCommand(context: CommandContext): Command {
   const { terminal } = context;
   const decided = (command: Command): Command =>
     command
-      .requiredOption('--by <name>', 'who you are')
+      .requiredOption('--by <name>', 'who you are', parseBy)
       .requiredOption('--why <text>', 'for those who come after you; kept for ever');
 
   const list = new Command('list').description('every token, one a line').action(async () => {

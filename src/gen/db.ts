@@ -130,6 +130,11 @@ export interface DatabaseRestoreTable {
   put_back: Json;
 }
 
+export interface DatabaseRoleTable {
+  name: string;
+  kind: 'WORKER' | 'API' | 'ALL' | 'READ' | 'AUDITOR';
+}
+
 export interface DepositAccountTable {
   id: string;
   network_id: number;
@@ -278,6 +283,15 @@ export interface InstrumentTable {
   instrument_id: string;
   name: string;
   is_accepted: boolean;
+}
+
+export interface InvariantCheckTable {
+  id: string;
+  checked_at: bigint;
+  duration_ms: number;
+  faults_count: bigint;
+  faults: Json;
+  broken_since: bigint | null;
 }
 
 export interface JournalEntryTable {
@@ -851,6 +865,7 @@ export interface DB {
   customer_balance: CustomerBalanceTable;
   customer_books: CustomerBooksTable;
   database_restore: DatabaseRestoreTable;
+  database_role: DatabaseRoleTable;
   deposit_account: DepositAccountTable;
   desk_case: DeskCaseTable;
   desk_decision: DeskDecisionTable;
@@ -863,6 +878,7 @@ export interface DB {
   holding: HoldingTable;
   ingestion_stream: IngestionStreamTable;
   instrument: InstrumentTable;
+  invariant_check: InvariantCheckTable;
   journal_entry: JournalEntryTable;
   lease: LeaseTable;
   ledger_update: LedgerUpdateTable;

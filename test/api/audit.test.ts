@@ -184,6 +184,32 @@ test('Z28: entries are neither changed nor removed; where a superuser does it al
   expect((await verifyAuditChain(db)).brokenAt).toBeNull();
 });
 
+test('who acts is told in a name: longer ones are refused with what they wanted, and what was written before this was bound is chained', async () => {
+  const { db } = withdrawals.database;
+  const tooLong = 'x'.repeat(3_000);
+  const freeze = (by: string, reason: string) =>
+    sql`INSERT INTO money_freeze (reason, detail, cause, opened_at, opened_by) VALUES (${reason}, 'look', 'long', 1, ${by})`.execute(
+      db,
+    );
+
+  await expect(freeze(tooLong, 'REFUSED')).rejects.toMatchObject({ facts: { constraint: 'audit_names_are_short' } });
+  const widest = 'é'.repeat(500);
+  await freeze(widest, 'WIDEST');
+  expect(await entriesOf({ principal: widest })).toHaveLength(1);
+
+  await sql`ALTER TABLE audit_outbox DROP CONSTRAINT audit_names_are_short`.execute(db);
+  try {
+    await freeze(tooLong, 'LONGEST');
+    expect(await entriesOf({ principal: tooLong })).toMatchObject([{ subjectType: 'money_freeze' }]);
+    expect((await verifyAuditChain(db)).brokenAt).toBeNull();
+  } finally {
+    await sql`ALTER TABLE audit_outbox ADD CONSTRAINT audit_names_are_short
+      CHECK (octet_length(principal) <= 1024 AND octet_length(action) <= 1024 AND octet_length(subject) <= 2048) NOT VALID`.execute(
+      db,
+    );
+  }
+});
+
 test('who may not look after others sees none of it', async () => {
   const { errors } = await withdrawals.api.query(
     '{ auditEntries { nodes { position } } }',
