@@ -14,8 +14,7 @@ const PAGE = graphql(`
         memo
         addresses { party memo }
         account {
-          balances { amount instrument { id name } }
-          held { amount instrument { id name } }
+          funds { available inWithdrawals held instrument { id name } }
         }
       }
     }
@@ -121,20 +120,18 @@ function hear({ state, ageMs }: { readonly state: string; readonly ageMs: number
 
 function show({ depositAccounts, transfers, withdrawals }: Page): void {
   const [place] = depositAccounts.nodes;
-  const held = new Map(place?.account.held.map(({ instrument, amount }) => [instrument.id, amount]));
-  fill('balances', place?.account.balances ?? [], 'No balance yet', ({ amount, instrument }) => {
-    const heldAmount = held.get(instrument.id);
+  fill('balances', place?.account.funds ?? [], 'No balance yet', ({ available, inWithdrawals, held, instrument }) => {
+    const beside = [
+      ...(isZero(inWithdrawals) ? [] : [`${short(inWithdrawals)} on its way out`]),
+      ...(isZero(held) ? [] : [`${short(held)} more is being looked at`]),
+    ];
     return {
-      key: `${instrument.id} ${amount}`,
+      key: `${instrument.id} ${available}`,
       className: 'card',
       parts: [
         part('div', 'name', part('span', 'badge', instrument.name.slice(0, 1)), instrument.name),
-        amountOf(amount),
-        part(
-          'p',
-          'held',
-          heldAmount === undefined || isZero(heldAmount) ? 'available' : `${short(heldAmount)} more is being looked at`,
-        ),
+        amountOf(available),
+        part('p', 'held', ['available', ...beside].join(' · ')),
       ],
     };
   });
