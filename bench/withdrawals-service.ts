@@ -58,9 +58,9 @@ export async function startPaymentService(
 ): Promise<PaymentService> {
   const logger = createSystemLogger('error');
   const env = { clock: systemClock, random: systemRandom, logger };
-  const open = (name: string, poolSizeMax: number) =>
-    createDatabase({ connectionString, applicationName: `bench-${name}`, poolSizeMax, logger });
-  const ingesting = open('ingestion', 2);
+  const open = (name: string, poolSizeMax: number, keepsStatements = true) =>
+    createDatabase({ connectionString, applicationName: `bench-${name}`, poolSizeMax, keepsStatements, logger });
+  const ingesting = open('ingestion', 2, false);
   const paying = open('withdrawals', PAYING_CONNECTIONS);
   const asking = open('api', 8);
   const [treasury] = await registerCatalog(ingesting.db, {

@@ -4,7 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { runAuditChain } from '../db/audit-chain.ts';
-import type { Database } from '../db/connection.ts';
+import type { Database, DatabaseOptions } from '../db/connection.ts';
 import { createEventSequencer } from '../db/event-sequencer.ts';
 import { createLeases } from '../db/lease.ts';
 import type { LogMemory } from '../db/log-history.ts';
@@ -37,7 +37,7 @@ export type Workers = {
   stopping(): string | null;
 };
 
-export type LaneOptions = { readonly poolSizeMax: number; readonly idleInTransactionTimeoutMs?: number };
+export type LaneOptions = Pick<DatabaseOptions, 'poolSizeMax' | 'idleInTransactionTimeoutMs' | 'keepsStatements'>;
 
 /** Opens connections for one kind of work. */
 export type OpenLane = (
@@ -74,6 +74,7 @@ export async function startWorkers(parts: {
       poolSizeMax: CONNECTIONS_PER_STREAM * config.treasuryParties.length,
       // A process that stands still in the middle of a batch holds the position locked. The database ends that before the lease does, and the successor need not wait.
       idleInTransactionTimeoutMs: Math.min(leaseTtlMs / 2, IDLE_IN_TRANSACTION_MS_MAX),
+      keepsStatements: false, // A batch is one update now and five hundred then.
     });
     const catalog = { network: config.network, treasuries: config.treasuryParties, instruments: config.instruments };
     const patience = { ...env, signal: new AbortController().signal };

@@ -21,6 +21,7 @@ import type { DB } from '../gen/db.ts';
 import { type Acting, actingNow } from './acting.ts';
 import { currentSignal, requestCancel, untilAborted } from './cancellation.ts';
 import { databaseErrorOf, isConnectionSpent } from './errors.ts';
+import { createKeptStatements, isNotKept, type KeptStatements } from './kept-statements.ts';
 
 export type Database = Kysely<DB>;
 export type Transaction = KyselyTransaction<DB>;
@@ -42,6 +43,8 @@ export type DatabaseOptions = {
   readonly idleInTransactionTimeoutMs?: number;
   /** For a connection, free in the pool or new. Default 5 s. */
   readonly connectTimeoutMs?: number;
+  /** Whether connections keep the statements that come again and again. Default true. False where one statement serves a row now and hundreds then: a plan that is kept from an empty table suits neither. */
+  readonly keepsStatements?: boolean;
 };
 
 export type DatabaseConnection = {
@@ -86,7 +89,9 @@ export function createDatabase(options: DatabaseOptions): DatabaseConnection {
     client.on('error', () => undefined);
   });
 
-  const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool: guardedPool(pool) }) });
+  const db = new Kysely<DB>({
+    dialect: new PostgresDialect({ pool: guardedPool(pool, options.keepsStatements ?? true) }),
+  });
   let closing: Promise<void> | null = null;
   return {
     db,
@@ -105,32 +110,37 @@ async function endPool(db: Database, pool: pg.Pool): Promise<void> {
 }
 
 /** The pool as Kysely sees it: errors are typed, and a connection that broke or timed out is destroyed instead of reused. */
-function guardedPool(pool: pg.Pool): PostgresPool {
+function guardedPool(pool: pg.Pool, keepsStatements: boolean): PostgresPool {
+  const kept = createKeptStatements();
+  if (!keepsStatements) kept.giveUp();
   return {
     options: pool.options,
     connect: async () => {
       const signal = currentSignal();
-      if (signal === undefined) return guardedClient(await typed(pool.connect()));
+      if (signal === undefined) return guardedClient(await typed(pool.connect()), kept);
       const giveBack = (left: Promise<pg.PoolClient>): void => {
         left.then((late) => late.release()).catch(() => undefined);
       };
-      return guardedClient(await untilAborted(signal, async () => await typed(pool.connect()), giveBack));
+      return guardedClient(await untilAborted(signal, async () => await typed(pool.connect()), giveBack), kept);
     },
     end: async () => await pool.end(),
   };
 }
 
-function guardedClient(client: pg.PoolClient): PostgresPoolClient {
+function guardedClient(client: pg.PoolClient, kept: KeptStatements): PostgresPoolClient {
   let isSpent = false;
   const execute = async (statement: string, parameters: readonly unknown[]): Promise<unknown> => {
     const acting = isBeginning(statement) ? actingNow() : null;
     const send = async (): Promise<unknown> => {
       try {
         if (acting !== null) return await client.query(beginningAs(statement, acting));
+        const name = parameters.length === 0 ? null : kept.nameOf(client, statement);
+        if (name !== null) return await client.query({ name, text: statement, values: [...parameters] });
         return await client.query(statement, [...parameters]);
       } catch (error) {
         // After a beginning that failed nobody rolls back: the connection must not be lent again.
         isSpent ||= acting !== null || isConnectionSpent(error);
+        if (error instanceof pg.DatabaseError && isNotKept(error)) kept.giveUp();
         throw databaseErrorOf(error);
       }
     };

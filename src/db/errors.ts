@@ -8,6 +8,7 @@
  */
 import pg from 'pg';
 import { type ErrorFacts, PermanentError, RetryableError } from '../env/errors.ts';
+import { isNotKept, isOutdated } from './kept-statements.ts';
 
 type Meaning = { readonly code: string; readonly isRetryable: boolean; readonly message: string };
 
@@ -80,7 +81,7 @@ export function databaseErrorOf(error: unknown): RetryableError | PermanentError
   if (error instanceof RetryableError || error instanceof PermanentError) return error;
   if (!(error instanceof pg.DatabaseError)) return errorWithoutAnswer(error);
 
-  const meaning = meaningOf(error.code);
+  const meaning = isForgotten(error) ? CONFLICT : meaningOf(error.code);
   const facts: ErrorFacts = {
     sqlState: error.code ?? null,
     ...(error.constraint === undefined ? {} : { constraint: error.constraint }),
@@ -93,8 +94,13 @@ export function databaseErrorOf(error: unknown): RetryableError | PermanentError
 /** True when the connection that `error` came over must be destroyed instead of going back to the pool. */
 export function isConnectionSpent(error: unknown): boolean {
   // No answer from the server: cut off, or too late. A late answer would be taken for that of the next statement.
-  if (!(error instanceof pg.DatabaseError)) return true;
+  if (!(error instanceof pg.DatabaseError) || isForgotten(error)) return true;
   return CONNECTION_ENDING.has(meaningOf(error.code)) || error.code === '25P03' || error.code === '25P04';
+}
+
+/** A statement that this connection kept is not what it was: with another connection all is well. */
+function isForgotten(error: pg.DatabaseError): boolean {
+  return isOutdated(error) || isNotKept(error);
 }
 
 function meaningOf(sqlState: string | undefined): Meaning {

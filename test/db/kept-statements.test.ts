@@ -1,0 +1,106 @@
+import { sql } from 'kysely';
+import { afterAll, expect, test } from 'vitest';
+import { createDatabase } from '../../src/db/connection.ts';
+import { createSystemLogger } from '../../src/env/system.ts';
+import { createTestDatabase } from '../support/database.ts';
+
+/**
+ * A connection keeps what it is asked again and again. Whatever happens to what it kept (a table that changes under it, a pooler that forgets it), nothing wrong is answered, and what fails is safe to repeat
+ * and succeeds then.
+ */
+const database = await createTestDatabase();
+const open = (keepsStatements?: boolean) =>
+  createDatabase({
+    connectionString: database.connectionString,
+    applicationName: 'sluice-keeping',
+    poolSizeMax: 1,
+    logger: createSystemLogger('silent'),
+    ...(keepsStatements !== undefined && { keepsStatements }),
+  });
+const kept = open();
+const { db } = kept;
+afterAll(async () => {
+  await kept.close();
+  await database.close();
+});
+
+const countKept = async (of = db): Promise<bigint | undefined> =>
+  (await sql<{ count: bigint }>`SELECT count(*) FROM pg_prepared_statements`.execute(of)).rows[0]?.count;
+
+async function six<T>(ask: () => Promise<T>): Promise<T[]> {
+  const answers: T[] = [];
+  for (let time = 0; time < 6; time += 1) answers.push(await ask());
+  return answers;
+}
+
+test('what is asked again and again is kept, and answers each time by its own values', async () => {
+  let asked = 0;
+  const answers = await six(async () => {
+    asked += 1;
+    return (await sql<{ twice: number }>`SELECT ${asked}::int * 2 AS twice`.execute(db)).rows[0]?.twice;
+  });
+
+  expect(answers).toEqual([2, 4, 6, 8, 10, 12]);
+  expect(await countKept()).toBe(1n);
+});
+
+test('what is asked otherwise each time is not kept, however much of it there is', async () => {
+  const before = await countKept();
+
+  for (let index = 0; index < 1_200; index += 1) await sql`SELECT ${index}::int AS ${sql.id(`c${index}`)}`.execute(db);
+
+  expect(await countKept()).toBe(before);
+});
+
+test('a lane may keep nothing', async () => {
+  const plain = open(false);
+  await six(async () => await sql`SELECT ${1}::int`.execute(plain.db));
+
+  expect(await countKept(plain.db)).toBe(0n);
+
+  await plain.close();
+});
+
+test('a table that changes under a kept statement costs one repetition, and the new shape is read then', async () => {
+  await sql`CREATE TABLE changing (id int PRIMARY KEY, name text)`.execute(db);
+  await sql`INSERT INTO changing VALUES (1, 'one')`.execute(db);
+  const read = async () => (await sql`SELECT * FROM changing WHERE id = ${1}::int`.execute(db)).rows;
+  await six(read);
+  await sql`ALTER TABLE changing ADD COLUMN more text NOT NULL DEFAULT 'more'`.execute(db);
+
+  await expect(
+    db.transaction().execute(async (tx) => await sql`SELECT * FROM changing WHERE id = ${1}::int`.execute(tx)),
+  ).rejects.toMatchObject({
+    code: 'DB_CONFLICT',
+    retryable: true,
+    facts: { sqlState: '0A000' },
+  });
+
+  expect(await read()).toEqual([{ id: 1, name: 'one', more: 'more' }]);
+});
+
+test('where something between us and the server forgets what was kept, one statement fails, safe to repeat, and nothing is kept any more', async () => {
+  const pooled = open();
+  const ask = async (value: number) =>
+    (await sql<{ value: number }>`SELECT ${value}::int AS value`.execute(pooled.db)).rows;
+  await six(async () => await ask(7));
+  await sql`DEALLOCATE ALL`.execute(pooled.db);
+
+  await expect(ask(8)).rejects.toMatchObject({ code: 'DB_CONFLICT', retryable: true, facts: { sqlState: '26000' } });
+
+  expect(await six(async () => await ask(9))).toEqual(Array.from({ length: 6 }, () => [{ value: 9 }]));
+  expect(await countKept(pooled.db)).toBe(0n);
+  await pooled.close();
+});
+
+test('a kept statement that fails by its values is kept all the same', async () => {
+  await sql`CREATE TABLE once (id int PRIMARY KEY)`.execute(db);
+  const insert = async (id: number) => await sql`INSERT INTO once VALUES (${id}::int)`.execute(db);
+  for (const id of [1, 2, 3, 4]) await insert(id);
+  const before = await countKept();
+
+  await expect(insert(4)).rejects.toMatchObject({ code: 'DB_CONSTRAINT' });
+  await insert(5);
+
+  expect(await countKept()).toBe(before);
+});
