@@ -6,16 +6,32 @@ import { CustodyRefusal } from './custody-refusal.ts';
 
 /** @throws CustodyRefusal PREPARED_UNKNOWN_FIELD naming the place of the first one. */
 export function refuseUnknownFields(message: unknown, at: string): void {
-  if (typeof message !== 'object' || message === null || message instanceof Uint8Array) return;
+  const found = findUnknown(message);
+  if (found === null) return;
+  throw new CustodyRefusal('PREPARED_UNKNOWN_FIELD', 'A field unknown to this version.', `${at}${found.at}`, {
+    numbers: found.numbers,
+  });
+}
+
+type Unknown = { readonly at: string; readonly numbers: readonly number[] };
+
+/** Its place is put together on the way back, by the few that are refused: a transaction has thousands of places. */
+function findUnknown(message: unknown): Unknown | null {
+  if (typeof message !== 'object' || message === null || message instanceof Uint8Array) return null;
   if (Array.isArray(message)) {
-    for (const [index, element] of message.entries()) refuseUnknownFields(element, `${at}[${index}]`);
-    return;
+    for (const [index, element] of message.entries()) {
+      const found = findUnknown(element);
+      if (found !== null) return { ...found, at: `[${index}]${found.at}` };
+    }
+    return null;
   }
   for (const [name, value] of Object.entries(message)) {
-    if (name !== '_unknownFields') refuseUnknownFields(value, `${at}.${name}`);
-    else if (typeof value === 'object' && value !== null && Object.keys(value).length > 0) {
-      const numbers = Object.keys(value).map((tag) => Number(tag) >>> 3);
-      throw new CustodyRefusal('PREPARED_UNKNOWN_FIELD', 'A field unknown to this version.', at, { numbers });
+    if (name !== '_unknownFields') {
+      const found = findUnknown(value);
+      if (found !== null) return { ...found, at: `.${name}${found.at}` };
+    } else if (typeof value === 'object' && value !== null && Object.keys(value).length > 0) {
+      return { at: '', numbers: Object.keys(value).map((tag) => Number(tag) >>> 3) };
     }
   }
+  return null;
 }
