@@ -86,6 +86,27 @@ test('a wrong memo is found by what the customer says, assigned, and on his acco
   expect(data.accounts.nodes).toContainEqual({ customer: 'alice', balances: [{ amount: '5.0000000000' }] });
 });
 
+test('a case is found again by its id, by those who work at the desk', async () => {
+  const transferId = await strange('3');
+  const { data } = await api.query(
+    '{ deskCases(states: [OPEN], first: 50) { nodes { id transferId } } }',
+    {},
+    as('operator'),
+  );
+  const { id } = data.deskCases.nodes.find((one: { transferId: string }) => one.transferId === transferId);
+  const NODE = 'query ($id: ID!) { node(id: $id) { id ... on DeskCase { transferId } } }';
+
+  expect((await api.query(NODE, { id }, as('operator'))).data.node).toEqual({ id, transferId });
+  expect((await api.query(NODE, { id }, as('frontend'))).data.node).toBeNull();
+  for (const type of ['DeskCase', 'Transfer', 'Withdrawal', 'DepositAccount']) {
+    const unstorable = Buffer.from(`${type}:\u0000`).toString('base64url');
+    const answer = await api.query(NODE, { id: unstorable }, as('operator'));
+    expect(answer.errors?.map(({ extensions }: { extensions: { code: string } }) => extensions.code)).toEqual([
+      'ID_INVALID',
+    ]);
+  }
+});
+
 test('above the limit it waits for somebody else, who approves or refuses', async () => {
   const transferId = await strange('10.0000000001');
   const asked = await call(ASSIGN, { transferId, account: 'bob', reason: 'ticket 13' });

@@ -14,6 +14,7 @@ import {
 } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import { fieldsWithoutScope } from '../../src/schema/default-deny.ts';
+import { NODE_TYPES } from '../../src/schema/global-id.ts';
 import { createSchema, printSchemaSdl } from '../../src/schema/index.ts';
 
 const schema = createSchema();
@@ -39,6 +40,13 @@ const fields: readonly Field[] = types
   );
 
 describe('the schema', () => {
+  test('has an id for `node` of each type that says so', () => {
+    const nodes = types.filter(
+      (type) => isObjectType(type) && type.getInterfaces().some(({ name }) => name === 'Node'),
+    );
+    expect(nodes.map(({ name }) => name).toSorted()).toEqual([...NODE_TYPES].toSorted());
+  });
+
   test('describes everything: types, fields, arguments, enum values and input fields', () => {
     const bare: string[] = [];
     const check = (place: string, described: { readonly description?: string | null | undefined }): void => {
