@@ -15,6 +15,7 @@ import { createScreeningRequests } from '../../src/deposits/screening-requests.t
 import { noFailpoints } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
+import { COMPILE_CACHE } from '../support/compile-cache.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   type Behaviour,
@@ -299,6 +300,7 @@ async function runToDeath(point: string): Promise<void> {
   const child = spawn(process.execPath, ['test/support/screening-child.ts'], {
     env: {
       PATH: process.env['PATH'],
+      ...COMPILE_CACHE,
       DATABASE_URL: scene.database.connectionString,
       SCREENING_URL: service.url,
       SECRET: Buffer.from(SCREENING_SECRET).toString('hex'),

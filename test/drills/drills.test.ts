@@ -8,6 +8,7 @@ import { createTeardown } from '../../src/cli/teardown.ts';
 import { createTerminal } from '../../src/cli/terminal.ts';
 import { createSecret } from '../../src/config/secret.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { COMPILE_CACHE } from '../support/compile-cache.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -22,7 +23,7 @@ afterAll(async () => {
 
 async function drill(name: string): Promise<{ readonly code: number | null; readonly report: string }> {
   const child = spawn(process.execPath, [`${import.meta.dirname}/../../src/main.ts`, 'drill', name], {
-    env: { PATH: process.env['PATH'], DATABASE_URL: database.connectionString },
+    env: { PATH: process.env['PATH'], ...COMPILE_CACHE, DATABASE_URL: database.connectionString },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let report = '';

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createConnection } from 'node:net';
 import { resolve } from 'node:path';
 import { systemClock } from '../../src/env/system.ts';
+import { COMPILE_CACHE } from '../support/compile-cache.ts';
 
 export const PROJECT = resolve(import.meta.dirname, '../..');
 
@@ -26,7 +27,7 @@ export type SluiceProcess = {
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
-/** @param environment the variables beside PATH and HOME; nothing of the test's own environment reaches the process. */
+/** @param environment the variables beside PATH, HOME and the compile cache; nothing of the test's own environment reaches the process. */
 export function startSluice(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
@@ -42,7 +43,7 @@ export function startProcess(
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(command, args, {
     cwd: PROJECT,
-    env: { PATH, HOME, ...environment },
+    env: { PATH, HOME, ...COMPILE_CACHE, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A process group of its own, as a shell gives it, so that a test can interrupt the whole group.
     detached: true,

@@ -8,6 +8,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { COMPILE_CACHE } from '../support/compile-cache.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
@@ -72,6 +73,7 @@ async function recover(...options: string[]): Promise<{ readonly code: number | 
   const child = spawn(process.execPath, args, {
     env: {
       PATH: process.env['PATH'],
+      ...COMPILE_CACHE,
       DATABASE_URL: database.connectionString,
       SLUICE_LEDGER_URL: simnet.ledgerUrl(),
       SLUICE_LOG_LEVEL: 'error',

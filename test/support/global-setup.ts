@@ -2,11 +2,14 @@
  * One PostgreSQL for the whole run (embedded, or the server of DATABASE_URL) with a migrated template that each test file copies.
  * What a file left behind fails the run at its end.
  */
+import { chmod, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { fillCompileCache } from './compile-cache.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -18,9 +21,15 @@ declare module 'vitest' {
   }
 }
 
+/** Where a folder is memory, and what has to be free of it; containers often have 64 MB. */
+const MEMORY = '/dev/shm';
+const MEMORY_BYTES_MIN = 4 * 1024 ** 3;
+
 type Server = { readonly connectionString: string; stop(): Promise<void> };
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const cached = fillCompileCache();
+  cached.catch(() => undefined); // Awaited below.
   const server = await startServer();
   const run = systemRandom.uuid().slice(0, 8);
   const templateDatabase = `sluice_template_${run}`;
@@ -33,6 +42,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const url = new URL(server.connectionString);
     url.pathname = `/${templateDatabase}`;
     await migrate({ connectionString: url.href, logger: createSystemLogger('warn') });
+    await cached;
     // Nobody may connect to it any more, or it could not be copied.
     await execute(server, `ALTER DATABASE ${templateDatabase} WITH ALLOW_CONNECTIONS false`);
   } catch (error) {
@@ -62,15 +72,36 @@ async function startServer(): Promise<Server> {
   const { DATABASE_URL } = process.env;
   if (DATABASE_URL !== undefined && DATABASE_URL !== '')
     return { connectionString: DATABASE_URL, stop: async () => undefined };
-  return await startEmbeddedPostgres({
-    baseDirectory: null,
+  const memory = await makeMemoryFolder();
+  const server = await startEmbeddedPostgres({
+    baseDirectory: memory,
     name: null,
     port: 0,
-    settings: { max_connections: '200' },
+    settings: { max_connections: '400' },
     clock: systemClock,
     random: systemRandom,
     logger: createSystemLogger('warn'),
   });
+  return {
+    connectionString: server.connectionString,
+    stop: async () => {
+      await server.stop();
+      if (memory !== null) await rm(memory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Data that outlive no run need no disk: its settings are those of a service that loses nothing, and none of its commits waits. */
+async function makeMemoryFolder(): Promise<string | null> {
+  try {
+    const { bavail, bsize } = await statfs(MEMORY);
+    if (bavail * bsize < MEMORY_BYTES_MIN) return null;
+    const folder = await mkdtemp(join(MEMORY, 'sluice-test-'));
+    await chmod(folder, 0o755); // The server runs as a user of its own where we are root.
+    return folder;
+  } catch {
+    return null; // Not on every system; the disk will do.
+  }
 }
 
 async function execute(server: Server, statement: string): Promise<Record<string, unknown>[]> {

@@ -1,15 +1,31 @@
 /**
- * The order in which test files begin. Those that take minutes go first: one that begins last would keep one worker busy while the other has nothing left to do.
+ * The order in which test files begin. Those that take long go first: one that begins last would keep one worker busy while the others have nothing left to do.
  */
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Parts of paths, the longest-running first. */
 const LONG = [
+  'test/simulation/simulation',
   'test/simulation/',
+  'test/e2e/dev',
   'test/withdrawals/kill',
-  'test/ingestion/kill',
-  'test/e2e/',
+  'test/drills/',
   'test/outages/',
+  'test/signer/processes',
+  'test/ingestion/kill',
+  'test/ingestion/zombie',
+  'test/ingestion/endpoint-failover',
+  'test/e2e/',
+  'test/withdrawals/retries',
+  'test/withdrawals/payouts',
+  'test/withdrawals/offer-ends',
+  'test/deposits/acceptance-kill',
+  'test/deposits/screening',
+  'test/ingestion/crash-loop',
+  'test/ingestion/rebuild',
+  'test/withdrawals/guide',
+  'test/recovery/',
+  'test/signer/payouts',
   'test/custody/fuzz',
   'test/tokens/',
 ];
