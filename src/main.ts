@@ -24,6 +24,7 @@ import { reparseCommand } from './cli/reparse.ts';
 import { reportFailure } from './cli/report-failure.ts';
 import { restoredCommand } from './cli/restored.ts';
 import { resumeCommand } from './cli/resume.ts';
+import { rolesCommand } from './cli/roles.ts';
 import { serveCommand } from './cli/serve.ts';
 import { signerCommand } from './cli/signer.ts';
 import { signerCheckCommand } from './cli/signer-check.ts';
@@ -87,6 +88,7 @@ const program = new Command('sluice')
   .addCommand(recoverCommand(context))
   .addCommand(restoredCommand(context))
   .addCommand(databaseCommand(context))
+  .addCommand(rolesCommand(context))
   .addCommand(keyCommand(context))
   .addCommand(configCommand(context))
   .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);

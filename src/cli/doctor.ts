@@ -11,6 +11,7 @@ import { type Finding, looked, worstOf } from '../doctor/finding.ts';
 import { checkLedger } from '../doctor/ledger-checks.ts';
 import { checkMachine } from '../doctor/machine-checks.ts';
 import { checkIssuers, checkRegistries, checkScan, checkSigner } from '../doctor/outside-checks.ts';
+import { checkRights } from '../doctor/rights-checks.ts';
 import type { Logger } from '../env/logger.ts';
 import { createFailoverLedger } from '../ledger/failover-ledger.ts';
 import { readTokensOfNetwork, type Token } from '../read/tokens.ts';
@@ -71,6 +72,8 @@ async function examine(config: Config, env: Env): Promise<readonly Finding[]> {
     const tokens = db === null ? [] : await readTokensOfNetwork(db, config.network);
     return [
       ...ofDatabase,
+      // An embedded server is ours alone.
+      ...(db === null || opened.isEmbedded ? [] : await checkRights(db, config.role)),
       ...(await examineLedger(config, env, { db, tokens })),
       ...(await examineOthers(config, env, tokens)),
       ...(await checkMachine({

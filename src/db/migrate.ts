@@ -9,8 +9,9 @@ import { type Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
-import { createDatabase } from './connection.ts';
+import { createDatabase, type Database } from './connection.ts';
 import { type MigrationFile, readLockedMigrations } from './migration-files.ts';
+import { grantRights, listDatabaseRoles } from './rights.ts';
 
 export type MigrateOptions = {
   readonly connectionString: string;
@@ -54,6 +55,8 @@ export async function migrate(options: MigrateOptions): Promise<readonly string[
       applied.push(name);
     }
     await readState(db, files);
+    // What is new is open to the roles that need it before the version that needs it starts.
+    if (applied.length > 0 && options.directory === undefined) await grantAgain(db, options.logger);
     return applied;
   } finally {
     await close();
@@ -79,6 +82,16 @@ export async function requireMigrated<T>(db: Kysely<T>, directory?: string): Pro
       `The database lacks ${pending.join(', ')}: run the migrate command first.`,
       { pending },
     );
+  }
+}
+
+/** The migrations stand whatever becomes of it: a role that is gone since keeps nobody from starting, and the doctor of those that lack something says so. */
+async function grantAgain(db: Database, logger: Logger): Promise<void> {
+  try {
+    if ((await listDatabaseRoles(db)).length > 0) await grantRights(db);
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    logger.warn('Database roles were not given their rights anew.', { code: error.code, why: error.message });
   }
 }
 
