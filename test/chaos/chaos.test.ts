@@ -1,0 +1,40 @@
+/**
+ * Goal: nothing that happens to processes, connections, database or participant makes money appear, vanish or be told of wrongly. Method: one running system of real processes, faults one after the other, and after each
+ * the network's own truth. `npm run prove` draws thousands of these; here each comes once.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSeededRandom } from '../../src/env/random.ts';
+import { rounds } from '../support/tier.ts';
+import { runRound } from './run.ts';
+import { shortPlan } from './schedules.ts';
+import { startWorld, type World } from './world.ts';
+
+const SEED = 1;
+/** Between two moments of rest. */
+const ROUND = 4;
+
+let world: World;
+
+beforeAll(async () => {
+  world = await startWorld({ seed: SEED, instances: 2, isScreening: false });
+}, 180_000);
+
+afterAll(async () => await world.stop());
+
+const plan = shortPlan(createSeededRandom(SEED), rounds(4, 1));
+const groups = Array.from({ length: Math.ceil(plan.length / ROUND) }, (_, index) =>
+  plan.slice(index * ROUND, (index + 1) * ROUND),
+);
+
+test.each(groups.map((schedules, index) => [schedules.map(({ name }) => name).join(', '), index, schedules] as const))(
+  'D1, D2, C1: %s',
+  { timeout: 180_000 },
+  async (_, index, schedules) => {
+    const { struck, violations } = await runRound(world, schedules, {
+      isFull: index % 5 === 4 || index === groups.length - 1,
+    });
+
+    expect(violations).toEqual([]);
+    expect(struck).toHaveLength(schedules.length);
+  },
+);

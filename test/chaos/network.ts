@@ -1,0 +1,76 @@
+/** Talks to the simulated network in its own process. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { Disturbance } from '../../src/simnet/ledger/disturbances.ts';
+import type { SubmissionFaultSettings } from '../../src/simnet/submission/submission-faults.ts';
+import type { NetworkReady, Truth } from './network-messages.ts';
+
+export type ChaosNetwork = NetworkReady & {
+  /** @param offers share of them that are offers to accept. */
+  deposit(count: number, offers: number): Promise<void>;
+  /** Makes holdings for the treasury. */
+  fund(count: number, amount: string): Promise<void>;
+  newest(): Promise<{ readonly updates: number; readonly newestUpdateId: string | null }>;
+  truth(): Promise<Truth>;
+  submissionFaults(settings: SubmissionFaultSettings): Promise<void>;
+  disturb(disturbance: Disturbance, count: number): Promise<void>;
+  /** `stall`: no call is answered, no stream says anything; `silence`: streams alone say nothing; `endStreams`: they end. */
+  misbehave(how: 'stall' | 'silence' | 'endStreams'): Promise<void>;
+  /** Ends all misbehaviour. */
+  calm(): Promise<void>;
+  restore(updatesBack: number): Promise<void>;
+  /** @param key SubjectPublicKeyInfo, base64. @returns its fingerprint. */
+  registerKey(key: string): Promise<string>;
+  burnHidden(): Promise<void>;
+  stop(): Promise<void>;
+};
+
+/** @param options.publicKeyDer of the treasury's first key, SubjectPublicKeyInfo in base64. */
+export async function startNetwork(options: {
+  readonly seed: number;
+  readonly publicKeyDer: string;
+}): Promise<ChaosNetwork> {
+  const child = fork(`${import.meta.dirname}/network-process.ts`, [JSON.stringify(options)]);
+  const exited = once(child, 'exit');
+  const ready = await Promise.race([
+    once(child, 'message').then(([message]: NetworkReady[]) => message),
+    exited.then(() => undefined),
+  ]);
+  if (ready === undefined) throw new Error('The simulated network ended before it was ready.');
+  const waiting = new Map<number, { resolve: (answer: unknown) => void; reject: (error: Error) => void }>();
+  let asked = 0;
+  child.on('message', ({ id, answer, error }: { id: number; answer?: unknown; error?: string }) => {
+    const waiter = waiting.get(id);
+    waiting.delete(id);
+    if (error === undefined) waiter?.resolve(answer);
+    else waiter?.reject(new Error(`The simulated network: ${error}`));
+  });
+  child.on('exit', () => {
+    for (const { reject } of waiting.values()) reject(new Error('The simulated network has ended.'));
+  });
+  const ask = async <T>(operation: string, parameters: unknown = {}): Promise<T> =>
+    await new Promise<T>((resolve, reject) => {
+      asked += 1;
+      const id = asked;
+      waiting.set(id, { resolve: (answer) => resolve(answer as T), reject });
+      child.send(JSON.stringify({ id, operation, options: parameters }));
+    });
+  return {
+    ...ready,
+    deposit: async (count, offers) => await ask('deposit', { count, offers }),
+    fund: async (count, amount) => await ask('fund', { count, amount }),
+    newest: async () => await ask('newest'),
+    truth: async () => await ask('truth'),
+    submissionFaults: async (settings) => await ask('submissionFaults', settings),
+    disturb: async (disturbance, count) => await ask('disturb', { disturbance, count }),
+    misbehave: async (how) => await ask(how),
+    calm: async () => await ask('calm'),
+    restore: async (updatesBack) => await ask('restore', { updatesBack }),
+    registerKey: async (key) => await ask('registerKey', { key }),
+    burnHidden: async () => await ask('burnHidden'),
+    stop: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}

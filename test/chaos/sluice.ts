@@ -1,0 +1,133 @@
+/** Processes of `sluice serve`, each started anew whenever it ends, as a service manager does it; and what can be done to them. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { EXIT_CODES } from '../../src/cli/exit-code.ts';
+import type { FailpointName } from '../../src/env/failpoint.ts';
+import { systemClock } from '../../src/env/system.ts';
+import { PROJECT } from '../e2e/sluice-process.ts';
+
+export type Sluice = {
+  readonly name: string;
+  /** Of the API; null while it starts. */
+  port(): number | null;
+  pid(): number | null;
+  /** Resolves when it serves. @throws when it does not within the deadline, with what it said. */
+  serving(): Promise<void>;
+  /** From now on, at the n-th passing of that point, it sends itself the signal. Null: no more. Forgotten with the process. */
+  arm(order: { readonly name: FailpointName; readonly hit: number; readonly signal: NodeJS.Signals } | null): void;
+  /** Points at which it struck itself since the last call. */
+  takeStruck(): readonly string[];
+  signal(signal: NodeJS.Signals): void;
+  isStopped(): boolean;
+  /** How often it was started. */
+  starts(): number;
+  /** Ends that nobody asked for and that no restart mends. */
+  readonly faults: readonly string[];
+  /** Resident bytes and open descriptors; null while there is no process, or none of Linux. */
+  usage(): { readonly bytes: number; readonly descriptors: number } | null;
+  stop(): Promise<void>;
+};
+
+const RESTART_MS = 50;
+const START_DEADLINE_MS = 90_000; // Of a machine that is busy.
+const SAID_MAX = 20_000;
+
+export function keepSluice(name: string, environment: Readonly<Record<string, string>>): Sluice {
+  let child: ChildProcess | null = null;
+  let port: number | null = null;
+  let starts = 0;
+  let isOver = false;
+  let said = '';
+  let struck: string[] = [];
+  const faults: string[] = [];
+  const over = Promise.withResolvers<void>();
+
+  function start(): ChildProcess {
+    const { PATH = '', HOME = '' } = process.env;
+    const started = spawn(process.execPath, ['--import', './test/chaos/armed-failpoints.ts', 'src/main.ts', 'serve'], {
+      cwd: PROJECT,
+      env: { PATH, HOME, NO_COLOR: '1', ...environment },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    starts += 1;
+    const hear = (text: string): void => {
+      said = `${said}${text}`.slice(-SAID_MAX);
+    };
+    started.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      hear(text);
+      const [, found] = /^Sluice serves http:\S+:(\d+)\/graphql$/m.exec(text) ?? [];
+      if (found !== undefined) port = Number(found);
+      for (const [, point = ''] of text.matchAll(/^struck (\S+)$/gm)) struck.push(point);
+    });
+    started.stderr?.setEncoding('utf8').on('data', hear);
+    started.on('error', (error) => hear(`${error}`));
+    return started;
+  }
+
+  async function run(): Promise<void> {
+    while (!isOver) {
+      child = start();
+      const running = child;
+      const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) =>
+        running.once('close', (...end) => resolve(end)),
+      );
+      child = null;
+      port = null;
+      // 75 asks to be started again, as after a kill.
+      if (!isOver && signal === null && code !== EXIT_CODES.retry.code)
+        faults.push(`${name} ended with ${code}: ${said.slice(-2_000)}`);
+      if (!isOver) await systemClock.sleep(RESTART_MS);
+    }
+    over.resolve();
+  }
+  void run();
+
+  return {
+    name,
+    port: () => port,
+    pid: () => child?.pid ?? null,
+    starts: () => starts,
+    faults,
+    serving: async () => {
+      const deadline = systemClock.nowMicros() + BigInt(START_DEADLINE_MS) * 1_000n;
+      while (port === null) {
+        if (systemClock.nowMicros() > deadline) throw new Error(`${name} does not serve:\n${said}`);
+        await systemClock.sleep(20);
+      }
+    },
+    arm: (order) => {
+      if (child?.connected === true) child.send(order as never, () => undefined);
+    },
+    takeStruck: () => {
+      const taken = struck;
+      struck = [];
+      return taken;
+    },
+    signal: (signal) => {
+      child?.kill(signal);
+    },
+    isStopped: () => {
+      const status = readOf(child?.pid, 'stat');
+      return / T /.test(status.replace(/\(.*\)/, ''));
+    },
+    usage: () => {
+      const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readOf(child?.pid, 'status'))?.[1];
+      const folder = `/proc/${child?.pid}/fd`;
+      if (kilobytes === undefined || !existsSync(folder)) return null;
+      return { bytes: Number(kilobytes) * 1_024, descriptors: readdirSync(folder).length };
+    },
+    stop: async () => {
+      isOver = true;
+      child?.kill('SIGKILL');
+      await over.promise;
+    },
+  };
+}
+
+function readOf(pid: number | undefined, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return ''; // It has just ended.
+  }
+}
