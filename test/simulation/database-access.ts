@@ -23,7 +23,7 @@ export type DatabaseAccess = {
   notificationsOf(actor: Actor): Notifications;
   /** The process is gone: its connections break. */
   cut(actor: Actor): void;
-  /** At the end of a schedule: gives all sessions back, whatever runs on them. */
+  /** Gives all sessions back, whatever runs on them: at the end of a schedule, and when the server goes away under its clients. */
   release(): Promise<void>;
 };
 
@@ -41,6 +41,8 @@ export type DatabaseAccessOptions = {
   /** After every transaction that the server committed. */
   readonly onCommitted: () => Promise<void>;
   readonly onViolation: (violation: Violation) => void;
+  /** Told instead of PostgreSQL's own, which never falls. Left out: that. */
+  readonly walPosition?: () => bigint;
 };
 
 /** One connection as its process sees it. */
@@ -118,7 +120,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
   };
 
   async function rollBack(connection: Connection): Promise<void> {
-    connections.delete(connection);
+    if (!connections.delete(connection)) return;
     await server.reclaim(connection.physical);
     released.add(connection.physical.pid);
   }
@@ -224,6 +226,8 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     const { actor } = connection;
     const deliver = (outcome: Outcome): string => {
       if (outcome.kind === 'done') {
+        const [row] = outcome.result.rows;
+        if (row !== undefined && 'walPosition' in row) row.walPosition = options.walPosition?.() ?? row.walPosition;
         answer.resolve(outcome.result);
         return `ok ${outcome.result.rowCount ?? '-'}`;
       }
@@ -260,6 +264,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
         label: `late ${labelOf(statement)}`,
         delayMs: dice.integer(1, NOTICE_MS_MAX),
         run: async () => {
+          if (!connections.has(connection)) return null;
           const outcome = await execute(connection, statement, parameters);
           if (outcome === null) {
             connection.waiting = { statement, deliver, isCancelled: false };
@@ -308,6 +313,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
         applicationName: `simulation-${actor.name}`,
         poolSizeMax: poolSize,
         logger,
+        keepsStatements: false, // The sessions of the server keep them all, across processes.
       });
       const take = createProcessPool<Connection>({
         actor,
@@ -338,6 +344,14 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     release: async () => {
       for (const connection of [...connections]) {
         await connection.physical.abandon();
+        const { waiting, isAbandoned } = connection;
+        connection.isBroken = true;
+        connection.isAbandoned = true;
+        connection.waiting = null;
+        if (waiting === null || isAbandoned) continue;
+        const error = new Error('Connection terminated unexpectedly');
+        const run = (): string => waiting.deliver({ kind: 'failed', error });
+        scheduler.enqueue({ actor: connection.actor, label: 'answer', run });
       }
       for (const connection of [...connections]) await rollBack(connection);
     },

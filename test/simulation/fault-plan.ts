@@ -83,6 +83,10 @@ const FAULTS = {
   contractsHidden: SELDOM,
   /** The participant is put back to a backup: the same updates come again, at other offsets. */
   nodeRestored: SELDOM,
+  /** The database is put back to an earlier commit, and everybody has gone on since. */
+  databaseRestored: SELDOM,
+  /** Several subscribers read the log as those of the API do, are cut off in the middle of what they are given, and come back with their cursors. */
+  subscribers: SELDOM,
 } as const;
 
 export type FaultClass = keyof typeof FAULTS;
@@ -109,9 +113,13 @@ const ON = [0.05, 0.15, 0.4] as const;
 /** The faults around withdrawals only strike who gets that far. */
 const ON_MOSTLY = [0.1, 0.25, 0.5] as const;
 
-/** What changes a schedule as a whole, and so is seldom on. */
-const RARE: ReadonlySet<string> = new Set<FaultClass>(['updatesHidden', 'contractsHidden']);
-const ON_RARE = 0.03;
+/** What changes a schedule as a whole: in which part of them it is on. */
+const SHARES: ReadonlyMap<string, number> = new Map<FaultClass, number>([
+  ['updatesHidden', 0.03],
+  ['contractsHidden', 0.03],
+  ['databaseRestored', 0.06],
+  ['subscribers', 0.15],
+]);
 
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */
 export type FaultSwitches = { readonly on?: ReadonlySet<string>; readonly off?: ReadonlySet<string> };
@@ -122,7 +130,7 @@ export function drawFaultPlan(dice: (purpose: string) => Dice, switches: FaultSw
   const drawn = Object.entries(FAULTS).map(([name, [least, most]]) => {
     const own = dice(`fault/${name}`);
     const share = least === MOSTLY[0] || least === MIXED[0] ? onMostly : on;
-    const isDrawn = own.chance(RARE.has(name) ? ON_RARE : share);
+    const isDrawn = own.chance(SHARES.get(name) ?? share);
     const isOn = (isDrawn || switches.on?.has(name) === true) && switches.off?.has(name) !== true;
     return { name, dice: own, rate: isOn ? own.logUniform(least, most) : 0 };
   });

@@ -8,8 +8,8 @@ import { must } from './violation.ts';
 
 export type FeedReader = {
   readonly loop: ProcessLoop;
-  /** Event ids in the order they were received. */
-  received(): readonly string[];
+  /** Event ids in the order they were received, of each who reads. */
+  all(): readonly (readonly string[])[];
 };
 
 const PAGE_EVENTS = 3; // Small pages: more of them to be interrupted in.
@@ -18,7 +18,7 @@ const POLL_MS = 500;
 export function createFeedReader(): FeedReader {
   const received: string[] = [];
   return {
-    received: () => received,
+    all: () => [received],
     loop: async ({ db, notifications, lazyClock: clock, random, logger, signal }) => {
       const wakeUp = createWakeUp(clock);
       const unlisten = notifications.listen(LOG_CHANNEL, wakeUp.wake);

@@ -15,6 +15,8 @@ export type Halts = {
   note(view: HaltView): void;
   /** Whether a hash was written down for the first time while a halt stood that covers it: then it must not be signed. */
   forbid(hash: string): boolean;
+  /** The database went back: what it knew of tries and hashes is gone. */
+  wentBack(): void;
 };
 
 /** Columns of one row. */
@@ -51,5 +53,10 @@ export function createHalts(): Halts {
       }
     },
     forbid: (hash) => forbidden.has(hash),
+    wentBack: () => {
+      before.clear();
+      triesBefore.clear();
+      forbidden = new Set();
+    },
   };
 }

@@ -9,7 +9,7 @@ import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
-import { CLIENT, DIRECT, ID_KEY } from './orders.ts';
+import { CLIENT, DIRECT, ID_KEY, SEAL } from './orders.ts';
 import type { Life } from './process.ts';
 
 export type Operator = {
@@ -55,7 +55,13 @@ export function createOperator({
     );
     const [chosen] = rows;
     if (chosen === undefined) return;
-    const withdrawals = createWithdrawals({ db: life.db, clock: life.clock, network: NETWORK, idKey: ID_KEY });
+    const withdrawals = createWithdrawals({
+      db: life.db,
+      clock: life.clock,
+      network: NETWORK,
+      idKey: ID_KEY,
+      ...(life.history !== null && { seal: SEAL, log: life.history.memory }),
+    });
     if (await withdrawals.cancel(CLIENT, chosen.id)) marks.add(`withdrawal called off while ${chosen.state}`);
   };
   const act = async (life: Life): Promise<void> => {

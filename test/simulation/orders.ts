@@ -4,6 +4,7 @@ import { RetryableError } from '../../src/env/errors.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { holdingsOf } from '../../src/simnet/network-commands.ts';
 import { amountOf } from '../../src/tokens/amount.ts';
+import { createOriginSeal } from '../../src/withdrawals/transfer-metadata.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import type { Dice } from './dice.ts';
 import type { Marks } from './marks.ts';
@@ -19,6 +20,8 @@ const PAYEE = 'dave';
 export const OFFEREE = 'erin';
 export const CLIENT = 'exchange';
 export const ID_KEY = new Uint8Array(32);
+/** What travels with payments where withdrawals may be lost. */
+export const SEAL = createOriginSeal({ idKey: ID_KEY });
 const UNITS = 10_000_000_000n;
 const PAUSE_MS_MAX = 500;
 const REST_MS_MAX = 10_000; // Once everything was asked for.
@@ -47,6 +50,8 @@ export type Orders = {
   payments(): ReadonlyMap<bigint, number>;
   /** Whether every order has been confirmed to some client. */
   arePlaced(): boolean;
+  /** What was confirmed may be gone: everybody asks again, under the old keys. */
+  askAgain(): void;
 };
 
 export function createOrders({
@@ -80,12 +85,17 @@ export function createOrders({
     ids: new Set<string>(),
   }));
 
+  /** Since the database last went back. */
+  const placed = new Set<Order>();
+  let askings = 0;
   const ask = async (life: Life, order: Order): Promise<void> => {
+    const asking = askings;
     const withdrawals = createWithdrawals({
       db: life.db,
       clock: life.clock,
       network: networkName,
       idKey: ID_KEY,
+      ...(life.history !== null && { seal: SEAL, log: life.history.memory }),
     });
     const { id, isReplayed } = await withdrawals.create({
       client: CLIENT,
@@ -100,6 +110,7 @@ export function createOrders({
     if (isReplayed) marks.add('withdrawal request replayed');
     order.ids.add(id);
     must(order.ids.size === 1, 'one key makes one withdrawal', { key: order.key, ids: [...order.ids] });
+    if (asking === askings) placed.add(order);
     if (!order.isCalledOff) return;
     await life.clock.sleep(life.random.next() * PAUSE_MS_MAX);
     if (await withdrawals.cancel(CLIENT, id)) marks.add('withdrawal called off');
@@ -109,7 +120,11 @@ export function createOrders({
     all: () => orders,
     payees: Object.values(receiverOf),
     haveOffers: orders.some(({ instrument }) => instrument === OFFERED),
-    arePlaced: () => orders.every(({ ids }) => ids.size > 0),
+    arePlaced: () => orders.every((order) => placed.has(order)),
+    askAgain: () => {
+      askings += 1;
+      placed.clear();
+    },
     payments: () => {
       const counts = new Map<bigint, number>();
       for (const instrument of [DIRECT, OFFERED] as const) {
@@ -123,12 +138,12 @@ export function createOrders({
       while (!life.signal.aborted) {
         const due = orders.find(
           (order) =>
-            !confirmed.has(order) &&
+            !(confirmed.has(order) && placed.has(order)) &&
             order.atMicros <= life.clock.nowMicros() &&
-            (order.ids.size === 0 || life.random.next() < 0.03),
+            (!placed.has(order) || life.random.next() < 0.03),
         );
         if (due === undefined) {
-          const isOver = orders.every((order) => order.ids.size > 0);
+          const isOver = orders.every((order) => placed.has(order));
           await life.clock.sleep(life.random.next() * (isOver ? REST_MS_MAX : PAUSE_MS_MAX), life.signal);
           continue;
         }
@@ -137,7 +152,9 @@ export function createOrders({
           confirmed.add(due);
         } catch (error) {
           if (!(error instanceof RetryableError)) throw error;
-          await life.clock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
+          // Whoever is told that it will be long comes back later.
+          const pauseMsMax = error.code === 'DB_RESTORED' ? REST_MS_MAX : PAUSE_MS_MAX;
+          await life.clock.sleep(life.random.next() * pauseMsMax, life.signal);
         }
       }
     },

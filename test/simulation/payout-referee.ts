@@ -14,6 +14,8 @@ import { must } from './violation.ts';
 export type PayoutReferee = {
   /** @throws Violation. */
   afterCommit(view: PayoutView): void;
+  /** The database went back, and the ledger did not. */
+  wentBack(): void;
   /** Whether every order was placed and has come to its end. */
   isAtRest(): boolean;
   /** @throws Violation. */
@@ -64,6 +66,9 @@ export const PAYOUT_VIEW = `
   (SELECT count(*)::int FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
    WHERE r.is_open AND h.archived_update_id IS NOT NULL) AS "lostInputs", ${HALT_VIEW}`;
 
+/** Whether it is the ledger that says so; what else is final may be asked for again after a restore. */
+const isOfLedger = (state: WithdrawalState): boolean => state === 'COMPLETED' || state === 'RETURNED';
+
 const LEFT_OVER = `
   SELECT r.contract_id FROM reservation r JOIN attempt a ON a.submission_id = r.submission_id AND a.number = r.number
   WHERE r.is_open AND a.state <> 'OPEN'`;
@@ -82,6 +87,8 @@ export function createPayoutReferee({
   readonly marks: Marks;
 }): PayoutReferee {
   const ends = new Map<string, WithdrawalState>();
+  /** Keys of what had ended by the ledger before the database went back: it ends as it had. */
+  const lostEnds = new Map<string, WithdrawalState>();
   let newest: readonly Row[] = [];
   const unitsOf = new Map(orders.all().map(({ key, units }) => [key, units]));
   const ordered = new Set(unitsOf.values());
@@ -132,12 +139,23 @@ export function createPayoutReferee({
       must(promised.length === 0, 'a holding is promised to one open attempt, and reserved for it', promised[0]);
     },
 
+    wentBack: () => {
+      for (const { key, state } of newest) if (isOfLedger(state)) lostEnds.set(key, state);
+      ends.clear();
+      newest = [];
+      halts.wentBack();
+    },
+
     isAtRest: () => orders.arePlaced() && newest.every(({ state }) => isFinal(state)),
 
     atRest: async () => {
       const rows = await read();
       checkPayments(rows);
       must(rows.length === orders.all().length, 'every order is one withdrawal', { rows: rows.length });
+      for (const { key, state } of rows) {
+        const was = lostEnds.get(key) ?? state;
+        must(was === state, 'what the ledger has ended is final, whatever the database forgets', { key, was, state });
+      }
       const leftOver = await observer.query({ name: 'left over', text: LEFT_OVER });
       must(leftOver.rows.length === 0, 'nothing stays reserved for what has ended', leftOver.rows[0]);
       await checkAccounts(rows);

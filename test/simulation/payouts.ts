@@ -1,10 +1,12 @@
 /** Withdrawals in a schedule: what clients ask for, the automation that pays it, the people who interfere, and the participant, registry and signer that it asks. All of them do wrong what such services do wrong. */
 import type pg from 'pg';
+import type { RestoreWindow } from '../../src/db/database-restore.ts';
 import { OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { runAutomation } from '../../src/withdrawals/automation.ts';
+import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
@@ -12,7 +14,7 @@ import type { Halts } from './halts.ts';
 import type { LastMoment } from './last-moment.ts';
 import type { Marks } from './marks.ts';
 import { createOperator } from './operator.ts';
-import { DIRECT, OFFERED, type Orders } from './orders.ts';
+import { DIRECT, OFFERED, type Orders, SEAL } from './orders.ts';
 import { registryFor } from './registry-access.ts';
 import type { Extension } from './serve-loop.ts';
 import { createSimulatedSigner } from './signer-access.ts';
@@ -29,11 +31,15 @@ export type PayoutsOptions = {
   readonly truth: Truth;
   readonly lastMoment: LastMoment;
   readonly halts: Halts;
+  /** Whether a hash was written down in a history of the database that is gone. */
+  readonly wasWritten: (hash: Uint8Array) => boolean;
   /** Sees what is committed. */
   readonly observer: pg.Client;
 };
 
 const USER = 'sluice';
+/** Well beyond the skew of two processes; also the margin after a restore, as the command line has it. */
+const CLOCKS_APART_MS_MAX = 60_000;
 
 export type Payouts = {
   /** What every process runs beside ingestion. */
@@ -42,6 +48,8 @@ export type Payouts = {
   haveBegun(): boolean;
   /** Submissions that reached the participant. */
   tries(): number;
+  /** How long after a restore of the database something that is lost may still commit. */
+  readonly restoreWindow: RestoreWindow;
 };
 
 /** Gives the treasury its key and some funds. */
@@ -59,7 +67,7 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
   const limits = {
     ttlMs: dice.pick([2_000, 6_000, 20_000]),
     recordTimeAgeMsMax: 35 * 60_000,
-    recordTimeAheadMsMax: 60_000,
+    recordTimeAheadMsMax: CLOCKS_APART_MS_MAX,
     attemptsMax: dice.pick([1, 2, 2, 4]),
     triesMax: dice.pick([2, 8]),
     tryHoldMs: dice.pick([500, 20_000]),
@@ -70,6 +78,10 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
     backoffMsMin: 500,
     backoffMsMax: 2_000,
     triesPerAttemptMax: 3,
+  };
+  const restoreWindow: RestoreWindow = {
+    ttlMicros: BigInt(limits.ttlMs) * 1_000n,
+    marginMicros: BigInt(CLOCKS_APART_MS_MAX) * 1_000n,
   };
   const operator = createOperator({ network, faults, marks, dice });
 
@@ -82,7 +94,15 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
     tries += 1;
   };
   const extension: Extension = {
-    sinks: ({ clock, logger }) => [createWithdrawalSink({ clock, logger })],
+    sinks: ({ clock, logger, history }) => [
+      createWithdrawalSink({
+        clock,
+        logger,
+        ...(history !== null && {
+          recover: createPaymentRecovery({ seal: SEAL, clock, logger, window: restoreWindow }),
+        }),
+      }),
+    ],
     loop: async (life, treasury) => {
       const wakeUp = createWakeUp(life.lazyClock);
       const unlisten = life.notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
@@ -91,6 +111,7 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
         operator.run(life),
         runAutomation({
           ...life,
+          ...(life.history !== null && { log: life.history.memory }),
           clock: life.lazyClock,
           treasury,
           limits,
@@ -105,5 +126,5 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
       ]);
     },
   };
-  return { extension, haveBegun: () => hasBegun, tries: () => tries };
+  return { extension, haveBegun: () => hasBegun, tries: () => tries, restoreWindow };
 }

@@ -3,14 +3,16 @@
  * owns. It can die at any point and come back with nothing but what the database kept.
  */
 import type { Database } from '../../src/db/connection.ts';
+import type { LogMemory } from '../../src/db/log-history.ts';
 import type { Notifications } from '../../src/db/notifications.ts';
 import type { Clock } from '../../src/env/clock.ts';
-import { messageOf, RetryableError } from '../../src/env/errors.ts';
+import { messageOf, PermanentError, RetryableError } from '../../src/env/errors.ts';
 import type { Failpoint } from '../../src/env/failpoint.ts';
 import type { LogFields, Logger } from '../../src/env/logger.ts';
 import type { Random } from '../../src/env/random.ts';
 import type { Ledger } from '../../src/ledger/ledger-client.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
+import type { Anchor } from './anchor.ts';
 import type { DatabaseAccess } from './database-access.ts';
 import { createDice, type Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
@@ -35,6 +37,8 @@ export type Life = {
   readonly logger: Logger;
   readonly failpoint: Failpoint;
   readonly signal: AbortSignal;
+  /** What it has seen of the database, and where it writes that down; null where nobody looks whether it goes back. */
+  readonly history: { readonly memory: LogMemory; readonly anchor: Anchor } | null;
 };
 
 /** What a process runs; resolves when the signal aborts. The seam for everything that is to be simulated. */
@@ -69,6 +73,7 @@ export type ProcessOptions = {
   readonly lazyStretch: number;
   readonly poolSize: number;
   readonly loop: ProcessLoop;
+  readonly anchor?: Anchor | null;
   readonly onViolation: (violation: Violation) => void;
 };
 
@@ -165,6 +170,7 @@ export function createProcess(options: ProcessOptions): Process {
         await scheduler.reach(actor, `failpoint ${point}`);
       },
       signal: ending.signal,
+      history: options.anchor ? { memory: options.anchor.open(), anchor: options.anchor } : null,
     };
     options.loop(life).then(
       () => {
@@ -173,7 +179,9 @@ export function createProcess(options: ProcessOptions): Process {
         isOver = true;
       },
       (error: unknown) => {
-        if (!(error instanceof RetryableError)) {
+        if (error instanceof PermanentError && error.code === 'EVENT_LOG_REPLACED') {
+          marks.add('process ended since the event log was replaced');
+        } else if (!(error instanceof RetryableError)) {
           onViolation(
             new Violation('process failed for good', {
               name,

@@ -22,6 +22,8 @@ import { must } from './violation.ts';
 export type Referee = {
   /** @throws Violation. What must hold after every commit. */
   afterCommit(): Promise<void>;
+  /** The database went back to an earlier commit, and the ledger did not. */
+  wentBack(): void;
   /** Whether the stream waits for an operator. */
   isHalted(): boolean;
   /** Whether everything has arrived, as of the newest commit: the stream at the ledger's end, every event numbered, every one of them received. */
@@ -40,7 +42,8 @@ export type RefereeOptions = {
   readonly orders: Orders;
   readonly halts: Halts;
   readonly marks: Marks;
-  readonly received: () => readonly string[];
+  /** Event ids as each subscriber has them. */
+  readonly received: () => readonly (readonly string[])[];
   /** Where the participant hides what happens, nothing that was ingested can be compared with the truth. */
   readonly hidden: Hiding['mode'];
 };
@@ -193,6 +196,11 @@ export function createReferee({
       before = now;
     },
 
+    wentBack: () => {
+      before = null;
+      payouts.wentBack();
+    },
+
     isHalted: () => before?.status === 'HALTED',
 
     isAtRest: () => {
@@ -204,14 +212,14 @@ export function createReferee({
         isThere &&
         (truth.isRenumbered() || isBlind || BigInt(now.offset) >= (end?.offset ?? 0n)) &&
         now.outbox === '0' &&
-        BigInt(now.events) === BigInt(received().length);
+        received().every((one) => BigInt(now.events) === BigInt(one.length));
       return isIngested && payouts.isAtRest();
     },
 
     describe: async () => ({
       ...(await snapshot()),
       end: truth.updates().at(-1)?.offset,
-      received: received().length,
+      received: received().map((one) => one.length),
       withdrawals: await payouts.describe(),
     }),
 
@@ -226,7 +234,8 @@ export function createReferee({
       await checkRanks(observer, treasury.party);
       await checkDeposits(observer, traffic);
       await payouts.atRest();
-      return await checkEvents(observer, received());
+      for (const one of received()) await checkReceived(observer, one);
+      return await checkEvents(observer);
     },
   };
 }
@@ -319,8 +328,7 @@ async function checkDeposits(observer: pg.Client, traffic: Traffic): Promise<voi
   must(isEqual(booked, owed), 'customers have on their accounts what they deposited', { booked, owed });
 }
 
-/** @returns a hash of the log: types and payloads in order. */
-async function checkEvents(observer: pg.Client, received: readonly string[]): Promise<string> {
+async function checkReceived(observer: pg.Client, received: readonly string[]): Promise<void> {
   const { rows } = await observer.query<{ eventId: string; position: string }>(
     'SELECT event_id AS "eventId", position::text FROM event ORDER BY event.position',
   );
@@ -341,7 +349,10 @@ async function checkEvents(observer: pg.Client, received: readonly string[]): Pr
     'positions are dense',
     {},
   );
+}
 
+/** @returns a hash of the log: types and payloads in order. */
+async function checkEvents(observer: pg.Client): Promise<string> {
   const disordered = await observer.query(
     `SELECT a.subject FROM event a JOIN event b ON a.subject = b.subject AND a.position < b.position
      WHERE (a.payload->>'recordTime')::bigint > (b.payload->>'recordTime')::bigint`,

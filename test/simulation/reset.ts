@@ -4,13 +4,18 @@ import type pg from 'pg';
 /** Emptying by TRUNCATE makes new files for every table and index (80 ms and more); by DELETE it takes 4 ms, but leaves dead rows behind. */
 const SCHEDULES_PER_TRUNCATE = 20;
 
-/** @returns empties all tables and restarts their numbers. Nobody else may be at work. */
-export async function prepareReset(client: pg.Client): Promise<() => Promise<void>> {
+/** @returns the names, quoted, of all tables that a schedule writes. */
+export async function ownTables(client: pg.Client): Promise<readonly string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT tablename AS name FROM pg_tables
      WHERE schemaname = 'public' AND tablename <> 'migration_hash' AND tablename NOT LIKE 'kysely%' ORDER BY 1`,
   );
-  const names = rows.map(({ name }) => `"${name}"`);
+  return rows.map(({ name }) => `"${name}"`);
+}
+
+/** @returns empties all tables and restarts their numbers. Nobody else may be at work. */
+export async function prepareReset(client: pg.Client): Promise<() => Promise<void>> {
+  const names = await ownTables(client);
   // Statistics that change in the middle of a run would change plans, and with them the order of rows that nobody ordered.
   for (const name of names) await client.query(`ALTER TABLE ${name} SET (autovacuum_enabled = off)`);
   // What refuses to be emptied has to be, here.

@@ -13,13 +13,17 @@ import { forgetCrashes } from '../../src/ingestion/crash-guard.ts';
 import type { StreamSettings } from '../../src/ingestion/stream-worker.ts';
 import { createNetwork, TREASURY } from '../../src/simnet/network.ts';
 import { registerMemos } from '../support/ingestion.ts';
+import { type Anchor, createAnchor } from './anchor.ts';
+import { type Backups, prepareBackups } from './backups.ts';
 import { createDatabaseAccess } from './database-access.ts';
 import { createDice, type Dice } from './dice.ts';
+import { strike } from './fate.ts';
 import { drawFaultPlan, type FaultSwitches } from './fault-plan.ts';
 import { createFeedReader } from './feed-reader.ts';
 import { createHalts } from './halts.ts';
 import { createHiding } from './hiding.ts';
 import { createLastMoment, createPinnedClock } from './last-moment.ts';
+import { createLostHistory } from './lost-history.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
 import { payByOffers } from './offer-policy.ts';
@@ -30,9 +34,10 @@ import { createPayouts } from './payouts.ts';
 import { createProcess, type Process } from './process.ts';
 import { createReferee } from './referee.ts';
 import { prepareReset } from './reset.ts';
-import { createScheduler, type Scheduler } from './scheduler.ts';
+import { createScheduler } from './scheduler.ts';
 import { serveLoop } from './serve-loop.ts';
 import { createServerSessions, type ServerSessions } from './server-sessions.ts';
+import { createSubscribers } from './subscribers.ts';
 import { ACCEPTED, createTraffic, MEMOS } from './traffic.ts';
 import { createTruth } from './truth.ts';
 import { Violation } from './violation.ts';
@@ -104,11 +109,12 @@ export async function openSimulation(connectionString: string): Promise<Simulati
   const shape = createDatabase({ connectionString, applicationName: 'simulation', poolSizeMax: 1, logger });
   const server = await createServerSessions(shape.pool.options);
   const reset = await prepareReset(server.observer);
+  const backups = await prepareBackups(server.observer);
   return {
     run: async (seed, marks, switches = {}) => {
       await reset();
       await registerMemos(shape.db, NETWORK, MEMOS);
-      return await runSchedule({ seed, marks, switches, connectionString, server, db: shape.db });
+      return await runSchedule({ seed, marks, switches, connectionString, server, backups, db: shape.db });
     },
     close: async () => {
       await shape.close();
@@ -123,10 +129,12 @@ type ScheduleOptions = {
   readonly switches: FaultSwitches;
   readonly connectionString: string;
   readonly server: ServerSessions;
+  readonly backups: Backups | null;
   readonly db: ReturnType<typeof createDatabase>['db'];
 };
 
-async function runSchedule({ seed, marks, switches, connectionString, server, db }: ScheduleOptions): Promise<Report> {
+async function runSchedule(options: ScheduleOptions): Promise<Report> {
+  const { seed, marks, switches, connectionString, server, db } = options;
   const dice = (purpose: string): Dice => createDice(seed, purpose);
   const shape = dice('shape');
   const scheduler = createScheduler({
@@ -180,7 +188,26 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
   const lastMoment = createLastMoment({ scheduler, network, networkClock, truth, dice: dice('last moment'), marks });
   const halts = createHalts();
   const hiding = createHiding({ faults, dice: dice('hiding'), marks, payees: orders.payees });
+  const anchors: Anchor[] = [];
+  const lostHistory = createLostHistory({
+    // Who is not shown a payment cannot make it anew.
+    backups: hiding.mode === 'NOTHING' ? options.backups : null,
+    observer: server.observer,
+    faults,
+    dice: dice('lost history'),
+    marks,
+    anchors,
+    disconnect: async () => await database.release(),
+    crashAll: () => {
+      for (const process of processes) process.crash('database lost');
+    },
+    onWentBack: () => {
+      referee.wentBack();
+      orders.askAgain();
+    },
+  });
   const payouts = await createPayouts({
+    wasWritten: lostHistory.wasWritten,
     lastMoment,
     halts,
     network,
@@ -197,7 +224,10 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
   const [{ id: treasuryId } = { id: 0 }] = await registerCatalog(db, catalog);
   await payByOffers(db, network.instrument(OFFERED), shape.pick([60, 90]));
 
-  const reader = createFeedReader();
+  const reader =
+    lostHistory.isOn || faults.isDrawn('subscribers')
+      ? createSubscribers({ dice: dice('subscribers'), faults, marks })
+      : createFeedReader();
   const referee = createReferee({
     observer: server.observer,
     db,
@@ -207,7 +237,7 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     halts,
     marks,
     hidden: hiding.mode,
-    received: reader.received,
+    received: reader.all,
   });
   const processes: Process[] = [];
   const database = createDatabaseAccess({
@@ -219,8 +249,12 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     marks,
     onCrash: (actor) => processes.find((process) => process.owns(actor))?.crash('statement'),
     onPause: (actor) => processes.find((process) => process.owns(actor))?.pause(),
-    onCommitted: referee.afterCommit,
+    onCommitted: async () => {
+      await referee.afterCommit();
+      await lostHistory.afterCommit();
+    },
     onViolation,
+    ...(lostHistory.isOn && { walPosition: lostHistory.walPosition }),
   });
   const settings: Partial<StreamSettings> = {
     batchCountMax: shape.pick([1, 3, 8, 500]),
@@ -234,10 +268,13 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
   const common = { seed, scheduler, database, participant, hiding, faults, marks, stall, onViolation };
   for (let index = 0; index < instances; index += 1) {
     const name = `sluice${index + 1}`;
+    const anchor = lostHistory.isOn ? createAnchor(payouts.restoreWindow) : null;
+    if (anchor !== null) anchors.push(anchor);
     processes.push(
       createProcess({
         ...common,
         name,
+        anchor,
         dice: dice(name),
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
@@ -311,10 +348,11 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
       actor: scheduler.createActor('fate'),
       label: 'fate',
       delayMs: shape.next() * 1_500,
-      run: () => {
+      run: async () => {
         if (isCalm) return null;
         disrupt();
-        return strike({ processes, dice: shape, faults, stall, scheduler, marks, restoreNode });
+        const restoreDatabase = lostHistory.strike;
+        return await strike({ processes, dice: shape, faults, stall, scheduler, marks, restoreNode, restoreDatabase });
       },
     });
   };
@@ -345,7 +383,8 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     const triesWanted = orders.all().length === 0 ? 0 : shape.integer(1, size.tries);
     const isLongEnough = (): boolean =>
       scheduler.stepsCount() >= safetySteps &&
-      (payouts.tries() >= triesWanted || scheduler.stepsCount() >= safetySteps + TRIES_STEPS_MAX);
+      ((payouts.tries() >= triesWanted && lostHistory.hasStruck()) ||
+        scheduler.stepsCount() >= safetySteps + TRIES_STEPS_MAX);
     while (!isLongEnough()) await step();
 
     isCalm = true;
@@ -396,41 +435,4 @@ async function runSchedule({ seed, marks, switches, connectionString, server, db
     description,
     trace: scheduler.trace(),
   };
-}
-
-/** What befalls processes from outside. */
-function strike({
-  processes,
-  dice,
-  faults,
-  stall,
-  scheduler,
-  marks,
-  restoreNode,
-}: {
-  readonly restoreNode: () => string;
-  readonly processes: readonly Process[];
-  readonly dice: Dice;
-  readonly faults: ReturnType<typeof drawFaultPlan>;
-  readonly stall: Stall;
-  readonly scheduler: Scheduler;
-  readonly marks: Marks;
-}): string {
-  const process = dice.pick(processes);
-  if (faults.isOn('pause') && dice.chance(0.15)) {
-    process.pause();
-    marks.add('process paused');
-    return `pause ${process.name}`;
-  }
-  if (faults.isOn('crash') && dice.chance(0.1)) {
-    process.crash('fate');
-    marks.add('process crashed');
-    return `crash ${process.name}`;
-  }
-  if (faults.isOn('nodeRestored') && dice.chance(0.1)) return restoreNode();
-  if (faults.isOn('participantStall') && dice.chance(0.1)) {
-    stall.untilMicros = scheduler.clock.nowMicros() + BigInt(Math.round(dice.logUniform(1, 20_000))) * 1_000n;
-    return 'participant silent';
-  }
-  return '';
 }

@@ -4,11 +4,16 @@
  */
 import { createTreasurySink } from '../../src/books/treasury-sink.ts';
 import { createEventSequencer } from '../../src/db/event-sequencer.ts';
+import { openEventTail } from '../../src/db/event-tail.ts';
 import { createLeases } from '../../src/db/lease.ts';
+import { checkLogHistory } from '../../src/db/log-history.ts';
+import { runLogWatch } from '../../src/db/log-watch.ts';
 import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
+import { type RetryPolicy, retry } from '../../src/env/retry.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
 import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
 import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
+import { runReopening } from '../../src/withdrawals/reopening.ts';
 import type { Life, ProcessLoop } from './process.ts';
 
 /** Work beside ingestion. */
@@ -25,9 +30,14 @@ export function serveLoop(
   extensions: readonly Extension[],
 ): ProcessLoop {
   return async (life) => {
-    const { db, clock, random } = life;
+    const { db, clock, random, history } = life;
+    const watching = history === null ? [] : await watchHistory(life, history);
     const treasuries = await registerCatalog(db, catalog);
-    const sequencer = createEventSequencer({ ...life, clock: life.lazyClock });
+    const sequencer = createEventSequencer({
+      ...life,
+      clock: life.lazyClock,
+      ...(history !== null && { memory: history.memory }),
+    });
     const sinks = [
       ...extensions.flatMap((extension) => extension.sinks?.(life) ?? []),
       createDepositSink({ clock }),
@@ -41,6 +51,30 @@ export function serveLoop(
       ),
       ...treasuries.flatMap((treasury) => extensions.flatMap((extension) => extension.loop?.(life, treasury) ?? [])),
       sequencer.run(),
+      ...watching,
     ]);
   };
+}
+
+/** As `serve` starts, except that its tail, which nobody reads from here, begins with the rest. */
+const START: RetryPolicy = { attemptsMax: 10, delayMsMin: 200, delayMsMax: 5_000 };
+
+/** What a process does that knows its database again: it looks before it begins and ever after, ends when another log stands there than it has read, and opens what is closed once nothing can be lost. */
+async function watchHistory(
+  life: Life,
+  { memory, anchor }: NonNullable<Life['history']>,
+): Promise<readonly Promise<void>[]> {
+  const { db, clock, lazyClock, logger, random, signal } = life;
+  await retry(
+    async () => await checkLogHistory(db, { memory, random, logger, nowMicros: clock.nowMicros() }),
+    START,
+    life,
+  );
+  const tail = await openEventTail({ ...life, clock: lazyClock });
+  return [
+    anchor.run(memory, clock, signal),
+    runLogWatch({ ...life, memory }),
+    tail.run(),
+    runReopening({ ...life, clock: lazyClock }),
+  ];
 }

@@ -30,6 +30,8 @@ export type SimulatedSignerOptions = {
   readonly marks: Marks;
   readonly observer: pg.Client;
   readonly halts: Halts;
+  /** Whether a hash was written down in a history of the database that is gone. */
+  readonly wasWritten: (hash: Uint8Array) => boolean;
 };
 
 const LATE_MS_MAX = 30_000; // Well past every target.
@@ -39,7 +41,7 @@ const keyOf = (index: number) => ed25519PrivateKey(new Uint8Array(32).fill(7 + i
 
 /** Gives the treasury its key. */
 export async function createSimulatedSigner(options: SimulatedSignerOptions): Promise<SimulatedSigner> {
-  const { network, faults, dice, marks, observer, halts } = options;
+  const { network, faults, dice, marks } = options;
   const wrongSignatures = new Set<string>();
   let keys = 1;
   const register = async (): Promise<string> => {
@@ -61,7 +63,7 @@ export async function createSimulatedSigner(options: SimulatedSignerOptions): Pr
     marks.add('key rotated');
   };
   const sign = async (request: SigningRequest) => {
-    await demandFaithful(observer, halts, request);
+    await demandFaithful(options, request);
     if (faults.strikes('keyRotated')) await rotate();
     if (faults.strikes('signerRefuses')) {
       marks.add('signer refuses');
@@ -112,8 +114,7 @@ type Written = {
 
 /** What is to be signed is what is committed: the withdrawal's receiver and amount, the attempt's inputs and last record time. */
 async function demandFaithful(
-  observer: pg.Client,
-  halts: Halts,
+  { observer, halts, marks, wasWritten }: SimulatedSignerOptions,
   { submissionId, attempt, intent, prepared }: SigningRequest,
 ): Promise<void> {
   const hash = Buffer.from(prepared.nodeHash);
@@ -127,6 +128,10 @@ async function demandFaithful(
     values: [submissionId, attempt, hash],
   });
   const [written] = rows;
+  if (written === undefined && wasWritten(hash)) {
+    marks.add('signed what a lost database had written down');
+    return;
+  }
   must(written?.isRequested === true, 'nothing is signed before it is written down', { submissionId, attempt });
   must(!halts.forbid(hash.toString('hex')), 'nothing is signed that was asked for under a halt', { submissionId });
   must(BigInt(written.target) === intent.maxRecordTime, 'what is signed ends when its attempt ends', {

@@ -36,6 +36,8 @@ export type SubmissionAccessOptions = {
   /** Signatures in hexadecimal that a signer gave and that sign nothing. */
   readonly wrongSignatures: ReadonlySet<string>;
   readonly onTried: () => void;
+  /** Whether a hash was written down in a history of the database that is gone. */
+  readonly wasWritten: (hash: Uint8Array) => boolean;
 };
 
 const LATE_MS_MIN = 10;
@@ -49,7 +51,7 @@ const LIES: readonly Refusal[] = [
 ];
 
 export function submitterFor(life: Life, options: SubmissionAccessOptions): Omit<Submitter, 'close'> {
-  const { network, faults, dice, marks, observer, lastMoment, onTried } = options;
+  const { network, faults, dice, marks, lastMoment, onTried } = options;
   const answerTo = async (path: string, bytes: Uint8Array): Promise<Uint8Array> => {
     const { api, faults: controls } = options.participant();
     const wrong = controls.submissions;
@@ -64,7 +66,7 @@ export function submitterFor(life: Life, options: SubmissionAccessOptions): Omit
       return PrepareSubmissionResponse.encode(answer).finish();
     }
     const request = ExecuteSubmissionRequest.decode(bytes);
-    await demandWrittenDown(observer, request);
+    await demandWrittenDown(options, request);
     demandSigned(request, options.wrongSignatures);
     onTried();
     marks.add(faults.isOver() ? 'executed in calm' : 'executed in trouble');
@@ -128,7 +130,10 @@ function drawLie(network: Network, dice: Dice): PrepareLie {
 }
 
 /** A try is counted before it is made, of a hash that was written down before it was signed. */
-async function demandWrittenDown(observer: pg.Client, request: ExecuteSubmissionRequest): Promise<void> {
+async function demandWrittenDown(
+  { observer, marks, wasWritten }: SubmissionAccessOptions,
+  request: ExecuteSubmissionRequest,
+): Promise<void> {
   const { preparedTransaction } = request;
   const hash = preparedTransactionHash(PreparedTransaction.decode(preparedTransaction), 'V3');
   const { rows } = await observer.query<{ tries: number }>({
@@ -136,6 +141,10 @@ async function demandWrittenDown(observer: pg.Client, request: ExecuteSubmission
     text: `SELECT a.tries::int AS tries FROM signed_hash h JOIN attempt a ON a.submission_id = h.submission_id AND a.number = h.number WHERE h.hash = $1`,
     values: [Buffer.from(hash)],
   });
+  if (wasWritten(hash)) {
+    marks.add('executed what a lost database had written down');
+    return;
+  }
   must((rows[0]?.tries ?? 0) > 0, 'nothing is executed before it is written down', { written: rows[0] });
 }
 
