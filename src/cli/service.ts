@@ -10,8 +10,8 @@ import { createPostTransfers } from '../books/post-transfers.ts';
 import { createDatabase, type Database } from '../db/connection.ts';
 import { type EventTail, openEventTail } from '../db/event-tail.ts';
 import { readLogAnchor, runLogAnchor } from '../db/log-anchor.ts';
-import { checkLogHistory, createLogMemory } from '../db/log-history.ts';
-import { runLogWatch } from '../db/log-watch.ts';
+import { createLogMemory } from '../db/log-history.ts';
+import { lookAtLog, runLogWatch } from '../db/log-watch.ts';
 import { requireMigrated } from '../db/migrate.ts';
 import { createNotifications } from '../db/notifications.ts';
 import { createOfferRequests } from '../deposits/acceptance/offer-requests.ts';
@@ -116,6 +116,7 @@ async function start(
   const anchor = anchorFile === null ? null : await readLogAnchor(anchorFile);
   const memory = createLogMemory(anchor?.mark ?? null, {
     kept: anchor?.kept ?? null,
+    audit: anchor?.audit ?? null,
     keeper: HELD_MONEY,
     window: restoreWindowOf(config),
   });
@@ -123,7 +124,7 @@ async function start(
     await requireMigrated(events);
     const { network, customerBooks } = config;
     await agreeOnBooks(events, { network, configured: customerBooks, nowMicros: clock.nowMicros() });
-    await checkLogHistory(events, { memory, random, logger, nowMicros: clock.nowMicros() });
+    await lookAtLog({ db: events, memory, clock, random, logger });
   };
   await retry(ready, START, retryEnv);
 

@@ -13,6 +13,7 @@ import type { Micros } from '../env/clock.ts';
 import { RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
+import type { AuditMark } from './audit-head.ts';
 import type { Database, Transaction } from './connection.ts';
 import { DEFAULT_RESTORE_WINDOW, noteRestore, type RestoreWindow } from './database-restore.ts';
 import type { JsonValue } from './event-log.ts';
@@ -35,6 +36,9 @@ export type LogMemory = {
   /** What the keeper read when the log was last seen; null: unknown. */
   kept(): JsonValue;
   noteKept(kept: JsonValue): void;
+  /** The head of the audit chain when it was last seen; null: unknown. */
+  audit(): AuditMark | null;
+  noteAudit(mark: AuditMark | null): void;
   readonly keeper: Keeper | null;
   readonly window: RestoreWindow;
 };
@@ -46,17 +50,24 @@ export type Keeper = {
   putBack(tx: Transaction, kept: JsonValue): Promise<JsonValue>;
 };
 
-/** @param kept what the keeper read in an earlier life of this process. */
+/** @param kept what the keeper read, and `audit` the head of the audit, in an earlier life of this process. */
 export function createLogMemory(
   known: LogMark | null = null,
   {
     kept = null,
+    audit = null,
     keeper = null,
     window = DEFAULT_RESTORE_WINDOW,
-  }: { readonly kept?: JsonValue; readonly keeper?: Keeper | null; readonly window?: RestoreWindow } = {},
+  }: {
+    readonly kept?: JsonValue;
+    readonly audit?: AuditMark | null;
+    readonly keeper?: Keeper | null;
+    readonly window?: RestoreWindow;
+  } = {},
 ): LogMemory {
   let mark = known;
   let lastKept = kept;
+  let lastAudit = audit;
   return {
     known: () => mark,
     note: (seen) => {
@@ -65,6 +76,10 @@ export function createLogMemory(
     kept: () => lastKept,
     noteKept: (seen) => {
       lastKept = seen;
+    },
+    audit: () => lastAudit,
+    noteAudit: (seen) => {
+      lastAudit = seen;
     },
     keeper,
     window,

@@ -6,6 +6,7 @@ import type { Clock } from '../env/clock.ts';
 import { messageOf, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
+import { type AuditHead, auditDoubtOf, describeAuditDoubt, freezeForAudit, readAuditHead } from './audit-head.ts';
 import type { Database } from './connection.ts';
 import { checkLogHistory, type LogMemory } from './log-history.ts';
 
@@ -37,6 +38,18 @@ export async function runLogWatch(options: LogWatchOptions & { readonly signal: 
 export async function lookAtLog({ db, memory, clock, random, logger }: LogWatchOptions): Promise<void> {
   // In this order: what is read from a database that turns out to be another one must not take the place of what is known.
   const kept = (await memory.keeper?.read(db)) ?? null;
+  const head = await readAuditHead(db, memory.audit());
   const isKnown = await checkLogHistory(db, { memory, random, logger, nowMicros: clock.nowMicros() });
   if (isKnown) memory.noteKept(kept);
+  if (head !== null && isKnown) await judgeAudit(head);
+  else memory.noteAudit(null); // Of a database that went back, which has its own freeze: what is there now is where it goes on.
+
+  /** What was seen is held on to where the audit is not what became of it. */
+  async function judgeAudit(seen: AuditHead): Promise<void> {
+    const known = memory.audit();
+    const doubt = auditDoubtOf(seen, known);
+    if (doubt === null || known === null) return memory.noteAudit(seen);
+    const detail = describeAuditDoubt(doubt, seen, known);
+    await freezeForAudit(db, { detail, position: known.position, nowMicros: clock.nowMicros(), logger });
+  }
 }

@@ -43,7 +43,12 @@ afterEach(async () => {
 });
 
 const memoryOf = (anchor: Awaited<ReturnType<typeof readLogAnchor>> = null): LogMemory =>
-  createLogMemory(anchor?.mark ?? null, { kept: anchor?.kept ?? null, keeper: HELD_MONEY, window: WINDOW });
+  createLogMemory(anchor?.mark ?? null, {
+    kept: anchor?.kept ?? null,
+    audit: anchor?.audit ?? null,
+    keeper: HELD_MONEY,
+    window: WINDOW,
+  });
 
 const look = async (db: Database, memory: LogMemory) => await lookAtLog({ ...env, db, memory });
 
@@ -204,12 +209,13 @@ test('an anchor of the first version is read, and one that was tampered with is 
   expect(await readLogAnchor(path)).toEqual({
     mark: { epoch: 'e', position: 7n, history: 'h', walPosition: 9n },
     kept: null,
+    audit: null,
   });
   const memory = memoryOf();
   await look(live.db, memory);
   await throughFile(memory);
   const text = await readFile(path, 'utf8');
-  await writeFile(path, text.replace('"version":2', '"version":3'));
+  await writeFile(path, text.replace('"version":3', '"version":4'));
   await expect(readLogAnchor(path)).rejects.toMatchObject({ code: 'LOG_ANCHOR_UNREADABLE' });
 });
 
