@@ -92,6 +92,16 @@ test('two open contracts that stand for one offer get one attempt', async () => 
   expect(await actions()).toMatchObject([{ state: 'IN_FLIGHT' }]);
 });
 
+test('G1: what screening has not let pass is given no attempt', async () => {
+  await offers(['5']);
+  expect(await find()).toBe(1);
+
+  expect(await open({ isCleared: () => sql<boolean>`false` })).toBe(0);
+  expect(await actions()).toMatchObject([{ state: 'QUEUED' }]);
+  await sql`UPDATE offer_action SET next_try_at = 0`.execute(database.db);
+  expect(await open()).toBe(1);
+});
+
 test('an open attempt on an offer agrees with the books, and one that has lost its reservation does not', async () => {
   await offers(['5']);
   await find();

@@ -161,6 +161,10 @@ describe('the rules of a signer', () => {
       'SIGNING_POLICY',
     );
     expect(await outcome({ limits: [], instruments: [{ ...own, id: 'X' }] }, true)).toBe('SIGNING_POLICY');
+    // The same name by another admin is another instrument.
+    expect(await outcome({ limits: [], instruments: [{ ...own, admin: 'mallory::1220' }] }, true)).toBe(
+      'SIGNING_POLICY',
+    );
     expect(await outcome({ limits: [] }, true)).toBe('signed');
   });
 

@@ -43,6 +43,20 @@ describe('what cannot be believed', () => {
     expect(found.movements.map(({ instrument }) => instrument)).toEqual([fake]);
   });
 
+  test('Z10: what another admin sends beside it under the same instrument id adds nothing to a deposit', () => {
+    const fake = { admin: MALLORY, id: COIN.id };
+    const found = effects([
+      preapprovalSend({ node: 0, last: 2, memo: 'acct-1' }),
+      createHolding({ node: 1, cid: '00coin', amount: '5' }),
+      createHolding({ node: 2, cid: '00fake', amount: '1000000', instrument: fake }),
+    ]);
+
+    const worth = found.movements.map(({ instrument, amount }) => [instrument, formatAmount(amount)]);
+    expect(worth).toContainEqual([COIN, '5.0000000000']);
+    expect(worth).toContainEqual([fake, '1000000.0000000000']);
+    expect(worth).toHaveLength(2);
+  });
+
   test('Z11: a holding that names the admin without its signature is no holding', () => {
     const found = effects([
       preapprovalSend({ node: 0, last: 1, memo: 'acct-1' }),
