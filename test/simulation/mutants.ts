@@ -1,21 +1,12 @@
 /**
  * Mistakes that the simulation must find: each changes a line or two of the product as it is loaded, never on disk. A harness that lets one live is blind there.
  */
+import type { Planted } from '../mutants/planted.ts';
 import type { FaultClass } from './fault-plan.ts';
 
-export type Mutant = {
-  readonly name: string;
-  /** What somebody might have thought. */
-  readonly mistake: string;
+export type Mutant = Planted & {
   /** Classes of faults without which it cannot show: on in each seed that looks for it. */
   readonly company: readonly FaultClass[];
-  readonly changes: readonly {
-    /** Below `src/`. */
-    readonly file: string;
-    /** Exists once in the file. */
-    readonly find: string;
-    readonly replace: string;
-  }[];
 };
 
 const WRITER = 'ingestion/batch-writer.ts';
