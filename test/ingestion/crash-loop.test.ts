@@ -23,6 +23,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+import { rounds } from '../support/tier.ts';
 
 let database: TestDatabase;
 let simnet: TestNetwork;
@@ -67,6 +68,9 @@ async function credited(): Promise<Record<string, string>> {
 
 const stream = () => database.db.selectFrom('ingestion_stream').selectAll().executeTakeFirstOrThrow();
 
+/** Crashes that are only counted, where nobody waits for all of them. */
+const SKIPPED = rounds(CRASHES_MAX - 5, 0);
+
 test.each([['SIGKILL'], ['error']] as const)(
   'D5: an update that ends the worker by %s halts the stream at its offset; what came before it is credited, the API answers',
   { timeout: 120_000 },
@@ -80,6 +84,10 @@ test.each([['SIGKILL'], ['error']] as const)(
       const end = await live({ DIES_BY: diesBy });
       if (end.signal === null && end.code === 0) break;
       crashes += 1;
+      if (crashes === VANISHED_MAX + 2) {
+        await sql`UPDATE stream_crash SET crashes = crashes + ${SKIPPED}`.execute(database.db);
+        crashes += SKIPPED;
+      }
       if (crashes > VANISHED_MAX + CRASHES_MAX) throw new Error('It goes on and on.');
     }
 

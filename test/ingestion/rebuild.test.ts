@@ -12,9 +12,10 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+import { rounds } from '../support/tier.ts';
 
 const UPDATES = 700; // More than one page of them.
-const KILLS = 5;
+const KILLS = rounds(2, 20);
 
 let database: TestDatabase;
 let simnet: TestNetwork;
@@ -143,13 +144,13 @@ test('it says that all is equal, shows what is not, changes nothing without --sw
 });
 
 test(`killed ${KILLS} times on the way, the tables in use are the old ones or the new ones, and the stream goes on`, {
-  timeout: 240_000,
+  timeout: 60_000 + KILLS * 40_000,
 }, async () => {
   const random = createSeededRandom(7);
   let kills = 0;
   let total = 5;
   for (let round = 0; kills < KILLS; round += 1) {
-    expect(round, 'rounds that were over before they were struck').toBeLessThan(60);
+    expect(round, 'rounds that were over before they were struck').toBeLessThan(12 * KILLS);
     if (await isRight()) await breakTables();
     const owned = await ownedRows();
     const running = startSluice(['rebuild', '--switch'], { DATABASE_URL: database.connectionString });

@@ -18,6 +18,7 @@ import { eventually } from '../support/eventually.ts';
 import { type IngestionOptions, type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { rounds } from '../support/tier.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
 
@@ -119,7 +120,7 @@ test('C1: a server that crashes and recovers, again and again, loses and doubles
   await registerMemos(own.db, NETWORK, { 'alice-memo': 'alice' });
   await start({ connectionString });
 
-  for (let crash = 0; crash < 5; crash += 1) {
+  for (let crash = 0; crash < rounds(2, 10); crash += 1) {
     for (let count = 0; count < 20; count += 1) payIn();
     await systemClock.sleep(crash * 60);
     const { rows } = await sql<{ pid: number }>`
@@ -161,7 +162,7 @@ test('C2: every commit of a batch whose answer is lost is found again, and repea
     return true;
   });
   // A stream that has just resumed may write one update alone: so many cuts, in the end, as there are updates.
-  for (let count = 0; count < 80; count += 1) payIn();
+  for (let count = 0; count < rounds(24, 80); count += 1) payIn();
   // Each of these tries moves the position, though none of them learns it: they are no tries without progress.
   await start({
     connectionString,

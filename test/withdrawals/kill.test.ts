@@ -20,10 +20,11 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 import { SIGNER_SEED } from '../support/payouts.ts';
+import { rounds } from '../support/tier.ts';
 
-const KILLS = 50;
-const WITHDRAWALS = 200;
 const POINTS = FAILPOINTS.filter((name) => name.startsWith('withdrawals.') && name !== 'withdrawals.afterLapse');
+const KILLS = rounds(POINTS.length + 2, 50);
+const WITHDRAWALS = rounds(40, 200);
 const LIMITS: AttemptLimits = {
   ttlMs: 8_000,
   recordTimeAgeMsMax: 600_000,
@@ -140,13 +141,16 @@ test(`${WITHDRAWALS} withdrawals survive ${KILLS} kills with half of all answers
   const struck = new Map<string, number>();
   const asked: string[] = [];
 
-  for (let kill = 0; kill < KILLS; kill += 1) {
+  const missed = () => POINTS.filter((point) => !struck.has(`at ${point}`));
+  // On a busy machine a point may not be reached in time: then once more, at its first hit.
+  for (let kill = 0; kill < KILLS || (missed().length > 0 && kill < 2 * KILLS); kill += 1) {
     while (asked.length < ((kill + 1) * WITHDRAWALS) / KILLS) asked.push(await ask(asked.length));
-    const point = POINTS[kill % (POINTS.length + 2)];
-    const payer = spawnPayer(point === undefined ? {} : { KILL_AT: `${point}:${1 + Math.floor(random.next() * 2)}` });
+    const point = kill < KILLS ? POINTS[kill % (POINTS.length + 2)] : missed()[0];
+    const hit = kill < KILLS ? 1 + Math.floor(random.next() * 2) : 1;
+    const payer = spawnPayer(point === undefined ? {} : { KILL_AT: `${point}:${hit}` });
     const isOver = new AbortController();
     // Struck at a random moment of work, or, where its point is not reached (no failure, no work left), after a while.
-    const afterMs = point === undefined ? random.next() * 400 : 6_000;
+    const afterMs = point === undefined ? random.next() * 400 : kill < KILLS ? 6_000 : 20_000;
     await Promise.race([
       payer.exited,
       eventually(() => expect(payer.phases.length).toBeGreaterThan(0), { deadlineMs: 15_000 }),
@@ -160,12 +164,10 @@ test(`${WITHDRAWALS} withdrawals survive ${KILLS} kills with half of all answers
     const where = wasStruck ? `at ${point}` : `random, after ${payer.phases.at(-1)}`;
     struck.set(where, (struck.get(where) ?? 0) + 1);
   }
-  console.log(
-    `Where ${KILLS} SIGKILLs fell:\n${[...struck].map(([where, count]) => `  ${count} ${where}`).join('\n')}`,
-  );
+  console.log(`Where the SIGKILLs fell:\n${[...struck].map(([where, count]) => `  ${count} ${where}`).join('\n')}`);
 
   spawnPayer();
-  await eventually(async () => expect(await states()).toEqual({ COMPLETED: WITHDRAWALS }), {
+  await eventually(async () => expect(await states()).toEqual({ COMPLETED: asked.length }), {
     deadlineMs: 120_000,
     intervalMs: 500,
   });
@@ -181,7 +183,7 @@ test.each(['withdrawals.afterSigning', 'withdrawals.beforeExecute'] as const)(
   { timeout: 180_000 },
   async (point) => {
     fund(3);
-    const short = { ...LIMITS, ttlMs: 6_000 };
+    const short = { ...LIMITS, ttlMs: 5_000 };
     const amount = await ask(1);
     const zombie = spawnPayer({ STOP_AT: `${point}:1` }, short);
     await eventually(() => expect(zombie.phases).toContain(point), { deadlineMs: 40_000 });
@@ -204,7 +206,7 @@ test.each(['withdrawals.afterSigning', 'withdrawals.beforeExecute'] as const)(
 
     zombie.child.kill('SIGCONT');
     // It goes on where it was: give it the time to do its worst, then ask for one more withdrawal, which shows that everything before has been dealt with. It may be that nothing is left for it to do.
-    await systemClock.sleep(3_000);
+    await systemClock.sleep(2_000);
     const second = await ask(2);
     await eventually(async () => expect(await states()).toEqual({ COMPLETED: 2 }), { deadlineMs: 60_000 });
 
