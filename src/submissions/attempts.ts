@@ -283,20 +283,33 @@ export async function endByWord(
   return ended.numAffectedRows === 1n;
 }
 
-/** Ends an attempt, if it is still open, because ingestion saw what became of what it was to consume. For the transaction that moves the position. */
-export async function settleAttempt(
+/** Ends attempts, as far as they are still open, because ingestion saw what became of what they were to consume. One statement; for the transaction that moves the position, which has those served locked. */
+export async function settleAttempts(
   tx: Transaction,
-  { submissionId, number }: { readonly submissionId: string; readonly number: number },
+  attempts: readonly { readonly submissionId: string; readonly number: number }[],
   nowMicros: Micros,
 ): Promise<void> {
-  await tx
-    .updateTable('attempt')
-    .set({ state: 'SETTLED', closed_at: nowMicros })
-    .where('submission_id', '=', submissionId)
-    .where('number', '=', number)
-    .where('state', '=', 'OPEN')
-    .execute();
-  await releaseReservations(tx, submissionId, number);
+  if (attempts.length === 0) return;
+  await sql`
+    WITH seen AS MATERIALIZED (
+      SELECT * FROM unnest(${attempts.map(({ submissionId }) => submissionId)}::text[], ${attempts.map(({ number }) => number)}::int[])
+        AS seen (submission_id, number)
+    ), settled AS (
+      UPDATE attempt a SET state = 'SETTLED', closed_at = ${nowMicros} FROM seen
+      WHERE a.submission_id = seen.submission_id AND a.number = seen.number AND a.state = 'OPEN'
+    )
+    UPDATE reservation r SET is_open = false FROM seen WHERE r.submission_id = seen.submission_id AND r.number = seen.number`.execute(
+    tx,
+  );
+}
+
+/** As {@link settleAttempts}, for one. */
+export async function settleAttempt(
+  tx: Transaction,
+  attempt: { readonly submissionId: string; readonly number: number },
+  nowMicros: Micros,
+): Promise<void> {
+  await settleAttempts(tx, [attempt], nowMicros);
 }
 
 /** Gives back what an attempt was given. For the transaction that ends it. */

@@ -7,7 +7,8 @@
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
-import { insertAttempt } from '../submissions/attempt-opening.ts';
+import type { PermanentError } from '../env/errors.ts';
+import { insertAttempts, type NewAttempt } from '../submissions/attempt-opening.ts';
 import type { AttemptLimits } from '../submissions/attempts.ts';
 import { isolated, type OnRefused, throwRefused } from '../submissions/isolated.ts';
 import { type PositionClock, positionClock } from '../submissions/position-clock.ts';
@@ -20,7 +21,7 @@ import { IS_PAYABLE } from './payable.ts';
 import { isMergingInVain, openMerges, openSplits } from './pool/self-transfer-opening.ts';
 import { metadataOf } from './transfer-metadata.ts';
 import { REQUESTED_BEFORE_MS } from './transfer-times.ts';
-import { applyWithdrawalEvent } from './withdrawal-store.ts';
+import { applyWithdrawalEvents } from './withdrawal-store.ts';
 
 const FUND_BATCH_MAX = 50;
 /** From then on nothing younger is paid before it, whatever is left. */
@@ -54,15 +55,9 @@ export async function openAttempts(
     for (const state of states.values()) opened += await openSplits(context, state);
     await readHeads(tx, treasuryId, states);
     const queued = await takeFundable(tx, treasuryId, states);
-    const earlier = await earlierInputs(tx, treasuryId, queued);
-    const waiting = new Set<number>();
-    for (const withdrawal of queued) {
-      const state = states.get(withdrawal.instrumentKey);
-      const isOpened =
-        state !== undefined && (await fund(context, state, withdrawal, earlier.get(withdrawal.id) ?? NOTHING_EARLIER));
-      if (isOpened) opened += 1;
-      else waiting.add(withdrawal.instrumentKey);
-    }
+    const funded = new Set(await fundAll(context, states, queued));
+    const waiting = new Set(queued.filter(({ id }) => !funded.has(id)).map(({ instrumentKey }) => instrumentKey));
+    opened += funded.size;
     for (const state of states.values()) opened += await openMerges(context, state, !waiting.has(state.instrumentKey));
     return opened;
   });
@@ -90,16 +85,76 @@ type FundingContext = {
   readonly onRefused: OnRefused;
 };
 
-/** @returns whether an attempt was opened. */
-async function fund(
+type Funded = { readonly withdrawalId: string; readonly attempt: NewAttempt };
+
+/** Funds what can be funded of `queued`, all in one; where one of them cannot be written, one after the other, so that it takes nothing from the others. @returns the ids of those that were opened. */
+async function fundAll(
+  context: FundingContext,
+  states: ReadonlyMap<number, FundingState>,
+  queued: readonly QueuedWithdrawal[],
+): Promise<readonly string[]> {
+  if (queued.length === 0) return [];
+  const { tx, nowMicros, onRefused } = context;
+  const earlier = await earlierInputs(tx, context.treasuryId, queued);
+  const fundOne = (withdrawal: QueuedWithdrawal): Funded | null => {
+    const state = states.get(withdrawal.instrumentKey);
+    return state === undefined ? null : fund(context, state, withdrawal, earlier.get(withdrawal.id) ?? NOTHING_EARLIER);
+  };
+  const write = async (some: readonly Funded[]): Promise<PermanentError | null> =>
+    some.length === 0
+      ? null
+      : await isolated(tx, async () => {
+          await insertAttempts(
+            tx,
+            some.map(({ attempt }) => attempt),
+          );
+          await applyWithdrawalEvents(
+            tx,
+            some.map(({ withdrawalId }) => ({ withdrawalId, event: { kind: 'ATTEMPT_OPENED' }, facts: { nowMicros } })),
+          );
+        });
+
+  const before = [...states.values()].map((state) => remember(state));
+  const all = queued.map(fundOne).filter((funded) => funded !== null);
+  if ((await write(all)) === null) return all.map(({ withdrawalId }) => withdrawalId);
+
+  for (const putBack of before) putBack();
+  const opened: string[] = [];
+  for (const withdrawal of queued) {
+    const unfunded = [...states.values()].map((state) => remember(state));
+    const funded = fundOne(withdrawal);
+    if (funded === null) continue;
+    const refused = await write([funded]);
+    if (refused === null) opened.push(withdrawal.id);
+    else {
+      for (const putBack of unfunded) putBack();
+      await onRefused(withdrawal.id, refused);
+    }
+  }
+  return opened;
+}
+
+/** @returns puts `state` back to what it was. */
+function remember(state: FundingState): () => void {
+  const { free, given, available, head } = state;
+  const givenBefore = [...given];
+  return () => {
+    Object.assign(state, { free, available, head });
+    given.clear();
+    for (const contractId of givenBefore) given.add(contractId);
+  };
+}
+
+/** Chooses inputs, and notes in `state` that they are taken. @returns null where it has to wait. */
+function fund(
   context: FundingContext,
   state: FundingState,
   withdrawal: QueuedWithdrawal,
   earlier: EarlierInputs,
-): Promise<boolean> {
-  const { tx, treasuryId, clock, nowMicros } = context;
+): Funded | null {
+  const { treasuryId, clock, nowMicros } = context;
   const { amount } = withdrawal;
-  if (mustWait(state, withdrawal, nowMicros)) return false;
+  if (mustWait(state, withdrawal, nowMicros)) return null;
   const known = new Set(state.free.map(({ contractId }) => contractId));
   // Those of earlier attempts were read before this pass gave anything away.
   const holdings = [
@@ -111,11 +166,11 @@ async function fund(
     inputsMax,
     largeFrom: target === null ? null : target.amount,
   });
-  if (selection.kind === 'KEPT_INPUT_TAKEN') return false;
+  if (selection.kind === 'KEPT_INPUT_TAKEN') return null;
   if (selection.kind === 'INSUFFICIENT') {
     // What others of this pass took is on its way: the first one that it does not reach for is the head from now on.
     if (amount <= state.available && (state.head === null || isOlder(withdrawal, state.head))) state.head = withdrawal;
-    return false;
+    return null;
   }
   const inputs = selection.inputs.map(({ contractId }) => contractId);
   const ttl = millisToMicros(context.limits.ttlMs);
@@ -131,8 +186,13 @@ async function fund(
     inputHoldingCids: inputs,
     meta: { values: metadataOf(withdrawal) },
   };
-  const refused = await isolated(tx, async () => {
-    await insertAttempt(tx, {
+  const spent = new Set(inputs);
+  for (const contractId of inputs) state.given.add(contractId);
+  state.free = state.free.filter(({ contractId }) => !spent.has(contractId));
+  state.available -= amount;
+  return {
+    withdrawalId: withdrawal.id,
+    attempt: {
       submissionId: submissionOf(withdrawal.id),
       purpose: { purpose: 'WITHDRAWAL', withdrawal_id: withdrawal.id },
       treasuryId,
@@ -142,18 +202,8 @@ async function fund(
       transfer,
       inputs,
       nowMicros,
-    });
-    await applyWithdrawalEvent(tx, withdrawal.id, { kind: 'ATTEMPT_OPENED' }, { nowMicros });
-  });
-  if (refused !== null) {
-    await context.onRefused(withdrawal.id, refused);
-    return false;
-  }
-  const spent = new Set(inputs);
-  for (const contractId of inputs) state.given.add(contractId);
-  state.free = state.free.filter(({ contractId }) => !spent.has(contractId));
-  state.available -= amount;
-  return true;
+    },
+  };
 }
 
 /** Whether somebody older waits for what this one would take. */

@@ -7,16 +7,16 @@
 import { sql } from 'kysely';
 import { houseAccount, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
-import type { Clock } from '../env/clock.ts';
-import { unreachable } from '../env/errors.ts';
+import type { Clock, Micros } from '../env/clock.ts';
+import { assert, unreachable } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink, TransferChange, Treasury } from '../ingestion/effect-sink.ts';
 import { openFreeze } from '../ingestion/freezes.ts';
-import { settleAttempt } from '../submissions/attempts.ts';
+import { settleAttempts } from '../submissions/attempts.ts';
 import { formatAmount } from '../tokens/amount.ts';
 import { endReturn } from './offers/return-end.ts';
 import type { WithdrawalEvent } from './withdrawal-state.ts';
-import { applyWithdrawalEvent } from './withdrawal-store.ts';
+import { applyWithdrawalEvents } from './withdrawal-store.ts';
 
 /** @param recover makes a withdrawal anew that the database has lost, or finds the one that lost its attempt. Left out: its payment stays unexplained. */
 export function createWithdrawalSink({
@@ -34,11 +34,25 @@ export function createWithdrawalSink({
       const payouts = changes.filter(
         ({ direction, kind }) => direction === 'OUT' && (kind === 'DIRECT' || kind === 'OFFER'),
       );
-      const reserved = await reservedAmong(tx, treasury, payouts);
+      const fresh = payouts.filter(({ isNew }) => isNew);
+      const reserved = await reservedAmong(tx, treasury, fresh);
+      const signed = await signedAmong(tx, fresh);
+      const write = async (seen: readonly Seen[]): Promise<void> =>
+        await writeSeen({ tx, treasury, logger, nowMicros: clock.nowMicros() }, seen);
+      // Payments are written together as long as each is of another withdrawal; whatever asks what became of an earlier one waits for its turn.
+      const together = new Map<string, Seen>();
+      const writeTogether = async (): Promise<void> => {
+        await write([...together.values()]);
+        together.clear();
+      };
       for (const change of payouts) {
-        const known = change.isNew
-          ? ((await signedFor(tx, change)) ?? (await spentFor(tx, treasury, change, reserved)))
-          : await offeredAs(tx, change);
+        const paid = change.isNew ? signedFor(signed, change) : null;
+        if (paid !== null && !together.has(paid.withdrawalId)) {
+          together.set(paid.withdrawalId, { change, ours: paid, isRecovered: false });
+          continue;
+        }
+        await writeTogether();
+        const known = paid ?? (await (change.isNew ? spentFor(tx, treasury, change, reserved) : offeredAs(tx, change)));
         const recovered =
           known === null && change.isNew && recover !== undefined ? await recover(tx, treasury, change) : null;
         const ours = known ?? recovered;
@@ -50,67 +64,93 @@ export function createWithdrawalSink({
           await endReturn(tx, withdrawalId, 'PENDING', clock.nowMicros());
           continue;
         }
-        const transition = await applyWithdrawalEvent(tx, withdrawalId, eventOf(change, recovered !== null), {
-          nowMicros: clock.nowMicros(),
-          evidence: { transferId: change.transferId, updateId: change.updateId },
-          ...(change.isNew && change.status === 'FAILED' && { doubt: TRANSFER_FAILED }),
-        });
-        await tell(tx, logger, withdrawalId, change);
-        if (transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
-          const { transferId, updateId, status } = change;
-          logger.error('A transfer was seen against a withdrawal that did not expect it.', {
-            withdrawalId,
-            transferId,
-            status,
-          });
-          // What counted as ended has moved money, so nothing that counts as ended here can be relied on.
-          await openFreeze(tx, {
-            treasuryId: treasury.id,
-            instrumentKey: null,
-            reason: 'TRANSFER_NOT_EXPECTED',
-            detail: `The transfer ${transferId} was seen for the withdrawal ${withdrawalId}, which no attempt of it that counts as open explains.`,
-            cause: `update:${updateId}`,
-            openedBy: 'withdrawals',
-            nowMicros: clock.nowMicros(),
-          });
-        }
-        if (!change.isNew) await endReturn(tx, withdrawalId, change.status, clock.nowMicros());
-        if (transition.kind === 'MOVED' && transition.state === 'UNRESOLVED') {
-          await freezeUnreadable(tx, treasury, change, withdrawalId, clock.nowMicros());
-          logger.error('An offer ended in a way that nobody can read.', {
-            withdrawalId,
-            transferId: change.transferId,
-          });
-        }
-        if (ours.attempt !== null) await settleAttempt(tx, ours.attempt, clock.nowMicros());
-        // Noted: two people said so before, and it was booked then.
-        if (change.status === 'COMPLETED' && transition.kind !== 'ALARM' && transition.kind !== 'NOTED')
-          await bookPaid(tx, treasury, withdrawalId, change);
+        await write([{ change, ours, isRecovered: recovered !== null }]);
       }
+      await writeTogether();
     },
   };
 }
 
+/** A change, and the withdrawal that it is of. */
+type Seen = { readonly change: TransferChange; readonly ours: Ours; readonly isRecovered: boolean };
+
+type Writing = {
+  readonly tx: Transaction;
+  readonly treasury: Treasury;
+  readonly logger: Logger;
+  readonly nowMicros: Micros;
+};
+
+/** What follows from what was seen. A few statements for payments, however many. @param seen of different withdrawals. */
+async function writeSeen({ tx, treasury, logger, nowMicros }: Writing, seen: readonly Seen[]): Promise<void> {
+  if (seen.length === 0) return;
+  const transitions = await applyWithdrawalEvents(
+    tx,
+    seen.map(({ change, ours, isRecovered }) => ({
+      withdrawalId: ours.withdrawalId,
+      event: eventOf(change, isRecovered),
+      facts: {
+        nowMicros,
+        evidence: { transferId: change.transferId, updateId: change.updateId },
+        ...(change.isNew && change.status === 'FAILED' && { doubt: TRANSFER_FAILED }),
+      },
+    })),
+  );
+  await tell(tx, logger, seen);
+  const paid: Seen[] = [];
+  for (const [index, one] of seen.entries()) {
+    const { change, ours } = one;
+    const { withdrawalId } = ours;
+    const { transferId, updateId, status } = change;
+    const transition = transitions[index];
+    assert(transition !== undefined, 'What a withdrawal does with a transfer is not known.', { withdrawalId });
+    if (transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
+      logger.error('A transfer was seen against a withdrawal that did not expect it.', {
+        withdrawalId,
+        transferId,
+        status,
+      });
+      // What counted as ended has moved money, so nothing that counts as ended here can be relied on.
+      await openFreeze(tx, {
+        treasuryId: treasury.id,
+        instrumentKey: null,
+        reason: 'TRANSFER_NOT_EXPECTED',
+        detail: `The transfer ${transferId} was seen for the withdrawal ${withdrawalId}, which no attempt of it that counts as open explains.`,
+        cause: `update:${updateId}`,
+        openedBy: 'withdrawals',
+        nowMicros,
+      });
+    }
+    if (!change.isNew) await endReturn(tx, withdrawalId, status, nowMicros);
+    if (transition.kind === 'MOVED' && transition.state === 'UNRESOLVED') {
+      await freezeUnreadable(tx, treasury, change, withdrawalId, nowMicros);
+      logger.error('An offer ended in a way that nobody can read.', { withdrawalId, transferId });
+    }
+    // Noted: two people said so before, and it was booked then.
+    if (status === 'COMPLETED' && transition.kind !== 'ALARM' && transition.kind !== 'NOTED') paid.push(one);
+  }
+  const attempts = seen.flatMap(({ ours }) => (ours.attempt === null ? [] : [ours.attempt]));
+  await settleAttempts(tx, attempts, nowMicros);
+  await bookPaid(tx, treasury, paid);
+}
+
 /** The last line of what began with a request. The commit that it belongs to may still fail, and then comes again. */
-async function tell(
-  tx: Transaction,
-  logger: Logger,
-  withdrawalId: string,
-  { updateId, status }: TransferChange,
-): Promise<void> {
-  const row = await tx
-    .selectFrom('withdrawal')
-    .select(['request_id', 'state'])
-    .where('id', '=', withdrawalId)
-    .executeTakeFirst();
-  const requestId = row?.request_id ?? null;
-  logger.info('The ledger shows a transfer of a withdrawal.', {
-    withdrawalId,
-    updateId,
-    status,
-    state: row?.state,
-    ...(requestId !== null && { requestId }),
-  });
+async function tell(tx: Transaction, logger: Logger, seen: readonly Seen[]): Promise<void> {
+  const { rows } = await sql<{ id: string; state: string; requestId: string | null }>`
+    SELECT id, state, request_id AS "requestId" FROM withdrawal WHERE id = ANY (${seen.map(({ ours }) => ours.withdrawalId)}::text[])`.execute(
+    tx,
+  );
+  for (const { change, ours } of seen) {
+    const row = rows.find(({ id }) => id === ours.withdrawalId);
+    const requestId = row?.requestId ?? null;
+    logger.info('The ledger shows a transfer of a withdrawal.', {
+      withdrawalId: ours.withdrawalId,
+      updateId: change.updateId,
+      status: change.status,
+      state: row?.state,
+      ...(requestId !== null && { requestId }),
+    });
+  }
 }
 
 export type Ours = {
@@ -121,16 +161,21 @@ export type Ours = {
 /** @returns null for a transfer that is not certainly a payment of ours. */
 export type RecoverPayment = (tx: Transaction, treasury: Treasury, change: TransferChange) => Promise<Ours | null>;
 
-async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promise<Ours | null> {
-  if (signedHash === null || signedHash.length === 0) return null;
-  const row = await tx
-    .selectFrom('signed_hash as h')
-    .innerJoin('submission as s', 's.id', 'h.submission_id')
-    .select(['h.submission_id', 'h.number', 's.withdrawal_id'])
-    .where('h.hash', '=', Buffer.from(signedHash))
-    .executeTakeFirst();
-  if (row === undefined || row.withdrawal_id === null) return null;
-  return { withdrawalId: row.withdrawal_id, attempt: { submissionId: row.submission_id, number: row.number } };
+/** What of `payouts` carries a hash that we asked a signature for, by the hash in hexadecimal. */
+async function signedAmong(tx: Transaction, payouts: readonly TransferChange[]): Promise<ReadonlyMap<string, Ours>> {
+  const hashes = payouts.flatMap(({ signedHash }) =>
+    signedHash === null || signedHash.length === 0 ? [] : [Buffer.from(signedHash)],
+  );
+  if (hashes.length === 0) return new Map();
+  const { rows } = await sql<{ hash: Buffer; submissionId: string; number: number; withdrawalId: string }>`
+    SELECT h.hash, h.submission_id AS "submissionId", h.number, s.withdrawal_id AS "withdrawalId"
+    FROM signed_hash h JOIN submission s ON s.id = h.submission_id
+    WHERE h.hash = ANY (${hashes}::bytea[]) AND s.withdrawal_id IS NOT NULL`.execute(tx);
+  return new Map(rows.map(({ hash, withdrawalId, ...attempt }) => [hash.toString('hex'), { withdrawalId, attempt }]));
+}
+
+function signedFor(signed: ReadonlyMap<string, Ours>, { signedHash }: TransferChange): Ours | null {
+  return signedHash === null ? null : (signed.get(Buffer.from(signedHash).toString('hex')) ?? null);
 }
 
 /** Inputs of `payouts` that an attempt of ours holds. Asked once for all of them, since most of a history is of others' making, or long settled. */
@@ -139,7 +184,7 @@ async function reservedAmong(
   treasury: Treasury,
   payouts: readonly TransferChange[],
 ): Promise<ReadonlySet<string>> {
-  const inputs = payouts.filter(({ isNew }) => isNew).flatMap(({ inputs }) => inputs);
+  const inputs = payouts.flatMap((payout) => payout.inputs);
   if (inputs.length === 0) return new Set();
   const { rows } = await sql<{ contractId: string }>`
     SELECT contract_id AS "contractId" FROM reservation
@@ -223,15 +268,12 @@ async function freezeUnreadable(
 }
 
 /** An outgoing transfer is unexplained until somebody who asked for it is found; this is he. */
-async function bookPaid(
-  tx: Transaction,
-  treasury: Treasury,
-  withdrawalId: string,
-  change: TransferChange,
-): Promise<void> {
-  await postEntries(tx, treasury.networkId, [
-    {
-      cause: `withdrawal:${withdrawalId}:paid`,
+async function bookPaid(tx: Transaction, treasury: Treasury, paid: readonly Seen[]): Promise<void> {
+  await postEntries(
+    tx,
+    treasury.networkId,
+    paid.map(({ change, ours }) => ({
+      cause: `withdrawal:${ours.withdrawalId}:paid`,
       description: 'withdrawal paid',
       recordTime: change.recordTime,
       lines: [
@@ -242,6 +284,6 @@ async function bookPaid(
           amount: change.amount,
         },
       ],
-    },
-  ]);
+    })),
+  );
 }

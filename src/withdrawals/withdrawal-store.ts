@@ -6,8 +6,10 @@ import { sql } from 'kysely';
 import { type AccountRef, houseAccount, type JournalEntry, postEntries } from '../books/journal.ts';
 import type { Transaction } from '../db/connection.ts';
 import { demandNotRestoring } from '../db/database-restore.ts';
-import { appendEvents } from '../db/event-log.ts';
+import { appendEvents, type EventDraft } from '../db/event-log.ts';
+import { relationOf } from '../db/row-arrays.ts';
 import type { Micros } from '../env/clock.ts';
+import { assert } from '../env/errors.ts';
 import { amountOf, parseAmount } from '../tokens/amount.ts';
 import { eventId } from '../tokens/ids.ts';
 import { isPaidBefore } from './earlier-payment.ts';
@@ -23,6 +25,9 @@ export type ChangeFacts = {
   readonly evidence?: { readonly transferId: string; readonly updateId: string };
 };
 
+/** What happened to one withdrawal. */
+export type Change = { readonly withdrawalId: string; readonly event: WithdrawalEvent; readonly facts: ChangeFacts };
+
 /**
  * Applies `event` to a withdrawal.
  * @returns what the state machine said. `ALARM`: nothing was changed; the caller must raise it. Also where it would end unpaid, and the ledger shows a payment that carries its id.
@@ -34,60 +39,136 @@ export async function applyWithdrawalEvent(
   event: WithdrawalEvent,
   facts: ChangeFacts,
 ): Promise<Transition> {
-  const row = await tx
+  const [transition] = await applyWithdrawalEvents(tx, [{ withdrawalId, event, facts }]);
+  assert(transition !== undefined, 'What a withdrawal does with an event is not known.', { withdrawalId });
+  return transition;
+}
+
+/**
+ * As {@link applyWithdrawalEvent}, for several: a few statements, however many of them are paid or opened. Their rows are locked in the order of their ids.
+ * @param changes of different withdrawals.
+ * @returns what was said to each, in their order. @throws where one of them cannot be changed: then none is.
+ */
+export async function applyWithdrawalEvents(
+  tx: Transaction,
+  changes: readonly Change[],
+): Promise<readonly Transition[]> {
+  const rows = await lockRows(
+    tx,
+    changes.map(({ withdrawalId }) => withdrawalId),
+  );
+  const transitions: Transition[] = [];
+  const moves: Move[] = [];
+  const noted: EventDraft[] = [];
+  for (const change of changes) {
+    const row = rows.get(change.withdrawalId);
+    assert(row !== undefined, 'A withdrawal is not there, or is named twice.', { withdrawalId: change.withdrawalId });
+    rows.delete(row.id);
+    const { event, facts } = change;
+    if (facts.evidence !== undefined && isConfirmed(row, event, facts.evidence)) {
+      await note(tx, row, { transfer_id: facts.evidence.transferId, update_id: facts.evidence.updateId }, facts);
+      transitions.push({ kind: 'NOTED' });
+      continue;
+    }
+    const transition = await unlessPaid(tx, row, event);
+    transitions.push(transition);
+    if (transition.kind === 'NOTED') {
+      await note(tx, row, { is_cancel_requested: true }, facts);
+      noted.push(announcementOf(row, row.state, 'cancel requested', facts));
+    } else if (transition.kind !== 'ALARM') moves.push({ ...change, row, state: transition.state });
+  }
+  await writeMoves(tx, moves);
+  await appendEvents(tx, [...noted, ...(await announcementsOf(tx, moves))]);
+  return transitions;
+}
+
+/** One that takes its withdrawal to another state. */
+type Move = Change & { readonly row: WithdrawalRow; readonly state: WithdrawalState };
+
+async function lockRows(tx: Transaction, ids: readonly string[]): Promise<Map<string, WithdrawalRow>> {
+  if (ids.length === 0) return new Map();
+  const rows = await tx
     .selectFrom('withdrawal')
     .selectAll()
-    .where('id', '=', withdrawalId)
+    .where('id', '=', sql<string>`ANY (${ids}::text[])`)
+    .orderBy('id')
     .forUpdate()
-    .executeTakeFirstOrThrow();
-  const { evidence } = facts;
-  if (evidence !== undefined && isConfirmed(row, event, evidence)) {
-    await tx
-      .updateTable('withdrawal')
-      .set({ transfer_id: evidence.transferId, update_id: evidence.updateId, changed_at: facts.nowMicros })
-      .where('id', '=', withdrawalId)
-      .execute();
-    return { kind: 'NOTED' };
-  }
-  const transition = await unlessPaid(tx, row, event);
-  if (transition.kind === 'ALARM') return transition;
-  if (transition.kind === 'NOTED') {
-    await tx
-      .updateTable('withdrawal')
-      .set({ is_cancel_requested: true, changed_at: facts.nowMicros })
-      .where('id', '=', withdrawalId)
-      .execute();
-    await announce(tx, row, row.state, 'cancel requested', facts);
-    return transition;
-  }
+    .execute();
+  return new Map(rows.map((row) => [row.id, row]));
+}
 
-  const { state } = transition;
-  const failure = isFinal(state) ? facts.failure : undefined;
-  const doubt = event.kind === 'OFFER_END_UNREADABLE' ? OFFER_UNREADABLE : facts.doubt;
-  // What is lost with a database may have paid it: until the ledger has told, nothing of it ends unpaid.
-  if (isFinal(state) && state !== 'COMPLETED' && state !== 'RETURNED') await demandNotRestoring(tx, row.treasury_id);
+async function note(
+  tx: Transaction,
+  { id }: WithdrawalRow,
+  what: { readonly transfer_id: string; readonly update_id: string } | { readonly is_cancel_requested: true },
+  { nowMicros }: ChangeFacts,
+): Promise<void> {
   await tx
     .updateTable('withdrawal')
-    .set({
+    .set({ ...what, changed_at: nowMicros })
+    .where('id', '=', id)
+    .execute();
+}
+
+/** The states, and what will not be paid booked back. */
+async function writeMoves(tx: Transaction, moves: readonly Move[]): Promise<void> {
+  if (moves.length === 0) return;
+  for (const { row, state } of moves) {
+    // What is lost with a database may have paid it: until the ledger has told, nothing of it ends unpaid.
+    if (isFinal(state) && state !== 'COMPLETED' && state !== 'RETURNED') await demandNotRestoring(tx, row.treasury_id);
+  }
+  const moved = moves.map(({ row, state, event, facts }) => {
+    const failure = isFinal(state) ? facts.failure : undefined;
+    const doubt = event.kind === 'OFFER_END_UNREADABLE' ? OFFER_UNREADABLE : facts.doubt;
+    return {
+      id: row.id,
       state,
       changed_at: facts.nowMicros,
-      ...(failure && { failure_code: failure.code, failure_detail: failure.detail }),
-      ...(doubt && { doubt_code: doubt.code, doubt_detail: doubt.detail }),
-      ...(facts.evidence && { transfer_id: facts.evidence.transferId, update_id: facts.evidence.updateId }),
-    })
-    .where('id', '=', withdrawalId)
-    .execute();
-  if (isFinal(state) && state !== 'COMPLETED') await bookBack(tx, row, state, event, facts);
+      failure_code: failure?.code ?? null,
+      failure_detail: failure?.detail ?? null,
+      doubt_code: doubt?.code ?? null,
+      doubt_detail: doubt?.detail ?? null,
+      transfer_id: facts.evidence?.transferId ?? null,
+      update_id: facts.evidence?.updateId ?? null,
+    };
+  });
+  // What nothing new is said of stays as it is.
+  await sql`
+    UPDATE withdrawal w SET state = moved.state, changed_at = moved.changed_at,
+      failure_code = coalesce(moved.failure_code, w.failure_code), failure_detail = coalesce(moved.failure_detail, w.failure_detail),
+      doubt_code = coalesce(moved.doubt_code, w.doubt_code), doubt_detail = coalesce(moved.doubt_detail, w.doubt_detail),
+      transfer_id = coalesce(moved.transfer_id, w.transfer_id), update_id = coalesce(moved.update_id, w.update_id)
+    FROM ${relationOf(MOVED_COLUMNS, moved)} AS moved WHERE w.id = moved.id`.execute(tx);
+  for (const { row, state, event, facts } of moves) {
+    if (isFinal(state) && state !== 'COMPLETED') await bookBack(tx, row, state, event, facts);
+  }
+}
 
-  const { count } = await tx
-    .selectFrom('attempt')
-    .innerJoin('submission', 'submission.id', 'attempt.submission_id')
-    .select((row) => row.fn.countAll<bigint>().as('count'))
-    .where('submission.withdrawal_id', '=', withdrawalId)
-    .executeTakeFirstOrThrow();
-  // A withdrawal passes through QUEUED and IN_FLIGHT once per attempt.
-  await announce(tx, row, state, String(count), facts);
-  return transition;
+const MOVED_COLUMNS = {
+  id: 'text',
+  state: 'text',
+  changed_at: 'bigint',
+  failure_code: 'text',
+  failure_detail: 'text',
+  doubt_code: 'text',
+  doubt_detail: 'text',
+  transfer_id: 'text',
+  update_id: 'text',
+} as const;
+
+/** A withdrawal passes through QUEUED and IN_FLIGHT once per attempt. */
+async function announcementsOf(tx: Transaction, moves: readonly Move[]): Promise<EventDraft[]> {
+  // What was only just asked for had no attempt.
+  const older = moves.filter(({ row }) => row.state !== 'REQUESTED').map(({ row }) => row.id);
+  const counts = older.length === 0 ? new Map<string, bigint>() : await countAttempts(tx, older);
+  return moves.map(({ row, state, facts }) => announcementOf(row, state, String(counts.get(row.id) ?? 0n), facts));
+}
+
+async function countAttempts(tx: Transaction, ids: readonly string[]): Promise<ReadonlyMap<string, bigint>> {
+  const { rows } = await sql<{ id: string; count: bigint }>`
+    SELECT s.withdrawal_id AS id, count(*) AS count FROM submission s JOIN attempt a ON a.submission_id = s.id
+    WHERE s.withdrawal_id = ANY (${ids}::text[]) GROUP BY s.withdrawal_id`.execute(tx);
+  return new Map(rows.map(({ id, count }) => [id, count]));
 }
 
 /**
@@ -112,13 +193,7 @@ async function unlessPaid(
 const UNPAID_ENDS: ReadonlySet<WithdrawalState> = new Set(['REJECTED', 'CANCELLED', 'FAILED']);
 
 /** @param occasion tells this event from others of the same withdrawal in the same state. */
-async function announce(
-  tx: Transaction,
-  row: WithdrawalRow,
-  state: WithdrawalState,
-  occasion: string,
-  facts: ChangeFacts,
-): Promise<void> {
+function announcementOf(row: WithdrawalRow, state: WithdrawalState, occasion: string, facts: ChangeFacts): EventDraft {
   const payload: WithdrawalChanged = {
     withdrawalId: row.id,
     state,
@@ -128,19 +203,18 @@ async function announce(
     transferId: facts.evidence?.transferId ?? row.transfer_id,
     updateId: facts.evidence?.updateId ?? row.update_id,
   };
-  await appendEvents(tx, [
-    {
-      eventId: eventId(WITHDRAWAL_CHANGED, row.id, `${state}/${occasion}`),
-      type: WITHDRAWAL_CHANGED,
-      subject: row.id,
-      recordedAt: facts.nowMicros,
-      payload,
-    },
-  ]);
+  return {
+    eventId: eventId(WITHDRAWAL_CHANGED, row.id, `${state}/${occasion}`),
+    type: WITHDRAWAL_CHANGED,
+    subject: row.id,
+    recordedAt: facts.nowMicros,
+    payload,
+  };
 }
 
 type WithdrawalRow = {
   readonly id: string;
+  readonly state: WithdrawalState;
   readonly network_id: number;
   readonly treasury_id: number;
   readonly account_id: bigint;
@@ -203,7 +277,7 @@ const OFFER_UNREADABLE = {
 
 /** Two people said that it was paid, and now its transfer is seen: booked already, and no surprise, unless they named another update. */
 function isConfirmed(
-  row: Pick<WithdrawalRow, 'transfer_id' | 'update_id'> & { readonly state: WithdrawalState },
+  row: Pick<WithdrawalRow, 'transfer_id' | 'update_id' | 'state'>,
   { kind }: WithdrawalEvent,
   evidence: NonNullable<ChangeFacts['evidence']>,
 ): boolean {

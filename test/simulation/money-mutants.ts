@@ -34,12 +34,9 @@ const UNRESERVED = `
     SELECT FROM reservation
     WHERE reservation.treasury_id = holding.treasury_id AND reservation.contract_id = holding.contract_id AND reservation.is_open
   )`;
-const RESERVE = `        is_open: true,
-      })),
-    )
-    .execute();`;
+const RESERVE = 'AS input JOIN opened USING (submission_id)';
 /** The database holds on to what the code forgets: without its constraint the mistake shows. */
-const RESERVE_ANYWAY = RESERVE.replace('.execute()', '.onConflict((conflict) => conflict.doNothing()).execute()');
+const RESERVE_ANYWAY = `${RESERVE} ON CONFLICT DO NOTHING`;
 const TROUBLE = 'await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });';
 const GIVE_UP = `await giveUpUnsigned(db, purpose, attempt, { code: 'MUTANT', detail: messageOf(error) }, clock.nowMicros());`;
 /** Here, too, the table would refuse it. */
@@ -331,20 +328,19 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: SINK,
-        find: 'if (row === undefined || row.withdrawal_id === null) return null;',
-        replace: `if (row === undefined || row.withdrawal_id === null) return null;
-  return { withdrawalId: row.withdrawal_id, attempt: { submissionId: row.submission_id, number: row.number } };
+        find: `/** Inputs of \`payouts\` that`,
+        replace: `async function namedBy(tx: Transaction, { transferId }: TransferChange): Promise<Ours | null> {
+  const { rows } = await sql<{ id: string }>\`SELECT w.id FROM transfer t JOIN withdrawal w ON w.id = t.memo WHERE t.id = \${transferId}\`.execute(tx);
+  const [row] = rows;
+  return row === undefined ? null : { withdrawalId: row.id, attempt: { submissionId: '', number: 0 } };
 }
 
-async function namedBy(tx: Transaction, { transferId }: TransferChange): Promise<Ours | null> {
-  const { rows } = await sql<{ id: string }>\`SELECT w.id FROM transfer t JOIN withdrawal w ON w.id = t.memo WHERE t.id = \${transferId}\`.execute(tx);
-  const [row] = rows.map(({ id }) => ({ withdrawal_id: id, submission_id: '', number: 0 }));
-  if (row === undefined) return null;`,
+/** Inputs of \`payouts\` that`,
       },
       {
         file: SINK,
-        find: '((await signedFor(tx, change)) ??',
-        replace: '((await signedFor(tx, change)) ?? (await namedBy(tx, change)) ??',
+        find: 'const known = paid ??',
+        replace: 'const known = paid ?? (change.isNew ? await namedBy(tx, change) : null) ??',
       },
     ],
   },
