@@ -63,6 +63,27 @@ export async function readEvents(db: Database, bounds: EventPageBounds): Promise
   );
 }
 
+/** Short enough not to be cut by bytes: a payload is a memo and a few facts. */
+const NEWS_COUNT_MAX = 16;
+
+/**
+ * What has come after `after`, where it is little: a statement that is planned in a third of the time of {@link readEvents}, for whoever is told that there is something.
+ * @returns null where there is nothing, or more than a little: `readEvents` tells.
+ */
+export async function readNews(
+  db: Database,
+  after: bigint,
+): Promise<{ readonly events: readonly SizedEvent[]; readonly epoch: string } | null> {
+  const { rows } = await sql<LogEvent & { readonly bytes: number; readonly epoch: string }>`
+    SELECT position, event_id AS "eventId", type, subject, payload, recorded_at AS "recordedAt",
+      octet_length(payload::text) AS bytes, (SELECT epoch FROM event_log) AS epoch
+    FROM event WHERE position > ${after}::bigint ORDER BY position LIMIT ${sql.raw(String(NEWS_COUNT_MAX))}
+  `.execute(db);
+  const [first] = rows;
+  if (first === undefined || rows.length === NEWS_COUNT_MAX) return null;
+  return { events: rows.map(({ bytes, epoch: _epoch, ...event }) => ({ event, bytes })), epoch: first.epoch };
+}
+
 /**
  * As {@link readEvents}, of some types only. Each type is a range of the index (type, position) read to its first `countMax` entries, so a
  * page costs the same however many other events lie between; a plain `type = ANY (…)` would sort or filter them all.

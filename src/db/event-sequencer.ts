@@ -20,7 +20,7 @@ import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Database, Transaction } from './connection.ts';
-import { LOG_CHANNEL, OUTBOX_CHANNEL } from './event-log.ts';
+import { LOG_CHANNEL, UNNUMBERED_CHANNEL } from './event-log.ts';
 import { createLogMemory, keepLogHistory, type LogMemory } from './log-history.ts';
 import type { Notifications } from './notifications.ts';
 import { createWakeUp, runPollingLoop } from './polling-loop.ts';
@@ -79,7 +79,7 @@ export function createEventSequencer(options: EventSequencerOptions): EventSeque
     sequence,
     run: async () => {
       const wakeUp = createWakeUp(clock);
-      const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
+      const unlisten = notifications.listen(UNNUMBERED_CHANNEL, wakeUp.wake);
       try {
         const pass = async () => (await sequence()) > 0;
         await runPollingLoop({ name: 'event sequencer', pass, wakeUp, pollMs: POLL_MS, clock, random, logger, signal });
@@ -110,9 +110,9 @@ async function moveBatch(tx: Transaction): Promise<{ taken: number; numbered: nu
       FROM fresh CROSS JOIN event_log
       RETURNING position
     ), moved AS (
-      UPDATE event_log SET last_position = last_position + (SELECT count(*) FROM numbered)
-      WHERE EXISTS (SELECT FROM numbered)
-      RETURNING pg_notify(${LOG_CHANNEL}, '')
+      UPDATE event_log SET last_position = last_position + (SELECT count(*) FROM numbered), vouched = log_voucher(pg_current_xact_id()::xid)
+      WHERE EXISTS (SELECT FROM numbered) OR vouched IS DISTINCT FROM log_voucher(xmin)
+      RETURNING CASE WHEN EXISTS (SELECT FROM numbered) THEN pg_notify(${LOG_CHANNEL}, '') END
     )
     SELECT
       (SELECT count(*)::int FROM taken) AS taken,

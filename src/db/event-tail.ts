@@ -2,7 +2,7 @@
  * Reading the event log, for any number of subscribers at the cost of one: a single loop follows the log and keeps its newest events in a
  * bounded ring; subscribers pull from there.
  *
- * A subscriber holds its position and at most one bounded page, nothing is pushed to it: a slow one costs no memory and drops nothing.
+ * A subscriber holds its position and at most one bounded page, shared with whoever stands there as well (shared-pages.ts); nothing is pushed to it: a slow one costs no memory and drops nothing.
  * Positions are dense, so "is everything after my position in the ring?" is one comparison, and the change from reading pages of the
  * database to reading the ring has neither gap nor overlap. Subscribers that wait are woken by the loop and never poll.
  */
@@ -13,20 +13,13 @@ import type { Random } from '../env/random.ts';
 import type { Database } from './connection.ts';
 import { checkEventPoint, type EventPoint, parseEventCursor } from './event-cursor.ts';
 import { LOG_CHANNEL } from './event-log.ts';
-import {
-  type LogEvent,
-  readEvents,
-  readEventsOfTypes,
-  readIsStandby,
-  readLogEnd,
-  type SizedEvent,
-} from './event-page.ts';
+import { type LogEvent, readEvents, readIsStandby, readLogEnd, readNews } from './event-page.ts';
 import { createEventRing } from './event-ring.ts';
 import { interruptible } from './interruptible.ts';
 import { sharedPositionOf } from './log-history.ts';
 import type { Notifications } from './notifications.ts';
 import { createWakeUp, runPollingLoop } from './polling-loop.ts';
-import { createTurnstile } from './turnstile.ts';
+import { createSharedPages, type SharedPage } from './shared-pages.ts';
 
 export type EventSubscription = {
   /** Everything after this position, 0 for all. Checked beforehand with {@link EventTail.pointAfter}. */
@@ -78,7 +71,9 @@ export type EventTail = {
     readonly ringBytes: number;
     readonly waiting: number;
     readonly pagesRead: number;
-    /** Events that readers hold for themselves, beside the ring. */
+    /** Bytes of pages that are kept for readers behind the ring. */
+    readonly pageBytes: number;
+    /** Events of pages that readers have not handed out yet. */
     readonly readAhead: number;
   };
 };
@@ -99,17 +94,15 @@ export type EventTailOptions = {
 type TakeLimits = { readonly countMax: number; readonly bytesMax: number };
 type ReplacedBy = { readonly epoch: string; readonly head: bigint; readonly sharedPosition: bigint | null };
 
+/** The largest there can be: read to the end. */
+const POSITION_MAX = 2n ** 63n - 1n;
 /** 250 ms: what a lost hint costs at most. */
 const POLL_MS = 250;
 /** Events per pass of the loop, and bytes of their payloads. */
 const TAIL_COUNT_MAX = 1_000;
 const TAIL_BYTES_MAX = 4 * 1024 * 1024;
-/** Events a subscriber that is behind holds, and bytes: small, since a thousand of them may be. */
-const PAGE_COUNT_MAX = 100;
-const PAGE_BYTES_MAX = 256 * 1024;
-const ONE_PAGE: TakeLimits = { countMax: PAGE_COUNT_MAX, bytesMax: PAGE_BYTES_MAX };
-/** Pages read at the same time for all subscribers together: a reconnect storm queues here and leaves the pool to others. */
-const PAGES_AT_ONCE_MAX = 4;
+/** Events that an iterator takes at once, and bytes. */
+const ONE_PAGE: TakeLimits = { countMax: 100, bytesMax: 256 * 1024 };
 
 /** Reads where the log ends; from there on {@link EventTail.run} follows it. */
 export async function openEventTail(options: EventTailOptions): Promise<EventTail> {
@@ -129,8 +122,11 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   let epochStart = firstHead;
   const ring = createEventRing<LogEvent>({ head: firstHead, countMax: ringCountMax, bytesMax: ringBytesMax });
   const waiters = new Set<() => void>();
-  const turnstile = createTurnstile(PAGES_AT_ONCE_MAX);
-  let pagesRead = 0;
+  const pages = createSharedPages({
+    db,
+    onOther: (log) =>
+      new RetryableError('DB_IN_DOUBT', 'The event log is not the one that was read before.', { ...log }),
+  });
   let readAhead = 0;
   /** The log that stands there now, once it is not the one that was read: nothing is read of either. */
   let replacedBy: ReplacedBy | null = null;
@@ -141,7 +137,15 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   signal.addEventListener('abort', wakeAll, { once: true });
 
   async function follow(): Promise<boolean> {
-    const end = await readLogEnd(db);
+    const news = await readNews(db, ring.head());
+    if (news?.epoch === epoch) {
+      for (const row of news.events) ring.push(row.event, row.bytes);
+      wakeAll();
+      return false;
+    }
+    // The end and what lies before it in one snapshot: everything up to it is there, and nothing beyond.
+    const bounds = { after: ring.head(), upTo: POSITION_MAX, countMax: TAIL_COUNT_MAX, bytesMax: TAIL_BYTES_MAX };
+    const { events, log: end, isLast } = await readEvents(db, bounds);
     const isContinued = end.epoch === epoch || (await isSharedUpTo(ring.head()));
     if (isContinued && end.epoch !== epoch) {
       logger.warn('The event log has a new epoch, and all that was read of it so far.', { epoch: end.epoch });
@@ -158,15 +162,10 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
         headBefore: ring.head(),
       });
     }
-    if (end.head === ring.head()) return false;
-    // A later snapshot than that of the end: everything up to it is visible, and nothing beyond is asked for.
-    const bounds = { after: ring.head(), upTo: end.head, countMax: TAIL_COUNT_MAX, bytesMax: TAIL_BYTES_MAX };
-    const { events, log } = await readEvents(db, bounds);
-    // Replaced between the two statements: what that is, the next pass finds out.
-    if (log.epoch !== end.epoch || log.head < end.head) return true;
+    if (events.length === 0) return false;
     for (const row of events) ring.push(row.event, row.bytes);
     wakeAll();
-    return ring.head() < end.head;
+    return !isLast;
   }
 
   /** Whether the epoch that was read, which has ended, is the beginning of the present one up to `position`. */
@@ -181,10 +180,10 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     const closing = new AbortController();
     let position = after;
     let ownEpoch = epoch;
-    /** Of a page, not handed out yet. */
-    let page: SizedEvent[] = [];
-    /** What has been looked at once the page is handed out. */
-    let pageEnd = after;
+    /** Others may have it, too. */
+    let page: SharedPage | null = null;
+    /** Events of it that have been handed out, or are from before the reader's place. */
+    let taken = 0;
     let wake: (() => void) | null = null;
     const isOver = (): boolean => signal.aborted || closing.signal.aborted;
 
@@ -198,33 +197,37 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       wake = null;
     }
 
-    function takeFromPage({ countMax, bytesMax }: TakeLimits): LogEvent[] {
-      const taken: LogEvent[] = [];
+    function takeFromPage(from: SharedPage, { countMax, bytesMax }: TakeLimits): LogEvent[] {
+      const events: LogEvent[] = [];
       let bytes = 0;
-      while (taken.length < countMax && bytes < bytesMax) {
-        const sized = page.shift();
+      while (events.length < countMax && bytes < bytesMax) {
+        const sized = from.events[taken];
         if (sized === undefined) break;
+        taken++;
         readAhead--;
         bytes += sized.bytes;
-        taken.push(sized.event);
+        events.push(sized.event);
         position = sized.event.position;
       }
-      if (page.length === 0 && pageEnd > position) position = pageEnd;
-      return taken;
+      if (taken === from.events.length) {
+        position = from.end;
+        rest();
+      }
+      return events;
     }
 
     function takeFromRing({ countMax, bytesMax }: TakeLimits): LogEvent[] {
-      const taken: LogEvent[] = [];
+      const events: LogEvent[] = [];
       let bytes = 0;
-      while (position < ring.head() && taken.length < countMax && bytes < bytesMax) {
+      while (position < ring.head() && events.length < countMax && bytes < bytesMax) {
         const event = ring.after(position);
         if (wanted === null || wanted.has(event.type)) {
           bytes += ring.bytesAfter(position);
-          taken.push(event);
+          events.push(event);
         }
         position = event.position;
       }
-      return taken;
+      return events;
     }
 
     /** It may have been ahead of what was read here, by the word of a database that has gone back since: other events have those places now. */
@@ -237,27 +240,19 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     }
 
     async function readPage(): Promise<void> {
-      const upTo = ring.head();
-      const bounds = { after: position, upTo, countMax: PAGE_COUNT_MAX, bytesMax: PAGE_BYTES_MAX };
-      const found = await turnstile.pass(closing.signal, async () => {
-        pagesRead++;
-        return await (types === undefined ? readEvents(db, bounds) : readEventsOfTypes(db, types, bounds));
-      });
-      if (found === null || isOver()) return;
-      // Of a database that went back, what is missing would pass for nothing to tell.
-      if (found.log.epoch !== epoch || found.log.head < upTo) {
-        throw new RetryableError('DB_IN_DOUBT', 'The event log is not the one that was read before.', found.log);
-      }
-      page = [...found.events];
-      readAhead += page.length;
-      // Also where nothing matched: it has all been looked at.
-      pageEnd = found.isLast ? upTo : (page.at(-1)?.event.position ?? position);
+      const wanted = { epoch, types: types ?? null, after: position, upTo: ring.head(), signal: closing.signal };
+      const found = await pages.read(wanted);
+      // Of an epoch that has ended meanwhile, it is read again.
+      if (found === null || isOver() || wanted.epoch !== epoch) return;
+      page = found;
+      const next = found.events.findIndex(({ event }) => event.position > position);
+      taken = next === -1 ? found.events.length : next;
+      readAhead += found.events.length - taken;
     }
 
     function rest(): void {
-      readAhead -= page.length;
-      page = [];
-      pageEnd = position;
+      if (page !== null) readAhead -= page.events.length - taken;
+      page = null;
     }
 
     return {
@@ -267,14 +262,14 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
         while (!isOver()) {
           if (replacedBy !== null) throw refusalAt(position, replacedBy);
           if (ownEpoch !== epoch) enterEpoch();
-          if (page.length > 0 || pageEnd > position) {
-            const taken = takeFromPage(limits);
-            if (taken.length > 0) return taken;
+          if (page !== null) {
+            const events = takeFromPage(page, limits);
+            if (events.length > 0) return events;
           } else if (position >= ring.head()) {
             await untilWoken();
           } else if (ring.covers(position)) {
-            const taken = takeFromRing(limits);
-            if (taken.length > 0) return taken;
+            const events = takeFromRing(limits);
+            if (events.length > 0) return events;
           } else {
             await readPage();
           }
@@ -319,7 +314,13 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   return {
     head: () => ({ epoch, position: ring.head() }),
     hasStopped: () => signal.aborted,
-    stats: () => ({ ...ring.size(), waiting: waiters.size, pagesRead, readAhead }),
+    stats: () => ({
+      ...ring.size(),
+      waiting: waiters.size,
+      pagesRead: pages.pagesRead(),
+      pageBytes: pages.keptBytes(),
+      readAhead,
+    }),
     read,
     subscribe: (subscription) => interruptible((ended) => events(subscription, ended)),
     pointAfter: async (cursor) => {

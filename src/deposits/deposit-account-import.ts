@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import { copyIn } from '../db/copy-in.ts';
 import { databaseErrorOf } from '../db/errors.ts';
-import { OUTBOX_CHANNEL } from '../db/event-log.ts';
+import { OUTBOX_CHANNEL, UNNUMBERED_CHANNEL } from '../db/event-log.ts';
 import type { Clock } from '../env/clock.ts';
 import { depositAccountId, eventId } from '../tokens/ids.ts';
 import { checkText, DEPOSIT_ACCOUNT_CREATED, type DepositMetadata, metadataText } from './deposit-accounts.ts';
@@ -113,6 +113,6 @@ async function insert(
      SELECT count(*)::int AS added FROM added`,
     [network.id, nowMicros, by, DEPOSIT_ACCOUNT_CREATED, network.name],
   );
-  await client.query('SELECT pg_notify($1, $2)', [OUTBOX_CHANNEL, '']);
+  await client.query(`SELECT pg_notify($1, ''), pg_notify($2, '')`, [OUTBOX_CHANNEL, UNNUMBERED_CHANNEL]);
   return rows[0]?.added ?? 0;
 }

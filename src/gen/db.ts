@@ -197,6 +197,7 @@ export interface EventLogTable {
   epoch: string;
   last_position: bigint;
   history: string | null;
+  vouched: string | null;
 }
 
 export interface EventLogEpochTable {
@@ -216,6 +217,7 @@ export interface EventOutboxTable {
   subject: string;
   payload: Json;
   recorded_at: bigint;
+  at_commit: WithDefault<boolean>;
 }
 
 export interface HaltTable {

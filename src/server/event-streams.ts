@@ -19,6 +19,7 @@ import type { GraphQLHandler } from './graphql-handler.ts';
 import { onceGone } from './once-gone.ts';
 import type { ReadRequest } from './request-body.ts';
 import { answerOf } from './shared-answers.ts';
+import { writeShared } from './shared-bytes.ts';
 import type { Operation } from './subscription-key.ts';
 import { createDrain } from './websocket-frames.ts';
 
@@ -152,7 +153,10 @@ function createStreamSink(response: ServerResponse): Sink {
   return {
     send: (answers) => {
       if (!response.writable) return;
-      response.write(Buffer.concat(answers.flatMap((answer) => [PREFIX, answer, SUFFIX])));
+      writeShared(
+        response,
+        answers.flatMap((answer) => [PREFIX, answer, SUFFIX]),
+      );
     },
     pendingBytes: () => response.writableLength,
     drained: drain.untilDrained,

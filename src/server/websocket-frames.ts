@@ -4,6 +4,7 @@
  */
 import type { Duplex, Writable } from 'node:stream';
 import type { Sink } from './fan-out.ts';
+import { isLong, writeShared } from './shared-bytes.ts';
 
 /** FIN and the opcode of text. */
 const TEXT = 0x81;
@@ -25,6 +26,16 @@ export function framesOf(prefix: Buffer, answers: readonly Buffer[]): Buffer {
     at += SUFFIX.copy(frames, at);
   }
   return frames;
+}
+
+/** The same frames, in pieces: the answers themselves between what is around each. */
+function piecesOf(prefix: Buffer, answers: readonly Buffer[]): Buffer[] {
+  return answers.flatMap((answer) => {
+    const length = prefix.length + answer.length + SUFFIX.length;
+    const front = Buffer.allocUnsafe(headerLength(length) + prefix.length);
+    prefix.copy(front, writeHeader(front, 0, length));
+    return [front, answer, SUFFIX];
+  });
 }
 
 function headerLength(length: number): number {
@@ -72,7 +83,9 @@ export function createFrameSink(id: string, socket: Duplex, drain: Drain, isOpen
   const prefix = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
   return {
     send: (answers) => {
-      if (isOpen()) socket.write(framesOf(prefix, answers));
+      if (!isOpen()) return;
+      if (answers.some(isLong)) writeShared(socket, piecesOf(prefix, answers));
+      else socket.write(framesOf(prefix, answers));
     },
     pendingBytes: () => socket.writableLength,
     drained: drain.untilDrained,

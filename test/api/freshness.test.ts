@@ -251,19 +251,15 @@ test('where nobody numbers events the mutation holds and has no cursor', async (
   await rows.holding('c', '1');
   const alone = await startApi(lonely);
   try {
-    await sql`CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(4); RETURN OLD; END $$`.execute(
-      lonely.db,
-    );
-    await sql`CREATE TRIGGER stand_still BEFORE DELETE ON event_outbox FOR EACH ROW EXECUTE FUNCTION stand_still()`.execute(
-      lonely.db,
-    );
-    await append(lonely, draftOf('stuck'));
+    const holding = await lonely.db.startTransaction().execute();
+    await sql`SELECT FROM event_log FOR UPDATE`.execute(holding);
 
     const { data } = await alone.query(
       `mutation { createDepositAccount(input: { account: "dave", memo: "dave-memo" }) { ... on CreateDepositAccountPayload { cursor replayed } } }`,
     );
 
     expect(data.createDepositAccount).toEqual({ cursor: null, replayed: false });
+    await holding.rollback().execute();
   } finally {
     await alone.stop();
     await lonely.close();

@@ -133,12 +133,12 @@ describe('the tail', () => {
     expect(idsOf(await first)).toEqual(['slow-0']);
     // Nothing was read ahead for the one that does not ask.
     expect(tail.stats()).toMatchObject({ ringCount: 50, waiting: 0 });
-    const { pagesRead } = tail.stats();
 
     const rest = await take(slow, 999);
 
-    expect(idsOf(rest).at(-1)).toBe('slow-999');
-    expect(tail.stats().pagesRead).toBeGreaterThan(pagesRead);
+    // From pages of the database: read for it, or for the fast one when that fell behind.
+    expect(idsOf(rest)).toEqual(Array.from({ length: 999 }, (_, line) => `slow-${line + 1}`));
+    expect(tail.stats().pageBytes).toBeGreaterThan(0);
     await slow.return();
     await fast.return();
     await stop();
