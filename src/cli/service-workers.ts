@@ -9,6 +9,7 @@ import { createEventSequencer } from '../db/event-sequencer.ts';
 import { createLeases } from '../db/lease.ts';
 import type { LogMemory } from '../db/log-history.ts';
 import type { Notifications } from '../db/notifications.ts';
+import { presentHolder, tellPresence } from '../db/presence.ts';
 import { createSharedLeases } from '../db/shared-leases.ts';
 import { type RetryPolicy, retry } from '../env/retry.ts';
 import { registerCatalog } from '../ingestion/catalog.ts';
@@ -57,11 +58,12 @@ const IDLE_IN_TRANSACTION_MS_MAX = 5_000; // No transaction of ours waits for an
 export async function startWorkers(parts: {
   readonly config: ServiceConfig;
   readonly env: ServiceEnv;
+  readonly connectionString: string;
   readonly openLane: OpenLane;
   readonly notifications: Notifications;
   readonly memory: LogMemory;
 }): Promise<Workers> {
-  const { config, env, openLane, notifications, memory } = parts;
+  const { config, env, connectionString, openLane, notifications, memory } = parts;
   const teardown = createTeardown(env.logger);
   const lane = (name: string, options: LaneOptions): Database => {
     const { db, close } = openLane(name, options);
@@ -106,7 +108,10 @@ export async function startWorkers(parts: {
       lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
       notifications,
     });
-    const holder = `${hostname()}:${process.pid}:${env.random.uuid()}`;
+    const holder = presentHolder(`${hostname()}:${process.pid}:${env.random.uuid()}`);
+    const presence = tellPresence({ ...env, connectionString, holder });
+    teardown.add('presence', presence.close);
+    await presence.told;
     const leases = createSharedLeases({
       ...env,
       db,

@@ -166,7 +166,8 @@ async function start(
   };
 
   async function work(): Promise<Workers> {
-    const begin = async (): Promise<Workers> => await startWorkers({ config, env, openLane, notifications, memory });
+    const begin = async (): Promise<Workers> =>
+      await startWorkers({ config, env, connectionString, openLane, notifications, memory });
     const first = await begin();
     const running = isWorker ? first : superviseWorkers(first, begin, env);
     teardown.add('workers', running.stop, running.stopping);

@@ -9,6 +9,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type Clock, type Micros, millisToMicros } from '../env/clock.ts';
 import type { Database } from './connection.ts';
+import { isGone } from './presence.ts';
 
 export type Lease = {
   readonly name: string;
@@ -26,7 +27,7 @@ export type LeaseRequest = {
 
 export type Leases = {
   /**
-   * Takes the lease when it is free, expired, or `holder`'s own (whose answer may have been lost); each taking has a new token.
+   * Takes the lease when it is free, expired, that of a process that is gone (presence.ts), or `holder`'s own (whose answer may have been lost); each taking has a new token.
    *
    * @param holder unique per process and start, or a restarted process takes over from its own zombie unnoticed.
    * @param ttlMs 1 or more; a holder renews at a third of it.
@@ -69,7 +70,10 @@ export function createLeases({ db, clock }: { readonly db: Database; readonly cl
               row.or([
                 row.and([
                   row('lease.holder', '<>', row.ref('excluded.holder')),
-                  row('lease.expires_at', '<=', freeFor(freeForMs)),
+                  row.or([
+                    row('lease.expires_at', '<=', freeFor(freeForMs)),
+                    ...(freeForMs === 0 ? [isGone(sql`lease.holder`)] : []),
+                  ]),
                 ]),
                 row.and([
                   row('lease.holder', '=', row.ref('excluded.holder')),

@@ -13,6 +13,7 @@ import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Database } from './connection.ts';
 import { type Lease, type Leases, leaseTime } from './lease.ts';
+import { isGone } from './presence.ts';
 
 export type SharedLeases = Leases & {
   /** Leaves what it had to the others at once. Leases are released by whoever holds them. */
@@ -79,7 +80,7 @@ export function createSharedLeases(options: {
         INSERT INTO lease (name, holder, token, expires_at) VALUES (${own}, ${holder}, 1, ${now()} + ${millisToMicros(ttlMs)}::bigint)
         ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at
       )
-      SELECT count(*) AS others FROM lease WHERE starts_with(name, ${prefix}) AND name <> ${own} AND expires_at > ${now()}`.execute(
+      SELECT count(*) AS others FROM lease WHERE starts_with(name, ${prefix}) AND name <> ${own} AND expires_at > ${now()} AND NOT ${isGone(sql`holder`)}`.execute(
       db,
     );
     return Number(rows[0]?.others ?? 0n) + 1;

@@ -2,7 +2,7 @@
  * The worker of one treasury party's stream. It holds no state of its own: whatever it knows it read from the database when it claimed the stream, and
  * any number of them may run at once, in any number of processes.
  *
- *   waiting    another worker holds the lease; ask again in a second.
+ *   waiting    another worker holds the lease; ask again in half a second.
  *   following  claim the stream under a new fencing token, prove that the participant continues what we have (and find the place again where
  *              its offsets are others), read on from the newest update that was proven. The reader fills one batch while the batch before it commits. Ends of the stream, lost connections and silence lead
  *              back to the claim, with a backoff that is bounded: a run of tries without progress ends the worker with an error, to be restarted
@@ -70,7 +70,7 @@ const DEFAULTS: StreamSettings = {
   reconnect: { attemptsMax: 40, delayMsMin: 100, delayMsMax: 5_000 }, // Three minutes without progress.
 };
 
-const LEASE_RETRY_MS = 1_000;
+const LEASE_RETRY_MS = 500; // With the lease itself it makes the time to a takeover.
 const LAG_EVERY_MS = 10_000; // One small call per stream; scrapes come at that distance.
 
 const FROM_THE_BEGINNING: Opening = { at: null };
@@ -275,10 +275,13 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     over: AbortController,
     streamSignal: AbortSignal,
   ): Promise<void> {
+    const { silenceMsMax } = settings;
+    let silentMs = 0;
     while (!streamSignal.aborted) {
-      await clock.sleep(settings.silenceMsMax / 5, streamSignal);
-      const silentMs = microsToMillis(clock.nowMicros() - heard.at);
-      if (!streamSignal.aborted && !heard.isHeldBack && silentMs > settings.silenceMsMax) {
+      // Exactly when it would have been silent for too long; while we do not read ourselves, now and then.
+      await clock.sleep(silentMs < silenceMsMax ? silenceMsMax - silentMs : silenceMsMax / 5, streamSignal);
+      silentMs = microsToMillis(clock.nowMicros() - heard.at);
+      if (!streamSignal.aborted && !heard.isHeldBack && silentMs >= silenceMsMax) {
         const stalled = new RetryableError('STREAM_STALLED', 'No message, not even a checkpoint.', { silentMs });
         queue.close(stalled);
         // The reason tells the connection that it is not to be used again.
