@@ -27,6 +27,8 @@ Object.assign(globalThis, {
 process.on('message', (next: Order | null) => {
   order = next === null ? null : { ...next, left: next.hit };
 });
+// Whoever started us was killed: nobody would end us any more.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 process.channel?.unref();
 
 registerHooks({

@@ -131,7 +131,17 @@ const OPERATIONS = {
     return null;
   },
   stall: (): Answer => participant().faults.stall(),
-  silence: (): Answer => participant().faults.silenceStreams(),
+  /** Streams say nothing more, calls are answered; until somebody has given up a stream. @returns milliseconds. */
+  silence: async (): Promise<unknown> => {
+    const { faults } = participant();
+    const before = faults.openStreams();
+    const startedAt = performance.now();
+    faults.silenceStreams();
+    // A stream that was given up is opened anew after a tenth of a second.
+    while (faults.openStreams() >= before) await systemClock.sleep(5);
+    faults.resume();
+    return performance.now() - startedAt;
+  },
   endStreams: (): Answer => participant().faults.endStreams(),
   calm: (): Answer => {
     const { faults } = participant();

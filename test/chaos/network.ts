@@ -14,8 +14,10 @@ export type ChaosNetwork = NetworkReady & {
   truth(): Promise<Truth>;
   submissionFaults(settings: SubmissionFaultSettings): Promise<void>;
   disturb(disturbance: Disturbance, count: number): Promise<void>;
-  /** `stall`: no call is answered, no stream says anything; `silence`: streams alone say nothing; `endStreams`: they end. */
-  misbehave(how: 'stall' | 'silence' | 'endStreams'): Promise<void>;
+  /** `stall`: no call is answered, no stream says anything; `endStreams`: they end. */
+  misbehave(how: 'stall' | 'endStreams'): Promise<void>;
+  /** Streams fall silent, and nothing else, until somebody has given one up. @returns after how many milliseconds. */
+  silence(): Promise<number>;
   /** Ends all misbehaviour. */
   calm(): Promise<void>;
   restore(updatesBack: number): Promise<void>;
@@ -64,6 +66,7 @@ export async function startNetwork(options: {
     submissionFaults: async (settings) => await ask('submissionFaults', settings),
     disturb: async (disturbance, count) => await ask('disturb', { disturbance, count }),
     misbehave: async (how) => await ask(how),
+    silence: async () => await ask('silence'),
     calm: async () => await ask('calm'),
     restore: async (updatesBack) => await ask('restore', { updatesBack }),
     registerKey: async (key) => await ask('registerKey', { key }),

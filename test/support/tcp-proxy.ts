@@ -8,6 +8,8 @@ export type TcpProxy = {
   readonly port: number;
   /** From now on nothing passes, over old and new connections alike; what is sent meanwhile waits. */
   silence(): void;
+  /** From now on nothing passes over the connections of the moment, and nothing is closed: they are half-open for both sides. New ones are served. */
+  strand(): void;
   /** Lets everything pass again, also over connections that were held. */
   speak(): void;
   /** Resets every connection of the moment. */
@@ -106,6 +108,9 @@ export async function createTcpProxy(target: { readonly host: string; readonly p
     port,
     silence: () => {
       isSilent = true;
+      for (const socket of sockets) socket.pause();
+    },
+    strand: () => {
       for (const socket of sockets) socket.pause();
     },
     speak: () => {

@@ -1,0 +1,82 @@
+/** Kills, zombies, PostgreSQL kills: rounds of faults in a running world, until the time is over. A world that has shown a violation, or has grown old, gives way to a new one. */
+import { messageOf } from '../../src/env/errors.ts';
+import { systemRandom } from '../../src/env/system.ts';
+import { runRound } from '../../test/chaos/run.ts';
+import type { FaultKind, Schedule } from '../../test/chaos/schedules.ts';
+import { startWorld, type World } from '../../test/chaos/world.ts';
+import { addTo, addViolation, type CommitCounts, type Counts, type Tier, writeCounts } from './counts.ts';
+import type { Say } from './say.ts';
+
+/** Faults between two moments of rest. */
+const ROUND = 4;
+const ROUNDS_PER_WORLD = 60;
+/** Of the harness itself, in a row: then it is broken. */
+const FAILURES_MAX = 5;
+
+export type BlowOptions = {
+  readonly tier: Tier;
+  readonly counts: Counts;
+  readonly entry: CommitCounts;
+  readonly seconds: number;
+  readonly instances: number;
+  readonly isScreening: boolean;
+  readonly draw: (world: World) => Schedule;
+  readonly say: Say;
+};
+
+export async function proveBlows(options: BlowOptions): Promise<void> {
+  const { counts, entry, seconds, tier, say } = options;
+  const until = performance.now() + seconds * 1_000;
+  let failures = 0;
+  while (performance.now() < until && failures < FAILURES_MAX) {
+    try {
+      await inOneWorld(options, until);
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      say(`the harness failed: ${messageOf(error)}`);
+      entry.harness.push(`${tier}: ${error instanceof Error ? (error.stack ?? error.message) : error}`.slice(0, 1_000));
+      writeCounts(counts);
+    }
+  }
+}
+
+async function inOneWorld(options: BlowOptions, until: number): Promise<void> {
+  const { tier, counts, entry, instances, isScreening, draw, say } = options;
+  const seed = 1 + Math.floor(systemRandom.next() * 1e9);
+  const world = await startWorld({ seed, instances, isScreening });
+  say(`a world with seed ${seed}, ${instances} instances`);
+  try {
+    for (let round = 0; round < ROUNDS_PER_WORLD && performance.now() < until; round += 1) {
+      const schedules = Array.from({ length: ROUND }, () => draw(world));
+      const { struck, violations, durationMs } = await runRound(world, schedules, { isFull: round % 10 === 9 });
+      for (const { kind, where } of struck) addTo(tableOf(entry, kind), where);
+      entry.checks += 1;
+      const what = struck.map(({ where }) => where).join(', ');
+      if (violations.length > 0) {
+        const how = `seed ${seed}, round ${round}: ${struck.map(({ name }) => name).join('; ')}`;
+        say(`VIOLATION in ${how}: ${violations.join(' | ')}`);
+        addViolation(entry, { tier, what: violations.join('\n'), how });
+      }
+      writeCounts(counts);
+      say(`${what}: ${violations.length === 0 ? 'all well' : 'VIOLATED'} after ${(durationMs / 1_000).toFixed(1)} s`);
+      if (violations.length > 0) return;
+    }
+  } finally {
+    await world.stop();
+  }
+}
+
+export function tableOf(entry: CommitCounts, kind: FaultKind): Record<string, number> {
+  switch (kind) {
+    case 'kill':
+      return entry.kills;
+    case 'postgres':
+      return entry.postgres;
+    case 'zombie':
+      return entry.zombies;
+    case 'network':
+    case 'other':
+      return entry.others;
+  }
+}

@@ -1,0 +1,138 @@
+/** The table that a run ends with, and the page that is made of it. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { quantile } from '../../bench/statistics.ts';
+import { type CommitCounts, type Counts, PROJECT, sumOf } from './counts.ts';
+
+const PAGE = join(PROJECT, 'docs/reliability-figures.md');
+
+/** Milliseconds; the share of the samples that has to be within. */
+export const GOALS: Readonly<
+  Record<string, { readonly name: string; readonly goalMs: number; readonly share: number }>
+> = {
+  killed: { name: 'SIGKILL of the only process, to the next durable update', goalMs: 2_000, share: 0.99 },
+  killedOfTwo: {
+    name: 'SIGKILL of the one that works, to the next durable update by the other',
+    goalMs: 2_000,
+    share: 0.99,
+  },
+  takeover: { name: 'A process that stands still, to takeover by another', goalMs: 5_000, share: 1 },
+  postgres: { name: 'SIGKILL of PostgreSQL, to serving writes', goalMs: 5_000, share: 0.99 },
+  halfOpen: { name: 'Half-open stream, to the next durable update', goalMs: 30_000, share: 1 },
+  silent: { name: 'Silent stream, until it is given up', goalMs: 75_000, share: 1 },
+  freeze: { name: 'Books differ from the ledger, to the freeze', goalMs: 60_000, share: 1 },
+};
+
+type Row = readonly [what: string, target: number, count: number, violations: number];
+
+function rowsOf({ commits }: Counts): readonly Row[] {
+  const total = (count: (entry: CommitCounts) => number): number =>
+    commits.reduce((sum, entry) => sum + count(entry), 0);
+  const found = (tier: string): number =>
+    total(({ violations }) => violations.filter((violation) => violation.tier === tier).length);
+  return [
+    ['simulation schedules', 100_000, total(({ seeds }) => seeds), found('seeds')],
+    ['SIGKILLs', 1_000, total(({ kills }) => sumOf(kills)), found('kills')],
+    ['PostgreSQL kills', 200, total(({ postgres }) => sumOf(postgres)), found('postgres')],
+    ['zombies', 100, total(({ zombies }) => sumOf(zombies)), found('zombies')],
+    ['connection, participant and key faults', 0, total(({ others }) => sumOf(others)), found('soak')],
+    ['minutes of soak', 60, Math.round(total(({ soakMinutes }) => soakMinutes)), found('soak')],
+  ];
+}
+
+/** What zero violations in n schedules bound the chance of one per schedule to, with 95 % confidence. */
+function boundOf(count: number, violations: number): string {
+  if (count === 0) return '';
+  return violations === 0
+    ? `< ${(300 / count).toPrecision(2)} %`
+    : `${((100 * violations) / count).toPrecision(2)} % seen`;
+}
+
+/** Figures, those of all commits together. */
+function samplesOf({ commits }: Counts, figure: string): readonly number[] {
+  return commits.flatMap(({ figures }) => figures[figure] ?? []);
+}
+
+export function figureLines(counts: Counts): readonly string[] {
+  return Object.entries(GOALS).map(([figure, { name, goalMs, share }]) => {
+    const samples = samplesOf(counts, figure);
+    const seconds = (milliseconds: number): string => `${(milliseconds / 1_000).toFixed(2)} s`;
+    const of = (part: number): string => (samples.length === 0 ? '–' : seconds(quantile(samples, part)));
+    // To a tenth of a second: more than that the measuring itself takes.
+    const isHeld = samples.length > 0 && Math.round(quantile(samples, share) / 100) * 100 <= goalMs;
+    const verdict = samples.length === 0 ? 'not measured' : isHeld ? 'held' : 'MISSED';
+    return `| ${name} | ${samples.length} | ${of(0.5)} | ${of(0.99)} | ${of(1)} | ${share === 1 ? 'max' : 'p99'} ≤ ${seconds(goalMs)} | ${verdict} |`;
+  });
+}
+
+export function countLines(counts: Counts): readonly string[] {
+  return rowsOf(counts).map(
+    ([what, target, count, violations]) =>
+      `| ${what} | ${count} | ${target === 0 ? '' : target} | ${violations} | ${boundOf(count, violations)} |`,
+  );
+}
+
+const COUNT_HEAD = [
+  '| what | run | target | violations | chance of one per schedule, 95 % |',
+  '|---|---:|---:|---:|---|',
+];
+const FIGURE_HEAD = ['| what | samples | p50 | p99 | max | goal | |', '|---|---:|---:|---:|---:|---|---|'];
+
+export function printReport(counts: Counts): void {
+  const lines = [...COUNT_HEAD, ...countLines(counts), '', ...FIGURE_HEAD, ...figureLines(counts)];
+  console.log(`\n${lines.join('\n')}\n`);
+}
+
+/** Writes docs/reliability-figures.md. @param soakLines about the last soak, as Markdown. */
+export function writePage(counts: Counts, soakLines: readonly string[]): void {
+  const kills = new Map<string, number>();
+  for (const { kills: struck } of counts.commits)
+    for (const [where, count] of Object.entries(struck)) kills.set(where, (kills.get(where) ?? 0) + count);
+  const violations = counts.commits.flatMap(({ commit, violations: found }) =>
+    found.map(({ tier, what, how }) => `- ${commit}, ${tier}: ${what.split('\n')[0]} (${how.split('\n')[0]})`),
+  );
+  const lines = [
+    '# Reliability in figures',
+    '',
+    'Made by `npm run prove` from `proof/counts.json`; do not edit. What the rows mean: [reliability.md](reliability.md).',
+    '',
+    '## Schedules',
+    '',
+    'Cumulative over all runs and commits. Zero violations in n schedules bound the chance of one per schedule below 3/n.',
+    '',
+    ...COUNT_HEAD,
+    ...countLines(counts),
+    '',
+    '## Recovery',
+    '',
+    ...FIGURE_HEAD,
+    ...figureLines(counts),
+    '',
+    '## Soak',
+    '',
+    ...soakLines,
+    '',
+    '## Where SIGKILLs fell',
+    '',
+    '| where | times |',
+    '|---|---:|',
+    ...[...kills]
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([where, count]) => `| \`${where}\` | ${count} |`),
+    '',
+    '## Violations',
+    '',
+    ...(violations.length === 0 ? ['None.'] : violations),
+    '',
+    '## Commits',
+    '',
+    '| commit | day | seeds | SIGKILLs | PostgreSQL kills | zombies | checks at rest | violations | failures of the harness |',
+    '|---|---|---:|---:|---:|---:|---:|---:|---:|',
+    ...counts.commits.map(
+      (entry) =>
+        `| ${entry.commit} | ${entry.day} | ${entry.seeds} | ${sumOf(entry.kills)} | ${sumOf(entry.postgres)} | ${sumOf(entry.zombies)} | ${entry.checks} | ${entry.violations.length} | ${entry.harness.length} |`,
+    ),
+    '',
+  ];
+  writeFileSync(PAGE, lines.join('\n'));
+}
