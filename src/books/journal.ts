@@ -50,16 +50,24 @@ export const houseAccount = (kind: Exclude<AccountKind, 'CUSTOMER' | 'TREASURY' 
 
 /**
  * Books `entries`; those without lines are left out. A few statements, whatever their number.
+ * @param known the numbers of their accounts, where the caller has opened them all.
  * @throws PermanentError DB_CONSTRAINT when a cause is booked already.
  */
-export async function postEntries(tx: Transaction, networkId: number, entries: readonly JournalEntry[]): Promise<void> {
+export async function postEntries(
+  tx: Transaction,
+  networkId: number,
+  entries: readonly JournalEntry[],
+  known?: (account: AccountRef) => bigint,
+): Promise<void> {
   const booked = entries.filter((entry) => entry.lines.length > 0);
   if (booked.length === 0) return;
-  const accounts = await openAccounts(
-    tx,
-    networkId,
-    booked.flatMap(({ lines }) => lines.flatMap(({ debit, credit }) => [debit, credit])),
-  );
+  const accounts =
+    known ??
+    (await openAccounts(
+      tx,
+      networkId,
+      booked.flatMap(({ lines }) => lines.flatMap(({ debit, credit }) => [debit, credit])),
+    ));
 
   const headings = booked.map(({ cause, description, recordTime }) => ({
     cause,

@@ -116,18 +116,14 @@ export async function demandNotRestoring(db: Database | Transaction, treasuryId:
 }
 
 /**
- * Before anything is promised, or refused for good: what was asked for may be among what is lost, and paid already.
+ * Before anything is promised, or refused for good: what was asked for may be among what is lost, and paid already. The safe record time while something that is lost may still be paid, as SQL; null: nothing is.
  * @param treasuryParty who is to pay; null: whoever has enough, so that it may have been any of the network, whichever has enough now.
- * @throws DatabaseRestoredError while something that is lost may still be paid out of one of them.
  */
-export async function demandNothingLost(tx: Transaction, network: string, treasuryParty: string | null): Promise<void> {
-  const { rows } = await sql<{ safe: bigint | null }>`
-    SELECT max(${safeRecordTime(sql`t.id`)}) AS safe FROM treasury_party t JOIN network n ON n.id = t.network_id
-    WHERE n.name = ${network} AND (${treasuryParty}::text IS NULL OR t.party = ${treasuryParty}) AND ${isRestoring(sql`t.id`)}`.execute(
-    tx,
-  );
-  const safe = rows[0]?.safe ?? null;
-  if (safe !== null) throw new DatabaseRestoredError(safe);
+export function safeTimeOfLost(network: string, treasuryParty: string | null): RawBuilder<bigint | null> {
+  return sql<bigint | null>`(
+    SELECT max(${safeRecordTime(sql`t.id`)}) FROM treasury_party t JOIN network n ON n.id = t.network_id
+    WHERE n.name = ${network} AND (${treasuryParty}::text IS NULL OR t.party = ${treasuryParty}) AND ${isRestoring(sql`t.id`)}
+  )`;
 }
 
 /** Whether nobody has said since a restore that a withdrawal is still wanted, as SQL of the statement it stands in. */

@@ -41,7 +41,7 @@ export type PassOptions = TryOptions & {
 };
 
 const TRIES_AT_ONCE_MAX = 16; // Half of what one endpoint takes by default: the rest is for others.
-const REFILL_MIN = 4; // So many places are filled at once, rather than each with questions of its own.
+const REFILL_MIN = 8; // So many places are filled at once, rather than each with questions of its own.
 const TRIES_A_PASS_MAX = 128; // Then what has lapsed ends, and what waits is looked at.
 const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
 const RETRY_MS_MAX = 15_000;

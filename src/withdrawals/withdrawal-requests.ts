@@ -9,7 +9,7 @@ import { demandFunds, demandWholeBooks } from '../books/customer-funds.ts';
 import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import { rerunOnConflict } from '../books/rerun.ts';
 import type { Database, Transaction } from '../db/connection.ts';
-import { demandNothingLost, releaseRestored } from '../db/database-restore.ts';
+import { DatabaseRestoredError, releaseRestored } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock, Micros } from '../env/clock.ts';
@@ -20,6 +20,7 @@ import { type Amount, formatAmount } from '../tokens/amount.ts';
 import { eventId, withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { isPaidBefore } from './earlier-payment.ts';
+import { type KnownRequest, lookAtRequest } from './request-look.ts';
 import type { OriginSeal } from './transfer-metadata.ts';
 import { chooseTreasury } from './treasury-choice.ts';
 import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
@@ -111,24 +112,25 @@ export function createWithdrawals({
     if (log !== undefined) await demandKnownLog(tx, log);
     const id = withdrawalId(idKey, request.client, request.idempotencyKey);
     // A retry must meet its withdrawal whatever has changed since: refusing it would tell the client to pay by another way.
-    const earlier = await replay(tx, id, request);
+    const known = await lookAtRequest(tx, { id, network, treasuryParty: request.treasuryParty });
+    const earlier = replayOf(known, id, request);
     if (earlier !== null) {
       const why = 'It was asked for again.';
       await releaseRestored(tx, [id], { by: request.client, why, nowMicros: clock.nowMicros() });
       return earlier;
     }
-    if (await hasPaid(tx, [id])) {
+    if (known.hasPaid) {
       throw new WithdrawalRefusal(
         'PAID_BEFORE',
         'The ledger shows that this was paid, and its withdrawal is not here.',
       );
     }
-    await demandNothingLost(tx, network, request.treasuryParty);
+    if (known.safeRecordTime !== null) throw new DatabaseRestoredError(known.safeRecordTime);
     const target = await findTarget(tx, network, request);
     const nowMicros = clock.nowMicros();
     const whole = { ...request, treasuryParty: target.treasuryParty };
     const requestHash = hashOf(whole);
-    const accounts = await openAccounts(tx, target.networkId, [payer]);
+    const accounts = await openAccounts(tx, target.networkId, [payer, houseAccount('WITHDRAWALS')]);
     // Before the row is written: whoever writes it waits for nobody any more but a rival with the same key.
     const judged = await judgeRequest(
       tx,
@@ -161,7 +163,7 @@ export function createWithdrawals({
       .executeTakeFirst();
     // A rival with the same key waits for the first to commit at the unique index, and then finds its row.
     if (inserted.numInsertedOrUpdatedRows !== 1n) {
-      const rival = await replay(tx, id, request);
+      const rival = replayOf(await lookAtRequest(tx, { id, network, treasuryParty: null }), id, request);
       assert(rival !== null, 'A withdrawal was in the way and is not there.', { id });
       return rival;
     }
@@ -173,21 +175,15 @@ export function createWithdrawals({
       await demandWholeBooks(tx, networkId, books);
       await demandFunds(tx, networkId, [{ accountId: accounts(payer), account, instrumentKey, instrument, gives }]);
     }
-    await postEntries(tx, target.networkId, [
-      {
-        cause: `withdrawal:${id}:requested`,
-        description: 'withdrawal requested',
-        recordTime: nowMicros,
-        lines: [
-          {
-            debit: payer,
-            credit: houseAccount('WITHDRAWALS'),
-            instrumentKey: target.instrumentKey,
-            amount: request.amount,
-          },
-        ],
-      },
-    ]);
+    const { instrumentKey } = target;
+    const lines = [{ debit: payer, credit: houseAccount('WITHDRAWALS'), instrumentKey, amount: request.amount }];
+    const entry = {
+      cause: `withdrawal:${id}:requested`,
+      description: 'withdrawal requested',
+      recordTime: nowMicros,
+      lines,
+    };
+    await postEntries(tx, target.networkId, [entry], accounts);
     await announceRequest(tx, id, nowMicros);
     await applyFirstVerdict(tx, id, judged, nowMicros);
     return { id, isReplayed: false };
@@ -249,40 +245,27 @@ export async function findTarget(
   { treasuryParty: named, instrument, receiver, amount }: WithdrawalRequest,
 ) {
   const treasuryParty = named ?? (await chosenTreasury(tx, network, instrument, amount));
-  const treasury = await tx
-    .selectFrom('treasury_party as t')
-    .innerJoin('network as n', 'n.id', 't.network_id')
-    .select(['t.id', 't.network_id'])
-    .where('n.name', '=', network)
-    .where('t.party', '=', treasuryParty)
-    .executeTakeFirst();
-  if (treasury === undefined) throw new WithdrawalRefusal('TREASURY_UNKNOWN', 'No such treasury party is served here.');
-  const isOwn = await tx
-    .selectFrom('treasury_party')
-    .select('id')
-    .where('network_id', '=', treasury.network_id)
-    .where('party', '=', receiver)
-    .executeTakeFirst();
-  if (isOwn !== undefined) throw new WithdrawalRefusal('RECEIVER_INVALID', 'The receiver is a treasury of ours.');
-  const accepted = await tx
-    .selectFrom('instrument')
-    .leftJoin('token', 'token.instrument_id', 'instrument.id')
-    .select('instrument.id')
-    .where('network_id', '=', treasury.network_id)
-    .where('admin', '=', instrument.admin)
-    .where('instrument.instrument_id', '=', instrument.id)
-    .where('is_accepted', '=', true)
-    .where(({ or, eb }) =>
-      or([
-        eb('token.instrument_id', 'is', null),
-        eb('token.pays_direct', '=', true),
-        eb('token.pays_offers', '=', true),
-      ]),
-    )
-    .executeTakeFirst();
-  if (accepted === undefined)
+  const { rows } = await sql<{
+    networkId: number;
+    treasuryId: number;
+    isOwnReceiver: boolean;
+    instrumentKey: number | null;
+  }>`
+    SELECT t.network_id AS "networkId", t.id AS "treasuryId",
+      EXISTS (SELECT FROM treasury_party own WHERE own.network_id = t.network_id AND own.party = ${receiver}) AS "isOwnReceiver", (
+        SELECT i.id FROM instrument i LEFT JOIN token ON token.instrument_id = i.id
+        WHERE i.network_id = t.network_id AND i.admin = ${instrument.admin} AND i.instrument_id = ${instrument.id} AND i.is_accepted
+          AND (token.instrument_id IS NULL OR token.pays_direct OR token.pays_offers)
+      ) AS "instrumentKey"
+    FROM treasury_party t JOIN network n ON n.id = t.network_id
+    WHERE n.name = ${network} AND t.party = ${treasuryParty}`.execute(tx);
+  const [target] = rows;
+  if (target === undefined) throw new WithdrawalRefusal('TREASURY_UNKNOWN', 'No such treasury party is served here.');
+  const { isOwnReceiver, instrumentKey, ...keys } = target;
+  if (isOwnReceiver) throw new WithdrawalRefusal('RECEIVER_INVALID', 'The receiver is a treasury of ours.');
+  if (instrumentKey === null)
     throw new WithdrawalRefusal('INSTRUMENT_NOT_ACCEPTED', 'The instrument is not one we pay out.');
-  return { networkId: treasury.network_id, treasuryId: treasury.id, treasuryParty, instrumentKey: accepted.id };
+  return { ...keys, treasuryParty, instrumentKey };
 }
 
 async function chosenTreasury(tx: Transaction, network: string, instrument: Instrument, amount: Amount) {
@@ -297,16 +280,10 @@ async function chosenTreasury(tx: Transaction, network: string, instrument: Inst
 }
 
 /** The withdrawal that this key made before; null: none. @throws WithdrawalRefusal when the key stands for another request. */
-async function replay(tx: Transaction, id: string, request: WithdrawalRequest): Promise<CreatedWithdrawal | null> {
-  const stored = await tx
-    .selectFrom('withdrawal')
-    .innerJoin('treasury_party', 'treasury_party.id', 'withdrawal.treasury_id')
-    .select(['request_hash', 'party'])
-    .where('withdrawal.id', '=', id)
-    .executeTakeFirst();
-  if (stored === undefined) return null;
-  const whole = { ...request, treasuryParty: request.treasuryParty ?? stored.party };
-  if (!hashOf(whole).equals(stored.request_hash)) {
+function replayOf({ stored }: KnownRequest, id: string, request: WithdrawalRequest): CreatedWithdrawal | null {
+  if (stored === null) return null;
+  const whole = { ...request, treasuryParty: request.treasuryParty ?? stored.treasuryParty };
+  if (!hashOf(whole).equals(stored.requestHash)) {
     throw new WithdrawalRefusal('IDEMPOTENCY_KEY_REUSED', 'This idempotency key stands for another request.');
   }
   return { id, isReplayed: true };
