@@ -9,13 +9,14 @@ import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-si
 import { preparedTransactionHash } from '../../src/custody/transaction-hash.ts';
 import { createSeededRandom, type Random } from '../../src/env/random.ts';
 import { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
+import { rounds } from '../support/tier.ts';
 import { meaningOf } from './meaning.ts';
 import { MUTATIONS, mutateBytes, pick } from './mutations.ts';
 import { refusalOfAsync } from './refusal-of.ts';
 import { SAMPLES, type Sample } from './sample-transfers.ts';
 import { requestFor } from './signer-contract.ts';
 
-const CASES = Number(process.env['SLUICE_FUZZ_CASES'] ?? 2_000);
+const CASES = Number(process.env['SLUICE_FUZZ_CASES'] ?? rounds(500, 10_000));
 const SEED = Number(process.env['SLUICE_FUZZ_SEED'] ?? 1);
 const MS_PER_CASE = 60; // Generous: a shared machine, two checks and two hashes.
 

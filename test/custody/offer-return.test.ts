@@ -12,13 +12,14 @@ import { createSeededRandom } from '../../src/env/random.ts';
 import { PreparedTransaction } from '../../src/gen/com/daml/ledger/api/v2/interactive/interactive_submission_service.ts';
 import type { Create } from '../../src/gen/com/daml/ledger/api/v2/interactive/transaction/v1/interactive_submission_data.ts';
 import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
+import { rounds } from '../support/tier.ts';
 import { exercise, fieldOf, nodesOf, set } from './attack.ts';
 import { MUTATIONS, mutateBytes, pick } from './mutations.ts';
 import { CASES as OFFERS, outcome, prepare, REFUSED, RULES, type Sample } from './offer-samples.ts';
 import { refusalOf } from './refusal-of.ts';
 
 /** Changes to the message, per kind of offer. SLUICE_FUZZ_CASES sets how many. */
-const CASES = Number(process.env['SLUICE_FUZZ_CASES'] ?? 200);
+const CASES = Number(process.env['SLUICE_FUZZ_CASES'] ?? rounds(100, 2_000));
 const MS_PER_CASE = 60; // Generous: a shared machine, a check and two hashes.
 
 describe.each(OFFERS)('an offer of ours of $instrument, said to be $implementation, $generation packages', (each) => {

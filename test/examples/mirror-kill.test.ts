@@ -8,10 +8,11 @@ import { createSeededRandom } from '../../src/env/random.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { type Scene, startScene } from '../client/scene.ts';
 import { eventually } from '../support/eventually.ts';
+import { rounds } from '../support/tier.ts';
 import { commandsOf, end, runCommand } from './readme.ts';
 
 const OUTCOMES = 40;
-const KILLS = 4;
+const KILLS = rounds(2, 10);
 let scene: Scene;
 let folder: string;
 

@@ -14,9 +14,10 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { type IngestionOptions, type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+import { rounds } from '../support/tier.ts';
 
 /** More of them: RESTORES=1000 npx vitest run test/ingestion/anchor.test.ts */
-const RESTORES = Number(process.env['RESTORES'] ?? 20);
+const RESTORES = Number(process.env['RESTORES'] ?? rounds(8, 200));
 
 let database: TestDatabase;
 let simnet: TestNetwork;

@@ -20,8 +20,9 @@ import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import type { KillChildTask } from '../support/kill-child.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
+import { rounds } from '../support/tier.ts';
 
-const KILLS = Number(process.env['KILLS'] ?? 5);
+const KILLS = Number(process.env['KILLS'] ?? rounds(5, 200));
 const SECONDS_PER_KILL_MAX = 60; // Most take two; a busy machine is no failure.
 const LIFE_MS_MAX = 60_000;
 const RESTORED_UPDATES_MAX = 20;

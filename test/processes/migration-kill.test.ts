@@ -15,8 +15,9 @@ import { MIGRATIONS_DIRECTORY, readLockedMigrations } from '../../src/db/migrati
 import { startSluice } from '../e2e/sluice-process.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { rounds } from '../support/tier.ts';
 
-const KILLS = Number(process.env['KILLS'] ?? 4);
+const KILLS = Number(process.env['KILLS'] ?? rounds(2, 60));
 const LOCK = 4_711;
 const PATIENCE = { deadlineMs: 60_000 };
 vi.setConfig({ testTimeout: 60_000 + KILLS * 30_000, hookTimeout: 120_000 });

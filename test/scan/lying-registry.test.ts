@@ -19,8 +19,9 @@ import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
 import { planTransfers } from '../../src/withdrawals/transfer-plan.ts';
 import { silentLogger } from '../simnet/harness.ts';
 import { eventually } from '../support/eventually.ts';
+import { rounds } from '../support/tier.ts';
 
-const RUNS = Number(process.env['REGISTRY_LIES'] ?? 150);
+const RUNS = Number(process.env['REGISTRY_LIES'] ?? rounds(100, 2_000));
 const AMOUNT = '0.01';
 const FUNDS = '1000';
 const SEED = new Uint8Array(32).fill(9);

@@ -11,6 +11,7 @@ import type { Event } from '../../src/gen/com/daml/ledger/api/v2/event.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { DecodeError } from '../../src/tokens/value.ts';
 import { createDice } from '../simulation/dice.ts';
+import { rounds } from '../support/tier.ts';
 import { effects, TREASURY } from '../support/transactions.ts';
 import { ALICE, VAULT } from './corpus/contracts.ts';
 import { eventsOf, forest, HELD, known, OFFERED, OTHER_TREASURY } from './corpus/hostile-trees.ts';
@@ -20,7 +21,7 @@ import { seenBy } from './corpus/tree.ts';
 import { createWorld } from './corpus/world.ts';
 import { createReference, Unreadable } from './reference/reference.ts';
 
-const CASES = Number(process.env['SLUICE_DIFFERENTIAL_CASES'] ?? 5_000);
+const CASES = Number(process.env['SLUICE_DIFFERENTIAL_CASES'] ?? rounds(2_000, 50_000));
 const SEED = Number(process.env['SLUICE_DIFFERENTIAL_SEED'] ?? 1);
 /** Transactions of one ledger, each knowing the ones before. */
 const WORLD_LENGTH = 25;

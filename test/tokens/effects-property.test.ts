@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import type { Instrument } from '../../src/tokens/transfer-record.ts';
 import type { UpdateEffects } from '../../src/tokens/update-effects.ts';
 import { DecodeError } from '../../src/tokens/value.ts';
+import { rounds } from '../support/tier.ts';
 import { effects, TREASURY } from '../support/transactions.ts';
 import { eventsOf, forest, known, OFFERED, OTHER_TREASURY } from './corpus/hostile-trees.ts';
 
@@ -67,7 +68,7 @@ test('whatever is claimed, what is told adds up to what the holdings gained, per
       seen.unexplained += found.movements.filter(({ kind }) => kind === 'UNEXPLAINED').length;
       seen.progress += found.progress.length;
     }),
-    { numRuns: 5_000 },
+    { numRuns: rounds(1_500, 50_000) },
   );
   // Else the trees would be too tame to say anything.
   for (const [what, count] of Object.entries(seen)) expect(count, what).toBeGreaterThan(0);

@@ -14,6 +14,7 @@ import { transactionOfJson } from '../../src/simnet/recorded/json-transaction.ts
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { DecodeError } from '../../src/tokens/value.ts';
 import { createDice } from '../simulation/dice.ts';
+import { rounds } from '../support/tier.ts';
 import { COIN_CASES } from './corpus/coin-cases.ts';
 import { ALICE, MALLORY, TREASURY } from './corpus/contracts.ts';
 import { damaged, type Stock, stockOf } from './corpus/mutations.ts';
@@ -27,7 +28,7 @@ import { holdingOf } from './reference/ledger-values.ts';
 import { createReference, type Reference, Unreadable } from './reference/reference.ts';
 
 const FROM = Number(process.env['SLUICE_FUZZ_FROM'] ?? 0);
-const CASES = Number(process.env['SLUICE_FUZZ_TRANSACTIONS'] ?? 3_000);
+const CASES = Number(process.env['SLUICE_FUZZ_TRANSACTIONS'] ?? rounds(1_000, 30_000));
 const SEED = Number(process.env['SLUICE_FUZZ_SEED'] ?? 1);
 
 /** A history of one party whose last transaction will be damaged. */

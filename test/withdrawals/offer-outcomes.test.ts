@@ -9,8 +9,9 @@ import { instructionOf } from '../../src/simnet/network-commands.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Instrument, type OfferScene, startOfferScene } from '../support/offers.ts';
+import { rounds } from '../support/tier.ts';
 
-const SEEDS = Array.from({ length: Number(process.env['OFFER_SEEDS'] ?? 1) }, (_, index) => index + 1);
+const SEEDS = Array.from({ length: Number(process.env['OFFER_SEEDS'] ?? rounds(1, 20)) }, (_, index) => index + 1);
 const PER_INSTRUMENT = 6;
 const INSTRUMENTS: readonly Instrument[] = ['amulet', 'usd', 'note'];
 const OUTCOMES = ['accept', 'reject', 'cancel', 'cancel and accept', 'expire', 'leave', 'evolve'] as const;
