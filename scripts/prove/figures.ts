@@ -10,7 +10,7 @@ import type { Say } from './say.ts';
 
 /** What `startWorld` shortens, as it is by default. */
 const DEFAULTS = {
-  SLUICE_LEASE_SECONDS: '5',
+  SLUICE_LEASE_SECONDS: '3',
   SLUICE_RECONNECT_DELAY_MS: '5000',
   SLUICE_WITHDRAWAL_TTL_SECONDS: '60',
 };
@@ -79,7 +79,7 @@ const MEASUREMENTS: readonly Measurement[] = [
     instances: 1,
     times: 1,
     isLast: true,
-    variables: { SLUICE_VERIFY_SECONDS: '60' },
+    variables: { SLUICE_VERIFY_SECONDS: '45' },
     measure: async (world) => {
       await systemClock.sleep(world.random.next() * 30_000); // Any moment between two rounds.
       const startedAt = performance.now();

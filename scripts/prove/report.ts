@@ -94,7 +94,7 @@ export function writePage(counts: Counts, soakLines: readonly string[]): void {
   const lines = [
     '# Reliability in figures',
     '',
-    'Made by `npm run prove` from `proof/counts.json`; do not edit. What the rows mean: [reliability.md](reliability.md).',
+    'Made by `npm run prove` from `proof/counts.json`; do not edit. What the rows mean: `docs/reliability.md`.',
     '',
     '## Schedules',
     '',

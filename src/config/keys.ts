@@ -127,12 +127,12 @@ export const CONFIG_KEYS = {
     meaning: 'Updates stored in one transaction at most. At the head of the ledger a batch is what there is.',
     schema: values.wholeNumber(1, 5_000),
   }),
-  leaseSeconds: withDefault('5', {
+  leaseSeconds: withDefault('3', {
     variable: 'SLUICE_LEASE_SECONDS',
     type: '2–300',
     unit: 'seconds',
     meaning:
-      'How long a process that died or stands still keeps the streams it had, at most. Processes that share a database share the streams of the treasury parties.',
+      'How long a process that stands still, or cannot reach the database, keeps the streams it had, at most; one that has ended keeps none. Processes that share a database share the streams of the treasury parties.',
     schema: values.wholeNumber(2, 300),
   }),
   network: required({
@@ -358,7 +358,7 @@ export const CONFIG_KEYS = {
     meaning: 'The Ledger API user in whose name transactions are submitted.',
     schema: values.name,
   }),
-  verifySeconds: withDefault('60', {
+  verifySeconds: withDefault('45', {
     variable: 'SLUICE_VERIFY_SECONDS',
     type: '1–86400',
     unit: 'seconds',
