@@ -13,7 +13,7 @@ import type { Marks } from './marks.ts';
 import { createProcessPool } from './process-pool.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 import type { Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
-import { labelOf, mayHaveChanged, verbOf } from './statement-text.ts';
+import { isUnseen, labelOf, mayHaveChanged, verbOf } from './statement-text.ts';
 import { Violation } from './violation.ts';
 
 export type DatabaseAccess = {
@@ -58,6 +58,8 @@ type Connection = {
   /** A statement that waits for a lock, and what to do with its outcome. */
   waiting: { readonly statement: string; readonly deliver: (outcome: Outcome) => string; isCancelled: boolean } | null;
   lastStatementMicros: bigint;
+  /** Statements that the process believes carried out, and that go to the server with the next one. */
+  readonly unsent: string[];
   channels: Set<string>;
 };
 
@@ -67,6 +69,11 @@ const SLOW_MS_MAX = 3_000;
 const NOTICE_MS_MAX = 20_000; // Until a server learns that its client is gone.
 /** What a server may answer to any statement: serialization failure, deadlock, cancelled, no memory, shutting down. */
 const SERVER_ERRORS = ['40001', '40P01', '57014', '53200'];
+
+/** How often a statement that nobody sees is a step of its own all the same, with all that may happen to it. */
+const SPELT_OUT = 0.1;
+/** What is told of such a one. */
+const NOTHING: pg.QueryResult = { command: '', rowCount: null, oid: 0, fields: [], rows: [] };
 
 export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAccess {
   const { scheduler, server, faults, dice, marks, onCrash, onPause, onCommitted, onViolation, connectionString } =
@@ -153,11 +160,8 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
   ): Promise<Outcome | null> {
     const verb = verbOf(statement);
     connection.lastStatementMicros = scheduler.clock.nowMicros();
-    const outcome = await connection.physical.run(statement, parameters);
-    if (verb === 'begin' && outcome?.kind === 'done') {
-      connection.isInTransaction = true;
-      watchIdle(connection);
-    }
+    const outcome = await connection.physical.run(statement, parameters, connection.unsent.splice(0));
+    if (verb === 'begin' && outcome?.kind === 'done') begun(connection);
     if (verb === 'commit' || verb === 'rollback') connection.isInTransaction = false;
     if (statement.includes('pg_notify')) {
       for (const parameter of parameters) if (typeof parameter === 'string') connection.channels.add(parameter);
@@ -172,6 +176,11 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     }
     await settleWaiting();
     return outcome;
+  }
+
+  function begun(connection: Connection): void {
+    connection.isInTransaction = true;
+    watchIdle(connection);
   }
 
   function watchIdle(connection: Connection): void {
@@ -324,7 +333,11 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
         isSpent: (connection) => connection.isBroken,
         giveUp: abandon,
         serve: (connection) => ({
-          query: (statement, parameters) => send(connection, statement, parameters),
+          // Whether the driver is to keep it makes no difference here: all are kept.
+          query: (asked, parameters = []) =>
+            typeof asked === 'string'
+              ? send(connection, asked, parameters)
+              : send(connection, asked.text, asked.values ?? parameters),
           onRelease: (isDestroyed) => {
             if (!connection.isBroken && !isDestroyed && connection.isInTransaction) {
               onViolation(new Violation('connection returned inside a transaction', { actor: actor.name }));
@@ -360,6 +373,14 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
   /** Makes a statement an operation of the scheduler. */
   function send(connection: Connection, statement: string, parameters: readonly unknown[]): Promise<pg.QueryResult> {
     const { actor } = connection;
+    if (isUnseen(statement) && !connection.isBroken && !dice.chance(SPELT_OUT)) {
+      connection.unsent.push(statement);
+      if (verbOf(statement) === 'begin') {
+        connection.lastStatementMicros = scheduler.clock.nowMicros();
+        begun(connection);
+      }
+      return Promise.resolve(NOTHING);
+    }
     const label = labelOf(statement);
     return new Promise((resolve, reject) => {
       const run = async (): Promise<string> => {
@@ -404,6 +425,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       isAbandoned: false,
       waiting: null,
       lastStatementMicros: 0n,
+      unsent: [],
       channels: new Set(),
     };
     connections.add(connection);

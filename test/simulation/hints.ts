@@ -15,9 +15,12 @@ export type Hints = {
 
 export type HintsOptions = { readonly scheduler: Scheduler; readonly faults: FaultPlan; readonly dice: Dice };
 
-const LATE_MS_MAX = 50;
+/** How late hints come at most: prompt ones wake a loop for every change, late ones once for many. */
+const LATE_MS_MAX = [5, 50, 400] as const;
+const CALM_LATE_MS_MAX = 400;
 
 export function createHints({ scheduler, faults, dice }: HintsOptions): Hints {
+  const lateMsMax = dice.pick(LATE_MS_MAX);
   const listeners = new Set<{ readonly actor: Actor; readonly channel: string; readonly wake: () => void }>();
   return {
     notificationsOf: (actor) => ({
@@ -34,7 +37,7 @@ export function createHints({ scheduler, faults, dice }: HintsOptions): Hints {
         scheduler.enqueue({
           actor,
           label: `hint ${channel}`,
-          delayMs: dice.integer(0, LATE_MS_MAX),
+          delayMs: dice.integer(0, faults.isOver() ? CALM_LATE_MS_MAX : lateMsMax),
           run: () => {
             wake();
             return '';

@@ -21,10 +21,17 @@ export type LastMoment = {
 /** Long enough for others to see the first update and act on it, also for those who look only every ten seconds. */
 const HELD_MS_MAX = 12_000;
 
+const HELD_LOOK_MS = 300;
+
 export function createPinnedClock(clock: Clock): PinnedClock {
   let pinned: Micros | null = null;
   return {
-    clock: { ...clock, nowMicros: () => pinned ?? clock.nowMicros() },
+    clock: {
+      nowMicros: () => pinned ?? clock.nowMicros(),
+      // Who waits for a time that does not come is not to look for it every millisecond.
+      sleep: async (durationMs, signal) =>
+        await clock.sleep(pinned === null || durationMs <= 0 ? durationMs : Math.max(durationMs, HELD_LOOK_MS), signal),
+    },
     pin: (at) => {
       pinned = at;
     },

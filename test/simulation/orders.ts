@@ -1,5 +1,5 @@
 /** Clients who ask for withdrawals: through any process, again when they hear nothing, sometimes of two processes at once, sometimes to call it off. */
-import type { Micros } from '../../src/env/clock.ts';
+import type { Clock, Micros } from '../../src/env/clock.ts';
 import { RetryableError } from '../../src/env/errors.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { holdingsOf } from '../../src/simnet/network-commands.ts';
@@ -59,14 +59,15 @@ export function createOrders({
   networkName,
   dice,
   marks,
-  startMicros,
+  clock,
   counts,
 }: {
   readonly network: Network;
   readonly networkName: string;
   readonly dice: Dice;
   readonly marks: Marks;
-  readonly startMicros: Micros;
+  /** The clients' own, which is right. */
+  readonly clock: Clock;
   /** How many orders there are, at least and at most. */
   readonly counts: readonly [least: number, most: number];
 }): Orders {
@@ -80,7 +81,7 @@ export function createOrders({
     instrument: dice.chance(offeredShare) ? OFFERED : DIRECT,
     account: `withdrawer-${index % 3}`,
     units: BigInt(dice.integer(1, 30)) * UNITS + BigInt(index + 1),
-    atMicros: startMicros + BigInt(Math.round(dice.next() * spreadMs * 1_000)),
+    atMicros: clock.nowMicros() + BigInt(Math.round(dice.next() * spreadMs * 1_000)),
     isCalledOff: dice.chance(0.15),
     ids: new Set<string>(),
   }));
@@ -139,7 +140,7 @@ export function createOrders({
         const due = orders.find(
           (order) =>
             !(confirmed.has(order) && placed.has(order)) &&
-            order.atMicros <= life.clock.nowMicros() &&
+            order.atMicros <= clock.nowMicros() &&
             (!placed.has(order) || life.random.next() < 0.03),
         );
         if (due === undefined) {

@@ -5,7 +5,7 @@ import type { Actor, Scheduler } from './scheduler.ts';
 
 /** A connection in use, in the shape the project's connection layer knows from its driver. */
 export type Client = {
-  query(statement: string, parameters: readonly unknown[]): Promise<pg.QueryResult>;
+  query(statement: string | pg.QueryConfig, parameters?: readonly unknown[]): Promise<pg.QueryResult>;
   release(destroy?: boolean): void;
 };
 

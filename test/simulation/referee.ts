@@ -26,6 +26,8 @@ export type Referee = {
   wentBack(): void;
   /** Whether the stream waits for an operator. */
   isHalted(): boolean;
+  /** Whether all that was ordered was placed and has come to its end, as of the newest commit. */
+  areOrdersDone(): boolean;
   /** Whether everything has arrived, as of the newest commit: the stream at the ledger's end, every event numbered, every one of them received. */
   isAtRest(): boolean;
   /** @throws Violation. Everything, when nobody works any more. @returns a hash of what the database ended with. */
@@ -200,6 +202,8 @@ export function createReferee({
       before = null;
       payouts.wentBack();
     },
+
+    areOrdersDone: payouts.isAtRest,
 
     isHalted: () => before?.status === 'HALTED',
 

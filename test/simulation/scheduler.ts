@@ -58,7 +58,7 @@ export type Scheduler = {
 type Waiting = Operation & { readonly dueAt: Micros };
 
 /** When nothing goes wrong any more, polls find little: fewer of them lose nothing but steps. */
-const CALM_STRETCH = 4;
+const CALM_STRETCH = 2;
 const STEP_MICROS_MAX = 2_000; // Work takes a little time of its own.
 
 export function createScheduler(options: SchedulerOptions): Scheduler {

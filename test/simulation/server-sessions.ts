@@ -14,8 +14,12 @@ export type Running = { outcome: Outcome | null; readonly ended: Promise<void> }
 
 export type ServerSession = {
   readonly pid: number;
-  /** Hands the statement over and waits until it has ended or waits for a lock. @returns its outcome, null while it waits. */
-  run(statement: string, parameters: readonly unknown[]): Promise<Outcome | null>;
+  /**
+   * Hands the statement over and waits until it has ended or waits for a lock.
+   * @param before statements that go right before it, in the same breath; they return nothing, and what makes them fail makes this one fail.
+   * @returns its outcome, null while it waits.
+   */
+  run(statement: string, parameters: readonly unknown[], before: readonly string[]): Promise<Outcome | null>;
   /** As {@link run} for the statement that was left waiting. */
   look(): Promise<Outcome | null>;
   /** Whether the statement that was left waiting waits for one of these server processes: if none of them let go of anything, it still does. */
@@ -35,10 +39,11 @@ export type ServerSessions = {
   close(): Promise<void>;
 };
 
-/** Real milliseconds: an ordinary statement is done by then, and PostgreSQL has looked for a deadlock. */
-const PATIENCE_MS = 4;
-/** Well below the patience, so that a deadlock is always found by the statement that closes the circle. */
-const DEADLOCK_TIMEOUT_MS = 2;
+/** Real milliseconds: an ordinary statement is done by then, and who is not is looked at. */
+const PATIENCE_MS_MIN = 2;
+const PATIENCE_MS_MAX = 20;
+/** Deadlocks are found here ({@link isInCircle}), by who waits for whom and not by how long: what the server's own timer would find first depends on the machine. */
+const NO_DEADLOCK_TIMER = "SET deadlock_timeout = '1h'";
 
 /** The server itself is never killed here, so nothing is learnt from its waiting for the disk. */
 const NO_WAIT_FOR_DISK = 'SET synchronous_commit = off';
@@ -49,10 +54,11 @@ const NO_WAIT_FOR_DISK = 'SET synchronous_commit = off';
  */
 const ONE_PLAN = "SET plan_cache_mode = 'force_generic_plan'";
 const STATEMENTS = new Map<string, string>();
+const CAN_BE_PREPARED = /^\s*(select|insert|update|delete|with)\b/i;
 
 function named(text: string, parameters: readonly unknown[]): pg.QueryConfig {
   const values = [...parameters];
-  if (values.length === 0) return { text };
+  if (values.length === 0 && !CAN_BE_PREPARED.test(text)) return { text };
   const name = STATEMENTS.get(text) ?? `s${STATEMENTS.size}`;
   STATEMENTS.set(text, name);
   return { name, text, values };
@@ -71,6 +77,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
   );
   const isSuper = rows[0]?.isSuper === true;
   const waitingFor: WaitingFor = new Map();
+  const inFlight = new Set<number>();
   const idle: PhysicalSession[] = [];
   const all = new Map<ServerSession, PhysicalSession>();
 
@@ -79,7 +86,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     open: async () => {
       const kept = idle.pop();
       if (kept !== undefined) return kept.session;
-      const opened = await connect(options, { isSuper, observer, waitingFor });
+      const opened = await connect(options, { isSuper, observer, waitingFor, inFlight });
       all.set(opened.session, opened);
       return opened.session;
     },
@@ -100,16 +107,16 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
 /** Per server process that waits for locks: for whom, when it was last looked at. */
 type WaitingFor = Map<number, readonly number[]>;
 
-function isInCircle(waitingFor: WaitingFor, pid: number): boolean {
+/** @returns everybody whom `pid` waits for, directly or through others. */
+function waitedFor(waitingFor: WaitingFor, pid: number): ReadonlySet<number> {
   const seen = new Set<number>();
   const queue = [...(waitingFor.get(pid) ?? [])];
   for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-    if (next === pid) return true;
     if (seen.has(next)) continue;
     seen.add(next);
     queue.push(...(waitingFor.get(next) ?? []));
   }
-  return false;
+  return seen;
 }
 
 type PhysicalSession = { readonly client: pg.Client; readonly session: ServerSession };
@@ -120,65 +127,90 @@ async function connect(
     isSuper,
     observer,
     waitingFor,
-  }: { readonly isSuper: boolean; readonly observer: pg.Client; readonly waitingFor: WaitingFor },
+    inFlight,
+  }: {
+    readonly isSuper: boolean;
+    readonly observer: pg.Client;
+    readonly waitingFor: WaitingFor;
+    /** Whose statements have been given to the server and have not ended. */
+    readonly inFlight: Set<number>;
+  },
 ): Promise<PhysicalSession> {
   // The pool's own limits are real time; here they are virtual, and the caller sees to them.
-  const client = new pg.Client({
+  const config = {
     ...options,
-    query_timeout: 120_000,
+    query_timeout: 0,
     statement_timeout: 120_000,
     lock_timeout: 0,
     idle_in_transaction_session_timeout: 0,
-  });
+    pipeline: true,
+  };
+  const client = new pg.Client(config);
   client.on('error', () => undefined);
   await client.connect();
   await client.query(NO_WAIT_FOR_DISK);
   await client.query(ONE_PLAN);
-  if (isSuper) await client.query(`SET deadlock_timeout = ${DEADLOCK_TIMEOUT_MS}`);
+  if (isSuper) await client.query(NO_DEADLOCK_TIMER);
   // ROLLBACK of a session without a transaction warns.
   await client.query('SET client_min_messages = error');
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   const pid = rows[0]?.pid ?? 0;
   let running: Running | null = null;
 
-  const isWaitingForLock = async (): Promise<boolean> => {
-    const answer = await observer.query<{ blockers: readonly number[] }>({
+  const waiters = async (): Promise<WaitingFor> => {
+    const { rows } = await observer.query<{ pid: number; blockers: readonly number[] }>({
       name: 'blockers',
-      text: 'SELECT pg_blocking_pids($1) AS blockers',
-      values: [pid],
+      text: 'SELECT pid, pg_blocking_pids(pid) AS blockers FROM unnest($1::int[]) AS pid',
+      values: [[...inFlight]],
     });
-    const blockers = answer.rows[0]?.blockers ?? [];
-    waitingFor.set(pid, blockers);
-    return blockers.length > 0;
+    return new Map(rows.map((row) => [row.pid, row.blockers]));
   };
   const settled = async (): Promise<Outcome | null> => {
     const current = running;
     if (current === null) throw new Error('No statement is running.');
-    // Twice in a row: a statement that was just woken may wait again a moment later.
-    for (let waits = 0; waits < 2; ) {
-      await patience(current.ended);
+    let patienceMs = PATIENCE_MS_MIN;
+    for (let sightings = 0; ; patienceMs = Math.min(2 * patienceMs, PATIENCE_MS_MAX)) {
+      // Who is seen to wait will hardly be done by looking at it for longer.
+      if (sightings === 0) await patience(current.ended, patienceMs);
       if (current.outcome !== null) {
         running = null;
         waitingFor.delete(pid);
         return current.outcome;
       }
-      waits = (await isWaitingForLock()) ? waits + 1 : 0;
-      // Who closes a circle is told so by the server, however long it takes to find out.
-      if (isInCircle(waitingFor, pid)) waits = 0;
+      const now = await waiters();
+      const others = [...waitedFor(now, pid)];
+      // Nobody whom it waits for is about to let go of something by himself: all of them wait, for a lock or for their next statement.
+      const isStuck = others.length > 0 && others.every((other) => now.get(other)?.length !== 0);
+      sightings = isStuck ? sightings + 1 : 0;
+      // Twice in a row where others wait as well: they were looked at one after the other.
+      if (!isStuck || (sightings < 2 && others.some((other) => inFlight.has(other)))) continue;
+      waitingFor.set(pid, now.get(pid) ?? []);
+      if (!others.includes(pid)) return null;
+      await observer.query('SELECT pg_cancel_backend($1)', [pid]);
+      await current.ended;
+      if (hasFailedWith(current.outcome, CANCELLED)) current.outcome = { kind: 'failed', error: deadlock() };
     }
-    return null;
   };
 
   const session: ServerSession = {
     pid,
-    run: async (statement, parameters) => {
+    run: async (statement, parameters, before) => {
       if (running !== null) throw new Error('A statement is running already.');
       const current: { outcome: Outcome | null } = { outcome: null };
-      const ended = client.query(named(statement, parameters)).then(
+      const { stream } = client.connection;
+      inFlight.add(pid);
+      stream.cork();
+      // Their failure is that of the statement behind them.
+      for (const text of before) client.query(text).catch(() => undefined);
+      const answer = client.query(named(statement, parameters));
+      stream.uncork();
+      const ended = answer.then(
         (result) => {
+          inFlight.delete(pid);
           current.outcome = { kind: 'done', result };
         },
         (error: unknown) => {
+          inFlight.delete(pid);
           current.outcome = { kind: 'failed', error };
         },
       );
@@ -201,10 +233,24 @@ async function connect(
   return { client, session };
 }
 
+/** What a statement fails with that was cancelled. */
+const CANCELLED = '57014';
+
+function hasFailedWith(outcome: Outcome | null, sqlState: string): boolean {
+  return outcome?.kind === 'failed' && outcome.error instanceof pg.DatabaseError && outcome.error.code === sqlState;
+}
+
+/** As the server tells who closes a circle of waiting. Where it could have resolved it by letting one of them jump the queue, it would; here nobody jumps. */
+function deadlock(): pg.DatabaseError {
+  const error = new pg.DatabaseError('deadlock detected', 0, 'error');
+  error.code = '40P01';
+  return error;
+}
+
 /** Waits for `ended`, but not for long. */
-async function patience(ended: Promise<void>): Promise<void> {
+async function patience(ended: Promise<void>, durationMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, PATIENCE_MS);
+  const timer = setTimeout(resolve, durationMs);
   await Promise.race([ended, promise]);
   clearTimeout(timer);
 }

@@ -5,7 +5,8 @@ export type Verb = 'begin' | 'commit' | 'rollback' | 'statement';
 
 /** What a statement does to its transaction. */
 export function verbOf(statement: string): Verb {
-  if (statement === 'begin' || statement.startsWith('start transaction')) return 'begin';
+  // Who acts may be told in the same breath.
+  if (statement === 'begin' || /^(start transaction|begin;)/.test(statement)) return 'begin';
   if (statement === 'commit' || statement === 'rollback') return statement;
   return 'statement';
 }
@@ -22,6 +23,14 @@ export function mayHaveChanged(
     /\b(insert|delete|(?<!for |for no key )update)\b/i.test(statement) &&
     !rows.every((row) => Object.values(row).every((value) => value === 0))
   );
+}
+
+/**
+ * Whether nothing depends on when the server carries it out, as long as that is before the next statement of its session: the beginning of a transaction takes neither
+ * a lock nor a snapshot, and savepoints let go of nothing unless they are rolled back to.
+ */
+export function isUnseen(statement: string): boolean {
+  return verbOf(statement) === 'begin' || /^(savepoint|release) /i.test(statement);
 }
 
 const LABEL_LENGTH = 70;
