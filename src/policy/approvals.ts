@@ -56,12 +56,14 @@ async function decideIn(
   tx: Transaction,
   judgement: Judgement,
   decision: Decision,
-  nowMicros: Micros,
+  ownMicros: Micros,
 ): Promise<JudgementResult | ApprovalRefusal> {
   const { withdrawalId, by } = judgement;
   if (!withdrawalId.isWellFormed() || withdrawalId.includes('\0')) return new ApprovalRefusal('WITHDRAWAL_UNKNOWN');
-  const found = await lockStanding(tx, withdrawalId, { nowMicros, isWaiting: true });
+  const found = await lockStanding(tx, withdrawalId, { nowMicros: ownMicros, isWaiting: true });
   if (found === null) return new ApprovalRefusal('WITHDRAWAL_UNKNOWN');
+  // Nobody answers before he was asked: where it seems so, the clock of whoever asked is ahead of ours.
+  const nowMicros = found.judgedAt !== null && found.judgedAt > ownMicros ? found.judgedAt : ownMicros;
   if (parseIntentHash(judgement.intentHash)?.equals(found.intentHash) !== true) {
     return new ApprovalRefusal('INTENT_CHANGED');
   }

@@ -17,6 +17,8 @@ export type Standing = {
   /** The number of the verdict that counts; 0: it was never judged. */
   readonly number: number;
   readonly policyVersion: number | null;
+  /** When that verdict was given, by the clock of whoever gave it; null: never. */
+  readonly judgedAt: Micros | null;
   readonly approvalsNeeded: number;
   readonly approvalSeconds: number;
   readonly expiresAt: Micros | null;
@@ -49,7 +51,7 @@ export async function lockStanding(
 /** A statement of its own: it sees what was committed while the lock was waited for, and what `tx` wrote since. */
 export async function readStanding(tx: Transaction, withdrawalId: string, nowMicros: Micros): Promise<Standing | null> {
   const { rows } = await sql<Standing>`
-    SELECT w.network_id AS "networkId", w.state, w.verdict::int AS number, v.policy_version AS "policyVersion",
+    SELECT w.network_id AS "networkId", w.state, w.verdict::int AS number, v.policy_version AS "policyVersion", v.decided_at AS "judgedAt",
       coalesce(v.approvals_needed, 0)::int AS "approvalsNeeded", coalesce(v.approval_seconds, 0) AS "approvalSeconds",
       v.expires_at AS "expiresAt", policy_leave(w.id, w.verdict, w.network_id, ${nowMicros}::bigint) AS leave,
       policy_leave(w.id, w.verdict, w.network_id, NULL) AS "leaveWhenJudged", v.reasons,

@@ -82,6 +82,15 @@ describe('S4: a withdrawal that people have to approve', () => {
     expect(await approve(id, 'dave')).toBe('NOT_AWAITING');
   });
 
+  test('is approved through a replica whose clock is behind that of the one which asked', async () => {
+    const id = await scene.request();
+    scene.advance(-20_000_000n);
+
+    expect(await approve(id, 'bob')).toBe('DONE');
+    expect(await approve(id, 'carol')).toBe('DONE');
+    expect(await scene.stateOf(id)).toBe('QUEUED');
+  });
+
   test('that nobody approves in time ends as APPROVAL_EXPIRED, and an approval a moment late is refused', async () => {
     const [byLoop, byPerson] = [await scene.request(), await scene.request()];
     await approve(byLoop, 'bob');
