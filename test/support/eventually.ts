@@ -5,7 +5,7 @@ import { systemClock } from '../../src/env/system.ts';
 export type EventuallyOptions = {
   /** Default 5 s. */
   readonly deadlineMs?: number;
-  /** Default 20 ms. */
+  /** Default 20 ms, and longer the longer it takes: a tenth of what was waited, at most 100 ms. */
   readonly intervalMs?: number;
   readonly clock?: Clock;
 };
@@ -17,14 +17,16 @@ export type EventuallyOptions = {
  * @throws the last attempt's error once the deadline has passed; at least one attempt is made.
  */
 export async function eventually<T>(attempt: () => T | Promise<T>, options: EventuallyOptions = {}): Promise<T> {
-  const { deadlineMs = 5_000, intervalMs = 20, clock = systemClock } = options;
-  const deadline = clock.nowMicros() + BigInt(deadlineMs) * 1_000n;
+  const { deadlineMs = 5_000, intervalMs, clock = systemClock } = options;
+  const start = clock.nowMicros();
+  const deadline = start + BigInt(deadlineMs) * 1_000n;
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
       if (clock.nowMicros() >= deadline) throw error;
     }
-    await clock.sleep(intervalMs);
+    const waitedMs = Number((clock.nowMicros() - start) / 1_000n);
+    await clock.sleep(intervalMs ?? Math.min(100, Math.max(20, waitedMs / 10)));
   }
 }
