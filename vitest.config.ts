@@ -9,8 +9,8 @@ export default defineConfig({
   // graphql refuses to work with a second copy of itself, and the bundler would load its ES modules where Node loads the CommonJS ones.
   resolve: { alias: [{ find: /^graphql$/, replacement: fileURLToPath(import.meta.resolve('graphql')) }] },
   test: {
-    // Twice the two cores of the smallest machine this runs on: much of what is tested is that something waits.
-    maxWorkers: 4,
+    // One more than the smallest machine this runs on has cores: much of what is tested is that something waits.
+    maxWorkers: 3,
     // A worker loads Sluice and its libraries once, not once for each of three hundred files. No module holds state, and no test replaces one.
     isolate: false,
     sequence: { sequencer: LongestFirst },
