@@ -14,6 +14,7 @@ import { createSharedLeases } from '../db/shared-leases.ts';
 import { type RetryPolicy, retry } from '../env/retry.ts';
 import { registerCatalog } from '../ingestion/catalog.ts';
 import { runStreamWorker } from '../ingestion/stream-worker.ts';
+import { runInvariantLoop } from '../invariants/invariant-loop.ts';
 import { createFailoverLedger } from '../ledger/failover-ledger.ts';
 import { isScreening, prepareScreening } from './deposit-services.ts';
 import { createSinks } from './effect-sinks.ts';
@@ -38,7 +39,10 @@ export type Workers = {
   stopping(): string | null;
 };
 
-export type LaneOptions = Pick<DatabaseOptions, 'poolSizeMax' | 'idleInTransactionTimeoutMs' | 'keepsStatements'>;
+export type LaneOptions = Pick<
+  DatabaseOptions,
+  'poolSizeMax' | 'idleInTransactionTimeoutMs' | 'statementTimeoutMs' | 'keepsStatements'
+>;
 
 /** Opens connections for one kind of work. */
 export type OpenLane = (
@@ -52,6 +56,7 @@ export const START: RetryPolicy = { attemptsMax: 10, delayMsMin: 200, delayMsMax
 const CONNECTIONS_PER_STREAM = 2; // One batch and one lease renewal at a time.
 const SEQUENCER_CONNECTIONS = 1; // One transaction at a time.
 const CHECKING_CONNECTIONS = 2; // Rounds that ask others; the database waits for nobody.
+const WHOLE_TABLES_MS = 600_000; // A look at the invariants reads whole tables.
 const IDLE_IN_TRANSACTION_MS_MAX = 5_000; // No transaction of ours waits for anything but the database.
 
 /** @throws as registerCatalog does; RetryableError when the database stays away. Nothing keeps running after a failure. */
@@ -122,6 +127,7 @@ export async function startWorkers(parts: {
     });
     teardown.add('place among the workers', leases.leave);
     const verifying = lane('verification', { poolSizeMax: treasuries.length });
+    const looking = lane('invariants', { poolSizeMax: 1, statementTimeoutMs: WHOLE_TABLES_MS });
     const checking = lane('checks', { poolSizeMax: CHECKING_CONNECTIONS });
     const events = lane('sequencer', { poolSizeMax: SEQUENCER_CONNECTIONS });
     const working = createServiceLoops(env);
@@ -169,6 +175,11 @@ export async function startWorkers(parts: {
       everyMs: config.verifySeconds * 1_000,
       treasuries,
       working,
+    });
+    working.run('invariants', async (signal) => {
+      const leases = createLeases({ db: looking });
+      // Twice as often as the ledger is compared with: what is broken is frozen within a minute.
+      await runInvariantLoop({ ...env, db: looking, leases, holder, everyMs: config.verifySeconds * 500, signal });
     });
     startTokenDirectory({
       config,

@@ -4,12 +4,16 @@
  * this: what the comparison with the participant finds is stored, and a difference freezes payouts.
  */
 import { Command } from 'commander';
-import { type BooksFault, checkBooks } from '../books/check-books.ts';
+import { checkBooks } from '../books/check-books.ts';
 import { describe, verifyTreasury } from '../books/verification.ts';
+import { loadConfig } from '../config/config.ts';
+import { auditDoubtOf, describeAuditDoubt, readAuditHead } from '../db/audit-head.ts';
 import type { Database } from '../db/connection.ts';
-import { unreachable } from '../env/errors.ts';
+import { readLogAnchor } from '../db/log-anchor.ts';
 import type { Logger } from '../env/logger.ts';
 import { compareWithRebuild } from '../ingestion/rebuild.ts';
+import { describeBooksFault } from '../invariants/books-fault-text.ts';
+import { checkInvariants, LIVE_INVARIANTS } from '../invariants/live-invariants.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
 import type { CommandContext } from './command-context.ts';
 import type { Terminal } from './terminal.ts';
@@ -24,7 +28,7 @@ export function verifyCommand(context: CommandContext): Command {
     )
     .action(async () => {
       await withDatabase(context, 'sluice-verify', async (db, { signal, logger }) => {
-        const isRight = await verifyTables(db, context.terminal);
+        const isRight = (await verifyTables(db, context.terminal)) && (await verifyInvariants(context, db));
         const isLedgerRight = await withLedger(context, logger, async (ledger) =>
           verifyLedger({ ...context, db, ledger, logger, signal }),
         );
@@ -48,8 +52,34 @@ async function verifyTables(db: Database, terminal: Terminal): Promise<boolean> 
   }
   const faults = await checkBooks(db);
   terminal.print(faults.length === 0 ? 'books: agree with the holdings and transfers' : 'books: FAULTS');
-  for (const fault of faults) terminal.print(`  ${textOf(fault)}`);
+  for (const fault of faults) terminal.print(`  ${describeBooksFault(fault)}`);
   return isRight && faults.length === 0;
+}
+
+/** Those that a running system is looked after by, and what was seen of the audit outside the database. @returns whether they hold. */
+async function verifyInvariants({ environment, terminal }: CommandContext, db: Database): Promise<boolean> {
+  const { anchorFile } = loadConfig(environment, ['anchorFile']);
+  // Before the database: what is written there meanwhile is newer.
+  const known = anchorFile === null ? null : ((await readLogAnchor(anchorFile))?.audit ?? null);
+  const head = await readAuditHead(db, known);
+  const doubt = head === null || known === null ? null : auditDoubtOf(head, known);
+  // Books are told above.
+  const faults = await checkInvariants(db);
+  const broken = new Set(faults.map(({ id }) => id));
+  const holding = Object.keys(LIVE_INVARIANTS).filter((id) => ![...broken].some((each) => each === id));
+  terminal.print(`invariants that hold: ${holding.join(' ')}`);
+  for (const id of broken) terminal.print(`  ${id} BROKEN: ${LIVE_INVARIANTS[id]}`);
+  for (const { id, what } of faults) terminal.print(`  ${id}: ${what}`);
+  if (anchorFile !== null) {
+    terminal.print(
+      doubt === null
+        ? `audit: is what was seen of it outside (${known?.position ?? 0n} entries)`
+        : 'audit: ITS PAST WAS CHANGED',
+    );
+    if (doubt !== null && head !== null && known !== null)
+      terminal.print(`  ${describeAuditDoubt(doubt, head, known)}`);
+  }
+  return faults.length === 0 && doubt === null;
 }
 
 /** @returns whether every treasury was compared with the participant's active contracts and equals them. */
@@ -88,35 +118,4 @@ function printDifferences(terminal: Terminal, found: Parameters<typeof describe>
   terminal.print(
     found.isInDoubt ? '  payouts are frozen: `sluice freezes`' : '  of what we do not pay out: nothing is frozen',
   );
-}
-
-function textOf(fault: BooksFault): string {
-  switch (fault.kind) {
-    case 'TREASURY_OFF':
-      return `${fault.party} holds ${fault.holdings} of ${fault.instrument}, booked are ${fault.booked}`;
-    case 'TRANSFER_OFF':
-      return `transfer ${fault.transferId} moved ${fault.moved}, booked are ${fault.booked}`;
-    case 'CAUSE_UNKNOWN':
-      return `the entry for ${fault.cause} has no such cause`;
-    case 'CREDIT_OFF':
-      return `transfer ${fault.transferId} is credited to whom it was not decided to belong, or brought nothing`;
-    case 'CUSTOMER_BALANCE_OFF':
-      return `the customer ${fault.account} has ${fault.kept} ${fault.instrument} as kept, and the journal says ${fault.booked}`;
-    case 'CUSTOMER_NEGATIVE':
-      return `the customer ${fault.account} has ${fault.booked} ${fault.instrument}: less than nothing, where Sluice keeps the balances`;
-    case 'POST_TRANSFER_OFF':
-      return `the entry ${fault.cause}: ${fault.why}`;
-    case 'BOOKS_UNBALANCED':
-      return `the accounts of ${fault.network} add up to ${fault.difference} ${fault.instrument}, and not to nothing`;
-    case 'WAITING_OFF':
-      return `account ${fault.account} should have ${fault.expected} of ${fault.instrument} waiting, booked are ${fault.booked}`;
-    case 'WITHDRAWAL_OFF':
-      return `withdrawal ${fault.withdrawalId} should have ${fault.expected} waiting, booked are ${fault.booked}`;
-    case 'PAYMENT_OFF':
-      return `withdrawal ${fault.withdrawalId}: ${fault.why}`;
-    case 'RESERVATION_OFF':
-      return `attempt ${fault.attempt} of ${fault.submissionId}: ${fault.why}`;
-    default:
-      return unreachable(fault);
-  }
 }

@@ -50,6 +50,23 @@ export const ALERTS: readonly Alert[] = [
     runbook: 'books-differ.md',
   },
   {
+    name: 'SluiceInvariantBroken',
+    expression:
+      'max by (invariant) (sluice_invariant_broken) == 1 or max(sluice_freezes_open{reason="AUDIT_CHANGED"}) > 0',
+    for: '0m',
+    severity: 'page',
+    summary: 'What must always hold does not: {{ $labels.invariant }}. Money stands still.',
+    runbook: 'invariant-broken.md',
+  },
+  {
+    name: 'SluiceInvariantsNotLookedAt',
+    expression: 'min(sluice_invariant_age_seconds) > 3600',
+    for: '5m',
+    severity: 'ticket',
+    summary: 'The invariants were not looked at for {{ $value | humanizeDuration }}.',
+    runbook: 'invariant-broken.md',
+  },
+  {
     name: 'SluiceBooksNotCompared',
     expression: 'min by (treasury) (sluice_verification_age_seconds) > 1800',
     for: '5m',

@@ -60,6 +60,11 @@ export const METRICS = {
   sluice_quarantine_open: table('Updates that are set aside, not understood.', 'treasury'),
   sluice_verification_age_seconds: table('Since books and holdings were last compared with the ledger.', 'treasury'),
   sluice_books_differ: table('1 where that comparison found a difference, 0 where none.', 'treasury'),
+  sluice_invariant_broken: table(
+    '1 where the invariant was found broken when last looked at, 0 where it holds; docs/reliability.md says what each is.',
+    'invariant',
+  ),
+  sluice_invariant_age_seconds: table('Since the invariants were last looked at. Missing before the first look.'),
   sluice_preapproval_expiry_seconds: table(
     'Until the transfer preapproval of a treasury ends. 0: there is none, or it has ended.',
     'treasury',

@@ -45,6 +45,8 @@ export async function readOperationFacts(db: Database, at: WaitsAt): Promise<rea
       FROM verification v JOIN treasury_party p ON p.id = v.treasury_id WHERE v.checked_at IS NOT NULL
     UNION ALL SELECT 'books_differ', jsonb_build_object('treasury', p.name), (NOT v.is_equal)::int::float8
       FROM verification v JOIN treasury_party p ON p.id = v.treasury_id WHERE v.is_equal IS NOT NULL
+    UNION ALL SELECT 'invariant_broken', jsonb_build_object('invariant', id), (faults_count > 0)::int::float8 FROM invariant_check
+    UNION ALL SELECT 'invariant_age_seconds', '{}', greatest(${nowMicros}::bigint - min(checked_at), 0)::float8 / 1e6 FROM invariant_check HAVING count(*) > 0
     UNION ALL SELECT 'preapproval_expiry_seconds', jsonb_build_object('treasury', p.name),
       min(greatest(coalesce(a.expires_at, 0) - ${nowMicros}::bigint, 0))::float8 / 1e6
       FROM preapproval a JOIN treasury_party p ON p.id = a.treasury_id WHERE a.checked_at IS NOT NULL GROUP BY p.name

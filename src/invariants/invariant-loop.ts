@@ -1,0 +1,128 @@
+/**
+ * Looks whether the invariants hold, round after round beside everything else, once per interval however many processes there are; keeps the result for the metrics, and freezes money where one is broken. On a long
+ * history a look takes long: the next one waits ten times as long, so that looking never takes more than a tenth of a core.
+ */
+import { sql } from 'kysely';
+import { cancellable } from '../db/cancellation.ts';
+import type { Database } from '../db/connection.ts';
+import type { Leases } from '../db/lease.ts';
+import { createWakeUp, runPollingLoop } from '../db/polling-loop.ts';
+import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
+import { PermanentError, RetryableError } from '../env/errors.ts';
+import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
+import { openFreeze } from '../ingestion/freezes.ts';
+import { checkInvariants, type InvariantFault, LIVE_INVARIANTS } from './live-invariants.ts';
+
+export type InvariantOptions = { readonly db: Database; readonly clock: Clock; readonly logger: Logger };
+
+const NAMED = 20; // Faults kept of one invariant.
+const REST = 10; // Times as long as a look took.
+const POLLS_PER_ROUND = 6;
+
+/** The comparison with the ledger freezes by itself, what differs alone. */
+const FREEZES_ITSELF: ReadonlySet<string> = new Set(['I9']);
+
+/**
+ * One round. What is found counts when a second look finds it as well: a look reads several snapshots.
+ * @returns the faults. @throws as checkInvariants does.
+ */
+export async function lookAtInvariants({ db, clock, logger }: InvariantOptions): Promise<readonly InvariantFault[]> {
+  const startedAt = clock.nowMicros();
+  const first = await checkInvariants(db);
+  const again = first.length === 0 ? [] : await checkInvariants(db);
+  const faults = again.filter(({ id }) => first.some((each) => each.id === id));
+  const nowMicros = clock.nowMicros();
+  await store(db, faults, { nowMicros, durationMs: microsToMillis(nowMicros - startedAt) });
+  for (const [id, all] of Map.groupBy(faults, (fault) => fault.id)) {
+    logger.error('An invariant is broken.', { invariant: id, count: all.length, first: all[0]?.what ?? '' });
+    if (!FREEZES_ITSELF.has(id)) await freeze(db, id, all, nowMicros);
+  }
+  return faults;
+}
+
+/** Runs until `signal` aborts. @throws as {@link runPollingLoop} does: the database stayed away. */
+export async function runInvariantLoop(
+  options: InvariantOptions & {
+    readonly leases: Leases;
+    /** Unique per process and start. */
+    readonly holder: string;
+    readonly random: Random;
+    /** From one round to the next, for all processes together. */
+    readonly everyMs: number;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { leases, holder, everyMs, clock, random, logger, signal } = options;
+  let round = 0;
+  await runPollingLoop({
+    name: 'invariants',
+    pass: async () => {
+      round += 1;
+      // Not released: it is the turn itself, and gone when the next round is due.
+      const turn = { name: 'invariants', holder: `${holder}:${round}` };
+      const ttlMs = everyMs * (1 - 1 / (2 * POLLS_PER_ROUND));
+      if ((await leases.acquire({ ...turn, ttlMs })) === null) return false;
+      const startedAt = clock.nowMicros();
+      try {
+        await cancellable(signal, async () => await lookAtInvariants(options));
+      } catch (error) {
+        // The age of the last look tells; whoever only looks must not end those who work.
+        if (!(error instanceof RetryableError || error instanceof PermanentError)) throw error;
+        if (!signal.aborted)
+          logger.warn('The invariants could not be looked at.', { code: error.code, why: error.message });
+      }
+      const restMs = microsToMillis(clock.nowMicros() - startedAt) * REST;
+      if (restMs > ttlMs) await leases.acquire({ ...turn, ttlMs: restMs });
+      return false;
+    },
+    wakeUp: createWakeUp(clock),
+    pollMs: everyMs / POLLS_PER_ROUND,
+    clock,
+    random,
+    logger,
+    signal,
+  });
+}
+
+async function store(
+  db: Database,
+  faults: readonly InvariantFault[],
+  { nowMicros, durationMs }: { readonly nowMicros: Micros; readonly durationMs: number },
+): Promise<void> {
+  const rows = Object.keys(LIVE_INVARIANTS).map((id) => {
+    const all = faults.filter((fault) => fault.id === id);
+    return { id, count: all.length, faults: all.slice(0, NAMED).map(({ what }) => what) };
+  });
+  await sql`
+    INSERT INTO invariant_check AS kept (id, checked_at, duration_ms, faults_count, faults, broken_since)
+    SELECT id, ${nowMicros}::bigint, ${durationMs}::int, count, faults, CASE WHEN count > 0 THEN ${nowMicros}::bigint END
+    FROM jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) AS found (id text, count bigint, faults jsonb)
+    ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at, duration_ms = excluded.duration_ms, faults_count = excluded.faults_count,
+      faults = excluded.faults, broken_since = CASE WHEN excluded.faults_count > 0 THEN coalesce(kept.broken_since, excluded.broken_since) END`.execute(
+    db,
+  );
+}
+
+/** What names an instrument freezes that one; anything else everything. */
+async function freeze(db: Database, id: string, faults: readonly InvariantFault[], nowMicros: Micros): Promise<void> {
+  const named = faults.every(({ instrument }) => instrument !== null);
+  const { rows } = await sql<{ key: number; name: string }>`
+    SELECT id AS key, admin || '/' || instrument_id AS name FROM instrument
+    WHERE admin || '/' || instrument_id = ANY (${faults.flatMap(({ instrument }) => instrument ?? [])}::text[])`.execute(
+    db,
+  );
+  const scopes = named && rows.length > 0 ? rows : [{ key: null, name: null }];
+  for (const { key, name } of scopes) {
+    const what = faults.filter(({ instrument }) => name === null || instrument === name).map((fault) => fault.what);
+    await openFreeze(db, {
+      treasuryId: null,
+      instrumentKey: key,
+      reason: 'INVARIANT_BROKEN',
+      detail: `${id}, ${what.length} times; first: ${what[0] ?? ''}`,
+      cause: `invariant:${id}`,
+      openedBy: 'invariants',
+      nowMicros,
+    });
+  }
+}

@@ -1,0 +1,119 @@
+/** What must hold in a running system is looked at while it runs: what somebody breaks in the tables is found, told as a metric, and money stands still within the minute. */
+import { sql } from 'kysely';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSystemLogger, systemClock } from '../../src/env/system.ts';
+import { lookAtInvariants } from '../../src/invariants/invariant-loop.ts';
+import { checkInvariants, LIVE_INVARIANTS } from '../../src/invariants/live-invariants.ts';
+import { readOperationFacts } from '../../src/read/operation-facts.ts';
+import { eventually } from '../support/eventually.ts';
+import { startWithdrawalScene, type WithdrawalScene } from '../support/withdrawal-scene.ts';
+
+let scene: WithdrawalScene;
+
+beforeAll(async () => {
+  scene = await startWithdrawalScene();
+  scene.simnet.network.preapprove({ instrument: 'amulet', receiver: 'bob' });
+  await scene.fund('amulet', ['50', '20']);
+  await scene.create({ key: 'paid', instrument: 'amulet', receiver: 'bob', amount: '5' });
+  await scene.become('paid', 'COMPLETED');
+  await scene.settled();
+}, 60_000);
+afterAll(async () => {
+  await scene.close();
+});
+
+/** As somebody whom no trigger and no reference stops; undone afterwards by the statement beside it. */
+const BROKEN: Readonly<Record<string, readonly [string, string]>> = {
+  I1: [
+    'UPDATE holding SET amount = amount + 1 WHERE archived_update_id IS NULL',
+    'UPDATE holding SET amount = amount - 1 WHERE archived_update_id IS NULL',
+  ],
+  I4: ["UPDATE withdrawal SET state = 'FAILED'", "UPDATE withdrawal SET state = 'COMPLETED'"],
+  I5: ["UPDATE withdrawal SET receiver = receiver || 'x'", 'UPDATE withdrawal SET receiver = left(receiver, -1)'],
+  I12: [
+    'UPDATE ledger_update SET record_time = record_time + 1000000000000 WHERE ledger_offset = (SELECT min(ledger_offset) FROM ledger_update)',
+    'UPDATE ledger_update SET record_time = record_time - 1000000000000 WHERE ledger_offset = (SELECT min(ledger_offset) FROM ledger_update)',
+  ],
+  I15: [
+    'CREATE TABLE lost AS SELECT * FROM event WHERE position = 2; DELETE FROM event WHERE position = 2',
+    'INSERT INTO event SELECT * FROM lost; DROP TABLE lost',
+  ],
+  I19: [
+    'CREATE TABLE asked AS SELECT submission_id, number, sign_requested_at FROM attempt; UPDATE attempt SET sign_requested_at = NULL',
+    'UPDATE attempt a SET sign_requested_at = k.sign_requested_at FROM asked k WHERE k.submission_id = a.submission_id AND k.number = a.number; DROP TABLE asked',
+  ],
+  I26: [
+    "UPDATE audit_entry SET principal = principal || 'x' WHERE position = 1",
+    'UPDATE audit_entry SET principal = left(principal, -1) WHERE position = 1',
+  ],
+};
+
+async function asOwner(statement: string): Promise<void> {
+  await sql
+    .raw(`BEGIN; SET LOCAL session_replication_role = 'replica'; ${statement}; COMMIT`)
+    .execute(scene.database.db);
+}
+
+test('I1, I26: an installation at work breaks none of them', async () => {
+  expect(await checkInvariants(scene.database.db)).toEqual([]);
+});
+
+test.each(Object.entries(BROKEN))(
+  'Z28: %s broken in the tables is found, named and frozen for',
+  { timeout: 60_000 },
+  async (id, [breaks, mends]) => {
+    const { db } = scene.database;
+    const options = { db, clock: systemClock, logger: createSystemLogger('silent') };
+    await sql`UPDATE money_freeze SET lifted_at = 1, lifted_by = 'test', lift_detail = 'test' WHERE lifted_at IS NULL`.execute(
+      db,
+    );
+    await asOwner(breaks);
+    try {
+      const faults = await lookAtInvariants(options);
+
+      expect([...new Set(faults.map((fault) => fault.id))]).toContain(id);
+      const facts = await readOperationFacts(db, { nowMicros: systemClock.nowMicros(), recordTimeAheadMsMax: 60_000 });
+      expect(facts.find(({ name, labels }) => name === 'invariant_broken' && labels['invariant'] === id)?.value).toBe(
+        1,
+      );
+      const { rows } =
+        await sql`SELECT FROM money_freeze WHERE reason = 'INVARIANT_BROKEN' AND lifted_at IS NULL`.execute(db);
+      expect(rows.length).toBeGreaterThan(0);
+    } finally {
+      await asOwner(mends);
+    }
+    expect(await lookAtInvariants(options)).toEqual([]);
+  },
+);
+
+test('a look tells of all that it looks at, and of what is mended no more', async () => {
+  const { db } = scene.database;
+  const kept = await db.selectFrom('invariant_check').selectAll().execute();
+
+  expect(kept.map(({ id }) => id).sort()).toEqual(Object.keys(LIVE_INVARIANTS).sort());
+  expect(kept.filter(({ broken_since }) => broken_since !== null)).toEqual([]);
+});
+
+test('Z28: a running service freezes within the minute what is broken under it, and pays nothing', {
+  timeout: 90_000,
+}, async () => {
+  const { db } = scene.database;
+  await sql`UPDATE money_freeze SET lifted_at = 1, lifted_by = 'test', lift_detail = 'test' WHERE lifted_at IS NULL`.execute(
+    db,
+  );
+  await asOwner(BROKEN['I5']?.[0] ?? '');
+  try {
+    await eventually(
+      async () => {
+        const { rows } =
+          await sql`SELECT FROM money_freeze WHERE reason = 'INVARIANT_BROKEN' AND lifted_at IS NULL`.execute(db);
+        expect(rows.length).toBe(1);
+      },
+      { deadlineMs: 60_000, intervalMs: 200 },
+    );
+    await scene.create({ key: 'frozen', instrument: 'amulet', receiver: 'bob', amount: '1' });
+    expect((await scene.withdrawal('frozen')).state).toBe('QUEUED');
+  } finally {
+    await asOwner(BROKEN['I5']?.[1] ?? '');
+  }
+});
