@@ -19,13 +19,15 @@ type Unknown = { readonly at: string; readonly numbers: readonly number[] };
 function findUnknown(message: unknown): Unknown | null {
   if (typeof message !== 'object' || message === null || message instanceof Uint8Array) return null;
   if (Array.isArray(message)) {
-    for (const [index, element] of message.entries()) {
-      const found = findUnknown(element);
+    for (let index = 0; index < message.length; index += 1) {
+      const found = findUnknown(message[index]);
       if (found !== null) return { ...found, at: `[${index}]${found.at}` };
     }
     return null;
   }
-  for (const [name, value] of Object.entries(message)) {
+  const fields: Readonly<Record<string, unknown>> = { ...message };
+  for (const name in fields) {
+    const value = fields[name];
     if (name !== '_unknownFields') {
       const found = findUnknown(value);
       if (found !== null) return { ...found, at: `.${name}${found.at}` };
