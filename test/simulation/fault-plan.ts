@@ -78,6 +78,8 @@ const FAULTS = {
   /** People who operate Sluice: kill switches, holds, cancellations. */
   operatorHalts: MIXED,
   operatorCancels: MIXED,
+  /** They hold and park withdrawals, let them go, and want others tried at once. */
+  operatorStops: MIXED,
   /** Payments of ours are left out of the stream, or out of the active contracts as well. */
   updatesHidden: SELDOM,
   contractsHidden: SELDOM,
@@ -85,6 +87,8 @@ const FAULTS = {
   nodeRestored: SELDOM,
   /** The database is put back to an earlier commit, and everybody has gone on since. */
   databaseRestored: SELDOM,
+  /** A policy that denies some withdrawals and asks people about others; people who do what people do. */
+  policies: SELDOM,
   /** Several subscribers read the log as those of the API do, are cut off in the middle of what they are given, and come back with their cursors. */
   subscribers: SELDOM,
 } as const;
@@ -119,6 +123,7 @@ const SHARES: ReadonlyMap<string, number> = new Map<FaultClass, number>([
   ['contractsHidden', 0.03],
   ['databaseRestored', 0.06],
   ['subscribers', 0.15],
+  ['policies', 0.12],
 ]);
 
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */

@@ -4,7 +4,10 @@ import { RetryableError } from '../../src/env/errors.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { HaltRefusal } from '../../src/submissions/halt-refusal.ts';
 import { type HaltScope, haltMoney, liftHalt } from '../../src/submissions/halts.ts';
+import { ControlRefusal } from '../../src/withdrawals/control-refusal.ts';
+import { retryNow } from '../../src/withdrawals/retry-now.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import { releaseWithdrawal, type StopKind, stopWithdrawal } from '../../src/withdrawals/withdrawal-stops.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
@@ -18,13 +21,17 @@ export type Operator = {
 };
 
 const PAUSE_MS_MAX = 1_500;
+const OPERATORS = ['operatorHalts', 'operatorCancels', 'operatorStops'] as const;
 
 export function createOperator({
   network,
   faults,
   marks,
   dice,
+  triesMax,
 }: {
+  /** Of an attempt. */
+  readonly triesMax: number;
   readonly network: Network;
   readonly faults: FaultPlan;
   readonly marks: Marks;
@@ -64,11 +71,51 @@ export function createOperator({
     });
     if (await withdrawals.cancel(CLIENT, chosen.id)) marks.add(`withdrawal called off while ${chosen.state}`);
   };
+  const open = async ({ db }: Life): Promise<readonly string[]> =>
+    (
+      await db
+        .selectFrom('withdrawal')
+        .select('id')
+        .where('state', 'in', ['REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT', 'OFFERED'])
+        .orderBy('idempotency_key')
+        .execute()
+    ).map(({ id }) => id);
+  const stops = async ({ db }: Life) =>
+    await db
+      .selectFrom('withdrawal_stop')
+      .innerJoin('withdrawal', 'withdrawal.id', 'withdrawal_stop.withdrawal_id')
+      .select(['withdrawal_id as id', 'kind'])
+      .where('released_at', 'is', null)
+      .where('withdrawal.state', 'not in', ['REJECTED', 'CANCELLED', 'FAILED', 'RETURNED', 'COMPLETED'])
+      .orderBy('withdrawal_stop.id')
+      .execute();
+  const release = async (life: Life, id: string, kind: string): Promise<void> => {
+    const word = { by: 'operator-2', why: 'looked at', nowMicros: life.clock.nowMicros() };
+    await releaseWithdrawal(life.db, id, kind === 'HOLD' ? 'HOLD' : 'PARK', word);
+    marks.add(`${kind} released`);
+  };
+  const stopAny = async (life: Life): Promise<void> => {
+    const [standingStop] = await stops(life);
+    if (standingStop !== undefined && dice.chance(0.5)) {
+      await release(life, standingStop.id, standingStop.kind);
+      return;
+    }
+    const ids = await open(life);
+    if (ids.length === 0) return;
+    const id = dice.pick(ids);
+    const nowMicros = life.clock.nowMicros();
+    const wanted = dice.pick<StopKind | 'RETRY'>(['HOLD', 'PARK', 'RETRY']);
+    if (wanted === 'RETRY') await retryNow(life.db, id, { triesMax, nowMicros });
+    else await stopWithdrawal(life.db, id, wanted, { by: 'operator-1', why: 'odd', nowMicros });
+    marks.add(`operator: ${wanted}`);
+  };
   const act = async (life: Life): Promise<void> => {
     if (faults.isOver()) {
       for (const id of await standing(life)) await lift(life, id);
+      if (faults.isDrawn('operatorStops')) for (const { id, kind } of await stops(life)) await release(life, id, kind);
       return;
     }
+    if (faults.strikes('operatorStops')) await stopAny(life);
     if (faults.strikes('operatorCancels')) await cancelAny(life);
     const halts = await standing(life);
     const [halt] = halts;
@@ -81,7 +128,7 @@ export function createOperator({
 
   return {
     run: async (life) => {
-      if (!faults.isDrawn('operatorHalts') && !faults.isDrawn('operatorCancels')) return;
+      if (!OPERATORS.some((one) => faults.isDrawn(one))) return;
       while (!life.signal.aborted) {
         await life.lazyClock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
         if (life.signal.aborted) return;
@@ -89,7 +136,8 @@ export function createOperator({
           await act(life);
         } catch (error) {
           // Two people at once: one of them comes too late.
-          if (!(error instanceof RetryableError) && !(error instanceof HaltRefusal)) throw error;
+          if (!(error instanceof RetryableError) && !(error instanceof HaltRefusal || error instanceof ControlRefusal))
+            throw error;
         }
       }
     },

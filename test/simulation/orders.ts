@@ -117,6 +117,22 @@ export function createOrders({
     if (await withdrawals.cancel(CLIENT, id)) marks.add('withdrawal called off');
   };
 
+  /** Whoever sees that his withdrawal waits for his word, since a restore was noticed after he had asked again, gives it. */
+  const askForHeld = async (life: Life): Promise<void> => {
+    const held = await life.db
+      .selectFrom('restored_withdrawal')
+      .innerJoin('withdrawal', 'withdrawal.id', 'restored_withdrawal.withdrawal_id')
+      .select('idempotency_key as key')
+      .where('wanted_at', 'is', null)
+      .where('withdrawal.state', '=', 'QUEUED')
+      .orderBy('idempotency_key')
+      .executeTakeFirst();
+    const order = orders.find(({ key }) => key === held?.key);
+    if (order === undefined) return;
+    marks.add('restored withdrawal released by its client');
+    await ask(life, order);
+  };
+
   return {
     all: () => orders,
     payees: Object.values(receiverOf),
@@ -137,18 +153,19 @@ export function createOrders({
     place: async (life) => {
       const confirmed = new Set<Order>();
       while (!life.signal.aborted) {
-        const due = orders.find(
-          (order) =>
-            !(confirmed.has(order) && placed.has(order)) &&
-            order.atMicros <= clock.nowMicros() &&
-            (!placed.has(order) || life.random.next() < 0.03),
-        );
-        if (due === undefined) {
-          const isOver = orders.every((order) => placed.has(order));
-          await life.clock.sleep(life.random.next() * (isOver ? REST_MS_MAX : PAUSE_MS_MAX), life.signal);
-          continue;
-        }
         try {
+          const due = orders.find(
+            (order) =>
+              !(confirmed.has(order) && placed.has(order)) &&
+              order.atMicros <= clock.nowMicros() &&
+              (!placed.has(order) || life.random.next() < 0.03),
+          );
+          if (due === undefined) {
+            const isOver = orders.every((order) => placed.has(order));
+            if (isOver && life.history !== null) await askForHeld(life);
+            await life.clock.sleep(life.random.next() * (isOver ? REST_MS_MAX : PAUSE_MS_MAX), life.signal);
+            continue;
+          }
           await ask(life, due);
           confirmed.add(due);
         } catch (error) {

@@ -15,6 +15,7 @@ import type { LastMoment } from './last-moment.ts';
 import type { Marks } from './marks.ts';
 import { createOperator } from './operator.ts';
 import { DIRECT, OFFERED, type Orders, SEAL } from './orders.ts';
+import type { Policies } from './policies.ts';
 import { registryFor } from './registry-access.ts';
 import type { Extension } from './serve-loop.ts';
 import { createSimulatedSigner } from './signer-access.ts';
@@ -33,6 +34,7 @@ export type PayoutsOptions = {
   readonly halts: Halts;
   /** Whether a hash was written down in a history of the database that is gone. */
   readonly wasWritten: (hash: Uint8Array) => boolean;
+  readonly policies: Policies;
   /** Sees what is committed. */
   readonly observer: pg.Client;
 };
@@ -83,7 +85,7 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
     ttlMicros: BigInt(limits.ttlMs) * 1_000n,
     marginMicros: BigInt(CLOCKS_APART_MS_MAX) * 1_000n,
   };
-  const operator = createOperator({ network, faults, marks, dice });
+  const operator = createOperator({ network, faults, marks, dice, triesMax: limits.triesMax });
 
   let hasBegun = false;
   let tries = 0;

@@ -31,6 +31,7 @@ import { createOrders, DIRECT, OFFERED } from './orders.ts';
 import type { Stall } from './outside-calls.ts';
 import { createPayees } from './payees.ts';
 import { createPayouts } from './payouts.ts';
+import { createPolicies } from './policies.ts';
 import { createProcess, type Process } from './process.ts';
 import { createReferee } from './referee.ts';
 import { prepareReset } from './reset.ts';
@@ -97,6 +98,7 @@ const SIZES: Readonly<Record<'small' | 'large', Size>> = {
   },
 };
 const LARGE = 0.15;
+const CROWDED = 0.04;
 /** How often all processes but one are asked to end when the faults have: what is left to do can be done by one, and what they leave behind is its to find. */
 const SHRINKS = 0.75;
 const TRIES_STEPS_MAX = 500; // To wait for tries; what is done in them needs not be done later.
@@ -208,7 +210,9 @@ async function runSchedule(options: ScheduleOptions): Promise<Report> {
       orders.askAgain();
     },
   });
+  const policies = createPolicies({ network, faults, dice: dice('policies'), marks, orders });
   const payouts = await createPayouts({
+    policies,
     wasWritten: lostHistory.wasWritten,
     lastMoment,
     halts,
@@ -224,6 +228,7 @@ async function runSchedule(options: ScheduleOptions): Promise<Report> {
   await truth.catchUp();
   // Known before any process starts, as on a running installation; each start registers it once more.
   const [{ id: treasuryId } = { id: 0 }] = await registerCatalog(db, catalog);
+  await policies.begin(db, scheduler.clock);
   await payByOffers(db, network.instrument(OFFERED), shape.pick([60, 90]));
 
   const reader =
@@ -263,7 +268,10 @@ async function runSchedule(options: ScheduleOptions): Promise<Report> {
     leaseTtlMs: shape.pick([2_000, 5_000, 10_000]),
     silenceMsMax: 12_000,
   };
-  const instances = shape.pick(size.instances);
+  const drawnInstances = shape.pick(size.instances);
+  // More of them cost more steps and seldom meet anything else.
+  const crowd = dice('crowd');
+  const instances = crowd.chance(CROWDED) ? crowd.pick([4, 5]) : drawnInstances;
   const poolSize = shape.pick([1, 1, 2, 3]);
   const isSkewed = shape.chance(0.5);
   const stall: Stall = { untilMicros: 0n };
@@ -281,7 +289,7 @@ async function runSchedule(options: ScheduleOptions): Promise<Report> {
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
         poolSize,
-        loop: serveLoop(catalog, settings, [payouts.extension]),
+        loop: serveLoop(catalog, settings, [payouts.extension, policies.extension]),
       }),
     );
   }

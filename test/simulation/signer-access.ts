@@ -13,6 +13,7 @@ import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Halts } from './halts.ts';
 import type { Marks } from './marks.ts';
+import type { Policies } from './policies.ts';
 import type { Life } from './process.ts';
 import { must } from './violation.ts';
 
@@ -32,6 +33,7 @@ export type SimulatedSignerOptions = {
   readonly halts: Halts;
   /** Whether a hash was written down in a history of the database that is gone. */
   readonly wasWritten: (hash: Uint8Array) => boolean;
+  readonly policies: Policies;
 };
 
 const LATE_MS_MAX = 30_000; // Well past every target.
@@ -106,6 +108,7 @@ export async function createSimulatedSigner(options: SimulatedSignerOptions): Pr
 type Written = {
   readonly target: string;
   readonly inputs: readonly string[];
+  readonly key: string | null;
   readonly receiver: string | null;
   readonly amount: string | null;
   readonly isRequested: boolean;
@@ -114,13 +117,13 @@ type Written = {
 
 /** What is to be signed is what is committed: the withdrawal's receiver and amount, the attempt's inputs and last record time. */
 async function demandFaithful(
-  { observer, halts, marks, wasWritten }: SimulatedSignerOptions,
+  { observer, halts, marks, wasWritten, policies }: SimulatedSignerOptions,
   { submissionId, attempt, intent, prepared }: SigningRequest,
 ): Promise<void> {
   const hash = Buffer.from(prepared.nodeHash);
   const { rows } = await observer.query<Written>({
     name: 'signing',
-    text: `SELECT a.target_record_time::text AS target, w.receiver, w.amount::text AS amount, a.sign_requested_at IS NOT NULL AS "isRequested", a.state,
+    text: `SELECT a.target_record_time::text AS target, w.idempotency_key AS key, w.receiver, w.amount::text AS amount, a.sign_requested_at IS NOT NULL AS "isRequested", a.state,
                   ARRAY(SELECT r.contract_id FROM reservation r WHERE r.submission_id = a.submission_id AND r.number = a.number ORDER BY 1) AS inputs
            FROM attempt a JOIN submission s ON s.id = a.submission_id LEFT JOIN withdrawal w ON w.id = s.withdrawal_id
            WHERE a.submission_id = $1 AND a.number = $2
@@ -145,6 +148,8 @@ async function demandFaithful(
     { written: written.inputs, signed: inputs },
   );
   if (written.receiver === null || written.amount === null) return;
+  // Who takes an offer back pays nobody.
+  if (!isOfferIntent(intent) && written.key !== null) policies.demandApproved(written.key);
   must(
     !isOfferIntent(intent) && written.receiver === intent.receiver && parseAmount(written.amount) === intent.amount,
     'what is signed pays what was asked for',

@@ -4,7 +4,7 @@
  */
 import { CursorError, formatEventCursor, parseEventCursor } from '../../src/db/event-cursor.ts';
 import { type EventTail, openEventTail } from '../../src/db/event-tail.ts';
-import { PermanentError, RetryableError } from '../../src/env/errors.ts';
+import { RetryableError } from '../../src/env/errors.ts';
 import { retry } from '../../src/env/retry.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
@@ -90,7 +90,8 @@ export function createSubscribers({
         await subscribe(tail, subscriber, signal);
       } catch (error) {
         if (error instanceof CursorError) {
-          const resume = error.facts['resumeCursor'];
+          // An epoch that began and was lost again between two restores is known to nobody: then from the beginning.
+          const resume = error.facts['resumeCursor'] ?? error.facts['startCursor'];
           // Ahead of a log that went back, as long as nobody has noticed that.
           if (error.code === 'CURSOR_AHEAD') marks.add('subscriber ahead of the log');
           else {
@@ -109,19 +110,14 @@ export function createSubscribers({
   return {
     all: () => subscribers.map(({ received }) => received),
     loop: async (life) => {
-      const { signal, lazyClock: clock } = life;
-      const tail = await retry(async () => await openEventTail({ ...life, clock }), START, life);
-      const replaced = new AbortController();
-      const until = { ...life, signal: AbortSignal.any([signal, replaced.signal]) };
-      const running = tail.run().catch((error: unknown) => {
-        replaced.abort();
-        if (error instanceof PermanentError) marks.add(`subscribers' process ended ${error.code}`);
-        throw error;
-      });
-      const ends = await Promise.allSettled([
-        running,
-        ...subscribers.map(async (subscriber) => await follow(tail, subscriber, until)),
-      ]);
+      const { lazyClock: clock } = life;
+      const failed = new AbortController();
+      const common = { ...life, signal: AbortSignal.any([life.signal, failed.signal]) };
+      const tail = await retry(async () => await openEventTail({ ...common, clock }), START, common);
+      const parts = [tail.run(), ...subscribers.map(async (subscriber) => await follow(tail, subscriber, common))];
+      // Neither goes on without the others.
+      for (const part of parts) part.catch(() => failed.abort());
+      const ends = await Promise.allSettled(parts);
       for (const end of ends) if (end.status === 'rejected') throw end.reason;
     },
   };
