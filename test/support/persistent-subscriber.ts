@@ -35,6 +35,8 @@ type Attempt = (options: {
   readonly note: (stage: string) => void;
 }) => Promise<void>;
 
+/** As long as a machine that does ten things at once may take: whoever gives up earlier only makes it begin anew, for as many as come. */
+const HANDSHAKE_MS_MAX = 40_000;
 const WAIT_MS_MIN = 50;
 const WAIT_MS_MAX = 2_000;
 
@@ -110,7 +112,7 @@ export function startSubscriber(options: {
 
 const overWebSocket: Attempt = async ({ url, query, variables, signal, take, note }) => {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
-    handshakeTimeout: 10_000,
+    handshakeTimeout: HANDSHAKE_MS_MAX,
   });
   const ended = new Promise<void>((resolve) => {
     socket.on('close', (code, reason) => {
