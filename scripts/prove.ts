@@ -55,6 +55,9 @@ const entry = presentCounts(counts);
 const before = entry.violations.length;
 const whole = chosen.reduce((sum, tier) => sum + SHARES[tier], 0);
 
+// What was counted is written already; an exit in order takes the processes of the world with it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
+
 if (!values.report) {
   for (const tier of chosen) {
     const seconds = (minutes * 60 * SHARES[tier]) / whole;

@@ -46,6 +46,7 @@ export async function proveSoak(options: {
       const where = await schedule.run(struck);
       addTo(tableOf(entry, schedule.kind), where);
       faults += 1;
+      say(`${(elapsed() / 60).toFixed(1)} min, ${where}`);
       await world.traffic({ deposits: 2, withdrawals: 1 });
       await systemClock.sleep(1_000);
       if (elapsed() - restedAt < REST_EVERY_MS / 1_000) continue;

@@ -14,7 +14,7 @@ import type { World } from './world.ts';
 /** What is not as it must be, in words; empty: all is well. */
 export type Violations = readonly string[];
 
-const REST_MS = 90_000; // Beyond the time to certainty of an attempt, and a start of a process, on a busy machine.
+const REST_MS = 180_000; // Far beyond the time to certainty of an attempt, and some starts of a process, on a busy machine: what takes longer hangs.
 const LOOK_MS = 40;
 
 type AtRest = {

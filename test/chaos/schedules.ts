@@ -164,7 +164,8 @@ export function zombieAt(name: FailpointName, stillMs: number): Schedule {
       // Its clients would wait for it; a balancer that looks after its targets cuts them.
       balancer.cut(1, world.random);
       await Promise.all([working, systemClock.sleep(stillMs)]);
-      for (const sluice of frozen) sluice.signal('SIGCONT');
+      // All of them: one may have come there while the others were being told to live.
+      for (const sluice of sluices) sluice.signal('SIGCONT');
       await world.traffic({ deposits: 1, withdrawals: 1 });
       return name;
     },
@@ -415,7 +416,7 @@ export function drawAny(world: World): Schedule {
   if (dice < 0.45) return drawZombie(world);
   if (dice < 0.6) return pick(random, DATABASE_FAULTS);
   if (dice < 0.85) return pick(random, CONNECTION_FAULTS);
-  return pick(random, [...PARTICIPANT_FAULTS, rotatedKey]);
+  return pick(random, [...PARTICIPANT_FAULTS, rotatedKey, restoredParticipant]);
 }
 
 function shuffled<T>(random: Random, list: readonly T[]): readonly T[] {

@@ -54,6 +54,9 @@ export async function startSigner(keys: SignerKeys, network: ChaosNetwork): Prom
     return started;
   }
   let running = await start('--new-log');
+  // It is in a group of its own, and would outlive us.
+  const atExit = (): void => void running.child.kill('SIGKILL');
+  process.once('exit', atExit);
   const kill = async (): Promise<void> => {
     running.child.kill('SIGKILL');
     await running.exited;
@@ -71,6 +74,7 @@ export async function startSigner(keys: SignerKeys, network: ChaosNetwork): Prom
       running = await start();
     },
     stop: async () => {
+      process.off('exit', atExit);
       await kill();
       rmSync(folder, { recursive: true });
     },

@@ -1,0 +1,68 @@
+/** What the release tier says of what it ran: a bound that follows from the count, a goal that is missed by one slow sample, a slope that is one. */
+import { expect, test } from 'vitest';
+import type { CommitCounts, Counts } from '../../scripts/prove/counts.ts';
+import { countLines, figureLines } from '../../scripts/prove/report.ts';
+import { slopes } from '../../scripts/prove/soak.ts';
+
+const entry = (change: Partial<CommitCounts>): CommitCounts => ({
+  commit: 'c',
+  day: '2026-01-01',
+  seeds: 0,
+  steps: 0,
+  kills: {},
+  postgres: {},
+  zombies: {},
+  others: {},
+  checks: 0,
+  soakMinutes: 0,
+  violations: [],
+  harness: [],
+  figures: {},
+  ...change,
+});
+
+test('counts of all commits are added up, and bound the chance of a violation by 3/n', () => {
+  const counts: Counts = {
+    nextSeed: 1,
+    commits: [entry({ seeds: 40_000, kills: { all: 1 } }), entry({ seeds: 60_000, kills: { all: 2, random: 3 } })],
+  };
+
+  const lines = countLines(counts);
+
+  expect(lines[0]).toBe('| simulation schedules | 100000 | 100000 | 0 | < 0.0030 % |');
+  expect(lines[1]).toBe('| SIGKILLs | 6 | 1000 | 0 | < 50 % |');
+});
+
+test('a violation is counted where it was found, and there is no bound any more', () => {
+  const violations = [{ tier: 'kills', what: 'double payout', how: 'seed 1' }] as const;
+  const counts: Counts = { nextSeed: 1, commits: [entry({ kills: { random: 200 }, violations: [...violations] })] };
+
+  expect(countLines(counts)[1]).toBe('| SIGKILLs | 200 | 1000 | 1 | 0.50 % seen |');
+});
+
+test('a goal counts as held only where it was measured, and the largest sample decides where none may be above it', () => {
+  const halfOpen = (samples: readonly number[]): string | undefined =>
+    figureLines({ nextSeed: 1, commits: [entry({ figures: { halfOpen: [...samples] } })] }).find((line) =>
+      line.includes('Half-open'),
+    );
+
+  expect(halfOpen([])).toMatch(/not measured \|$/);
+  expect(halfOpen([1_000, 29_000])).toMatch(/held \|$/);
+  expect(halfOpen([...Array.from({ length: 200 }, () => 1_000), 31_000])).toMatch(/MISSED \|$/);
+});
+
+test('what grows over the second half of a soak is a slope, and noise is none', () => {
+  const soak = (memory: (index: number) => number) =>
+    Array.from({ length: 400 }, (_, index) => ({
+      at: index * 5,
+      memory: memory(index),
+      handles: 40,
+      lag: 0,
+      faults: 0,
+    }));
+
+  expect(slopes(soak((index) => 200 + (index % 17)))).toEqual([]);
+  // A warm-up is none either.
+  expect(slopes(soak((index) => Math.min(250, 100 + index * 5)))).toEqual([]);
+  expect(slopes(soak((index) => 200 + index))).toEqual([expect.stringMatching(/^memory grows: /)]);
+});
