@@ -2,7 +2,7 @@
  * One PostgreSQL for the whole run (embedded, or the server of DATABASE_URL) with a migrated template that each test file copies.
  * What a file left behind fails the run at its end.
  */
-import { chmod, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { mkdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
@@ -72,9 +72,8 @@ async function startServer(): Promise<Server> {
   const { DATABASE_URL } = process.env;
   if (DATABASE_URL !== undefined && DATABASE_URL !== '')
     return { connectionString: DATABASE_URL, stop: async () => undefined };
-  const memory = await makeMemoryFolder();
-  const server = await startEmbeddedPostgres({
-    baseDirectory: memory,
+  return await startEmbeddedPostgres({
+    baseDirectory: await memoryFolder(),
     name: null,
     port: 0,
     settings: { max_connections: '400' },
@@ -82,22 +81,18 @@ async function startServer(): Promise<Server> {
     random: systemRandom,
     logger: createSystemLogger('warn'),
   });
-  return {
-    connectionString: server.connectionString,
-    stop: async () => {
-      await server.stop();
-      if (memory !== null) await rm(memory, { recursive: true, force: true });
-    },
-  };
 }
 
-/** Data that outlive no run need no disk: its settings are those of a service that loses nothing, and none of its commits waits. */
-async function makeMemoryFolder(): Promise<string | null> {
+/**
+ * Data that outlive no run need no disk: its settings are those of a service that loses nothing, and none of its commits waits.
+ * The folder is the same for all runs: the next one removes what one that was killed left behind.
+ */
+async function memoryFolder(): Promise<string | null> {
   try {
     const { bavail, bsize } = await statfs(MEMORY);
     if (bavail * bsize < MEMORY_BYTES_MIN) return null;
-    const folder = await mkdtemp(join(MEMORY, 'sluice-test-'));
-    await chmod(folder, 0o755); // The server runs as a user of its own where we are root.
+    const folder = join(MEMORY, `sluice-test-${process.getuid?.() ?? 0}`);
+    await mkdir(folder, { recursive: true, mode: 0o755 }); // The server runs as a user of its own where we are root.
     return folder;
   } catch {
     return null; // Not on every system; the disk will do.
