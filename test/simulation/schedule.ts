@@ -97,7 +97,7 @@ const SIZES: Readonly<Record<'small' | 'large', Size>> = {
     instances: [1, 2, 2, 3, 3],
   },
 };
-const LARGE = 0.15;
+const LARGE = 0.08;
 const CROWDED = 0.04;
 /** How often all processes but one are asked to end when the faults have: what is left to do can be done by one, and what they leave behind is its to find. */
 const SHRINKS = 0.75;

@@ -64,7 +64,6 @@ const STEP_MICROS_MAX = 2_000; // Work takes a little time of its own.
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { dice } = options;
   const waiting = new Set<Waiting>();
-  const hash = createHash('sha256');
   const lines: string[] = [];
   let { hurry, stickiness } = options;
   let patience = 1;
@@ -103,9 +102,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return () => void waiting.delete(entry);
   };
   const note = (actor: Actor, label: string, outcome: string): void => {
-    const line = `${steps} ${now - options.startMicros} ${actor.name} ${label} ${outcome}`;
-    hash.update(line).update('\n');
-    lines.push(line);
+    lines.push(`${steps} ${now - options.startMicros} ${actor.name} ${label} ${outcome}`);
   };
   const sleeper = (actor: Actor, stretch: number) => async (durationMs: number, signal?: AbortSignal) => {
     if (signal?.aborted === true) return;
@@ -175,7 +172,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     },
     note,
     stepsCount: () => steps,
-    traceHash: () => hash.copy().digest('hex'),
+    traceHash: () => createHash('sha256').update(lines.join('\n')).digest('hex'),
     trace: () => lines,
   };
 }

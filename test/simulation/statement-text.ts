@@ -35,7 +35,13 @@ export function isUnseen(statement: string): boolean {
 
 const LABEL_LENGTH = 70;
 
+const LABELS = new Map<string, string>();
+
 /** The beginning of a statement, on one line; free of values. */
 export function labelOf(statement: string): string {
-  return statement.replaceAll(/\s+/g, ' ').trim().slice(0, LABEL_LENGTH);
+  const known = LABELS.get(statement);
+  if (known !== undefined) return known;
+  const label = statement.replaceAll(/\s+/g, ' ').trim().slice(0, LABEL_LENGTH);
+  LABELS.set(statement, label);
+  return label;
 }
