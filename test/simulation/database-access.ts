@@ -260,6 +260,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     }
     if (faults.strikes('connectionCut')) {
       marks.add('connection cut');
+      if (isCommit) marks.add('commit unknown, and not committed');
       lose();
       return 'cut';
     }
@@ -309,6 +310,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
     }
     if (faults.strikes('answerLost') || (isCommit && faults.strikes('commitAnswerLost'))) {
       marks.add(`answer of a ${verbOf(statement)} lost`);
+      if (isCommit && outcome.kind === 'done') marks.add('commit unknown, and committed');
       lose();
       return 'answer lost';
     }

@@ -75,6 +75,9 @@ export function submitterFor(life: Life, options: SubmissionAccessOptions): Omit
       wrong.set({ lieInCompletions: { next: 1, lie: dice.pick(['inverted', 'missing', 'otherCommand'] as const) } });
     }
     const target = PreparedTransaction.decode(request.preparedTransaction).metadata?.maxRecordTime;
+    // By a process that stood still since it signed, or one that lived in a history of the database that is gone.
+    if (target !== undefined && target < life.clock.nowMicros())
+      marks.add('executed after its target, by the clock of its process');
     if (target !== undefined && faults.strikes('executeAtTarget')) {
       lastMoment.commitAt(target, async () => {
         try {
