@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
+import type { OnRefused } from '../../src/submissions/isolated.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
@@ -62,8 +63,8 @@ async function ask(idempotencyKey: string, amount: string, id = 'Amulet'): Promi
 }
 
 /** As many passes as the automation would make in some seconds. */
-async function openAll(): Promise<readonly string[]> {
-  for (let pass = 0; pass < 5; pass++) await openAttempts(database.db, treasury, LIMITS, clock.nowMicros());
+async function openAll(onRefused?: OnRefused): Promise<readonly string[]> {
+  for (let pass = 0; pass < 5; pass++) await openAttempts(database.db, treasury, LIMITS, clock.nowMicros(), onRefused);
   const funded = await database.db
     .selectFrom('withdrawal')
     .select('id')
@@ -95,6 +96,33 @@ test('E7: the oldest goes first where the funds reach for one', async () => {
   await rows.holding('amulet-1', '5');
 
   expect(await openAll()).toEqual([first]);
+});
+
+test('E7: one that the database refuses takes nothing from the others of its pass, and each of them is opened', async () => {
+  const refused = await ask('refused', '5');
+  const others = [await ask('second', '5'), await ask('third', '5')];
+  await rows.holding('amulet-1', '5');
+  await rows.holding('amulet-2', '5');
+  await sql`
+    CREATE FUNCTION refuse_one() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      RAISE EXCEPTION 'Not this one.' USING ERRCODE = 'check_violation';
+    END $$`.execute(database.db);
+  await sql`
+    CREATE TRIGGER refuse_one BEFORE UPDATE ON withdrawal FOR EACH ROW WHEN (OLD.id = ${sql.lit(refused)}) EXECUTE FUNCTION refuse_one()`.execute(
+    database.db,
+  );
+  const told: string[] = [];
+
+  // The holdings reach for two of three: what the first would have taken is the third one's.
+  const opened = await openAttempts(database.db, treasury, LIMITS, clock.nowMicros(), (id) => void told.push(id));
+
+  expect(opened).toBe(2);
+  expect(told).toEqual([refused]);
+  expect(await openAll(() => undefined)).toEqual(others);
+  const { rows: reserved } = await sql<{ id: string }>`
+    SELECT contract_id AS id FROM reservation WHERE is_open ORDER BY contract_id`.execute(database.db);
+  expect(reserved).toEqual([{ id: 'amulet-1' }, { id: 'amulet-2' }]);
 });
 
 test('E7: more dust than is looked at hides no large holding', async () => {
