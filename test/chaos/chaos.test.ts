@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSeededRandom } from '../../src/env/random.ts';
+import { noteStruck } from '../support/struck.ts';
 import { rounds } from '../support/tier.ts';
 import { runRound } from './run.ts';
 import { shortPlan } from './schedules.ts';
@@ -36,5 +37,6 @@ test.each(groups.map((schedules, index) => [schedules.map(({ name }) => name).jo
 
     expect(violations).toEqual([]);
     expect(struck).toHaveLength(schedules.length);
+    for (const { where } of struck) noteStruck(where);
   },
 );

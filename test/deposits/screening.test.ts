@@ -299,6 +299,7 @@ test.each(['screening.beforeCall', 'screening.afterAnswer', 'screening.afterVerd
 async function runToDeath(point: string): Promise<void> {
   const child = spawn(process.execPath, ['test/support/screening-child.ts'], {
     env: {
+      ...process.env,
       PATH: process.env['PATH'],
       ...COMPILE_CACHE,
       DATABASE_URL: scene.database.connectionString,

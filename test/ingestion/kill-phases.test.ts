@@ -22,7 +22,6 @@ import type { KillChildTask } from '../support/kill-child.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 import { rounds } from '../support/tier.ts';
 
-const KILLS = Number(process.env['KILLS'] ?? rounds(5, 200));
 const SECONDS_PER_KILL_MAX = 60; // Most take two; a busy machine is no failure.
 const LIFE_MS_MAX = 60_000;
 const RESTORED_UPDATES_MAX = 20;
@@ -56,6 +55,12 @@ const POINTS: Readonly<Record<Phase, readonly (FailpointName | null)[]>> = {
   ],
   rebuild: ['rebuild.afterPage', 'rebuild.beforeSwitch', 'rebuild.beforeSwitchCommit', 'rebuild.afterSwitch', null],
 };
+
+/** The points that lie in one phase alone: each is struck once before anything is struck again. */
+const OWN = PHASES.flatMap((phase) =>
+  POINTS[phase].flatMap((point) => (point === null || point.startsWith('ingestion.') ? [] : [{ phase, point }])),
+);
+const KILLS = Number(process.env['KILLS'] ?? rounds(OWN.length, 200));
 
 const SETTINGS = {
   batchCountMax: 20, // Small batches: many transactions to be killed in.
@@ -292,11 +297,12 @@ test(`D1: ${KILLS} kills, spread over ${PHASES.join(', ')}, leave a whole each t
   const struck = new Map<string, number>();
 
   for (let kill = 0; kill < KILLS; kill += 1) {
-    const phase = PHASES[kill % PHASES.length] ?? 'backfill';
+    const own = OWN[kill];
+    const phase = own?.phase ?? PHASES[kill % PHASES.length] ?? 'backfill';
     // Whoever never ran for long enough to reach the end would be far behind what a restore takes back, and what is pruned.
     await catchUp(database);
     const round = Math.floor(kill / PHASES.length);
-    const point = POINTS[phase][round % POINTS[phase].length] ?? null;
+    const point = own?.point ?? POINTS[phase][round % POINTS[phase].length] ?? null;
     const blow =
       point === null
         ? { killAfterMs: random.next() * (phase === 'rebuild' ? 400 : 150) }

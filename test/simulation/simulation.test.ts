@@ -5,6 +5,7 @@
  *     SIMULATION_FROM=5000                                                       others
  */
 import { expect, test } from 'vitest';
+import { noteStruck } from '../support/struck.ts';
 import { openCrew, type SeedOrder } from './crew.ts';
 import { createMarks } from './marks.ts';
 import { ALWAYS_MET } from './met.ts';
@@ -15,6 +16,8 @@ const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 500);
 const FROM = Number(process.env['SIMULATION_FROM'] ?? 1);
 const SECONDS_PER_SEED_MAX = 8;
 const PROCESSES = 2;
+/** Stands before the name of a failpoint, in a mark. */
+const KILLED = 'crash at ';
 /** As many seeds as meet all of {@link ALWAYS_MET}. */
 const SEEDS_THAT_MEET_ALL = 500;
 
@@ -32,7 +35,10 @@ test(`${SEEDS} schedules keep every invariant`, { timeout: (SEEDS + 60) * SECOND
     const startedAt = performance.now();
     await crew.run(seeds.map(orderOf), (result) => {
       steps += result.steps;
-      for (const [mark, times] of result.marks) marks.add(mark, times);
+      for (const [mark, times] of result.marks) {
+        marks.add(mark, times);
+        if (mark.startsWith(KILLED)) noteStruck(mark.slice(KILLED.length));
+      }
       if (result.violation !== null) violations.push(result.violation.explanation);
       return violations.length === 0;
     });

@@ -5,13 +5,16 @@ import type { FailpointName } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock } from '../../src/env/system.ts';
 import { OFFER_RULES, registryAt, startAcceptance } from './acceptance.ts';
 import { startIngestion } from './ingestion.ts';
+import { noteStruck } from './struck.ts';
 
 const { ingestion: settings, registries, ttlMs } = JSON.parse(process.env['ACCEPTANCE'] ?? '{}');
 const [point, hit] = (process.env['KILL_AT'] ?? ':0').split(':');
 let hits = 0;
 const failpoint = async (name: FailpointName) => {
   writeSync(1, `${name}\n`);
-  if (name === point && ++hits === Number(hit)) process.kill(process.pid, 'SIGKILL');
+  if (name !== point || ++hits !== Number(hit)) return;
+  noteStruck(name);
+  process.kill(process.pid, 'SIGKILL');
 };
 
 const logger = createSystemLogger('error');

@@ -5,6 +5,7 @@
 import { writeSync } from 'node:fs';
 import type { FailpointName } from '../../src/env/failpoint.ts';
 import { startIngestion } from './ingestion.ts';
+import { noteStruck } from './struck.ts';
 
 const settings = JSON.parse(process.env['INGESTION'] ?? '{}');
 const [killAt, killHit] = (process.env['KILL_AT'] ?? ':0').split(':');
@@ -12,7 +13,9 @@ let hits = 0;
 
 const failpoint = async (name: FailpointName) => {
   writeSync(1, `${name}\n`);
-  if (name === killAt && ++hits === Number(killHit)) process.kill(process.pid, 'SIGKILL');
+  if (name !== killAt || ++hits !== Number(killHit)) return;
+  noteStruck(name);
+  process.kill(process.pid, 'SIGKILL');
 };
 
 const ingestion = await startIngestion({ ...settings, failpoint });

@@ -12,6 +12,7 @@ import { createSystemLogger, systemClock, systemRandom } from '../../src/env/sys
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { createSecondSchema, derivePage, startHistory } from '../../src/ingestion/second-schema.ts';
 import { startIngestion } from './ingestion.ts';
+import { noteStruck } from './struck.ts';
 
 /** What a test asks of the child, as JSON in the variable KILL_CHILD. */
 export type KillChildTask =
@@ -33,7 +34,9 @@ let hits = 0;
 
 const failpoint = async (name: FailpointName) => {
   writeSync(1, `${name}\n`);
-  if (name === killAt && ++hits === Number(killHit)) process.kill(process.pid, 'SIGKILL');
+  if (name !== killAt || ++hits !== Number(killHit)) return;
+  noteStruck(name);
+  process.kill(process.pid, 'SIGKILL');
 };
 
 if (task.kind === 'follow') {

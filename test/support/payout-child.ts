@@ -9,13 +9,16 @@ import { createRegistries, sourcesOf } from '../../src/scan/registries.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { startIngestion } from './ingestion.ts';
 import { startPayouts } from './payouts.ts';
+import { noteStruck } from './struck.ts';
 
 const { ingestion: settings, registries, limits } = JSON.parse(process.env['PAYOUTS'] ?? '{}');
 const strike = (variable: string, signal: NodeJS.Signals) => {
   const [point, hit] = (process.env[variable] ?? ':0').split(':');
   let hits = 0;
   return (name: FailpointName) => {
-    if (name === point && ++hits === Number(hit)) process.kill(process.pid, signal);
+    if (name !== point || ++hits !== Number(hit)) return;
+    if (signal === 'SIGKILL') noteStruck(name);
+    process.kill(process.pid, signal);
   };
 };
 const killAt = strike('KILL_AT', 'SIGKILL');

@@ -4,6 +4,7 @@ import { createWakeUp } from '../../src/db/polling-loop.ts';
 import { createScreeningClient } from '../../src/deposits/screening-client.ts';
 import { runScreening } from '../../src/deposits/screening-loop.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { noteStruck } from './struck.ts';
 
 const { DATABASE_URL: connectionString = '', SCREENING_URL: url = '', SECRET = '', KILL_AT } = process.env;
 const logger = createSystemLogger('error');
@@ -16,7 +17,9 @@ await runScreening({
   random: systemRandom,
   logger,
   failpoint: async (name) => {
-    if (name === KILL_AT) process.kill(process.pid, 'SIGKILL');
+    if (name !== KILL_AT) return;
+    noteStruck(name);
+    process.kill(process.pid, 'SIGKILL');
   },
   wakeUp: createWakeUp(systemClock),
   signal: new AbortController().signal,
