@@ -7,6 +7,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const LONG = [
   'test/simulation/simulation',
   'test/simulation/',
+  'test/mutants/',
   'test/e2e/dev',
   'test/withdrawals/kill',
   'test/drills/',
