@@ -157,7 +157,9 @@ test('Z29: through start, work, refusals and failures no secret comes out of any
   const found = said.flatMap(([where = '', text = '']) =>
     Object.entries(SECRETS)
       // Whoever sent it gets his own words back, in what he asked.
-      .filter(([name, secret]) => text.includes(secret) && !(where.startsWith('answer') && /^(?:api|unknown)Key$/.test(name)))
+      .filter(
+        ([name, secret]) => text.includes(secret) && !(where.startsWith('answer') && /^(?:api|unknown)Key$/.test(name)),
+      )
       .map(([name]) => `${name} in ${where}`),
   );
   expect(found).toEqual([]);
