@@ -79,6 +79,8 @@ export function createLostHistory(options: LostHistoryOptions): LostHistory {
       if (!isOn) return;
       wal += 1n;
       if (faults.isOver() || restores === RESTORES_MAX || !dice.chance(backupRate)) return;
+      // Mostly an old one is kept, so that much is lost with it.
+      if (backup !== null && !dice.chance(0.1)) return;
       const position = await readPosition();
       if (position === null) return;
       await backups.make();
