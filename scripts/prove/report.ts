@@ -44,7 +44,7 @@ function rowsOf({ commits }: Counts): readonly Row[] {
 function boundOf(count: number, violations: number): string {
   if (count === 0) return '';
   return violations === 0
-    ? `< ${(300 / count).toPrecision(2)} %`
+    ? `< ${Math.min(100, 300 / count).toPrecision(2)} %`
     : `${((100 * violations) / count).toPrecision(2)} % seen`;
 }
 
