@@ -6,12 +6,15 @@ import { parseArgs } from 'node:util';
 import { openCrew } from './crew.ts';
 import { createMarks } from './marks.ts';
 import { withMigratedDatabases } from './scratch-database.ts';
+import { saltOf, seedAt } from './seed-run.ts';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
     from: { type: 'string', default: '1' },
     count: { type: 'string', default: '100' },
+    /** Other seeds for the same numbers (seed-run.ts); not with --seed. */
+    salt: { type: 'string', default: saltOf(process.env) },
     off: { type: 'string', default: '' },
     on: { type: 'string', default: '' },
     trace: { type: 'boolean', default: false },
@@ -27,7 +30,10 @@ const from = Number(values.seed ?? values.from);
 const count = values.seed === undefined ? Number(values.count) : 1;
 const namesIn = (list: string) => list.split(',').filter((name) => name !== '');
 const common = { on: namesIn(values.on), off: namesIn(values.off), isTraced: values.trace };
-const orders = Array.from({ length: count }, (_, index) => ({ ...common, seed: from + index }));
+const orders = Array.from({ length: count }, (_, index) => ({
+  ...common,
+  seed: seedAt(from + index, values.seed === undefined ? values.salt : ''),
+}));
 
 await withMigratedDatabases(Math.min(Number(values.crew), count), async (connectionStrings) => {
   const crew = await openCrew(connectionStrings, { mutant: values.mutant });
