@@ -18,7 +18,7 @@ const DEPOSIT_EVERY_MS = 50;
 const LOOK_MS = 5;
 const GIVE_UP_MS = 120_000;
 /** What was under way at the blow has arrived by then, and does not count. */
-const ECHO_MS = 30;
+const ECHO_MS = 150;
 
 type Measurement = {
   readonly figure: string;
