@@ -56,6 +56,7 @@ export const START: RetryPolicy = { attemptsMax: 10, delayMsMin: 200, delayMsMax
 const CONNECTIONS_PER_STREAM = 2; // One batch and one lease renewal at a time.
 const SEQUENCER_CONNECTIONS = 1; // One transaction at a time.
 const CHECKING_CONNECTIONS = 2; // Rounds that ask others; the database waits for nobody.
+const LOOKING_CONNECTIONS = 2; // One look and one lease renewal at a time.
 const WHOLE_TABLES_MS = 600_000; // A look at the invariants reads whole tables.
 const IDLE_IN_TRANSACTION_MS_MAX = 5_000; // No transaction of ours waits for anything but the database.
 
@@ -127,7 +128,7 @@ export async function startWorkers(parts: {
     });
     teardown.add('place among the workers', leases.leave);
     const verifying = lane('verification', { poolSizeMax: treasuries.length });
-    const looking = lane('invariants', { poolSizeMax: 1, statementTimeoutMs: WHOLE_TABLES_MS });
+    const looking = lane('invariants', { poolSizeMax: LOOKING_CONNECTIONS, statementTimeoutMs: WHOLE_TABLES_MS });
     const checking = lane('checks', { poolSizeMax: CHECKING_CONNECTIONS });
     const events = lane('sequencer', { poolSizeMax: SEQUENCER_CONNECTIONS });
     const working = createServiceLoops(env);

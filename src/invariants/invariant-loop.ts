@@ -5,7 +5,7 @@
 import { sql } from 'kysely';
 import { cancellable } from '../db/cancellation.ts';
 import type { Database } from '../db/connection.ts';
-import type { Leases } from '../db/lease.ts';
+import type { Lease, Leases } from '../db/lease.ts';
 import { createWakeUp, runPollingLoop } from '../db/polling-loop.ts';
 import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
 import { PermanentError, RetryableError } from '../env/errors.ts';
@@ -19,6 +19,7 @@ export type InvariantOptions = { readonly db: Database; readonly clock: Clock; r
 const NAMED = 20; // Faults kept of one invariant.
 const REST = 10; // Times as long as a look took.
 const POLLS_PER_ROUND = 6;
+const INVARIANT_BROKEN = 'INVARIANT_BROKEN';
 
 /** The comparison with the ledger freezes by itself, what differs alone. */
 const FREEZES_ITSELF: ReadonlySet<string> = new Set(['I9']);
@@ -59,11 +60,13 @@ export async function runInvariantLoop(
     name: 'invariants',
     pass: async () => {
       round += 1;
-      // Not released: it is the turn itself, and gone when the next round is due.
-      const turn = { name: 'invariants', holder: `${holder}:${round}` };
       const ttlMs = everyMs * (1 - 1 / (2 * POLLS_PER_ROUND));
-      if ((await leases.acquire({ ...turn, ttlMs })) === null) return false;
+      // Not released: it is the turn itself, and gone when the next round is due.
+      const turn = await leases.acquire({ name: 'invariants', holder: `${holder}:${round}`, ttlMs });
+      if (turn === null) return false;
       const startedAt = clock.nowMicros();
+      const looked = new AbortController();
+      const kept = keepTurn(turn, ttlMs, looked.signal);
       try {
         await cancellable(signal, async () => await lookAtInvariants(options));
       } catch (error) {
@@ -71,9 +74,12 @@ export async function runInvariantLoop(
         if (!(error instanceof RetryableError || error instanceof PermanentError)) throw error;
         if (!signal.aborted)
           logger.warn('The invariants could not be looked at.', { code: error.code, why: error.message });
+      } finally {
+        looked.abort();
+        await kept;
       }
       const restMs = microsToMillis(clock.nowMicros() - startedAt) * REST;
-      if (restMs > ttlMs) await leases.acquire({ ...turn, ttlMs: restMs });
+      if (restMs > ttlMs) await leases.renew(turn, restMs);
       return false;
     },
     wakeUp: createWakeUp(clock),
@@ -83,6 +89,17 @@ export async function runInvariantLoop(
     logger,
     signal,
   });
+
+  /** A look may take longer than a turn: without this everybody would look at once, and nobody rest. */
+  async function keepTurn(turn: Lease, ttlMs: number, until: AbortSignal): Promise<void> {
+    for (;;) {
+      await clock.sleep(ttlMs / 3, until);
+      if (until.aborted) return;
+      await leases.renew(turn, ttlMs).catch((error: unknown) => {
+        if (!(error instanceof RetryableError)) throw error;
+      });
+    }
+  }
 }
 
 async function store(
@@ -114,15 +131,37 @@ async function freeze(db: Database, id: string, faults: readonly InvariantFault[
   );
   const scopes = named && rows.length > 0 ? rows : [{ key: null, name: null }];
   for (const { key, name } of scopes) {
-    const what = faults.filter(({ instrument }) => name === null || instrument === name).map((fault) => fault.what);
+    const what = faults
+      .filter(({ instrument }) => name === null || instrument === name)
+      .map((fault) => fault.what)
+      .sort();
+    const cause = `invariant:${id}`;
+    const detail = `${id}, ${what.length} times; first: ${what[0] ?? ''}`;
+    if (await wasLifted(db, { id, cause, detail })) continue;
     await openFreeze(db, {
       treasuryId: null,
       instrumentKey: key,
-      reason: 'INVARIANT_BROKEN',
-      detail: `${id}, ${what.length} times; first: ${what[0] ?? ''}`,
-      cause: `invariant:${id}`,
+      reason: INVARIANT_BROKEN,
+      detail,
+      cause,
       openedBy: 'invariants',
       nowMicros,
     });
   }
+}
+
+/**
+ * Whether a person lifted this very freeze while it was true, and nothing was mended or added since. What stands in rows that nobody may change stays broken for ever: then people decide once, and money does not stand
+ * still for ever as well. The metric and `sluice verify` go on telling.
+ */
+async function wasLifted(
+  db: Database,
+  { id, cause, detail }: { readonly id: string; readonly cause: string; readonly detail: string },
+): Promise<boolean> {
+  const { rows } = await sql`
+    SELECT FROM money_freeze f JOIN invariant_check c ON c.id = ${id}
+    WHERE f.reason = ${INVARIANT_BROKEN} AND f.cause = ${cause} AND f.detail = ${detail} AND f.lifted_at >= c.broken_since LIMIT 1`.execute(
+    db,
+  );
+  return rows.length > 0;
 }

@@ -1,10 +1,13 @@
 /** What must hold in a running system is looked at while it runs: what somebody breaks in the tables is found, told as a metric, and money stands still within the minute. */
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createSystemLogger, systemClock } from '../../src/env/system.ts';
-import { lookAtInvariants } from '../../src/invariants/invariant-loop.ts';
+import { createDatabase } from '../../src/db/connection.ts';
+import { createLeases } from '../../src/db/lease.ts';
+import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { lookAtInvariants, runInvariantLoop } from '../../src/invariants/invariant-loop.ts';
 import { checkInvariants, LIVE_INVARIANTS } from '../../src/invariants/live-invariants.ts';
 import { readOperationFacts } from '../../src/read/operation-facts.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { startWithdrawalScene, type WithdrawalScene } from '../support/withdrawal-scene.ts';
 
@@ -92,6 +95,99 @@ test('a look tells of all that it looks at, and of what is mended no more', asyn
 
   expect(kept.map(({ id }) => id).sort()).toEqual(Object.keys(LIVE_INVARIANTS).sort());
   expect(kept.filter(({ broken_since }) => broken_since !== null)).toEqual([]);
+});
+
+test('what people lift while it is true stays lifted, until something else is found or it was mended', async () => {
+  const { db } = scene.database;
+  const options = { db, clock: systemClock, logger: createSystemLogger('silent') };
+  const [breaks, mends] = BROKEN['I12'] ?? ['', ''];
+  const frozen = async (): Promise<number> =>
+    (await sql`SELECT FROM money_freeze WHERE reason = 'INVARIANT_BROKEN' AND lifted_at IS NULL`.execute(db)).rows
+      .length;
+  const lift = async (): Promise<void> => {
+    await sql`
+      UPDATE money_freeze SET lifted_at = ${systemClock.nowMicros()}, lifted_by = 'test', lift_detail = 'test' WHERE lifted_at IS NULL`.execute(
+      db,
+    );
+  };
+  await lift();
+  await asOwner(breaks);
+  try {
+    await lookAtInvariants(options);
+    expect(await frozen()).toBe(1);
+    await lookAtInvariants(options);
+    await lift();
+    await lookAtInvariants(options);
+    expect(await frozen()).toBe(0);
+    await asOwner(BROKEN['I26']?.[0] ?? '');
+    await lookAtInvariants(options);
+    expect(await frozen()).toBe(1);
+    await asOwner(BROKEN['I26']?.[1] ?? '');
+    await lift();
+    await asOwner(mends);
+    await lookAtInvariants(options);
+    await asOwner(breaks);
+    await lookAtInvariants(options);
+    expect(await frozen()).toBe(1);
+  } finally {
+    await asOwner(mends);
+    await lift();
+  }
+  expect(await lookAtInvariants(options)).toEqual([]);
+});
+
+test('however long a look takes, one process looks at a time', { timeout: 30_000 }, async () => {
+  const database = await createTestDatabase();
+  const stopping = new AbortController();
+  const lanes = [0, 1].map(() =>
+    createDatabase({
+      connectionString: database.connectionString,
+      applicationName: 'sluice-test',
+      poolSizeMax: 2,
+      logger: database.logger,
+    }),
+  );
+  const held = createDatabase({
+    connectionString: database.connectionString,
+    applicationName: 'sluice-test',
+    poolSizeMax: 1,
+    logger: database.logger,
+  });
+  try {
+    let most = 0;
+    const running: Promise<void>[] = [];
+    await held.db.transaction().execute(async (tx) => {
+      await sql`LOCK TABLE verification IN ACCESS EXCLUSIVE MODE`.execute(tx);
+      const env = { clock: systemClock, random: systemRandom, logger: createSystemLogger('silent') };
+      const loops = lanes.map(({ db }, index) =>
+        runInvariantLoop({
+          ...env,
+          db,
+          leases: createLeases({ db }),
+          holder: `looker ${index}`,
+          everyMs: 300,
+          signal: stopping.signal,
+        }),
+      );
+      for (let looked = 0; looked < 20; looked += 1) {
+        const { rows } = await sql<{ count: number }>`
+          SELECT count(*)::int AS count FROM pg_locks WHERE relation = 'verification'::regclass AND NOT granted`.execute(
+          tx,
+        );
+        most = Math.max(most, rows[0]?.count ?? 0);
+        await systemClock.sleep(100);
+      }
+      stopping.abort();
+      running.push(...loops);
+    });
+    await Promise.all(running);
+    expect(most).toBe(1);
+  } finally {
+    stopping.abort();
+    await held.close();
+    for (const { close } of lanes) await close();
+    await database.close();
+  }
 });
 
 test('Z28: a running service freezes within the minute what is broken under it, and pays nothing', {
