@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { afterEach, expect, test } from 'vitest';
 import { migrate, migrationStatus, requireMigrated } from '../../src/db/migrate.ts';
+import { readLockedMigrations } from '../../src/db/migration-files.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 
 const cleanUps: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -173,4 +175,36 @@ test('a migration that cannot get its lock gives up, and may be repeated', async
   });
 
   expect(await migrate({ connectionString, logger, directory })).toEqual(['0002_two']);
+});
+
+test('C5: whoever chains the audit while the project is migrated neither waits for ever nor stops it', async () => {
+  const { connectionString, db, logger } = await emptyDatabase();
+  const all = await readLockedMigrations();
+  const before = all.filter(({ name }) => name < '0028');
+  await migrate({
+    connectionString,
+    logger,
+    directory: await migrations(Object.fromEntries(before.map(({ name, sql: text }) => [`${name}.sql`, text]))),
+  });
+  await sql`
+    INSERT INTO audit_outbox (at, principal, action, subject_type, subject) VALUES (1, 'mia', 'a', 'halt', '1')`.execute(
+    db,
+  );
+  let migrated: Promise<readonly string[]> = Promise.resolve([]);
+  await db.transaction().execute(async (tx) => {
+    // As chain_audit does: looks what waits, and then writes it down.
+    await sql`SELECT FROM audit_outbox`.execute(tx);
+    migrated = migrate({ connectionString, logger });
+    await eventually(async () => {
+      const { rows } = await sql`
+        SELECT FROM pg_locks WHERE relation IN ('audit_outbox'::regclass, 'audit_entry'::regclass) AND NOT granted`.execute(
+        db,
+      );
+      expect(rows.length).toBe(1);
+    });
+    await sql`SELECT chain_audit(10)`.execute(tx);
+  });
+
+  expect(await migrated).toContain('0028_least_rights');
+  expect((await sql`SELECT FROM audit_entry`.execute(db)).rows.length).toBe(1);
 });
