@@ -11,7 +11,8 @@ import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import { createDatabase, type Database } from './connection.ts';
 import { type MigrationFile, readLockedMigrations } from './migration-files.ts';
-import { grantRights, listDatabaseRoles } from './rights.ts';
+import { grantRights, listDatabaseRoles, readRights } from './rights.ts';
+import { readRightsOf } from './rights-held.ts';
 
 export type MigrateOptions = {
   readonly connectionString: string;
@@ -56,7 +57,7 @@ export async function migrate(options: MigrateOptions): Promise<readonly string[
     }
     await readState(db, files);
     // What is new is open to the roles that need it before the version that needs it starts.
-    if (applied.length > 0 && options.directory === undefined) await grantAgain(db, options.logger);
+    if (options.directory === undefined) await grantAgain(db, options.logger, applied.length > 0);
     return applied;
   } finally {
     await close();
@@ -85,14 +86,28 @@ export async function requireMigrated<T>(db: Kysely<T>, directory?: string): Pro
   }
 }
 
-/** The migrations stand whatever becomes of it: a role that is gone since keeps nobody from starting, and the doctor of those that lack something says so. */
-async function grantAgain(db: Database, logger: Logger): Promise<void> {
+/**
+ * The migrations stand whatever becomes of it: a role that is gone since keeps nobody from starting, and takes nothing from the others; the doctor of those that lack something says so. A run that migrated and ended before
+ * it granted is made good by the next one.
+ */
+async function grantAgain(db: Database, logger: Logger, hasApplied: boolean): Promise<void> {
+  const tell = ({ code, message }: PermanentError): void =>
+    logger.warn('Database roles were not given their rights anew.', { code, why: message });
   try {
-    if ((await listDatabaseRoles(db)).length > 0) await grantRights(db);
+    if (hasApplied ? (await listDatabaseRoles(db)).length > 0 : await isAnyLacking(db)) await grantRights(db, [], tell);
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
-    logger.warn('Database roles were not given their rights anew.', { code: error.code, why: error.message });
+    tell(error);
   }
+}
+
+/** Whether a role that is there lacks something of its kind. */
+async function isAnyLacking(db: Database): Promise<boolean> {
+  const rights = await readRights();
+  for (const { name, kind } of await listDatabaseRoles(db)) {
+    if ((await readRightsOf(db, name, rights.get(kind) ?? new Map())).missing.length > 0) return true;
+  }
+  return false;
 }
 
 function migrationsOf(files: readonly MigrationFile[]): Record<string, Migration> {

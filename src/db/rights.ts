@@ -79,9 +79,16 @@ export async function listDatabaseRoles(db: Database | Transaction): Promise<rea
 
 /**
  * Gives every role that is noted its rights, those in `added` after noting them. One transaction: no process ever finds itself without.
+ * @param onUnfit told of a role that was noted before and is not fit any more; the others get theirs. Default: throw.
  * @throws PermanentError DATABASE_ROLE_UNKNOWN, DATABASE_ROLE_TOO_STRONG: nothing is changed. DB_STATEMENT where we do not own the tables.
  */
-export async function grantRights(db: Database, added: readonly DatabaseRole[] = []): Promise<readonly DatabaseRole[]> {
+export async function grantRights(
+  db: Database,
+  added: readonly DatabaseRole[] = [],
+  onUnfit: (error: PermanentError) => void = (error) => {
+    throw error;
+  },
+): Promise<readonly DatabaseRole[]> {
   const rights = await readRights();
   return await db.transaction().execute(async (tx) => {
     // One at a time: two at once would update the same rows of the catalogue.
@@ -91,7 +98,12 @@ export async function grantRights(db: Database, added: readonly DatabaseRole[] =
     const schema = rows[0]?.schema ?? 'public';
     const roles = await listDatabaseRoles(tx);
     for (const role of roles) {
-      await demandFit(tx, role);
+      const unfit = await unfitnessOf(tx, role);
+      if (unfit !== null) {
+        if (added.some(({ name }) => name === role.name)) throw unfit;
+        onUnfit(unfit);
+        continue;
+      }
       for (const statement of grantsOf(role, rights.get(role.kind) ?? new Map(), schema)) {
         await sql.raw(statement).execute(tx);
       }
@@ -124,26 +136,25 @@ async function note(tx: Transaction, { name, kind }: DatabaseRole): Promise<void
     .execute();
 }
 
-/** Rights that are granted mean nothing for a role that has all of them anyway. */
-async function demandFit(tx: Transaction, { name }: DatabaseRole): Promise<void> {
+/** Rights that are granted mean nothing for a role that has all of them anyway. @returns null where there is nothing against it. */
+async function unfitnessOf(tx: Transaction, { name }: DatabaseRole): Promise<PermanentError | null> {
   const { rows } = await sql<{ isStrong: boolean }>`
     SELECT r.rolsuper OR pg_has_role(r.oid, c.relowner, 'MEMBER') AS "isStrong"
     FROM pg_roles r, pg_class c WHERE r.rolname = ${name} AND c.oid = 'ledger_update'::regclass`.execute(tx);
   const [found] = rows;
   if (found === undefined) {
-    throw new PermanentError(
+    return new PermanentError(
       'DATABASE_ROLE_UNKNOWN',
       `The server has no role ${name}. Whoever may make roles makes it first: CREATE ROLE ${quoted(name)} LOGIN PASSWORD '…' NOSUPERUSER NOCREATEDB NOCREATEROLE.`,
       { name },
     );
   }
-  if (found.isStrong) {
-    throw new PermanentError(
-      'DATABASE_ROLE_TOO_STRONG',
-      `${name} is a superuser, owns the tables or belongs to who does: what is granted to it limits nothing.`,
-      { name },
-    );
-  }
+  if (!found.isStrong) return null;
+  return new PermanentError(
+    'DATABASE_ROLE_TOO_STRONG',
+    `${name} is a superuser, owns the tables or belongs to who does: what is granted to it limits nothing.`,
+    { name },
+  );
 }
 
 /** @see PostgreSQL documentation, "Identifiers and Key Words". */

@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase } from '../../src/db/connection.ts';
+import { migrate } from '../../src/db/migrate.ts';
 import { forgetRole, grantRights, type Rights, ROLE_KINDS, type RoleKind, readRights } from '../../src/db/rights.ts';
 import { checkRights } from '../../src/doctor/rights-checks.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -214,4 +215,21 @@ test('grants are made anew without harm, taken away with the role, and refused t
   expect(await forgetRole(database.db, name)).toBe(true);
   expect(await as('AUDITOR', async (client) => attempt(client, 'SELECT FROM audit_entry'))).toBe(FORBIDDEN);
   expect(await forgetRole(database.db, name)).toBe(false);
+});
+
+test('a migration that found a role gone gives the others their rights all the same, and one that ended before it granted is made good', async () => {
+  const { connectionString, db, logger } = database;
+  const api = roles.roles.find(({ kind }) => kind === 'API')?.name ?? '';
+  await db
+    .insertInto('database_role')
+    .values({ name: `${api}_gone`, kind: 'READ' })
+    .execute();
+  try {
+    await sql`REVOKE ALL ON withdrawal FROM ${sql.id(api)}`.execute(db);
+    expect(await migrate({ connectionString, logger })).toEqual([]);
+    expect(await as('API', async (client) => attempt(client, 'SELECT FROM withdrawal'))).toBeNull();
+    await expect(grantRights(db)).rejects.toMatchObject({ code: 'DATABASE_ROLE_UNKNOWN' });
+  } finally {
+    await forgetRole(db, `${api}_gone`);
+  }
 });
