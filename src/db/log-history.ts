@@ -129,10 +129,32 @@ export async function checkLogHistory(db: Database, env: LogHistoryEnv): Promise
     env.memory.note(state);
     return true;
   }
+  if (!(await mayNote(db))) return leaveToOthers(state, env.memory);
   return await db.transaction().execute(async (tx) => {
     await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);
     return await keepLogHistory(tx, env);
   });
+}
+
+/** Whether our role is one that may; one that only reads may not. */
+async function mayNote(db: Database): Promise<boolean> {
+  const { rows } = await sql<{
+    mayNote: boolean;
+  }>`SELECT has_table_privilege('event_log', 'UPDATE') AS "mayNote"`.execute(db);
+  return rows[0]?.mayNote === true;
+}
+
+/** @returns whether it is what was known. @throws RetryableError DB_IN_DOUBT until somebody has noted that it is not. */
+function leaveToOthers(state: LogState, memory: LogMemory): boolean {
+  const known = memory.known();
+  if (doubtOf(state, known) !== null) {
+    throw new RetryableError(
+      'DB_IN_DOUBT',
+      'The database is not the one that was there before, and our role may not note it: a worker does.',
+    );
+  }
+  memory.note(state);
+  return known === null || known.epoch === state.epoch;
 }
 
 /**

@@ -41,7 +41,9 @@ export async function lookAtLog({ db, memory, clock, random, logger }: LogWatchO
   const head = await readAuditHead(db, memory.audit());
   const isKnown = await checkLogHistory(db, { memory, random, logger, nowMicros: clock.nowMicros() });
   if (isKnown) memory.noteKept(kept);
-  if (head !== null && isKnown) await judgeAudit(head);
+  // A standby may lag, and says nothing against what was seen.
+  if (head === null) return;
+  if (isKnown) await judgeAudit(head);
   else memory.noteAudit(null); // Of a database that went back, which has its own freeze: what is there now is where it goes on.
 
   /** What was seen is held on to where the audit is not what became of it. */

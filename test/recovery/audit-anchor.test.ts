@@ -151,3 +151,15 @@ test('entries that come, restarts, and a database that went back and was noted a
   await look();
   expect((await frozen()).sort()).toEqual(['AUDIT_CHANGED', 'DATABASE_WENT_BACK']);
 });
+
+test('Z28: what was seen is held on to through a moment in which nobody could tell, as on a standby', async () => {
+  await sql`CREATE TABLE away AS SELECT * FROM event_log`.execute(db);
+  await sql`DELETE FROM event_log`.execute(db);
+  await look();
+  await sql`INSERT INTO event_log SELECT * FROM away`.execute(db);
+  await forge(FORGERIES['a tail that is cut off']);
+
+  await look();
+
+  expect(await frozen()).toEqual(['AUDIT_CHANGED']);
+});
