@@ -6,9 +6,11 @@ const LONG_BYTES_MIN = 1_024;
 
 export const isLong = ({ length }: Buffer): boolean => length >= LONG_BYTES_MIN;
 
-/** Writes `pieces` in their order, in one call of the system where the socket takes it: the long ones themselves, the short ones between them as one. None may be changed afterwards. */
+/**
+ * Writes `pieces` in their order: the long ones themselves, the short ones between them as one. None may be changed afterwards.
+ * @param to a socket, corked by the caller so that it is one call of the system; or a response, which sees to that itself, and must not be corked: it would not notice then that its socket is full.
+ */
 export function writeShared(to: Writable, pieces: readonly Buffer[]): void {
-  to.cork();
   let short: Buffer[] = [];
   const flush = (): void => {
     if (short.length > 0) to.write(short.length === 1 ? short[0] : Buffer.concat(short));
@@ -23,5 +25,4 @@ export function writeShared(to: Writable, pieces: readonly Buffer[]): void {
     to.write(piece);
   }
   flush();
-  to.uncork();
 }

@@ -84,8 +84,13 @@ export function createFrameSink(id: string, socket: Duplex, drain: Drain, isOpen
   return {
     send: (answers) => {
       if (!isOpen()) return;
-      if (answers.some(isLong)) writeShared(socket, piecesOf(prefix, answers));
-      else socket.write(framesOf(prefix, answers));
+      if (!answers.some(isLong)) {
+        socket.write(framesOf(prefix, answers));
+        return;
+      }
+      socket.cork();
+      writeShared(socket, piecesOf(prefix, answers));
+      socket.uncork();
     },
     pendingBytes: () => socket.writableLength,
     drained: drain.untilDrained,

@@ -64,6 +64,49 @@ test.each(TRANSPORTS)(
   60_000,
 );
 
+test.each(TRANSPORTS)(
+  'H2: nor does one over %s who is sent little at a time',
+  async (transport) => {
+    const own = await createTestDatabase();
+    // No sign of life meanwhile: it is a write of its own, and shows by itself that nothing is read.
+    const api = await startApi(own, { ringCountMax: 8, slowReaderMs: 60_000, heartbeatMs: 600_000 });
+    const after = formatEventCursor(api.log.tail.head());
+    const count = 16_000;
+    const text = 'x'.repeat(1_500);
+    // 24 MB, in answers of which a batch is less than what a response takes before it says that it is full.
+    await append(own, ...Array.from({ length: count }, (_, line) => ({ ...draftOf(`${line}`), payload: { text } })));
+    await eventually(() => expect(api.log.tail.head().position).toBe(BigInt(count)), { deadlineMs: 15_000 });
+    const query = 'subscription ($after: Cursor) { events(after: $after) { eventId payload } }';
+    const stopped = await follow(transport, api.url, { query, variables: { after } });
+    stopped.pause();
+
+    let pagesRead = -1;
+    await eventually(
+      () => {
+        const before = pagesRead;
+        ({ pagesRead } = api.log.tail.stats());
+        expect(pagesRead).toBeGreaterThan(0);
+        expect(pagesRead).toBe(before);
+      },
+      { deadlineMs: 20_000, intervalMs: 500 },
+    );
+    expect(pagesRead).toBeLessThan(count / 100 - 10);
+    expect(api.log.tail.stats()).toMatchObject({ waiting: 0, readAhead: 0 });
+
+    stopped.resume();
+    for (let line = 0; line < count; line++) {
+      const told = await stopped.next();
+      const item = told.kind === 'ITEM' ? told.result.data?.['events'] : told;
+      expect(item).toMatchObject({ eventId: `${line}` });
+    }
+    stopped.cut();
+    await eventually(() => expect(api.log.tail.stats()).toMatchObject({ waiting: 0, readAhead: 0 }));
+    await api.stop();
+    await own.close();
+  },
+  60_000,
+);
+
 test('H12: whoever waits for @atLeast waits no longer when the wall clock is set back', async () => {
   let skew = 0n;
   const clock: Clock = { ...systemClock, nowMicros: () => systemClock.nowMicros() + skew };
