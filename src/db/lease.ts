@@ -9,7 +9,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type Clock, type Micros, millisToMicros } from '../env/clock.ts';
 import type { Database } from './connection.ts';
-import { isGone } from './presence.ts';
+import { asHeld, isGone, namesOf } from './presence.ts';
 
 export type Lease = {
   readonly name: string;
@@ -54,10 +54,11 @@ export function createLeases({ db, clock }: { readonly db: Database; readonly cl
   return {
     acquire: async ({ name, holder, ttlMs, freeForMs = 0, ownFreeForMs }) => {
       const freeFor = (ms: number): RawBuilder<Micros> => sql<Micros>`${now()} - ${millisToMicros(ms)}::bigint`;
+      const own = namesOf(holder);
       // Two callers at once: the row lock of ON CONFLICT lets the second one see what the first one wrote.
       const taken = await db
         .insertInto('lease')
-        .values({ name, holder, token: 1n, expires_at: end(ttlMs) })
+        .values({ name, holder: asHeld(sql`${holder}::text`), token: 1n, expires_at: end(ttlMs) })
         .onConflict((conflict) =>
           conflict
             .column('name')
@@ -69,14 +70,14 @@ export function createLeases({ db, clock }: { readonly db: Database; readonly cl
             .where((row) =>
               row.or([
                 row.and([
-                  row('lease.holder', '<>', row.ref('excluded.holder')),
+                  row('lease.holder', 'not in', own),
                   row.or([
                     row('lease.expires_at', '<=', freeFor(freeForMs)),
                     ...(freeForMs === 0 ? [isGone(sql`lease.holder`)] : []),
                   ]),
                 ]),
                 row.and([
-                  row('lease.holder', '=', row.ref('excluded.holder')),
+                  row('lease.holder', 'in', own),
                   ...(ownFreeForMs === undefined ? [] : [row('lease.expires_at', '<=', freeFor(ownFreeForMs))]),
                 ]),
               ]),
@@ -89,7 +90,7 @@ export function createLeases({ db, clock }: { readonly db: Database; readonly cl
     renew: async ({ name, token }, ttlMs) => {
       const renewed = await db
         .updateTable('lease')
-        .set({ expires_at: end(ttlMs) })
+        .set({ holder: asHeld(sql`holder`), expires_at: end(ttlMs) })
         .where('name', '=', name)
         .where('token', '=', token)
         .executeTakeFirst();

@@ -13,7 +13,7 @@ import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Database } from './connection.ts';
 import { type Lease, type Leases, leaseTime } from './lease.ts';
-import { isGone } from './presence.ts';
+import { asHeld, isGone } from './presence.ts';
 
 export type SharedLeases = Leases & {
   /** Leaves what it had to the others at once. Leases are released by whoever holds them. */
@@ -77,8 +77,8 @@ export function createSharedLeases(options: {
       WITH gone AS (
         DELETE FROM lease WHERE starts_with(name, ${prefix}) AND expires_at < ${now()} - ${millisToMicros(ttlMs * 10)}::bigint
       ), own AS (
-        INSERT INTO lease (name, holder, token, expires_at) VALUES (${own}, ${holder}, 1, ${now()} + ${millisToMicros(ttlMs)}::bigint)
-        ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at
+        INSERT INTO lease (name, holder, token, expires_at) VALUES (${own}, ${asHeld(sql`${holder}::text`)}, 1, ${now()} + ${millisToMicros(ttlMs)}::bigint)
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
       )
       SELECT count(*) AS others FROM lease WHERE starts_with(name, ${prefix}) AND name <> ${own} AND expires_at > ${now()} AND NOT ${isGone(sql`holder`)}`.execute(
       db,
