@@ -197,6 +197,38 @@ describe('is left to the sequencer', () => {
   });
 });
 
+describe('what goes wrong with the log keeps nobody from committing', () => {
+  test('an event that cannot be put there waits, with all that is written after it', async () => {
+    await drain();
+    await sql`ALTER TABLE event ADD CONSTRAINT refuses CHECK (event_id <> 'poison')`.execute(db);
+
+    await append(db, draftOf('poison'));
+    await append(db, draftOf('after'));
+
+    expect(await waiting()).toEqual(['poison', 'after']);
+    expect(await numbered()).toEqual([]);
+    await sql`ALTER TABLE event DROP CONSTRAINT refuses`.execute(db);
+    await append(db, draftOf('mended'));
+    expect(await numbered()).toEqual(['poison', 'after', 'mended']);
+    expect(await waiting()).toEqual([]);
+  });
+
+  test('a lock of the whole log, as of an index that is made: it is not waited for', async () => {
+    await drain();
+    const busy = await db.startTransaction().execute();
+    await sql`LOCK TABLE event IN SHARE MODE`.execute(busy);
+    const startedAt = systemClock.nowMicros();
+
+    for (const id of ['one', 'two', 'three']) await append(db, draftOf(id));
+
+    expect(systemClock.nowMicros() - startedAt).toBeLessThan(4_000_000n);
+    expect(await waiting()).toEqual(['one', 'two', 'three']);
+    await busy.commit().execute();
+    await append(db, draftOf('four'));
+    expect(await numbered()).toEqual(['one', 'two', 'three', 'four']);
+  });
+});
+
 test('C10: many writers with a sequencer beside them: dense, each once, each subject in the order of its changes', async () => {
   await drain();
   await db.insertInto('network').values({ name: 'subject' }).execute();
