@@ -21,7 +21,7 @@ import type { DB } from '../gen/db.ts';
 import { type Acting, actingNow } from './acting.ts';
 import { currentSignal, requestCancel, untilAborted } from './cancellation.ts';
 import { databaseErrorOf, isConnectionSpent } from './errors.ts';
-import { createKeptStatements, isNotKept, type KeptStatements } from './kept-statements.ts';
+import { createKeptStatements, isNotKept, isOutdated, type KeptStatements } from './kept-statements.ts';
 
 export type Database = Kysely<DB>;
 export type Transaction = KyselyTransaction<DB>;
@@ -132,15 +132,16 @@ function guardedClient(client: pg.PoolClient, kept: KeptStatements): PostgresPoo
   const execute = async (statement: string, parameters: readonly unknown[]): Promise<unknown> => {
     const acting = isBeginning(statement) ? actingNow() : null;
     const send = async (): Promise<unknown> => {
+      const name = parameters.length === 0 ? null : kept.nameOf(client, statement);
       try {
         if (acting !== null) return await client.query(beginningAs(statement, acting));
-        const name = parameters.length === 0 ? null : kept.nameOf(client, statement);
         if (name !== null) return await client.query({ name, text: statement, values: [...parameters] });
         return await client.query(statement, [...parameters]);
       } catch (error) {
         // After a beginning that failed nobody rolls back: the connection must not be lent again.
         isSpent ||= acting !== null || isConnectionSpent(error);
         if (error instanceof pg.DatabaseError && isNotKept(error)) kept.giveUp();
+        if (name !== null && error instanceof pg.DatabaseError && isOutdated(error)) kept.forget(name);
         throw databaseErrorOf(error);
       }
     };

@@ -4,12 +4,18 @@
  * PostgreSQL itself decides whether a kept statement gets one plan for all values or one for each, and plans anew when a table it reads has changed or was analysed. What differs each time (a list
  * written out, a filter that somebody put together) never comes often enough to be kept.
  *
+ * A name is a digest of the text. Behind a pooler that gives each transaction another session of the server, a name may have been given there by somebody else: then it stands for the same text, or is not
+ * known. Were names counted, it would stand for whatever that other had counted so far, and be run in the place of what was asked.
+ *
  * @see PostgreSQL documentation, PREPARE, "Notes", and "Extended Query" in the chapter on the protocol.
  */
+import { createHash } from 'node:crypto';
 
 export type KeptStatements = {
   /** Counts a use of `statement` over this connection. @returns the name under which it is kept; null: it is not. */
   nameOf(connection: object, statement: string): string | null;
+  /** What a statement kept as `name` answers has changed with a table, so it has over every connection: from now on each parses anew what it kept. */
+  forget(name: string): void;
   /** Whoever stands between us and the server keeps nothing: from now on nothing is named. */
   giveUp(): void;
 };
@@ -21,17 +27,23 @@ const KEPT_MAX = 200;
 /** Texts that are counted; beyond it counting begins anew. */
 const COUNTED_MAX = 500;
 
-type Connection = { readonly names: Map<string, string>; readonly uses: Map<string, number> };
+type Connection = {
+  readonly generation: number;
+  readonly names: Map<string, string>;
+  readonly uses: Map<string, number>;
+};
 
 export function createKeptStatements(): KeptStatements {
   const connections = new WeakMap<object, Connection>();
   let isOver = false;
+  let generation = 1;
+  const prefix = (): string => `kept_${generation}_`;
   return {
     nameOf: (connection, statement) => {
       if (isOver) return null;
       let known = connections.get(connection);
-      if (known === undefined) {
-        known = { names: new Map(), uses: new Map() };
+      if (known?.generation !== generation) {
+        known = { generation, names: new Map(), uses: new Map() };
         connections.set(connection, known);
       }
       const { names, uses } = known;
@@ -45,14 +57,23 @@ export function createKeptStatements(): KeptStatements {
         return null;
       }
       uses.delete(statement);
-      const fresh = `kept_${names.size + 1}`;
+      const fresh = `${prefix()}${digestOf(statement)}`;
       names.set(statement, fresh);
       return fresh;
+    },
+    forget: (name) => {
+      // Of several connections that meet the same change, one is enough.
+      if (name.startsWith(prefix())) generation += 1;
     },
     giveUp: () => {
       isOver = true;
     },
   };
+}
+
+/** 160 bits, since a name has 63 characters at most. */
+function digestOf(statement: string): string {
+  return createHash('sha256').update(statement).digest('hex').slice(0, 40);
 }
 
 /** As PostgreSQL's errors show themselves: the message is in the language of the server, the code and the routine are not. */

@@ -1,6 +1,7 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, expect, test } from 'vitest';
-import { createDatabase } from '../../src/db/connection.ts';
+import { createDatabase, type Database } from '../../src/db/connection.ts';
 import { createSystemLogger } from '../../src/env/system.ts';
 import { createTestDatabase } from '../support/database.ts';
 
@@ -9,13 +10,13 @@ import { createTestDatabase } from '../support/database.ts';
  * and succeeds then.
  */
 const database = await createTestDatabase();
-const open = (keepsStatements?: boolean) =>
+const open = (options: { keepsStatements?: boolean; poolSizeMax?: number; connectionString?: string } = {}) =>
   createDatabase({
     connectionString: database.connectionString,
     applicationName: 'sluice-keeping',
     poolSizeMax: 1,
     logger: createSystemLogger('silent'),
-    ...(keepsStatements !== undefined && { keepsStatements }),
+    ...options,
   });
 const kept = open();
 const { db } = kept;
@@ -53,7 +54,7 @@ test('what is asked otherwise each time is not kept, however much of it there is
 });
 
 test('a lane may keep nothing', async () => {
-  const plain = open(false);
+  const plain = open({ keepsStatements: false });
   await six(async () => await sql`SELECT ${1}::int`.execute(plain.db));
 
   expect(await countKept(plain.db)).toBe(0n);
@@ -77,6 +78,72 @@ test('a table that changes under a kept statement costs one repetition, and the 
   });
 
   expect(await read()).toEqual([{ id: 1, name: 'one', more: 'more' }]);
+});
+
+test('a table that changes costs one repetition, however many connections keep what read it', async () => {
+  const wide = open({ poolSizeMax: 3 });
+  await sql`CREATE TABLE shared (id int PRIMARY KEY)`.execute(wide.db);
+  const read = async (by: Database) => (await sql`SELECT * FROM shared WHERE id = ${1}::int`.execute(by)).rows;
+  const overEach = async (times: number): Promise<void> => {
+    const over = async (own: Database): Promise<void> => {
+      for (let time = 0; time < times; time += 1) await read(own);
+    };
+    await Promise.all(Array.from({ length: 3 }, () => wide.db.connection().execute(over)));
+  };
+  await overEach(6);
+  expect(wide.pool.totalCount).toBe(3);
+  await sql`ALTER TABLE shared ADD COLUMN more text`.execute(wide.db);
+
+  await expect(read(wide.db)).rejects.toMatchObject({ code: 'DB_CONFLICT', facts: { sqlState: '0A000' } });
+
+  await overEach(6);
+  await wide.close();
+});
+
+/** As a pooler that gives each transaction another session of the server: what the first two clients send goes, once it is crossed, to the session of the other. */
+async function createPooler() {
+  const target = new URL(database.connectionString);
+  const clients: Socket[] = [];
+  const sessions: Socket[] = [];
+  let isCrossed = false;
+  const crossed = (index: number): number => (isCrossed && index < 2 ? 1 - index : index);
+  const server = createServer((client) => {
+    const session = connect({ host: target.hostname, port: Number(target.port) });
+    const index = clients.push(client) - 1;
+    sessions.push(session);
+    client.on('data', (chunk) => sessions[crossed(index)]?.write(chunk));
+    session.on('data', (chunk) => clients[crossed(index)]?.write(chunk));
+    for (const socket of [client, session]) socket.on('error', () => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = new URL(target);
+  url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    connectionString: url.href,
+    cross: () => {
+      isCrossed = true;
+    },
+    close: () => {
+      for (const socket of [...clients, ...sessions]) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+test('where a pooler gives it the session of somebody else, what that one kept there is never run in the place of what is asked', async () => {
+  const { connectionString, cross, close } = await createPooler();
+  const [one, other] = [open({ connectionString }), open({ connectionString })];
+  const twice = async (value: number) =>
+    (await sql<{ value: number }>`SELECT ${value}::int * 2 AS value`.execute(one.db)).rows[0]?.value;
+  await six(async () => await twice(3));
+  await six(async () => await sql`SELECT -${3}::int AS value`.execute(other.db));
+  cross();
+
+  await expect(twice(4)).rejects.toMatchObject({ code: 'DB_CONFLICT', retryable: true, facts: { sqlState: '26000' } });
+
+  expect(await twice(4)).toBe(8);
+  await Promise.all([one.close(), other.close()]);
+  close();
 });
 
 test('where something between us and the server forgets what was kept, one statement fails, safe to repeat, and nothing is kept any more', async () => {
