@@ -78,7 +78,7 @@ async function decideIn(
   }
   const standing = looked === 'AS_IT_WAS' ? found : await readStanding(tx, withdrawalId, nowMicros);
   if (standing === null || !isAwaiting(standing)) return new ApprovalRefusal('NOT_AWAITING');
-  await insertDecision(tx, standing, judgement, { decision, nowMicros });
+  await insertDecision(tx, standing, judgement, { decision, nowMicros, ownMicros });
   const change = decision === 'APPROVE' ? 'APPROVED' : 'REFUSED';
   if (decision === 'REFUSE') {
     const ending = { change: 'REFUSED', by, code: APPROVAL_REFUSED, detail: `${by}: ${judgement.why}` } as const;
@@ -123,10 +123,17 @@ async function insertDecision(
   tx: Transaction,
   { number, intentHash, approvalSeconds }: Standing,
   { withdrawalId, by, why }: Judgement,
-  { decision, nowMicros }: { readonly decision: Decision; readonly nowMicros: Micros },
+  {
+    decision,
+    nowMicros,
+    ownMicros,
+  }: { readonly decision: Decision; readonly nowMicros: Micros; readonly ownMicros: Micros },
 ): Promise<void> {
+  // A clock that was ahead when it was asked makes no approval last longer: that is counted from when it was given.
+  const lasting = ownMicros + BigInt(approvalSeconds) * 1_000_000n;
+  const expiresAt = lasting > nowMicros ? lasting : nowMicros + 1n;
   await sql`
     INSERT INTO withdrawal_approval (withdrawal_id, verdict, decision, intent_hash, decided_by, decided_at, expires_at, why)
     VALUES (${withdrawalId}, ${number}, ${decision}, ${intentHash}, ${by}, ${nowMicros},
-      ${nowMicros + BigInt(approvalSeconds) * 1_000_000n}, ${why})`.execute(tx);
+      ${expiresAt}, ${why})`.execute(tx);
 }

@@ -91,6 +91,16 @@ describe('S4: a withdrawal that people have to approve', () => {
     expect(await scene.stateOf(id)).toBe('QUEUED');
   });
 
+  test('counts no approval for longer than the policy says because the clock of whoever asked was ahead', async () => {
+    const id = await scene.request();
+    scene.advance(-2n * HOUR);
+    expect(await approve(id, 'bob')).toBe('DONE');
+    scene.advance(24n * HOUR);
+
+    expect(await approve(id, 'carol')).toBe('DONE');
+    expect(await scene.stateOf(id)).toBe('AWAITING_APPROVAL');
+  });
+
   test('that nobody approves in time ends as APPROVAL_EXPIRED, and an approval a moment late is refused', async () => {
     const [byLoop, byPerson] = [await scene.request(), await scene.request()];
     await approve(byLoop, 'bob');
