@@ -12,7 +12,7 @@ import { claimOf, type LabelClaim, type TermsClaim } from './exercises.ts';
 import { type HoldingChanges, type InstrumentDelta, isSameInstrument } from './holding-changes.ts';
 import { type DraftMovement, movementOfHoldings, movementOfTerms } from './movement.ts';
 import { failureOf } from './offer-ends.ts';
-import type { Offers } from './offers.ts';
+import type { Offer, Offers } from './offers.ts';
 
 export type Explained = {
   readonly movements: readonly DraftMovement[];
@@ -27,6 +27,8 @@ type Reading = {
   readonly changes: HoldingChanges;
   /** Made in this transaction. */
   readonly offers: Offers;
+  /** False: the offer goes on with the transfer of an earlier one. */
+  readonly startsTransfer: (offer: Offer) => boolean;
 };
 
 /** @param exercises in pre-order, without those on offers that ended: these have said what they had to say. */
@@ -55,7 +57,7 @@ function isTerms(claim: TermsClaim | LabelClaim): claim is TermsClaim {
 function explainByTerms(
   exercise: ExercisedEvent,
   claim: TermsClaim,
-  { party, speakerOf, changes, offers }: Reading,
+  { party, speakerOf, changes, offers, startsTransfer }: Reading,
   pendingDeltas: Map<string, Amount>,
 ): readonly DraftMovement[] {
   const { nodeId, lastDescendantNodeId } = exercise;
@@ -76,6 +78,8 @@ function explainByTerms(
     // A result may name any offer. Only one of the same instrument, and once, or its tokens would count as the offer's.
     if (offer === undefined || pendingDeltas.has(offer.contractId)) return [];
     if (!isSameInstrument(offer.view.transfer.instrument, instrument)) return [];
+    // One that continues an earlier offer starts no transfer that could tell of what went: it stays unexplained.
+    if (!startsTransfer(offer)) return [];
     const delta = take();
     if (delta !== undefined) pendingDeltas.set(offer.contractId, delta);
     return [];

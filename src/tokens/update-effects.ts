@@ -90,7 +90,13 @@ export function effectsOf(transaction: Transaction, party: string, known: Known)
   const ends = takeOfferEnds(exercises, instrumentOfOffer, changes);
   const ended = new Set(ends.map(({ contractId }) => contractId));
   const others = ended.size === 0 ? exercises : exercises.filter(({ contractId }) => !ended.has(contractId));
-  const explained = takeExplained(others, { party, speakerOf: speakersIn(events, party), changes, offers });
+  const explained = takeExplained(others, {
+    party,
+    speakerOf: speakersIn(events, party),
+    changes,
+    offers,
+    startsTransfer: (offer) => originOf(offer, offers, known.instruction) === null,
+  });
   const movements = [
     ...explained.movements,
     ...newOffers(offers, party, known, explained.pendingDeltas),

@@ -147,6 +147,32 @@ describe('offers', () => {
     expect(found.movements).toEqual([]);
   });
 
+  test('a factory that claims to have made a successor explains nothing of what went', () => {
+    const found = effects(
+      [
+        exercise({
+          node: 0,
+          last: 2,
+          cid: '00held',
+          consuming: true,
+          on: 'factory',
+          choice: 'TransferFactory_Transfer',
+          acting: [TREASURY],
+          argument: record({ transfer: transferValue({ sender: TREASURY, receiver: ALICE, amount: '1' }) }),
+          result: output(
+            'TransferInstructionResult_Pending',
+            record({ transferInstructionCid: { sum: { $case: 'contractId', value: '00second' } } }),
+          ),
+        }),
+        createOffer({ node: 1, cid: '00second', original: '00first', amount: '1' }),
+      ],
+      knowing({ '00held': '7' }, { '00first': 'tr_1' }),
+    );
+
+    expect(found.holdingsArchived).toEqual(['00held']);
+    expect(found.movements).toMatchObject([{ kind: 'UNEXPLAINED', direction: 'OUT', holdingsDelta: -70_000_000_000n }]);
+  });
+
   test('of another instrument cannot continue an offer: its tokens would count as the other’s', () => {
     const fake = { admin: MALLORY, id: 'Fake' };
     const found = effects(
