@@ -30,6 +30,8 @@ export type Referee = {
   areOrdersDone(): boolean;
   /** Whether everything has arrived, as of the newest commit: the stream at the ledger's end, every event numbered, every one of them received. */
   isAtRest(): boolean;
+  /** Whether every subscriber has every event of the log, as of the newest commit. */
+  isReceived(): boolean;
   /** @throws Violation. Everything, when nobody works any more. @returns a hash of what the database ended with. */
   atRest(): Promise<string>;
   /** For the report of a schedule that does not come to rest. */
@@ -112,6 +114,8 @@ export function createReferee({
 
   const snapshot = async (): Promise<Snapshot | null> =>
     (await observer.query<Snapshot>({ name: 'snapshot', text: SNAPSHOT })).rows[0] ?? null;
+
+  const hasAll = ({ events }: Snapshot): boolean => received().every((one) => BigInt(events) === BigInt(one.length));
 
   return {
     afterCommit: async () => {
@@ -207,6 +211,8 @@ export function createReferee({
 
     isHalted: () => before?.status === 'HALTED',
 
+    isReceived: () => before !== null && hasAll(before),
+
     isAtRest: () => {
       const now = before;
       if (now === null) return false;
@@ -216,7 +222,7 @@ export function createReferee({
         isThere &&
         (truth.isRenumbered() || isBlind || BigInt(now.offset) >= (end?.offset ?? 0n)) &&
         now.outbox === '0' &&
-        received().every((one) => BigInt(now.events) === BigInt(one.length));
+        hasAll(now);
       return isIngested && payouts.isAtRest();
     },
 

@@ -6,6 +6,7 @@
  * invariants that need rest are looked at.
  */
 import { createDatabase } from '../../src/db/connection.ts';
+import { readLogEnd } from '../../src/db/event-page.ts';
 import type { Micros } from '../../src/env/clock.ts';
 import { createSystemLogger } from '../../src/env/system.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
@@ -427,11 +428,20 @@ async function runSchedule(options: ScheduleOptions): Promise<Report> {
         throw new Violation('everything arrives once faults have ended', await referee.describe());
       await step();
     }
-    for (const process of processes) process.stop();
-    for (let steps = 0; processes.some((process) => !process.hasEnded()); steps += 1) {
-      if (steps > CALM_STEPS_MAX) throw new Violation('a process ends when it is asked to', {});
+    const end = async (some: readonly Process[]): Promise<void> => {
+      for (const process of some) process.stop();
+      for (let steps = 0; some.some((process) => !process.hasEnded()); steps += 1) {
+        if (steps > CALM_STEPS_MAX) throw new Violation('a process ends when it is asked to', {});
+        await step();
+      }
+    };
+    // What is written by those who end is for those to hear who only read.
+    await end(processes.slice(0, instances));
+    for (let steps = 0; !referee.isReceived(); steps += 1) {
+      if (steps > CALM_STEPS_MAX) throw new Violation('whoever reads hears of everything', await referee.describe());
       await step();
     }
+    await end(processes.slice(instances));
     logHash = await referee.atRest();
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
