@@ -60,6 +60,6 @@ export const POLICY_MISTAKES: readonly DirectMistake[] = [
         replace: 'if (questions.length >= 0) return;',
       },
     ],
-    killer: { file: 'test/policy/velocity.test.ts', test: 'S10: a thousand requests' },
+    killer: { file: 'test/policy/velocity.test.ts', test: 'requests at once take exactly the sum' },
   },
 ];

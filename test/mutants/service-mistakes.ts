@@ -52,6 +52,32 @@ export const SERVICE_MISTAKES: readonly DirectMistake[] = [
     killer: { file: 'test/api/freshness.test.ts', test: '@atLeast lets a query wait' },
   },
   {
+    name: 'sequencer-unlocked',
+    mistake: 'Nothing keeps two sequencers apart.',
+    changes: [
+      {
+        file: 'db/event-sequencer.ts',
+        find: 'if (lock.rows[0]?.isMine !== true) return { taken: 0, numbered: 0 };',
+        replace: '',
+      },
+      {
+        file: 'db/event-sequencer.ts',
+        find: 'await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);',
+        replace: '',
+      },
+      {
+        file: 'db/event-sequencer.ts',
+        find: `      DELETE FROM event_outbox
+      WHERE seq = ANY (ARRAY(SELECT seq FROM event_outbox ORDER BY seq LIMIT \${BATCH_SIZE_MAX}::int))
+      RETURNING`,
+        replace: `      DELETE FROM event_outbox
+      WHERE seq = ANY (ARRAY(SELECT seq FROM event_outbox ORDER BY seq LIMIT \${BATCH_SIZE_MAX}::int FOR UPDATE SKIP LOCKED))
+      RETURNING`,
+      },
+    ],
+    killer: { file: 'test/events/sequencer.test.ts', test: 'C10: many sequencers and writers' },
+  },
+  {
     name: 'lease-without-a-new-token',
     mistake: 'Whoever takes a lease over is the same kind of holder.',
     changes: [{ file: 'db/lease.ts', find: 'lease.token + 1', replace: 'lease.token' }],

@@ -130,32 +130,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'sequencer-unlocked',
-    mistake: 'Nothing keeps two sequencers apart.',
-    company: ['pauseAtStatement'],
-    changes: [
-      {
-        file: 'db/event-sequencer.ts',
-        find: 'if (lock.rows[0]?.isMine !== true) return { taken: 0, numbered: 0 };',
-        replace: '',
-      },
-      {
-        file: 'db/event-sequencer.ts',
-        find: 'await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);',
-        replace: '',
-      },
-      {
-        file: 'db/event-sequencer.ts',
-        find: `      DELETE FROM event_outbox
-      WHERE seq = ANY (ARRAY(SELECT seq FROM event_outbox ORDER BY seq LIMIT \${BATCH_SIZE_MAX}::int))
-      RETURNING`,
-        replace: `      DELETE FROM event_outbox
-      WHERE seq = ANY (ARRAY(SELECT seq FROM event_outbox ORDER BY seq LIMIT \${BATCH_SIZE_MAX}::int FOR UPDATE SKIP LOCKED))
-      RETURNING`,
-      },
-    ],
-  },
-  {
     name: 'hints-believed',
     mistake: 'A notification is believed never to get lost.',
     company: ['hintLost'],

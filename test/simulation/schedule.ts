@@ -6,7 +6,6 @@
  * invariants that need rest are looked at.
  */
 import { createDatabase } from '../../src/db/connection.ts';
-import { readLogEnd } from '../../src/db/event-page.ts';
 import type { Micros } from '../../src/env/clock.ts';
 import { createSystemLogger } from '../../src/env/system.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
