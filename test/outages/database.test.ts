@@ -157,7 +157,7 @@ test('C2: every commit of a batch whose answer is lost is found again, and repea
     const text = chunk.toString('latin1');
     // The last statement of a batch, then its commit: other transactions, such as the claim of the stream, go through.
     if (text.includes('pg_notify')) isBatch = true;
-    if (!isBatch || !/commit/i.test(text)) return false;
+    if (!isBatch || !/\bcommit\b/i.test(text)) return false;
     isBatch = false;
     return true;
   });
