@@ -43,6 +43,8 @@ export type DatabaseOptions = {
   readonly idleInTransactionTimeoutMs?: number;
   /** For a connection, free in the pool or new. Default 5 s. */
   readonly connectTimeoutMs?: number;
+  /** After which a connection is given up when it comes back, for a fresh one. Default 600. What it keeps is planned by what the tables were when they were last analysed, and is no older than that even where nobody analyses. */
+  readonly lifetimeSeconds?: number;
   /** Whether connections keep the statements that come again and again. Default true. False where one statement serves a row now and hundreds then: a plan that is kept from an empty table suits neither. */
   readonly keepsStatements?: boolean;
 };
@@ -58,6 +60,7 @@ export type DatabaseConnection = {
 
 const ANSWER_GRACE_MS = 5_000;
 const IDLE_CONNECTION_MS = 60_000;
+const LIFETIME_SECONDS = 600;
 
 /** Connects lazily, with the first statement. int8 comes as bigint, numeric and times as string, bytea as Buffer, jsonb parsed. */
 export function createDatabase(options: DatabaseOptions): DatabaseConnection {
@@ -73,6 +76,7 @@ export function createDatabase(options: DatabaseOptions): DatabaseConnection {
     idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs ?? 30_000,
     connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
     idleTimeoutMillis: IDLE_CONNECTION_MS,
+    maxLifetimeSeconds: options.lifetimeSeconds ?? LIFETIME_SECONDS,
     keepAlive: true,
   });
   pool.on('error', (error) => {

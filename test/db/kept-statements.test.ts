@@ -1,16 +1,17 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, expect, test } from 'vitest';
-import { createDatabase, type Database } from '../../src/db/connection.ts';
+import { createDatabase, type Database, type DatabaseOptions } from '../../src/db/connection.ts';
 import { createSystemLogger } from '../../src/env/system.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 
 /**
  * A connection keeps what it is asked again and again. Whatever happens to what it kept (a table that changes under it, a pooler that forgets it), nothing wrong is answered, and what fails is safe to repeat
  * and succeeds then.
  */
 const database = await createTestDatabase();
-const open = (options: { keepsStatements?: boolean; poolSizeMax?: number; connectionString?: string } = {}) =>
+const open = (options: Partial<DatabaseOptions> = {}) =>
   createDatabase({
     connectionString: database.connectionString,
     applicationName: 'sluice-keeping',
@@ -60,6 +61,15 @@ test('a lane may keep nothing', async () => {
   expect(await countKept(plain.db)).toBe(0n);
 
   await plain.close();
+});
+
+test('what is kept is no older than a connection may be: a plan for an empty table does not stay for days where nobody analyses', async () => {
+  const aging = open({ lifetimeSeconds: 1 });
+  await six(async () => await sql`SELECT ${1}::int`.execute(aging.db));
+  expect(await countKept(aging.db)).toBe(1n);
+
+  await eventually(async () => expect(await countKept(aging.db)).toBe(0n));
+  await aging.close();
 });
 
 test('a table that changes under a kept statement costs one repetition, and the new shape is read then', async () => {
