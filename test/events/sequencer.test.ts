@@ -1,4 +1,5 @@
 /** Positions are dense, follow commits per subject, and wait for nobody. Real PostgreSQL, several connections. */
+import pg from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { appendEvents } from '../../src/db/event-log.ts';
 import { createEventSequencer, type EventSequencer } from '../../src/db/event-sequencer.ts';
@@ -163,6 +164,24 @@ describe('the sequencer', () => {
       const own = events.filter((event) => event.event_id.startsWith(`many-${writer}-`)).map((event) => event.event_id);
       expect(own).toEqual(Array.from({ length: 30 }, (_, line) => `many-${writer}-${line}`));
     }
+  });
+
+  test('while somebody numbers, everybody else leaves it to him, and waits for nobody', async () => {
+    const before = await head();
+    const rival = new pg.Client({ connectionString: database.connectionString });
+    await rival.connect();
+    await rival.query(
+      'BEGIN; SELECT pg_try_advisory_xact_lock(1397511497, 1397051697); SELECT FROM event_log FOR UPDATE',
+    );
+    await append(database, draftOf('left-1'));
+
+    await expect(sequencer().sequence()).resolves.toBe(0);
+    expect(await positionsAfter(before)).toEqual([]);
+    await rival.query('COMMIT');
+    await rival.end();
+    await drain();
+
+    expect(await positionsAfter(before)).toEqual(['left-1']);
   });
 
   test('a crash before or after a batch loses and repeats nothing', async () => {

@@ -75,7 +75,7 @@ export const SERVICE_MISTAKES: readonly DirectMistake[] = [
       RETURNING`,
       },
     ],
-    killer: { file: 'test/events/sequencer.test.ts', test: 'C10: many sequencers and writers' },
+    killer: { file: 'test/events/sequencer.test.ts', test: 'while somebody numbers, everybody else leaves it to him' },
   },
   {
     name: 'lease-without-a-new-token',
