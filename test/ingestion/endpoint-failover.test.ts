@@ -234,12 +234,12 @@ test('A8: while the database is slow no more is taken from the participant than 
   let aheadMax = 0;
   const openings: number[] = [];
   const ingestion = await start({
-    settings: { batchCountMax: 20, silenceMsMax: 300, reconnect: { attemptsMax: 3, delayMsMin: 5, delayMsMax: 20 } },
+    settings: { batchCountMax: 20, silenceMsMax: 900, reconnect: { attemptsMax: 3, delayMsMin: 5, delayMsMax: 20 } },
     sinks: [
       {
         name: 'slow',
         apply: async (_tx, _treasury, changes) => {
-          await systemClock.sleep(500);
+          await systemClock.sleep(1_400); // Longer than a silence may last.
           written += changes.length;
         },
       },
