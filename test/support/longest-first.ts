@@ -8,6 +8,7 @@ const LONG = [
   'test/simulation/simulation',
   'test/simulation/',
   'test/mutants/',
+  'test/chaos/',
   'test/e2e/dev',
   'test/withdrawals/kill',
   'test/drills/',
