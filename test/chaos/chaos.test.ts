@@ -1,6 +1,6 @@
 /**
  * Goal: nothing that happens to processes, connections, database or participant makes money appear, vanish or be told of wrongly. Method: one running system of real processes, faults one after the other, and after each
- * the network's own truth. `npm run prove` draws thousands of these; here each comes once.
+ * the network's own truth. `npm run prove` draws thousands of these; here come all kinds but stopped processes, and kills at a share of the named points.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createSeededRandom } from '../../src/env/random.ts';
