@@ -228,7 +228,7 @@ const TRANSFER_FAILED = {
 };
 
 function eventOf({ isNew, status }: TransferChange, isRecovered: boolean): WithdrawalEvent {
-  if (isRecovered) return { kind: 'PAYMENT_RECOVERED', as: status === 'PENDING' ? 'OFFERED' : 'COMPLETED' };
+  if (isRecovered) return { kind: 'PAYMENT_RECOVERED', as: stateRecovered(status) };
   // What we signed was committed, and its registry says that nothing was transferred by it.
   if (isNew && status === 'FAILED') return { kind: 'INPUTS_VANISHED' };
   if (isNew) return { kind: status === 'PENDING' ? 'OFFER_SEEN' : 'TRANSFER_SEEN' };
@@ -246,6 +246,12 @@ function eventOf({ isNew, status }: TransferChange, isRecovered: boolean): Withd
     default:
       return unreachable(status);
   }
+}
+
+/** Only what says that it paid has paid; what says anything else, and was signed by us, is for people. */
+function stateRecovered(status: TransferChange['status']): 'COMPLETED' | 'OFFERED' | 'UNRESOLVED' {
+  if (status === 'COMPLETED') return 'COMPLETED';
+  return status === 'PENDING' ? 'OFFERED' : 'UNRESOLVED';
 }
 
 /** Where the money is, nobody knows: it may be the receiver's, ours, or locked for ever. Until somebody has looked, nothing of that instrument moves. */

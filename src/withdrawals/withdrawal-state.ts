@@ -14,7 +14,8 @@
  *                       COMPLETED, RETURNED or FAILED. Where the ledger's word comes after all, it is what counts, as if there had never been a doubt.
  *   REJECTED, CANCELLED, FAILED, RETURNED, COMPLETED   final. Never left.
  *
- * A database that went back in time may have lost what led to a payment: one that the ledger shows, sealed by us for this very withdrawal, ends whatever has not ended (PAYMENT_RECOVERED).
+ * A database that went back in time may have lost what led to a payment: one that the ledger shows, sealed by us for this very withdrawal, ends whatever has not ended (PAYMENT_RECOVERED). One that says of itself that it failed
+ * leaves it UNRESOLVED: it is neither paid again nor booked back until people have found out where the money is.
  *
  * After a crash in any state the row says what may be in flight at most, and the same events lead on from there. An event that a state does not list is an alarm and
  * changes nothing, with one exception: a transfer of ours that is seen while QUEUED contradicts a proof. It was paid, so paying again would be worse: the
@@ -67,7 +68,7 @@ export type WithdrawalEvent =
   | { readonly kind: 'OFFER_ACCEPTED' }
   | { readonly kind: 'OFFER_RETURNED' }
   /** Its payment is on the ledger, and the database that knew of the attempt was lost. */
-  | { readonly kind: 'PAYMENT_RECOVERED'; readonly as: 'COMPLETED' | 'OFFERED' }
+  | { readonly kind: 'PAYMENT_RECOVERED'; readonly as: 'COMPLETED' | 'OFFERED' | 'UNRESOLVED' }
   | { readonly kind: 'OFFER_END_UNREADABLE' }
   /** The ledger is past the attempt's target, and what it was to spend is gone, where nobody could read how. */
   | { readonly kind: 'INPUTS_VANISHED' }

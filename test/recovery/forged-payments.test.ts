@@ -3,6 +3,7 @@
  */
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { checkWithdrawals } from '../../src/books/check-withdrawals.ts';
 import { createLeases } from '../../src/db/lease.ts';
 import { microsToTimestamp } from '../../src/env/clock.ts';
 import { noFailpoints } from '../../src/env/failpoint.ts';
@@ -15,9 +16,11 @@ import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { claimStream } from '../../src/ingestion/position.ts';
 import { receive } from '../../src/ingestion/received-update.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
+import { withdrawalId } from '../../src/tokens/ids.ts';
 import { isPaidBefore } from '../../src/withdrawals/earlier-payment.ts';
 import { recoverLate } from '../../src/withdrawals/late-recovery.ts';
 import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
+import { approveResolution, askResolution } from '../../src/withdrawals/resolution.ts';
 import { createOriginSeal, metadataOf } from '../../src/withdrawals/transfer-metadata.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
@@ -67,7 +70,7 @@ function sink() {
   return createWithdrawalSink({ clock: systemClock, logger: quiet(), recover });
 }
 
-async function ingest(events: Event[]): Promise<void> {
+async function ingest(events: Event[], sinks = [sink()]): Promise<void> {
   const { db } = database;
   const lease = await createLeases({ db, clock: systemClock }).acquire({ name: 'test', holder: 'test', ttlMs: 60_000 });
   if (lease === null) throw new Error('No lease.');
@@ -75,7 +78,7 @@ async function ingest(events: Event[]): Promise<void> {
   const writer = createBatchWriter({
     db,
     treasury,
-    sinks: [sink()],
+    sinks,
     clock: systemClock,
     logger: quiet(),
     failpoint: noFailpoints,
@@ -202,4 +205,84 @@ test('C12: what did take it from us is found to be paid', async () => {
     createHolding({ node: 2, cid: '00change', amount: '50' }),
   ]);
   expect(await database.db.selectFrom('withdrawal').select('state').execute()).toEqual([{ state: 'COMPLETED' }]);
+});
+
+/** Its factory took our holding, said that nothing was transferred, and gave `change` back. */
+const failed = (meta: Record<string, string>, change: string): Event[] => [
+  exercise({
+    node: 0,
+    last: 2,
+    on: 'factory',
+    choice: 'TransferFactory_Transfer',
+    acting: [TREASURY],
+    argument: record({ transfer: transferValue({ sender: TREASURY, receiver: BOB, amount: '50', meta }) }),
+    result: record({ output: variant('TransferInstructionResult_Failed', record({})) }),
+  }),
+  exercise({ node: 1, cid: '00funds', consuming: true, acting: [TREASURY, ADMIN] }),
+  createHolding({ node: 2, cid: '00change', amount: change }),
+];
+
+async function expectForPeople(id: string): Promise<void> {
+  const { db } = database;
+  expect(await db.selectFrom('withdrawal').select(['id', 'state', 'doubt_code', 'update_id']).execute()).toEqual([
+    { id, state: 'UNRESOLVED', doubt_code: 'TRANSFER_FAILED', update_id: `1220${offset}` },
+  ]);
+  const freezes = await db.selectFrom('money_freeze').select('reason').orderBy('reason').execute();
+  expect(freezes.map(({ reason }) => reason)).toEqual(['DATABASE_WENT_BACK', 'OFFER_END_UNREADABLE']);
+  expect(await db.transaction().execute(checkWithdrawals)).toEqual([]);
+  // Debited once, neither paid nor given back.
+  const { rows } = await sql<{ kind: string; balance: string }>`
+    SELECT a.kind, b.balance::text FROM account_balance b JOIN account a ON a.id = b.account_id WHERE a.kind IN ('CUSTOMER', 'WITHDRAWALS') ORDER BY 1`.execute(
+    db,
+  );
+  expect(rows).toEqual([
+    { kind: 'CUSTOMER', balance: '-50.0000000000' },
+    { kind: 'WITHDRAWALS', balance: '50.0000000000' },
+  ]);
+}
+
+test.each([
+  ['came back', '100'],
+  ['went somewhere', '50'],
+])(
+  'C12: a payment of the lost life that says of itself that it failed counts neither as paid nor as unpaid, whether its money %s',
+  async (_where, change) => {
+    const meta = await asked();
+    const { id } = await database.db.selectFrom('withdrawal').select('id').executeTakeFirstOrThrow();
+    await ingest(failed(meta, change));
+    await expectForPeople(id);
+    const withdrawals = createWithdrawals({ db: database.db, clock: systemClock, network: NETWORK, idKey, seal });
+    expect(await withdrawals.cancel('exchange', id)).toBe(false);
+    // Asked about twice, it is told once: what was read is not read as another sign of a restore.
+    expect(await recoverLate(database.db, treasury, sink())).toBe(0);
+
+    const word = { withdrawalId: id, evidence: 'the registry was asked', updateId: null, nowMicros: 1n };
+    await expect(askResolution(database.db, { ...word, outcome: 'FAILED', by: 'ann' })).rejects.toThrow();
+    const resolutionId = await askResolution(database.db, { ...word, outcome: 'RETURNED', by: 'ann' });
+    await sql`UPDATE money_freeze SET lifted_at = 1, lifted_by = 'ann', lift_detail = 'looked'`.execute(database.db);
+    await approveResolution(database.db, { resolutionId, reason: 'seen as well', by: 'ben', nowMicros: 2n });
+    expect(await database.db.selectFrom('withdrawal').select('state').execute()).toEqual([{ state: 'RETURNED' }]);
+    expect(await database.db.transaction().execute(checkWithdrawals)).toEqual([]);
+  },
+);
+
+test('C12: a failed payment of a withdrawal that is gone as well, read before its key was there, makes it anew for people to decide', async () => {
+  await ingest([createHolding({ node: 0, cid: '00funds', amount: '100' })]);
+  const id = withdrawalId(idKey, 'exchange', 'gone');
+  const sealedOrigin = seal.seal(
+    {
+      client: 'exchange',
+      idempotencyKey: 'gone',
+      account: 'alice',
+      requestHash: new Uint8Array(32),
+      payer: { kind: 'CUSTOMER', owner: 'alice' },
+    },
+    { withdrawalId: id, receiver: BOB, instrument: COIN, amount: parseAmount('50'), memo: null },
+  );
+  const unable = createWithdrawalSink({ clock: systemClock, logger: quiet() });
+  await ingest(failed(metadataOf({ id, memo: null, sealedOrigin }), '100'), [unable]);
+  expect(await database.db.selectFrom('withdrawal').selectAll().execute()).toEqual([]);
+
+  expect(await recoverLate(database.db, treasury, sink())).toBe(1);
+  await expectForPeople(id);
 });
