@@ -134,7 +134,10 @@ async function start(
   const reading = createServiceLoops(env);
   teardown.add('event log', reading.stop);
   if (anchorFile !== null) {
-    reading.run('log anchor', async (signal) => await runLogAnchor(anchorFile, { memory, clock, logger, signal }));
+    reading.run(
+      'log anchor',
+      async (signal) => await runLogAnchor(anchorFile, { memory, clock, random, logger, signal }),
+    );
   }
   reading.run('log watch', async (signal) => await runLogWatch({ ...env, db: events, memory, signal }));
   const tail = await openEventTail({ ...env, db: events, notifications, signal: reading.signal });

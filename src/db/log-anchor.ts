@@ -2,16 +2,21 @@
  * The last that a process has seen of the event log, of the audit, and of what must not move, in a file of its own: what tells, at the next start, that the files of the database were put back meanwhile. Nothing inside the
  * database could.
  */
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
-import type { Clock } from '../env/clock.ts';
+import { type Clock, type Micros, microsToMillis, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
+import type { Random } from '../env/random.ts';
 import type { AuditMark } from './audit-head.ts';
 import type { JsonValue } from './event-log.ts';
 import type { LogMark, LogMemory } from './log-history.ts';
+import { createReplacedFile } from './replaced-file.ts';
 
 const WRITE_MS = 1_000; // What was committed in the last second before all stopped can go back unnoticed.
+const LAST_TRIES = 50; // Another process that is just writing is done within a few of them.
+const LAST_TRY_MS = 20;
+const IGNORED_MS_MAX = 5_000; // A database is looked at twice a second.
 
 const count = z
   .string()
@@ -51,38 +56,114 @@ export async function readLogAnchor(path: string): Promise<LogAnchor | null> {
   }
 }
 
-/** Keeps the file up to date until `signal` aborts, and once more then. A disk that refuses is told of, and tried again. */
+/**
+ * Keeps the file up to date until `signal` aborts, and once more then. A disk that refuses is told of, and tried again. Several processes may keep one file: what is newer stays, whoever writes last.
+ */
 export async function runLogAnchor(
   path: string,
-  env: { readonly memory: LogMemory; readonly clock: Clock; readonly logger: Logger; readonly signal: AbortSignal },
+  env: {
+    readonly memory: LogMemory;
+    readonly clock: Clock;
+    readonly random: Random;
+    readonly logger: Logger;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
   const { memory, clock, logger, signal } = env;
-  let written: LogMark | null = null;
-  let writtenKept: JsonValue = null;
-  let writtenAudit: AuditMark | null = null;
-  const write = async (): Promise<void> => {
+  const file = createReplacedFile(path, env);
+  let known: LogAnchor | null = null;
+  let knownSince: Micros = 0n;
+  let isWritten = false;
+  let ignoredSince: Micros | null = null;
+  /** Whether another epoch that looks newer has stood there for so long that we would have noticed it ourselves: then it only looks so, by a clock that was wrong. */
+  const isLongIgnored = (): boolean => {
+    ignoredSince ??= clock.nowMicros();
+    return microsToMillis(clock.nowMicros() - ignoredSince) >= IGNORED_MS_MAX;
+  };
+  /** @returns whether there is nothing left to be written. */
+  const write = async (): Promise<boolean> => {
     const mark = memory.known();
-    const kept = memory.kept();
-    const audit = memory.audit();
-    if (mark === null || (mark === written && kept === writtenKept && audit === writtenAudit)) return;
+    if (mark === null) return true;
+    const anchor = { mark, kept: memory.kept(), audit: memory.audit() };
+    if (known === null || !isSame(known, anchor)) {
+      known = anchor;
+      knownSince = clock.nowMicros();
+      isWritten = false;
+    }
+    if (isWritten) return true;
+    const since = knownSince;
+    let isLeft = false;
     try {
-      await writeAnchor(path, { mark, kept, audit });
-      written = mark;
-      writtenKept = kept;
-      writtenAudit = audit;
+      const isMyTurn = await file.replace(async () => {
+        const there = await readThere(path);
+        const next = there === null ? anchor : newestOf(anchor, since, there);
+        isLeft = next === null && !isLongIgnored();
+        return isLeft ? null : printAnchor(next ?? anchor);
+      });
+      isWritten = isMyTurn && !isLeft;
+      if (isWritten) ignoredSince = null;
+      return isWritten;
     } catch (error) {
       logger.warn('What was seen of the event log could not be written down.', { path, why: messageOf(error) });
+      return true;
     }
   };
   while (!signal.aborted) {
     await write();
     await clock.sleep(WRITE_MS, signal);
   }
-  await write();
+  for (let tries = 0; tries < LAST_TRIES && !(await write()); tries += 1) await clock.sleep(LAST_TRY_MS);
 }
 
-/** Either the old content or the new one is there, whatever stops us. */
-async function writeAnchor(path: string, { mark, kept, audit }: LogAnchor): Promise<void> {
+function isSame(one: LogAnchor, other: LogAnchor): boolean {
+  return one.mark === other.mark && one.kept === other.kept && one.audit === other.audit;
+}
+
+type Written = LogAnchor & { readonly writtenAt: Micros };
+
+/** What another process, or an earlier life of this one, wrote down. @returns null where there is nothing, or nothing that can be read: what we saw is better than that. */
+async function readThere(path: string): Promise<Written | null> {
+  try {
+    const anchor = await readLogAnchor(path);
+    if (anchor === null) return null;
+    const { mtimeMs } = await stat(path);
+    return { ...anchor, writtenAt: millisToMicros(Math.trunc(mtimeMs)) };
+  } catch (error) {
+    if (error instanceof PermanentError) return null;
+    throw error;
+  }
+}
+
+/**
+ * In one epoch and history all that was seen holds together, so that the most of it counts, whoever saw it. Of two epochs nothing here tells which one came first, but when they were seen.
+ * @param since when `own` was first known. @returns null: what is there stands.
+ */
+function newestOf(own: LogAnchor, since: Micros, there: Written): LogAnchor | null {
+  const { mark, audit } = own;
+  if (mark.epoch !== there.mark.epoch || mark.history !== there.mark.history) {
+    return since >= there.writtenAt ? own : null;
+  }
+  const isAhead = mark.position >= there.mark.position && mark.walPosition >= there.mark.walPosition;
+  return {
+    mark: {
+      ...mark,
+      position: larger(mark.position, there.mark.position),
+      walPosition: larger(mark.walPosition, there.mark.walPosition),
+    },
+    kept: isAhead && own.kept !== null ? own.kept : there.kept,
+    audit: audit === null || (there.audit !== null && isFurther(there.audit, audit)) ? there.audit : audit,
+  };
+}
+
+function isFurther(one: AuditMark, other: AuditMark): boolean {
+  return one.epoch === other.epoch && one.position > other.position;
+}
+
+function larger(one: bigint, other: bigint): bigint {
+  return one > other ? one : other;
+}
+
+function printAnchor({ mark, kept, audit }: LogAnchor): string {
   const { epoch, position, history, walPosition } = mark;
   const head = audit && { epoch: audit.epoch, position: String(audit.position), hash: audit.hash };
   const content = {
@@ -94,12 +175,5 @@ async function writeAnchor(path: string, { mark, kept, audit }: LogAnchor): Prom
     kept,
     audit: head,
   };
-  const file = await open(`${path}.new`, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(content)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
+  return `${JSON.stringify(content)}\n`;
 }

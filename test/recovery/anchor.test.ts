@@ -1,5 +1,5 @@
 /** What is kept outside the database: the last that was seen of the log, and what must not move. A copy of a database that knows of neither gets both back. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -17,6 +17,7 @@ import { reopen } from '../../src/withdrawals/reopening.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { stopWithdrawal } from '../../src/withdrawals/withdrawal-stops.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 
 const env = { clock: systemClock, random: systemRandom, logger: createSystemLogger('silent') };
 const WINDOW = { ttlMicros: 5_000_000n, marginMicros: 1_000_000n };
@@ -253,4 +254,52 @@ test('C12: each treasury is opened when its own stream has passed the safe recor
   await stand('second', safe + 1n);
   expect(await reopen({ ...env, db })).toEqual(['second']);
   expect(await standing(db)).toEqual([]);
+});
+
+const seen = (position: bigint, other: { epoch?: string; walPosition?: bigint } = {}) => ({
+  epoch: 'e',
+  history: 'h',
+  position,
+  walPosition: position,
+  ...other,
+});
+const warnings: string[] = [];
+const telling = { ...env, logger: { ...env.logger, warn: (message: string) => void warnings.push(message) } };
+const write = async (path: string, memory: LogMemory) =>
+  await runLogAnchor(path, { ...telling, memory, signal: AbortSignal.abort() });
+
+test('C12: of processes that share an anchor file the one that saw least, and writes last, takes nothing from the others', async () => {
+  const path = join(folder, 'shared');
+  await write(path, createLogMemory(seen(10n), { kept: ['ten'] }));
+  await write(path, createLogMemory(seen(7n, { walPosition: 12n }), { kept: ['seven'] }));
+
+  expect(await readLogAnchor(path)).toEqual({ mark: seen(10n, { walPosition: 12n }), kept: ['ten'], audit: null });
+  // Another epoch was seen later: it goes on from there, however little it has.
+  await write(path, createLogMemory(seen(2n, { epoch: 'next' })));
+  expect((await readLogAnchor(path))?.mark).toEqual(seen(2n, { epoch: 'next' }));
+});
+
+test('C12: many processes that write one anchor file at once leave one that is whole, has the most that was seen, and leave nothing beside it', async () => {
+  warnings.splice(0);
+  const path = join(folder, 'crowded');
+  const positions = Array.from({ length: 12 }, (_, index) => BigInt((index * 7) % 12) + 1n);
+  for (let round = 0n; round < 5n; round += 1n) {
+    const writing = positions.map(async (position) => await write(path, createLogMemory(seen(round * 12n + position))));
+    await Promise.all(writing);
+    expect((await readLogAnchor(path))?.mark.position).toBe(round * 12n + 12n);
+  }
+  expect(warnings).toEqual([]);
+  expect(await readdir(folder)).toEqual(['crowded']);
+});
+
+test('C12: what a writer left behind that was killed in the middle stops nobody', async () => {
+  const path = join(folder, 'left');
+  await writeFile(path, '{"version":3,"ep');
+  await writeFile(`${path}.lock`, 'a process that is no more');
+  const stopping = new AbortController();
+  const running = runLogAnchor(path, { ...env, memory: createLogMemory(seen(3n)), signal: stopping.signal });
+  await eventually(async () => expect((await readLogAnchor(path))?.mark.position).toBe(3n), { deadlineMs: 15_000 });
+  stopping.abort();
+  await running;
+  expect(await readdir(folder)).toEqual(['left']);
 });
