@@ -41,7 +41,6 @@ export const FAILPOINTS = [
   'returns.beforeExecute',
   'returns.afterExecute',
   'returns.afterLapse',
-  'selfTransfers.afterFunding',
   'selfTransfers.afterPrepare',
   'selfTransfers.afterSignatureRequested',
   'selfTransfers.afterSigning',

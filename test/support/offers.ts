@@ -9,6 +9,7 @@ import { instructionOf } from '../../src/simnet/network-commands.ts';
 import type { SimnetOptions } from '../../src/simnet/simnet.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
+import { createSelfTransferSink } from '../../src/withdrawals/pool/self-transfer-sink.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { applyWithdrawalEvent } from '../../src/withdrawals/withdrawal-store.ts';
@@ -44,7 +45,10 @@ export async function startOfferScene(seed: string, options: Partial<SimnetOptio
     connectionString: database.connectionString,
     ledgerUrl: simnet.ledgerUrl(),
     catalog: simnet.catalog,
-    sinks: [createWithdrawalSink({ clock: systemClock, logger: database.logger })],
+    sinks: [
+      createWithdrawalSink({ clock: systemClock, logger: database.logger }),
+      createSelfTransferSink({ clock: systemClock }),
+    ],
   });
   const { db } = database;
   const withdrawals = createWithdrawals({ db, clock: systemClock, network: NETWORK, idKey: new Uint8Array(32) });

@@ -6,6 +6,7 @@ import { writeSync } from 'node:fs';
 import type { FailpointName } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { createRegistries, sourcesOf } from '../../src/scan/registries.ts';
+import { createSelfTransferSink } from '../../src/withdrawals/pool/self-transfer-sink.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { startIngestion } from './ingestion.ts';
 import { startPayouts } from './payouts.ts';
@@ -33,7 +34,7 @@ const logger = createSystemLogger('error');
 const ingestion = await startIngestion({
   ...settings,
   failpoint,
-  sinks: [createWithdrawalSink({ clock: systemClock, logger })],
+  sinks: [createWithdrawalSink({ clock: systemClock, logger }), createSelfTransferSink({ clock: systemClock })],
 });
 for (const treasury of ingestion.treasuries) {
   startPayouts({
