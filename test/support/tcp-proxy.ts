@@ -1,8 +1,9 @@
 /**
  * A TCP proxy on 127.0.0.1 that does to connections what networks and nodes do: falls silent (nothing arrives, nothing is closed), refuses, accepts without ever
- * speaking, cuts, chops what it passes on into small pieces.
+ * speaking, cuts, ends in order, on one side or on both, is slow, chops what it passes on into small pieces.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { systemClock } from '../../src/env/system.ts';
 
 export type TcpProxy = {
   readonly port: number;
@@ -14,6 +15,14 @@ export type TcpProxy = {
   speak(): void;
   /** Resets every connection of the moment. */
   cut(): void;
+  /** Ends every connection of the moment in order (FIN), towards both sides. */
+  finish(): void;
+  /** Tells every client of the moment that nothing more comes (FIN), and still passes on what they send. */
+  finishAnswers(): void;
+  /** What is sent from now on arrives so much later, in its order; 0: at once. */
+  delay(delayMs: number): void;
+  /** From now on every connection, old or new, is reset where it has passed on so many more bytes of answers, in the middle of whatever they say. Null: no more. */
+  cutAfter(bytes: number | null): void;
   /** New connections are refused, as by a machine on which nobody listens. */
   refuse(): Promise<void>;
   /** Ends `refuse`. */
@@ -33,7 +42,7 @@ export type TcpProxy = {
   connections(): number;
   /** Of clients, ever. */
   accepted(): number;
-  /** How many answers `cutAnswerTo` has cut off. */
+  /** How many answers `cutAnswerTo` and `cutAfter` have cut off. */
   answersCut(): number;
   close(): Promise<void>;
 };
@@ -44,6 +53,9 @@ export async function createTcpProxy(target: { readonly host: string; readonly p
   let isSilent = false;
   let isHolding = false;
   let bytesMax = Number.POSITIVE_INFINITY;
+  let delayMs = 0;
+  /** A new object at each order, so that connections count from then on. */
+  let cutting: { readonly bytes: number } | null = null;
   let matches: ((chunk: Buffer) => boolean) | null = null;
   let accepted = 0;
   let answersCut = 0;
@@ -56,9 +68,25 @@ export async function createTcpProxy(target: { readonly host: string; readonly p
 
   const forward = (from: Socket, to: Socket, mayPass: (chunk: Buffer) => boolean): void => {
     keep(from);
+    const write = (chunk: Buffer): void => {
+      if (!to.writable) return;
+      for (let start = 0; start < chunk.length; start += bytesMax) to.write(chunk.subarray(start, start + bytesMax));
+    };
+    let lateLeft = 0;
+    let late = Promise.resolve();
     from.on('data', (chunk) => {
       if (!mayPass(chunk)) return;
-      for (let start = 0; start < chunk.length; start += bytesMax) to.write(chunk.subarray(start, start + bytesMax));
+      if (delayMs === 0 && lateLeft === 0) {
+        write(chunk);
+        return;
+      }
+      const due = systemClock.nowMicros() + BigInt(delayMs) * 1_000n;
+      lateLeft += 1;
+      late = late.then(async () => {
+        await systemClock.sleep(Math.max(0, Number((due - systemClock.nowMicros()) / 1_000n)));
+        lateLeft -= 1;
+        write(chunk);
+      });
     });
     from.on('error', () => to.destroy());
     from.on('close', () => to.destroy());
@@ -81,7 +109,20 @@ export async function createTcpProxy(target: { readonly host: string; readonly p
       isAnswerCut ||= matches?.(chunk) === true;
       return true;
     });
-    forward(outgoing, incoming, () => {
+    let counted: typeof cutting = null;
+    let bytesLeft = 0;
+    forward(outgoing, incoming, (chunk) => {
+      if (cutting !== null) {
+        if (counted !== cutting) bytesLeft = cutting.bytes;
+        counted = cutting;
+        bytesLeft -= chunk.length;
+        if (bytesLeft < 0) {
+          if (incoming.destroyed) return false;
+          answersCut += 1;
+          incoming.write(chunk.subarray(0, bytesLeft), () => incoming.resetAndDestroy());
+          return false;
+        }
+      }
       if (!isAnswerCut) return true;
       answersCut += 1;
       incoming.resetAndDestroy();
@@ -118,6 +159,18 @@ export async function createTcpProxy(target: { readonly host: string; readonly p
       for (const socket of sockets) socket.resume();
     },
     cut,
+    finish: () => {
+      for (const socket of sockets) socket.end();
+    },
+    finishAnswers: () => {
+      for (const socket of clients) socket.end();
+    },
+    delay: (milliseconds) => {
+      delayMs = milliseconds;
+    },
+    cutAfter: (bytes) => {
+      cutting = bytes === null ? null : { bytes };
+    },
     refuse: async () => {
       // Listening ends at once; the callback would wait for the connections there are.
       server.close();
