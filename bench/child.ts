@@ -4,6 +4,7 @@ import { once } from 'node:events';
 
 export type Child<Ready> = {
   readonly ready: Ready;
+  readonly pid: number;
   /** Settles when the process has ended. */
   readonly exited: Promise<unknown>;
   send(message: string): void;
@@ -21,8 +22,10 @@ export async function startChild<Ready>(script: string, options: unknown): Promi
     exited.then(() => undefined),
   ]);
   if (ready === undefined) throw new Error(`${script} ended before it was ready.`);
+  if (child.pid === undefined) throw new Error(`${script} has no process.`);
   return {
     ready,
+    pid: child.pid,
     exited,
     send: (message) => void child.send(message),
     onMessage: (listener) => void child.on('message', listener),

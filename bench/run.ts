@@ -4,7 +4,7 @@
  *   npm run bench -- ingest [--rounds N] [--updates N]
  *   npm run bench -- backfill [--updates N]
  *   npm run bench -- api [--rounds N]
- *   npm run bench -- withdrawals [--rounds N] [--payments N]
+ *   npm run bench -- withdrawals [--rounds N] [--payments N] [--statements]
  */
 import { parseArgs } from 'node:util';
 import { benchApiFanOut } from './api-fan-out.ts';
@@ -16,12 +16,18 @@ import { benchWithdrawals } from './withdrawals.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { updates: { type: 'string' }, payments: { type: 'string' }, rounds: { type: 'string' } },
+  options: {
+    updates: { type: 'string' },
+    payments: { type: 'string' },
+    rounds: { type: 'string' },
+    statements: { type: 'boolean' },
+  },
 });
 const counts = {
   ...(values.updates === undefined ? {} : { updates: Number(values.updates) }),
   ...(values.payments === undefined ? {} : { payments: Number(values.payments) }),
   ...(values.rounds === undefined ? {} : { rounds: Number(values.rounds) }),
+  ...(values.statements === undefined ? {} : { statements: values.statements }),
 };
 const benchmarks: Readonly<Record<string, (options: typeof counts) => Promise<void>>> = {
   ingest: benchIngest,

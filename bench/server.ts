@@ -1,5 +1,6 @@
 /** A PostgreSQL of our own for a benchmark, migrated. */
 
+import pg from 'pg';
 import { createDatabase } from '../src/db/connection.ts';
 import { startEmbeddedPostgres } from '../src/db/embedded.ts';
 import { migrate } from '../src/db/migrate.ts';
@@ -7,6 +8,7 @@ import { createSystemLogger, systemClock, systemRandom } from '../src/env/system
 import { type CatalogConfig, registerCatalog } from '../src/ingestion/catalog.ts';
 import type { Treasury } from '../src/ingestion/effect-sink.ts';
 import { registerMemos } from '../test/support/ingestion.ts';
+import { parentOf } from './processor-time.ts';
 
 /**
  * For all contestants alike: memory for the working set, and no checkpoint in the middle of a run. Commits are as durable as by default (fsync and
@@ -33,6 +35,20 @@ export async function withServer(
     await work(server.connectionString);
   } finally {
     await server.stop();
+  }
+}
+
+/** @returns the process that forks for every connection. */
+export async function postmasterOf(connectionString: string): Promise<number> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    const [row] = rows;
+    if (row === undefined) throw new Error('The server does not say which process it is.');
+    return parentOf(row.pid);
+  } finally {
+    await client.end();
   }
 }
 

@@ -12,7 +12,9 @@ import { systemClock } from '../src/env/system.ts';
 import type { TransferFactoryContext } from '../src/scan/registry-client.ts';
 import { parseAmount } from '../src/tokens/amount.ts';
 import { startChild } from './child.ts';
-import { withServer } from './server.ts';
+import { processorMsOf, processorMsOfFamily } from './processor-time.ts';
+import { postmasterOf, withServer } from './server.ts';
+import { COUNTING_SETTINGS, countAnew, printCosts } from './statement-costs.ts';
 import { median, quantile, spread, wallMicros } from './statistics.ts';
 import { payBare } from './withdrawals-bare.ts';
 import type { PaymentNetwork } from './withdrawals-network.ts';
@@ -33,9 +35,12 @@ const PATIENCE_MS = 300_000;
 export async function benchWithdrawals({
   payments = PAYMENTS,
   rounds = ROUNDS,
+  statements = false,
 }: {
   readonly payments?: number;
   readonly rounds?: number;
+  /** Prints what each statement costs the database; the ratios are not to be taken with it. */
+  readonly statements?: boolean;
 }): Promise<void> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const key: PaymentKey = {
@@ -56,9 +61,13 @@ export async function benchWithdrawals({
       simnet.send(JSON.stringify({ holdings: count }));
       return await answer;
     };
-    await withServer(async (connectionString) => {
-      await compare({ connectionString, network, key, fund, payments, rounds });
-    });
+    await withServer(
+      async (connectionString) => {
+        const processes = { simnet: simnet.pid, postgres: await postmasterOf(connectionString) };
+        await compare({ connectionString, network, key, fund, payments, rounds, statements, processes });
+      },
+      statements ? COUNTING_SETTINGS : {},
+    );
   } finally {
     await simnet.stop();
   }
@@ -71,9 +80,21 @@ type Contest = {
   readonly fund: (count: number) => Promise<readonly string[]>;
   readonly payments: number;
   readonly rounds: number;
+  readonly statements: boolean;
+  /** Process ids. */
+  readonly processes: { readonly simnet: number; readonly postgres: number };
 };
 
-async function compare({ connectionString, network, key, fund, payments, rounds }: Contest): Promise<void> {
+async function compare({
+  connectionString,
+  network,
+  key,
+  fund,
+  payments,
+  rounds,
+  statements,
+  processes,
+}: Contest): Promise<void> {
   const ratios: number[] = [];
   const submitted: (() => void)[] = [];
   let asked = 0;
@@ -97,21 +118,30 @@ async function compare({ connectionString, network, key, fund, payments, rounds 
   // The first ones of both meet code that was never run.
   for (let round = -1; round < rounds; round += 1) {
     const count = round < 0 ? Math.ceil(payments / 4) : payments;
-    const limit = await payBare(network, key, await contextOf(network), await fund(count), DEPTH);
+    const context = await contextOf(network);
+    const holdings = await fund(count);
+    const sinceBare = stopwatch(processes);
+    const limit = await payBare(network, key, context, holdings, DEPTH);
+    const bareMs = sinceBare(count);
     await fund(count);
     const service = await serve();
     await followed(service);
     const before = await completed(service);
+    if (statements) await countAnew(service.db);
+    const since = stopwatch(processes);
     const startedAt = performance.now();
     await askAll(service, count);
     await until(async () => (await completed(service)) >= before + count);
     const ours = count / ((performance.now() - startedAt) / 1_000);
+    const oursMs = since(count);
+    if (statements && round === rounds - 1) await printCosts(service.db, count);
     await service.stop();
     if (round < 0) continue;
     ratios.push(ours / limit);
     console.log(
       `round ${round + 1}: bare ${limit.toFixed(0)}/s, ours ${ours.toFixed(0)}/s, ratio ${(ours / limit).toFixed(2)}`,
     );
+    console.log(`  ms of processor time for one: bare ${bareMs}; ours ${oursMs}`);
   }
   console.log(
     `withdrawals: ${median(ratios).toFixed(2)} of a bare prepare + sign + execute loop, ${DEPTH} at once (${spread(ratios)}; goal 0.70)`,
@@ -134,6 +164,21 @@ async function compare({ connectionString, network, key, fund, payments, rounds 
     `idle: ${latencies.length} requests one by one, from request to submitted: p50 ${quantile(latencies, 0.5).toFixed(1)} ms, ` +
       `p99 ${quantile(latencies, 0.99).toFixed(1)} ms`,
   );
+}
+
+/** @returns what has been used since, for one of so many, as text. */
+function stopwatch({ simnet, postgres }: Contest['processes']): (count: number) => string {
+  const used = (): readonly number[] => [
+    processorMsOf(simnet),
+    processorMsOf(process.pid),
+    processorMsOfFamily(postgres),
+  ];
+  const before = used();
+  return (count) => {
+    const [network = 0, own = 0, database = 0] = used().map((ms, index) => (ms - (before[index] ?? 0)) / count);
+    const sum = network + own + database;
+    return `simnet ${network.toFixed(1)}, ours ${own.toFixed(1)}, PostgreSQL ${database.toFixed(1)}, sum ${sum.toFixed(1)}`;
+  };
 }
 
 async function contextOf(network: PaymentNetwork): Promise<TransferFactoryContext> {
