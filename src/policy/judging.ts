@@ -27,6 +27,24 @@ export async function judgeRequest(tx: Transaction, request: Judgeable, nowMicro
   return await judgeBy(tx, policy, request, { place: null, nowMicros });
 }
 
+/**
+ * As {@link judgeRequest}, for several of one network, of whom only those get a verdict here that are allowed, and about whom nobody has to be counted.
+ * @returns their verdicts, in their order; null for one that is to be judged by itself.
+ */
+export async function judgePlain(
+  tx: Transaction,
+  networkId: number,
+  requests: readonly Judgeable[],
+  nowMicros: Micros,
+): Promise<readonly (Judged | null)[]> {
+  const policy = await holdPolicy(tx, networkId, nowMicros);
+  return requests.map(({ facts }) => {
+    if (velocityQuestions(policy.document, facts).length > 0) return null;
+    const verdict = judge(policy.document, facts, () => ({ count: 0, sum: 0n }));
+    return verdict.kind === 'ALLOW' ? { policyVersion: policy.version, verdict } : null;
+  });
+}
+
 /** What would be said of a request at this moment. Holds nobody up and promises nothing. */
 export async function lookAhead(db: Database, request: Judgeable, nowMicros: Micros): Promise<Judged> {
   const policy = await readPolicy(db, request.networkId, nowMicros);

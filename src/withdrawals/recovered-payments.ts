@@ -15,12 +15,13 @@ import { type AccountKind, type AccountRef, houseAccount, openAccounts, postEntr
 import { coverShortfall } from '../books/shortfall.ts';
 import type { Transaction } from '../db/connection.ts';
 import { isRestoring, noteRestore, type RestoreWindow, safeRecordTime } from '../db/database-restore.ts';
+import { appendEvents } from '../db/event-log.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { TransferChange, Treasury } from '../ingestion/effect-sink.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
+import { requestEvent } from './request-terms.ts';
 import { type OriginSeal, type WithdrawalOrigin, withdrawalOfMetadata } from './transfer-metadata.ts';
-import { announceRequest } from './withdrawal-requests.ts';
 import type { Ours, RecoverPayment } from './withdrawal-sink.ts';
 
 export type RecoveryOptions = {
@@ -205,7 +206,7 @@ async function makeAnew(
     },
   ]);
   if (payer.kind === 'REFUNDS') await sendBackAnew(tx, treasury, { id, transferId: payer.owner, nowMicros });
-  await announceRequest(tx, id, nowMicros);
+  await appendEvents(tx, [requestEvent(id, nowMicros)]);
   return laidOut;
 }
 

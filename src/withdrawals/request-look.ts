@@ -1,11 +1,12 @@
 /**
  * What is known of a request before anything is written of it, in one statement: whether its key made a withdrawal before, whether the ledger shows its payment, and whether a restored database may have lost it.
  */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
-import { safeTimeOfLost } from '../db/database-restore.ts';
+import { isRestoring, safeTimeOfLost } from '../db/database-restore.ts';
 import type { Micros } from '../env/clock.ts';
 import { isPaidBefore } from './earlier-payment.ts';
+import type { WithdrawalRequest } from './request-terms.ts';
 
 export type KnownRequest = {
   /** What its key stands for; null: nothing yet. */
@@ -45,4 +46,64 @@ export async function lookAtRequest(
     hasPaid,
     safeRecordTime,
   };
+}
+
+/** Who would pay what, by the database's numbers. */
+export type PlainTarget = {
+  readonly networkId: number;
+  readonly treasuryId: number;
+  readonly treasuryParty: string;
+  readonly instrumentKey: number;
+};
+
+/** Of an instrument that is paid out, in the network of the treasury `t`, its number. @param admin, id and @param receiver as SQL. Columns `isOwnReceiver`, `instrumentKey`. */
+export function targetColumns({
+  admin,
+  id,
+  receiver,
+}: {
+  readonly admin: RawBuilder<unknown>;
+  readonly id: RawBuilder<unknown>;
+  readonly receiver: RawBuilder<unknown>;
+}): RawBuilder<unknown> {
+  return sql`
+    EXISTS (SELECT FROM treasury_party own WHERE own.network_id = t.network_id AND own.party = ${receiver}) AS "isOwnReceiver", (
+      SELECT i.id FROM instrument i LEFT JOIN token ON token.instrument_id = i.id
+      WHERE i.network_id = t.network_id AND i.admin = ${admin} AND i.instrument_id = ${id} AND i.is_accepted
+        AND (token.instrument_id IS NULL OR token.pays_direct OR token.pays_offers)
+    ) AS "instrumentKey"`;
+}
+
+/**
+ * As {@link lookAtRequest}, for several in one statement, and where each would be paid from.
+ * @returns by the id; left out is whatever there is more to say of: a key that was used, a payment that is there already, a treasury that nobody named or knows, an instrument that is not paid, a receiver who is
+ * ourselves, and all while something that a restore lost may still be paid.
+ */
+export async function lookAtPlain(
+  tx: Transaction,
+  network: string,
+  asked: readonly { readonly id: string; readonly request: WithdrawalRequest }[],
+): Promise<ReadonlyMap<string, PlainTarget>> {
+  const of = (text: (request: WithdrawalRequest) => string | null) => asked.map(({ request }) => text(request));
+  const { rows } = await sql<{
+    id: string;
+    networkId: number;
+    treasuryId: number;
+    treasuryParty: string;
+    isOwnReceiver: boolean;
+    instrumentKey: number | null;
+  }>`
+    SELECT asked.id, t.network_id AS "networkId", t.id AS "treasuryId", t.party AS "treasuryParty",
+      ${targetColumns({ admin: sql`asked.admin`, id: sql`asked.instrument`, receiver: sql`asked.receiver` })}
+    FROM unnest(${asked.map(({ id }) => id)}::text[], ${of(({ treasuryParty }) => treasuryParty)}::text[],
+      ${of(({ instrument }) => instrument.admin)}::text[], ${of(({ instrument }) => instrument.id)}::text[], ${of(({ receiver }) => receiver)}::text[]
+    ) AS asked (id, party, admin, instrument, receiver)
+    JOIN network n ON n.name = ${network} JOIN treasury_party t ON t.network_id = n.id AND t.party = asked.party
+    WHERE NOT EXISTS (SELECT FROM withdrawal stored WHERE stored.id = asked.id)
+      AND NOT ${isPaidBefore(sql`ARRAY[asked.id]`)} AND NOT ${isRestoring(sql`t.id`)}`.execute(tx);
+  return new Map(
+    rows.flatMap(({ id, isOwnReceiver, instrumentKey, ...target }) =>
+      isOwnReceiver || instrumentKey === null ? [] : [[id, { ...target, instrumentKey }]],
+    ),
+  );
 }

@@ -2,7 +2,6 @@
  * Accepting withdrawals. Everything that belongs to a request is one transaction: the row, the debit of the customer's account, the verdict of the policy and the event. The same idempotency key
  * with the same input is the same withdrawal, for ever and on every replica; with another input it is refused.
  */
-import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { ConfiguredBooks } from '../books/books-mode.ts';
 import { demandFunds, demandWholeBooks } from '../books/customer-funds.ts';
@@ -12,60 +11,38 @@ import type { Database, Transaction } from '../db/connection.ts';
 import { DatabaseRestoredError, releaseRestored } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
-import type { Clock, Micros } from '../env/clock.ts';
-import { assert, PermanentError } from '../env/errors.ts';
-import { type Judgeable, judgeRequest } from '../policy/judging.ts';
+import type { Clock } from '../env/clock.ts';
+import { assert } from '../env/errors.ts';
+import { judgeRequest } from '../policy/judging.ts';
 import { applyFirstVerdict, FIRST_VERDICT } from '../policy/request-verdict.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
-import { eventId, withdrawalId } from '../tokens/ids.ts';
+import { withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import { isPaidBefore } from './earlier-payment.ts';
-import { type KnownRequest, lookAtRequest } from './request-look.ts';
+import { type KnownRequest, lookAtRequest, targetColumns } from './request-look.ts';
+import {
+  demandWellFormed,
+  hashOf,
+  judgeableOf,
+  requestEvent,
+  sealOf,
+  WithdrawalRefusal,
+  type WithdrawalRequest,
+} from './request-terms.ts';
+import { createTogether } from './requests-together.ts';
 import type { OriginSeal } from './transfer-metadata.ts';
 import { chooseTreasury } from './treasury-choice.ts';
-import { WITHDRAWAL_CHANGED, type WithdrawalChanged } from './withdrawal-events.ts';
 import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
-export type WithdrawalRequest = {
-  /** The principal that asks; idempotency keys are its own. */
-  readonly client: string;
-  readonly idempotencyKey: string;
-  /** The customer's account at the exchange. */
-  readonly account: string;
-  /** Who pays. Null: the fullest that has enough, chosen once; a repetition of the request meets the choice of the first. */
-  readonly treasuryParty: string | null;
-  readonly instrument: Instrument;
-  /** A party id. */
-  readonly receiver: string;
-  readonly amount: Amount;
-  /** What the receiver asked for, or null. */
-  readonly memo: string | null;
-  /** The last record time at which it may be signed for; after it, what is not in flight fails. Null or left out: none. */
-  readonly deadline?: Micros | null;
-  /** Of the request that it came with, 1 to 64 characters: no part of what is asked for. Null or left out: none. */
-  readonly requestId?: string | null;
-};
+export {
+  demandWellFormed,
+  judgeableOf,
+  WithdrawalRefusal,
+  type WithdrawalRefusalCode,
+  type WithdrawalRequest,
+} from './request-terms.ts';
 
 export type CreatedWithdrawal = { readonly id: string; readonly isReplayed: boolean };
-
-/** Refusals that a caller must expect. */
-export type WithdrawalRefusalCode =
-  | 'IDEMPOTENCY_KEY_REUSED'
-  | 'IDEMPOTENCY_KEY_INVALID'
-  | 'PAID_BEFORE'
-  | 'TREASURY_UNKNOWN'
-  | 'INSUFFICIENT_FUNDS'
-  | 'INSTRUMENT_NOT_ACCEPTED'
-  | 'RECEIVER_INVALID'
-  | 'AMOUNT_NOT_POSITIVE'
-  | 'MEMO_INVALID'
-  | 'ACCOUNT_INVALID';
-
-export class WithdrawalRefusal extends PermanentError {
-  constructor(code: WithdrawalRefusalCode, message: string) {
-    super(code, message);
-  }
-}
 
 export type Withdrawals = {
   /** @throws WithdrawalRefusal, InsufficientFundsError: nothing was stored. BooksBehindError, another RetryableError: ask again with the same key; DatabaseRestoredError says from when on. */
@@ -77,12 +54,6 @@ export type Withdrawals = {
   /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. @throws RetryableError, as `create`. */
   cancel(client: string, id: string): Promise<boolean>;
 };
-
-const PARTY_ID = /^[A-Za-z0-9_-]{1,185}::1220[0-9a-f]{64}$/;
-// Control characters have no place in a memo, and U+0000 none in PostgreSQL; the replacement character stands for what could not be stored.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
-const UNPRINTABLE = /[\u0000-\u001f\u007f\ufffd]/;
-const TEXT_BYTES_MAX = 255;
 
 /**
  * @param idKey keys the ids; see `withdrawalId`.
@@ -107,10 +78,15 @@ export function createWithdrawals({
   readonly log?: LogMemory;
   readonly books?: ConfiguredBooks;
 }): Withdrawals {
+  const idOf = (request: WithdrawalRequest): string => {
+    const id = withdrawalId(idKey, request.client, request.idempotencyKey);
+    return id;
+  };
+
   async function createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal> {
     demandWellFormed(request);
     if (log !== undefined) await demandKnownLog(tx, log);
-    const id = withdrawalId(idKey, request.client, request.idempotencyKey);
+    const id = idOf(request);
     // A retry must meet its withdrawal whatever has changed since: refusing it would tell the client to pay by another way.
     const known = await lookAtRequest(tx, { id, network, treasuryParty: request.treasuryParty });
     const earlier = replayOf(known, id, request);
@@ -184,17 +160,29 @@ export function createWithdrawals({
       lines,
     };
     await postEntries(tx, target.networkId, [entry], accounts);
-    await announceRequest(tx, id, nowMicros);
+    await appendEvents(tx, [requestEvent(id, nowMicros)]);
     await applyFirstVerdict(tx, id, judged, nowMicros);
     return { id, isReplayed: false };
   }
 
+  const together = createTogether<CreatedWithdrawal>({
+    db,
+    clock,
+    network,
+    books,
+    ...(seal !== undefined && { seal }),
+    ...(log !== undefined && { log }),
+    alone: async (request) =>
+      await rerunOnConflict(
+        async () => await db.transaction().execute(async (tx) => await createIn(tx, request, customerOf(request))),
+      ),
+    accepted: (id) => ({ id, isReplayed: false }),
+  });
+
   return {
     create: async (request) => {
       demandWellFormed(request);
-      return await rerunOnConflict(
-        async () => await db.transaction().execute(async (tx) => await createIn(tx, request, customerOf(request))),
-      );
+      return await together(idOf(request), request);
     },
     createIn,
     hasPaid: async (tx, client, idempotencyKeys) =>
@@ -224,20 +212,6 @@ async function hasPaid(tx: Transaction, ids: readonly string[]): Promise<boolean
   return rows[0]?.hasPaid === true;
 }
 
-/** Whether a request can be understood at all. @throws WithdrawalRefusal. */
-export function demandWellFormed({ idempotencyKey, account, receiver, amount, memo }: WithdrawalRequest): void {
-  const isText = (text: string) =>
-    text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= TEXT_BYTES_MAX && !UNPRINTABLE.test(text);
-  if (!isText(idempotencyKey))
-    throw new WithdrawalRefusal('IDEMPOTENCY_KEY_INVALID', 'An idempotency key has 1 to 255 bytes of printable text.');
-  if (!isText(account))
-    throw new WithdrawalRefusal('ACCOUNT_INVALID', 'An account has 1 to 255 bytes of printable text.');
-  if (memo !== null && !isText(memo))
-    throw new WithdrawalRefusal('MEMO_INVALID', 'A memo has 1 to 255 bytes of printable text.');
-  if (!PARTY_ID.test(receiver)) throw new WithdrawalRefusal('RECEIVER_INVALID', 'The receiver is not a party id.');
-  if (amount <= 0n) throw new WithdrawalRefusal('AMOUNT_NOT_POSITIVE', 'The amount is greater than zero.');
-}
-
 /** Who would pay what, by the database's numbers. @throws WithdrawalRefusal where nobody would. */
 export async function findTarget(
   tx: Transaction,
@@ -252,11 +226,7 @@ export async function findTarget(
     instrumentKey: number | null;
   }>`
     SELECT t.network_id AS "networkId", t.id AS "treasuryId",
-      EXISTS (SELECT FROM treasury_party own WHERE own.network_id = t.network_id AND own.party = ${receiver}) AS "isOwnReceiver", (
-        SELECT i.id FROM instrument i LEFT JOIN token ON token.instrument_id = i.id
-        WHERE i.network_id = t.network_id AND i.admin = ${instrument.admin} AND i.instrument_id = ${instrument.id} AND i.is_accepted
-          AND (token.instrument_id IS NULL OR token.pays_direct OR token.pays_offers)
-      ) AS "instrumentKey"
+      ${targetColumns({ admin: sql`${instrument.admin}::text`, id: sql`${instrument.id}::text`, receiver: sql`${receiver}::text` })}
     FROM treasury_party t JOIN network n ON n.id = t.network_id
     WHERE n.name = ${network} AND t.party = ${treasuryParty}`.execute(tx);
   const [target] = rows;
@@ -289,79 +259,6 @@ function replayOf({ stored }: KnownRequest, id: string, request: WithdrawalReque
   return { id, isReplayed: true };
 }
 
-/** Over everything that says what is to be done; JSON of an array, so that no two requests look alike. */
-function hashOf(request: WithdrawalRequest & { readonly treasuryParty: string }): Buffer {
-  const { account, treasuryParty, instrument, receiver, amount, memo, deadline = null } = request;
-  const parts = [account, treasuryParty, instrument.admin, instrument.id, receiver, formatAmount(amount), memo];
-  // Only where there is one: requests from before there were any have the hash they had.
-  if (deadline !== null) parts.push(deadline.toString());
-  return createHash('sha256').update(JSON.stringify(parts)).digest();
-}
-
-/** What is to travel with the payment; null: nothing. */
-function sealOf(
-  seal: Pick<OriginSeal, 'seal'> | undefined,
-  id: string,
-  { client, idempotencyKey, account, receiver, instrument, amount, memo }: WithdrawalRequest,
-  requestHash: Uint8Array,
-  { kind, owner }: AccountRef,
-): string | null {
-  if (seal === undefined || (kind !== 'CUSTOMER' && kind !== 'REFUNDS')) return null;
-  return seal.seal(
-    { client, idempotencyKey, account, requestHash, payer: { kind, owner } },
-    { withdrawalId: id, receiver, instrument, amount, memo },
-  );
-}
-
-/** What the policy judges a request by. */
-export function judgeableOf(
-  request: WithdrawalRequest & { readonly treasuryParty: string },
-  payer: AccountRef,
-  target: {
-    readonly networkId: number;
-    readonly treasuryId: number;
-    readonly instrumentKey: number;
-    readonly accountId: bigint;
-  },
-): Judgeable {
-  const { client, receiver, treasuryParty, instrument, amount } = request;
-  const { networkId, accountId, treasuryId, instrumentKey } = target;
-  return {
-    networkId,
-    facts: {
-      account: payer.kind === 'CUSTOMER' ? payer.owner : null,
-      client,
-      receiver,
-      treasuryParty,
-      instrument,
-      amount,
-    },
-    subject: { accountId, receiver, client, treasuryId, instrumentKey },
-  };
-}
-
 function customerOf({ account }: WithdrawalRequest) {
   return { kind: 'CUSTOMER', owner: account } as const;
-}
-
-/** Tells that there is a new one. */
-export async function announceRequest(tx: Transaction, id: string, nowMicros: bigint): Promise<void> {
-  const payload: WithdrawalChanged = {
-    withdrawalId: id,
-    state: 'REQUESTED',
-    isFinal: false,
-    changedAt: nowMicros.toString(),
-    failureCode: null,
-    transferId: null,
-    updateId: null,
-  };
-  await appendEvents(tx, [
-    {
-      eventId: eventId(WITHDRAWAL_CHANGED, id, 'REQUESTED'),
-      type: WITHDRAWAL_CHANGED,
-      subject: id,
-      recordedAt: nowMicros,
-      payload,
-    },
-  ]);
 }

@@ -47,11 +47,13 @@ export async function applyWithdrawalEvent(
 /**
  * As {@link applyWithdrawalEvent}, for several: a few statements, however many of them are paid or opened. Their rows are locked in the order of their ids.
  * @param changes of different withdrawals.
+ * @param earlier events that are told before theirs, in the same statement.
  * @returns what was said to each, in their order. @throws where one of them cannot be changed: then none is.
  */
 export async function applyWithdrawalEvents(
   tx: Transaction,
   changes: readonly Change[],
+  earlier: readonly EventDraft[] = [],
 ): Promise<readonly Transition[]> {
   const rows = await lockRows(
     tx,
@@ -78,7 +80,7 @@ export async function applyWithdrawalEvents(
     } else if (transition.kind !== 'ALARM') moves.push({ ...change, row, state: transition.state });
   }
   await writeMoves(tx, moves);
-  await appendEvents(tx, [...noted, ...(await announcementsOf(tx, moves))]);
+  await appendEvents(tx, [...earlier, ...noted, ...(await announcementsOf(tx, moves))]);
   return transitions;
 }
 
