@@ -43,6 +43,8 @@ export type BatchWriterOptions = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly failpoint: Failpoint;
+  /** How long a write may pause between two statements, asked before each; null, or left out: as long as the connection says. */
+  readonly pauseMs?: () => number | null;
 };
 
 export function createBatchWriter({
@@ -52,6 +54,7 @@ export function createBatchWriter({
   clock,
   logger,
   failpoint,
+  pauseMs = () => null,
 }: BatchWriterOptions): JoiningBatchWriter {
   const instruments = createInstrumentBook(treasury.networkId);
 
@@ -106,7 +109,12 @@ export function createBatchWriter({
     writeIn: async (tx, batch, position) => (await storeBatch(tx, batch, position)).next,
     write: async (batch, position) => {
       await failpoint('ingestion.beforeBatch');
-      const { next, quarantined } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));
+      const { next, quarantined } = await db.transaction().execute(async (tx) => {
+        const ms = pauseMs();
+        if (ms !== null)
+          await sql`SELECT set_config('idle_in_transaction_session_timeout', ${String(ms)}, true)`.execute(tx);
+        return await storeBatch(tx, batch, position);
+      });
       await failpoint('ingestion.afterCommit');
       for (const { update, error } of quarantined) {
         const facts = { treasury: treasury.name, updateId: update.updateId, reason: error.code, detail: error.message };

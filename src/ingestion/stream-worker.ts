@@ -21,12 +21,13 @@ import { type RetryPolicy, retry } from '../env/retry.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
 import { ledgerErrorOf } from '../ledger/ledger-error.ts';
 import { type BatchQueue, createBatchQueue } from './batch-queue.ts';
-import { type BatchWriter, createBatchWriter } from './batch-writer.ts';
+import type { BatchWriter } from './batch-writer.ts';
 import { proveContinuity, prunedBeyond } from './continuity.ts';
 import { guardAgainstCrashes, noteOrderlyEnd } from './crash-guard.ts';
 import type { EffectSink, Treasury } from './effect-sink.ts';
 import { measuredWriter } from './measured-writer.ts';
 import type { Opening } from './opening.ts';
+import { createPatientWriter } from './patient-writer.ts';
 import { claimStream, haltStream, POSITION_IN_DOUBT, type Position } from './position.ts';
 import { type Checkpoint, type ReceivedUpdate, receive } from './received-update.ts';
 import { updateFormatFor } from './update-format.ts';
@@ -90,7 +91,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
   const { leases, treasury, holder, clock, random, signal, measures = noMeasures } = options;
   const logger = options.logger.child({ treasury: treasury.name });
   const settings = { ...DEFAULTS, ...options.settings };
-  const writer = measuredWriter(createBatchWriter({ ...options, logger }), treasury.name, { clock, measures });
+  const writer = measuredWriter(createPatientWriter({ ...options, logger }), treasury.name, { clock, measures });
   /** Streams in a row that ended without anything to read, and whether the last one was opened again at once. */
   let emptyStreams = 0;
   let isReopened = false;
