@@ -144,6 +144,8 @@ async function start(
   reading.run('event tail', isWorker ? tail.run : persistently(tail.run, env));
 
   const api = lane('api', API_CONNECTIONS);
+  const probes = openLane('probes', { poolSizeMax: 1, statementTimeoutMs: PROBE_MS_MAX });
+  teardown.add('database connections of probes', probes.close);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
   const requests = createRequestIds(random);
   const opened = openWithdrawals(config, api, { clock, log: memory });
@@ -152,7 +154,7 @@ async function start(
   const tokens = openTokenDirectory(config, api, env);
   const url = isWorker ? null : await serveApi();
   const workers = config.role === 'api' ? null : await work();
-  watching.watch({ db: isWorker ? events : api, tail });
+  watching.watch({ db: probes.db, tail });
   return {
     url,
     adminUrl: watching.url,
@@ -212,6 +214,7 @@ async function start(
       // With keys configured it is a server for machines; whoever wants a page has the schema.
       isGraphiqlEnabled: isOpen(config),
       access,
+      probed: probes.db,
       services: {
         db: api,
         depositAccounts,
@@ -245,4 +248,5 @@ async function start(
 }
 
 const EVENTS_CONNECTIONS = 6; // Four pages of subscribers that are behind, the tail and the ingestion progress.
+const PROBE_MS_MAX = 2_000; // Whoever probes has given up before.
 const API_CONNECTIONS = 10; // Answers take milliseconds; more connections would queue inside PostgreSQL instead of here.

@@ -11,6 +11,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { GraphQLError } from 'graphql';
 import { sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
+import type { Clock } from '../env/clock.ts';
 import { messageOf, PermanentError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
@@ -60,6 +62,8 @@ export type ServerOptions = {
   /** Fills in GraphiQL's samples of withdrawals. What is left out: placeholders. */
   readonly sampleWithdrawal?: Partial<SampleWithdrawal>;
   readonly services: ApiServices;
+  /** What the readiness probe asks, of its own: were it the API's, a flood of requests would have this process taken out of the balancer, and go on to the next. Left out: the API's. */
+  readonly probed?: Database;
   readonly random: Random;
   readonly logger: Logger;
   /** Which request the code that runs belongs to. Left out: ones of this server alone. */
@@ -247,7 +251,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
   async function answerReadiness(response: ServerResponse): Promise<void> {
     // Whoever asks needs no key: however many do at once, they cost one statement.
     const look = async (): Promise<boolean> => {
-      looking ??= canReadDatabase(services, logger).finally(() => {
+      looking ??= canReadDatabase(options.probed ?? services.db, services.clock, logger).finally(() => {
         looking = null;
       });
       return await looking;
@@ -366,7 +370,7 @@ async function listen(
   return address;
 }
 
-async function canReadDatabase({ db, clock }: ApiServices, logger: Logger): Promise<boolean> {
+async function canReadDatabase(db: Database, clock: Clock, logger: Logger): Promise<boolean> {
   const answered = new AbortController();
   const reading = sql`SELECT 1`.execute(db).then(
     () => true,

@@ -34,7 +34,7 @@ export type ReadinessOptions = {
 };
 
 export type ReadinessParts = {
-  /** The lane whose work is to be answered. */
+  /** A connection of its own: a flood of work must not look like a database that is away, or the balancer takes it to the next process, and from there to all. */
   readonly db: Database;
   /** The newest position of the log that this process has seen. */
   readonly seen: () => bigint;

@@ -1,4 +1,5 @@
 /** Health and metrics of a running Sluice, and that its API's port shows nothing of them. */
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adminPortOf } from '../../src/cli/watching.ts';
 import { METRICS } from '../../src/metrics/metric-list.ts';
@@ -115,6 +116,26 @@ test('Z40: a name that was pointed at this machine gets nothing from the listene
   expect(await statusFor('evil.example')).toBe(403);
   expect(await statusFor(`127.0.0.1.evil.example:${port}`)).toBe(403);
   expect(await statusFor(`localhost:${port}`)).toBe(200);
+});
+
+test('C7: a flood that takes all connections of the API does not have its process taken out of the balancer', {
+  timeout: 60_000,
+}, async () => {
+  const { db, url, adminUrl } = scene.service;
+  const flood = Array.from({ length: 30 }, async () => await sql`SELECT pg_sleep(6)`.execute(db));
+  const drained = Promise.allSettled(flood);
+  try {
+    await eventually(async () => {
+      const { rows } = await sql<{ count: number }>`
+        SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = 'sluice-api' AND query LIKE '%pg_sleep(6)%' AND state = 'active'`.execute(
+        scene.database.db,
+      );
+      expect(rows[0]?.count).toBeGreaterThanOrEqual(10);
+    });
+    for (const base of [adminUrl, url ?? '']) expect(await get('/readyz', base)).toMatchObject({ status: 200 });
+  } finally {
+    await drained;
+  }
 });
 
 test('Z29: no secret is among the numbers or the words of the listener', async () => {
