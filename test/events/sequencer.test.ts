@@ -2,12 +2,13 @@
 import pg from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { appendEvents } from '../../src/db/event-log.ts';
-import { createEventSequencer, type EventSequencer } from '../../src/db/event-sequencer.ts';
+import { createEventSequencer, type EventSequencer, type EventSequencerOptions } from '../../src/db/event-sequencer.ts';
 import { createNotifications, type Notifications } from '../../src/db/notifications.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { append, draftOf } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
 
 let database: TestDatabase;
 let notifications: Notifications;
@@ -27,7 +28,7 @@ beforeAll(async () => {
   };
 });
 
-function sequencer(failpoint: Failpoint = noFailpoints): EventSequencer {
+function sequencer(options: Partial<EventSequencerOptions> = {}): EventSequencer {
   const { signal } = new AbortController();
   const { db, logger } = database;
   return createEventSequencer({
@@ -37,7 +38,8 @@ function sequencer(failpoint: Failpoint = noFailpoints): EventSequencer {
     random: systemRandom,
     logger,
     signal,
-    failpoint,
+    failpoint: noFailpoints,
+    ...options,
   });
 }
 
@@ -56,6 +58,11 @@ async function positionsAfter(position: bigint): Promise<string[]> {
 
 async function head(): Promise<bigint> {
   return (await database.db.selectFrom('event_log').select('last_position').executeTakeFirstOrThrow()).last_position;
+}
+
+/** Until a sequencer has looked again, whoever writes leaves his events to it. */
+async function numberNothingAtCommit(): Promise<void> {
+  await database.db.updateTable('event_log').set({ vouched: null }).execute();
 }
 
 describe('the sequencer', () => {
@@ -77,11 +84,14 @@ describe('the sequencer', () => {
         throw new Error('no');
       }),
     ).rejects.toThrow('no');
+    await numberNothingAtCommit();
     await append(database, draftOf('after-rollback'));
 
     await drain();
 
-    expect(await positionsAfter(before)).toEqual(['after-rollback']);
+    expect((await log()).filter(({ position }) => position > before)).toEqual([
+      { position: before + 1n, event_id: 'after-rollback' },
+    ]);
     expect(await head()).toBe(before + 1n);
   });
 
@@ -184,9 +194,31 @@ describe('the sequencer', () => {
     expect(await positionsAfter(before)).toEqual(['left-1']);
   });
 
+  test('C9: what no notification told of is numbered a poll later', async () => {
+    const before = await head();
+    const ending = new AbortController();
+    const deaf: Notifications = { listen: () => () => undefined, close: async () => undefined };
+    const looked = Promise.withResolvers<void>();
+    const running = sequencer({
+      notifications: deaf,
+      signal: ending.signal,
+      failpoint: async (reached) => {
+        if (reached === 'eventLog.afterSequence') looked.resolve();
+      },
+    }).run();
+    await looked.promise;
+    await numberNothingAtCommit();
+
+    await append(database, draftOf('untold'));
+
+    await eventually(async () => expect(await positionsAfter(before)).toEqual(['untold']), { deadlineMs: 4_000 });
+    ending.abort();
+    await running;
+  });
+
   test('a crash before or after a batch loses and repeats nothing', async () => {
     const before = await head();
-    await database.db.updateTable('event_log').set({ vouched: null }).execute(); // Its writer would number them.
+    await numberNothingAtCommit();
     await append(database, draftOf('crash-1'), draftOf('crash-2'));
     const crashAt =
       (name: string): Failpoint =>
@@ -194,9 +226,13 @@ describe('the sequencer', () => {
         if (reached === name) throw new Error(`crashed at ${name}`);
       };
 
-    await expect(sequencer(crashAt('eventLog.beforeSequence')).sequence()).rejects.toThrow('beforeSequence');
+    await expect(sequencer({ failpoint: crashAt('eventLog.beforeSequence') }).sequence()).rejects.toThrow(
+      'beforeSequence',
+    );
     expect(await positionsAfter(before)).toEqual([]);
-    await expect(sequencer(crashAt('eventLog.afterSequence')).sequence()).rejects.toThrow('afterSequence');
+    await expect(sequencer({ failpoint: crashAt('eventLog.afterSequence') }).sequence()).rejects.toThrow(
+      'afterSequence',
+    );
     expect(await positionsAfter(before)).toEqual(['crash-1', 'crash-2']);
     await drain();
 

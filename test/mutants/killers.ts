@@ -1,25 +1,17 @@
-/** Runs each mistake's killing test against the product that has it, and once more against the product that has none: all in one process beside this one (run-killers.ts). */
+/** Runs each mistake's killing test against a copy of the product that has it, and once more against the product that has none: all in one process beside this one (run-killers.ts). */
 import { fork } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import type { DirectMistake } from './direct-mistake.ts';
-import type { KillerAnswer, KillerOrder, KillerRun } from './run-killers.ts';
+import { type Kill, type KillerAnswer, type KillerOrder, SOUND } from './kill.ts';
 
 const PROGRAM = fileURLToPath(new URL('run-killers.ts', import.meta.url));
-/** What the modules are compiled to: each of many processes would compile them again. */
+/** What the libraries are compiled to. */
 const COMPILED = join(tmpdir(), 'sluice-mutants-compiled');
-/** The name of the run of the product as it is. */
-const SOUND = 'sound';
 
-export type Place = {
-  readonly databaseServerUrl: string;
-  readonly templateDatabase: string;
-  readonly databasePrefix: string;
-  /** Test files at once. */
-  readonly workers: number;
-};
+export type Place = Omit<KillerOrder, 'kills'>;
 
 export type Verdict = {
   readonly name: string;
@@ -27,7 +19,6 @@ export type Verdict = {
   readonly failed: KillerAnswer['failed'];
   /** Why nothing can be concluded: its test does not run, or fails without the mistake. */
   readonly complaint: string | null;
-  readonly ms: number;
 };
 
 /** @returns one verdict per mistake, in their order. */
@@ -35,20 +26,10 @@ export async function runKillers(mistakes: readonly DirectMistake[], place: Plac
   if (mistakes.length === 0) return [];
   const walls = await breakWalls(mistakes, place);
   try {
-    const { templateDatabase } = place;
-    const planted = mistakes.map(
-      (mistake): KillerRun => ({
-        name: mistake.name,
-        planted: mistake,
-        killers: [mistake.killer],
-        templateDatabase: walls.get(mistake.name) ?? templateDatabase,
-      }),
+    const kills = mistakes.map(
+      ({ name, killer }): Kill => ({ mistake: name, ...killer, templateDatabase: walls.get(name) ?? null }),
     );
-    const killers = mistakes.map(({ killer }) => killer);
-    const answers = await ask({
-      ...place,
-      runs: [{ name: SOUND, planted: null, killers, templateDatabase }, ...planted],
-    });
+    const answers = await ask({ ...place, kills });
     return mistakes.map((mistake) => verdictOf(mistake, answers));
   } finally {
     await execute(
@@ -59,10 +40,9 @@ export async function runKillers(mistakes: readonly DirectMistake[], place: Plac
 }
 
 function verdictOf({ name, killer }: DirectMistake, answers: readonly KillerAnswer[]): Verdict {
-  const of = (run: string) => answers.find((answer) => answer.name === run && answer.file === killer.file);
-  const [own, sound] = [of(name), of(SOUND)];
-  const failed = own?.failed ?? [];
-  return { name, failed, complaint: complaintAbout(killer, own, sound), ms: own?.ms ?? 0 };
+  const own = answers.find(({ run }) => run === name);
+  const sound = answers.find(({ run }) => run === SOUND + killer.file);
+  return { name, failed: own?.failed ?? [], complaint: complaintAbout(killer, own, sound) };
 }
 
 function complaintAbout(

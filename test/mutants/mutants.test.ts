@@ -15,7 +15,6 @@ const wanted = (process.env['MUTANT'] ?? '').split(',').filter((name) => name !=
 const isRefresh = process.env['MUTANTS'] === 'refresh';
 /** Of so many schedules that find one the shortest are kept. */
 const COMPARED = 8;
-const WORKERS = 2;
 
 const all = [...DIRECT_MISTAKES, ...MUTANTS];
 const isWanted = ({ name }: { readonly name: string }): boolean => wanted.length === 0 || wanted.includes(name);
@@ -37,19 +36,21 @@ test('every planted mistake is found', { timeout: 3_600_000 }, async () => {
     if (finder === null) alive.push(`${name}: ${otherwise}`);
   };
 
-  const verdicts = await runKillers(isRefresh ? [] : direct, {
-    databaseServerUrl: inject('databaseServerUrl'),
-    templateDatabase: inject('templateDatabase'),
-    databasePrefix: inject('databasePrefix'),
-    workers: WORKERS,
-  });
+  const how = isRefresh
+    ? { findingsMax: COMPARED, known: {}, workers: 2 }
+    : { findingsMax: 1, known: await readKnownSchedules(), workers: 1 };
+  const [verdicts, searches] = await Promise.all([
+    runKillers(isRefresh ? [] : direct, {
+      databaseServerUrl: inject('databaseServerUrl'),
+      templateDatabase: inject('templateDatabase'),
+      databasePrefix: inject('databasePrefix'),
+    }),
+    searchSchedules(scheduled, how),
+  ]);
   for (const { name, failed, complaint } of verdicts) {
     const [first] = complaint === null ? failed : [];
     note(name, first === undefined ? null : `${first.test} (${first.error})`, complaint ?? 'its test passes');
   }
-
-  const how = isRefresh ? { findingsMax: COMPARED, known: {} } : { findingsMax: 1, known: await readKnownSchedules() };
-  const searches = await searchSchedules(scheduled, how);
   for (const { name, found, tried, unsound } of searches) {
     const [first] = found;
     const told = first && `${first.invariant} (seed ${first.seed}, ${first.steps} steps, ${tried} tried)`;

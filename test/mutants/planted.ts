@@ -1,5 +1,6 @@
 /** A mistake that is planted on purpose: lines of the product that are changed as they are loaded, never on disk. */
 import { readFile } from 'node:fs/promises';
+import { isCopied } from './copies.ts';
 
 export type Change = {
   /** Below `src/`. */
@@ -18,16 +19,11 @@ export type Planted = {
 
 const SOURCE = new URL('../../src/', import.meta.url);
 
-/** The address of a file below `src/`. */
-export function sourceUrl(file: string): string {
-  return new URL(file, SOURCE).href;
-}
-
-/** @returns `text`, which is what `file` says, with what the mistake changes in it. @throws Error where the place is not there, or there twice. */
-export function withMistake({ name, changes }: Planted, file: string, text: string): string {
+/** @returns `text`, which is what the module at `url` says, with what the mistake changes in it. @throws Error where the place is not there, or there twice. */
+export function withMistake({ name, changes }: Planted, url: string, text: string): string {
   return changes
-    .filter((change) => change.file === file)
-    .reduce((changed, { find, replace }) => {
+    .filter((change) => sourceUrl(change.file) === url)
+    .reduce((changed, { file, find, replace }) => {
       if (changed.split(find).length !== 2) throw new Error(`The mistake ${name} no longer fits ${file}: ${find}`);
       return changed.replace(find, () => replace);
     }, text);
@@ -39,12 +35,18 @@ export async function misfits(all: readonly Planted[]): Promise<readonly string[
   for (const planted of all) {
     for (const file of new Set(planted.changes.map((change) => change.file))) {
       try {
-        const text = await readFile(new URL(file, SOURCE), 'utf8');
-        if (withMistake(planted, file, text) === text) complaints.push(`${planted.name} changes nothing in ${file}`);
+        const url = sourceUrl(file);
+        if (!isCopied(url)) complaints.push(`${planted.name} would change ${file} for all`);
+        const text = await readFile(new URL(url), 'utf8');
+        if (withMistake(planted, url, text) === text) complaints.push(`${planted.name} changes nothing in ${file}`);
       } catch (error) {
         complaints.push(error instanceof Error ? error.message : String(error));
       }
     }
   }
   return complaints;
+}
+
+function sourceUrl(file: string): string {
+  return new URL(file, SOURCE).href;
 }

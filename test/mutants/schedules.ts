@@ -1,14 +1,24 @@
 /**
- * Mistakes that only a schedule shows: each is looked for by a process of the simulation whose copy of the product has it. The schedules that are known to find it run first, the shortest before; where the product
- * has changed so much that none of them does, others are drawn.
+ * Mistakes that only a schedule shows. The schedules that are known to find one run first, the shortest before; where the product has changed so much that none of them does, others are drawn.
  */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { openCrew, type SeedOrder, type SeedResult } from '../simulation/crew.ts';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Mutant } from '../simulation/mutants.ts';
 import { withMigratedDatabases } from '../simulation/scratch-database.ts';
 
 export type KnownSchedule = { readonly seed: number; readonly steps: number; readonly invariant: string };
 export type KnownSchedules = Readonly<Record<string, readonly KnownSchedule[]>>;
+
+export type SearchOrder = {
+  readonly name: string;
+  readonly seeds: readonly number[];
+  /** After so many schedules that find it, it is looked for no further. */
+  readonly findingsMax: number;
+};
 
 export type Search = {
   readonly name: string;
@@ -21,8 +31,12 @@ export type Search = {
 
 /** Seeds within which each must be found. */
 const SEEDS_MAX = 150;
-const AT_ONCE = 2;
+/** How many schedules of each are known: a change of the product seldom costs all of them their effect. */
+const KEPT = 3;
 const KNOWN = new URL('known-schedules.json', import.meta.url);
+const PROGRAM = fileURLToPath(new URL('search-worker.ts', import.meta.url));
+/** What the libraries are compiled to. */
+const COMPILED = join(tmpdir(), 'sluice-mutants-compiled');
 
 export async function readKnownSchedules(): Promise<KnownSchedules> {
   return JSON.parse(await readFile(KNOWN, 'utf8')) as KnownSchedules;
@@ -36,93 +50,74 @@ export async function writeKnownSchedules(searches: readonly Search[], mutants: 
   await writeFile(KNOWN, `${JSON.stringify(Object.fromEntries(kept), null, 2)}\n`);
 }
 
-/** How many schedules of each are known: a change of the product seldom costs all of them their effect. */
-const KEPT = 3;
-
 /**
- * @param findingsMax after so many schedules that find it, one is looked for no further.
- * @param known tried first; none: only drawn ones are.
+ * @param how.known tried first; none: only drawn ones are.
+ * @param how.workers processes side by side.
  * @returns in the order of `mutants`. What found a mistake has been tried with the product as it is, which survived it.
+ * @throws when a process ends early, with what it said.
  */
 export async function searchSchedules(
   mutants: readonly Mutant[],
-  { findingsMax, known }: { readonly findingsMax: number; readonly known: KnownSchedules },
+  how: { readonly findingsMax: number; readonly known: KnownSchedules; readonly workers: number },
 ): Promise<readonly Search[]> {
+  if (mutants.length === 0) return [];
+  const drawn = Array.from({ length: SEEDS_MAX }, (_, index) => index + 1);
   const searches = new Map<string, Search>();
-  await withMigratedDatabases(AT_ONCE, async (databases) => {
+  await withMigratedDatabases(2 * how.workers, async (databases) => {
     const queue = mutants[Symbol.iterator]();
-    const work = async (database: string): Promise<void> => {
-      for (let next = queue.next(); next.done !== true; next = queue.next()) {
-        const mutant = next.value;
-        searches.set(mutant.name, await searchOne(mutant, database, { findingsMax, known: known[mutant.name] ?? [] }));
+    const work = async (own: readonly string[]): Promise<void> => {
+      const worker = await startWorker(own);
+      try {
+        for (let next = queue.next(); next.done !== true; next = queue.next()) {
+          const { name } = next.value;
+          const seeds = [...new Set([...(how.known[name] ?? []).map(({ seed }) => seed), ...drawn])];
+          searches.set(name, await worker.search({ name, seeds, findingsMax: how.findingsMax }));
+        }
+      } finally {
+        await worker.close();
       }
     };
-    await Promise.all(databases.map(work));
-
-    const unsound = await unsoundAmong(mutants, searches, databases);
-    for (const { name, company } of mutants) {
-      const { found = [], tried = 0 } = searches.get(name) ?? {};
-      const isSound = ({ seed }: KnownSchedule): boolean => !unsound.has(keyOf(seed, company));
-      searches.set(name, {
-        name,
-        tried,
-        found: found.filter(isSound),
-        unsound: found.filter((one) => !isSound(one)).map(({ seed }) => seed),
-      });
-    }
+    await Promise.all(Array.from({ length: how.workers }, (_, at) => work(databases.slice(2 * at, 2 * at + 2))));
   });
   return mutants.flatMap(({ name }) => searches.get(name) ?? []);
 }
 
-/** @returns keys of schedules that found something and are not survived without a mistake. */
-async function unsoundAmong(
-  mutants: readonly Mutant[],
-  searches: ReadonlyMap<string, Search>,
-  databases: readonly string[],
-): Promise<ReadonlySet<string>> {
-  const orders = new Map<string, SeedOrder>();
-  for (const { name, company } of mutants)
-    for (const { seed } of searches.get(name)?.found ?? [])
-      orders.set(keyOf(seed, company), { seed, on: company, off: [], isTraced: false });
-  const unsound = new Set<string>();
-  const crew = await openCrew(databases);
-  try {
-    // A result is told by its seed alone: schedules of different company have their turns.
-    for (const some of Map.groupBy(orders.values(), ({ on }) => on.join()).values()) {
-      await crew.run(some, ({ seed, violation }) => {
-        if (violation !== null) unsound.add(keyOf(seed, some[0]?.on ?? []));
-        return true;
-      });
-    }
-  } finally {
-    await crew.close();
-  }
-  return unsound;
+type Worker = { search(order: SearchOrder): Promise<Search>; close(): Promise<void> };
+
+async function startWorker(databases: readonly string[]): Promise<Worker> {
+  const child = fork(PROGRAM, {
+    execArgv: [],
+    env: { ...process.env, DATABASES: databases.join(' '), NODE_COMPILE_CACHE: COMPILED },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  let complaints = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    complaints += text;
+  });
+  const closed = once(child, 'close');
+  const next = async (): Promise<unknown> => await nextMessage(child, closed, () => complaints);
+  await next();
+  return {
+    search: async (order) => {
+      child.send(order);
+      return (await next()) as Search;
+    },
+    close: async () => {
+      if (child.connected) child.send('close');
+      await closed;
+    },
+  };
 }
 
-const keyOf = (seed: number, company: readonly string[]): string => `${seed} ${company.join()}`;
-
-async function searchOne(
-  { name, company }: Mutant,
-  database: string,
-  { findingsMax, known }: { readonly findingsMax: number; readonly known: readonly KnownSchedule[] },
-): Promise<Search> {
-  const drawn = Array.from({ length: SEEDS_MAX }, (_, index) => index + 1);
-  const seeds = new Set([...known.map(({ seed }) => seed), ...drawn]);
-  const crew = await openCrew([database], { mutant: name });
-  const found: KnownSchedule[] = [];
-  let tried = 0;
+async function nextMessage(child: ChildProcess, closed: Promise<unknown>, said: () => string): Promise<unknown> {
+  const listening = new AbortController();
   try {
-    await crew.run(
-      [...seeds].map((seed) => ({ seed, on: company, off: [], isTraced: false })),
-      ({ seed, steps, violation }: SeedResult) => {
-        tried += 1;
-        if (violation !== null) found.push({ seed, steps, invariant: violation.invariant });
-        return found.length < findingsMax;
-      },
-    );
+    const message = once(child, 'message', { signal: listening.signal }).then(([first]: unknown[]) => first);
+    const end = closed.then(() => {
+      throw new Error(`A process that looked for mistakes ended: ${said()}`);
+    });
+    return await Promise.race([message, end]);
   } finally {
-    await crew.close();
+    listening.abort();
   }
-  return { name, found: found.sort((left, right) => left.steps - right.steps), tried, unsound: [] };
 }

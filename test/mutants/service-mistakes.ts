@@ -1,6 +1,8 @@
 /** Mistakes of the service around the money: who sees what, what is kept of it, who works on what. */
 import type { DirectMistake } from './direct-mistake.ts';
 
+const SEQUENCER = 'db/event-sequencer.ts';
+
 export const SERVICE_MISTAKES: readonly DirectMistake[] = [
   {
     name: 'no-wall-around-withdrawals',
@@ -56,17 +58,17 @@ export const SERVICE_MISTAKES: readonly DirectMistake[] = [
     mistake: 'Nothing keeps two sequencers apart.',
     changes: [
       {
-        file: 'db/event-sequencer.ts',
+        file: SEQUENCER,
         find: 'if (lock.rows[0]?.isMine !== true) return { taken: 0, numbered: 0 };',
         replace: '',
       },
       {
-        file: 'db/event-sequencer.ts',
+        file: SEQUENCER,
         find: 'await sql`SELECT last_position FROM event_log FOR UPDATE`.execute(tx);',
         replace: '',
       },
       {
-        file: 'db/event-sequencer.ts',
+        file: SEQUENCER,
         find: `      DELETE FROM event_outbox
       WHERE seq = ANY (ARRAY(SELECT seq FROM event_outbox ORDER BY seq LIMIT \${BATCH_SIZE_MAX}::int))
       RETURNING`,
@@ -76,6 +78,21 @@ export const SERVICE_MISTAKES: readonly DirectMistake[] = [
       },
     ],
     killer: { file: 'test/events/sequencer.test.ts', test: 'while somebody numbers, everybody else leaves it to him' },
+  },
+  {
+    name: 'events-numbered-by-sequence',
+    mistake: 'Events keep the number that the outbox gave them before commit.',
+    changes: [
+      { file: SEQUENCER, find: 'SELECT last_position + line, event_id,', replace: 'SELECT seq, event_id,' },
+      { file: SEQUENCER, find: 'SELECT *, row_number() OVER (ORDER BY seq) AS line', replace: 'SELECT *' },
+    ],
+    killer: { file: 'test/events/sequencer.test.ts', test: 'a rolled back append' },
+  },
+  {
+    name: 'hints-believed',
+    mistake: 'A notification is believed never to get lost.',
+    changes: [{ file: SEQUENCER, find: 'const POLL_MS = 250;', replace: 'const POLL_MS = 3_600_000;' }],
+    killer: { file: 'test/events/sequencer.test.ts', test: 'C9: what no notification told of' },
   },
   {
     name: 'lease-without-a-new-token',

@@ -113,29 +113,6 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'events-numbered-by-sequence',
-    mistake: 'Events keep the number that the outbox gave them before commit.',
-    company: [],
-    changes: [
-      {
-        file: 'db/event-sequencer.ts',
-        find: 'SELECT last_position + line, event_id,',
-        replace: 'SELECT seq, event_id,',
-      },
-      {
-        file: 'db/event-sequencer.ts',
-        find: 'SELECT *, row_number() OVER (ORDER BY seq) AS line',
-        replace: 'SELECT *',
-      },
-    ],
-  },
-  {
-    name: 'hints-believed',
-    mistake: 'A notification is believed never to get lost.',
-    company: ['hintLost'],
-    changes: [{ file: 'db/event-sequencer.ts', find: 'const POLL_MS = 250;', replace: 'const POLL_MS = 3_600_000;' }],
-  },
-  {
     name: 'rank-from-node-id',
     mistake: 'A transfer is told by its node id, which every participant numbers its own way.',
     company: [],
