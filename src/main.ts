@@ -1,41 +1,9 @@
 /** The command line: `node src/main.ts <command>`. Wires the ambient world to the commands; each is in a file of its own in src/cli/. */
 import { Command } from 'commander';
-import { approvalsCommand } from './cli/approvals.ts';
-import { booksCommand } from './cli/books.ts';
 import type { CommandContext } from './cli/command-context.ts';
-import { configCommand } from './cli/config.ts';
-import { databaseCommand } from './cli/database.ts';
-import { depositAccountsCommand } from './cli/deposit-accounts.ts';
-import { devCommand } from './cli/dev.ts';
-import { doctorCommand } from './cli/doctor.ts';
-import { drillCommand } from './cli/drill.ts';
 import { EXIT_CODES } from './cli/exit-code.ts';
-import { explainCommand } from './cli/explain.ts';
-import { freezesCommand } from './cli/freezes.ts';
-import { fundsCommand } from './cli/funds.ts';
-import { haltCommand, liftCommand } from './cli/halt.ts';
-import { keyCommand } from './cli/key.ts';
-import { migrateCommand } from './cli/migrate.ts';
-import { policyCommand } from './cli/policy.ts';
-import { proofCommand } from './cli/proof.ts';
-import { rebuildCommand } from './cli/rebuild.ts';
-import { recoverCommand } from './cli/recover.ts';
-import { reparseCommand } from './cli/reparse.ts';
 import { reportFailure } from './cli/report-failure.ts';
-import { restoredCommand } from './cli/restored.ts';
-import { resumeCommand } from './cli/resume.ts';
-import { rolesCommand } from './cli/roles.ts';
-import { serveCommand } from './cli/serve.ts';
-import { signerCommand } from './cli/signer.ts';
-import { signerCheckCommand } from './cli/signer-check.ts';
-import { simnetCommand } from './cli/simnet.ts';
-import { statusCommand } from './cli/status.ts';
-import { stuckCommand } from './cli/stuck.ts';
 import { createTerminal, createTerminalLogger } from './cli/terminal.ts';
-import { tokenCommand } from './cli/token.ts';
-import { treasuryCommand } from './cli/treasury.ts';
-import { verifyCommand } from './cli/verify.ts';
-import { withdrawalsCommand } from './cli/withdrawals.ts';
 import { createSystemLogger, systemClock, systemRandom } from './env/system.ts';
 
 const LEFTOVER_MS = 3_000; // A finished command has nothing left to do; what keeps it alive beyond this is a leak.
@@ -56,44 +24,57 @@ const context: CommandContext = {
   },
 };
 
-const program = new Command('sluice')
-  .description('Deposits and withdrawals between a crypto exchange and the Canton Network')
-  .addCommand(devCommand(context))
-  .addCommand(serveCommand(context))
-  .addCommand(simnetCommand(context))
-  .addCommand(migrateCommand(context))
-  .addCommand(verifyCommand(context))
-  .addCommand(rebuildCommand(context))
-  .addCommand(reparseCommand(context))
-  .addCommand(resumeCommand(context))
-  .addCommand(withdrawalsCommand(context))
-  .addCommand(signerCommand(context))
-  .addCommand(signerCheckCommand(context))
-  .addCommand(explainCommand(context))
-  .addCommand(proofCommand(context))
-  .addCommand(freezesCommand(context))
-  .addCommand(doctorCommand(context))
-  .addCommand(statusCommand(context))
-  .addCommand(stuckCommand(context))
-  .addCommand(approvalsCommand(context))
-  .addCommand(policyCommand(context))
-  .addCommand(haltCommand(context))
-  .addCommand(liftCommand(context))
-  .addCommand(tokenCommand(context))
-  .addCommand(treasuryCommand(context))
-  .addCommand(fundsCommand(context))
-  .addCommand(booksCommand(context))
-  .addCommand(depositAccountsCommand(context))
-  .addCommand(drillCommand(context))
-  .addCommand(recoverCommand(context))
-  .addCommand(restoredCommand(context))
-  .addCommand(databaseCommand(context))
-  .addCommand(rolesCommand(context))
-  .addCommand(keyCommand(context))
-  .addCommand(configCommand(context))
-  .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);
+type Making = (context: CommandContext) => Command;
 
-overrideExit(program);
+/** By name, in the order of the help. What one command does not need is not loaded for it: most need little of the service, which takes a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<Making>>> = {
+  dev: async () => (await import('./cli/dev.ts')).devCommand,
+  serve: async () => (await import('./cli/serve.ts')).serveCommand,
+  simnet: async () => (await import('./cli/simnet.ts')).simnetCommand,
+  migrate: async () => (await import('./cli/migrate.ts')).migrateCommand,
+  verify: async () => (await import('./cli/verify.ts')).verifyCommand,
+  rebuild: async () => (await import('./cli/rebuild.ts')).rebuildCommand,
+  reparse: async () => (await import('./cli/reparse.ts')).reparseCommand,
+  resume: async () => (await import('./cli/resume.ts')).resumeCommand,
+  withdrawals: async () => (await import('./cli/withdrawals.ts')).withdrawalsCommand,
+  signer: async () => (await import('./cli/signer.ts')).signerCommand,
+  'signer-check': async () => (await import('./cli/signer-check.ts')).signerCheckCommand,
+  explain: async () => (await import('./cli/explain.ts')).explainCommand,
+  proof: async () => (await import('./cli/proof.ts')).proofCommand,
+  freezes: async () => (await import('./cli/freezes.ts')).freezesCommand,
+  doctor: async () => (await import('./cli/doctor.ts')).doctorCommand,
+  status: async () => (await import('./cli/status.ts')).statusCommand,
+  stuck: async () => (await import('./cli/stuck.ts')).stuckCommand,
+  approvals: async () => (await import('./cli/approvals.ts')).approvalsCommand,
+  policy: async () => (await import('./cli/policy.ts')).policyCommand,
+  halt: async () => (await import('./cli/halt.ts')).haltCommand,
+  lift: async () => (await import('./cli/halt.ts')).liftCommand,
+  token: async () => (await import('./cli/token.ts')).tokenCommand,
+  treasury: async () => (await import('./cli/treasury.ts')).treasuryCommand,
+  funds: async () => (await import('./cli/funds.ts')).fundsCommand,
+  books: async () => (await import('./cli/books.ts')).booksCommand,
+  'deposit-accounts': async () => (await import('./cli/deposit-accounts.ts')).depositAccountsCommand,
+  drill: async () => (await import('./cli/drill.ts')).drillCommand,
+  recover: async () => (await import('./cli/recover.ts')).recoverCommand,
+  restored: async () => (await import('./cli/restored.ts')).restoredCommand,
+  database: async () => (await import('./cli/database.ts')).databaseCommand,
+  roles: async () => (await import('./cli/roles.ts')).rolesCommand,
+  key: async () => (await import('./cli/key.ts')).keyCommand,
+  config: async () => (await import('./cli/config.ts')).configCommand,
+};
+
+/** The one command that is meant; all of them for help, and for the answer to a name that there is not. */
+async function createProgram(): Promise<Command> {
+  const [, , first = ''] = process.argv;
+  const named = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  const program = new Command('sluice')
+    .description('Deposits and withdrawals between a crypto exchange and the Canton Network')
+    .addHelpText('after', `\nExit codes:\n${exitCodeLines().join('\n')}`);
+  for (const load of named === undefined ? Object.values(COMMANDS) : [named])
+    program.addCommand((await load())(context));
+  overrideExit(program);
+  return program;
+}
 
 /** Errors of parsing come here as well, instead of ending the process inside commander. */
 function overrideExit(command: Command): void {
@@ -117,6 +98,7 @@ process.on('uncaughtException', (error) => {
 });
 
 try {
+  const program = await createProgram();
   await program.parseAsync();
 } catch (error) {
   fail(error);
