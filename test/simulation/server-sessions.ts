@@ -24,6 +24,12 @@ export type ServerSession = {
   look(): Promise<Outcome | null>;
   /** Whether the statement that was left waiting waits for one of these server processes: if none of them let go of anything, it still does. */
   waitsFor(pids: ReadonlySet<number>): boolean;
+  /**
+   * Stops the server process while its statement waits, and lets it go on. Of several that wait for one, the server wakes all at once, and which of them is first at what both want is a matter of microseconds: here
+   * they go on one after the other.
+   */
+  hold(): void;
+  goOn(): void;
   /** Makes the waiting statement fail. */
   cancel(): Promise<void>;
   /** Ends whatever runs. */
@@ -78,6 +84,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
   const isSuper = rows[0]?.isSuper === true;
   const waitingFor: WaitingFor = new Map();
   const inFlight = new Set<number>();
+  const held = new Set<number>();
   const idle: PhysicalSession[] = [];
   const all = new Map<ServerSession, PhysicalSession>();
 
@@ -86,7 +93,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     open: async () => {
       const kept = idle.pop();
       if (kept !== undefined) return kept.session;
-      const opened = await connect(options, { isSuper, observer, waitingFor, inFlight });
+      const opened = await connect(options, { isSuper, observer, waitingFor, inFlight, held });
       all.set(opened.session, opened);
       return opened.session;
     },
@@ -128,12 +135,15 @@ async function connect(
     observer,
     waitingFor,
     inFlight,
+    held,
   }: {
     readonly isSuper: boolean;
     readonly observer: pg.Client;
     readonly waitingFor: WaitingFor;
     /** Whose statements have been given to the server and have not ended. */
     readonly inFlight: Set<number>;
+    /** Who is stopped. */
+    readonly held: Set<number>;
   },
 ): Promise<PhysicalSession> {
   // The pool's own limits are real time; here they are virtual, and the caller sees to them.
@@ -180,7 +190,7 @@ async function connect(
       const now = await waiters();
       const others = [...waitedFor(now, pid)];
       // Nobody whom it waits for is about to let go of something by himself: all of them wait, for a lock or for their next statement.
-      const isStuck = others.length > 0 && others.every((other) => now.get(other)?.length !== 0);
+      const isStuck = others.length > 0 && others.every((other) => held.has(other) || now.get(other)?.length !== 0);
       sightings = isStuck ? sightings + 1 : 0;
       // Twice in a row where others wait as well: they were looked at one after the other.
       if (!isStuck || (sightings < 2 && others.some((other) => inFlight.has(other)))) continue;
@@ -218,6 +228,13 @@ async function connect(
       return await settled();
     },
     look: async () => await settled(),
+    hold: () => {
+      if (!held.has(pid)) signal(pid, 'SIGSTOP');
+      held.add(pid);
+    },
+    goOn: () => {
+      if (held.delete(pid)) signal(pid, 'SIGCONT');
+    },
     waitsFor: (pids) => waitingFor.get(pid)?.some((blocker) => pids.has(blocker)) === true,
     cancel: async () => {
       await observer.query('SELECT pg_cancel_backend($1)', [pid]);
@@ -231,6 +248,15 @@ async function connect(
     },
   };
   return { client, session };
+}
+
+/** A server on another machine, or of another user, is not ours to stop: there the order is the server's. */
+function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && (error.code === 'EPERM' || error.code === 'ESRCH'))) throw error;
+  }
 }
 
 /** What a statement fails with that was cancelled. */

@@ -71,6 +71,12 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
   /** Server processes that have let go of locks since somebody last looked who waits for them. */
   const released = new Set<number>();
 
+  /** Before anything that may release locks. */
+  function holdWaiting(): void {
+    const waiting = [...connections].filter((connection) => connection.waiting !== null);
+    if (waiting.length > 1) for (const { physical } of waiting) physical.hold();
+  }
+
   /** Lets the statements go on that wait for locks which were released, as far as they come. In the order they began to wait. */
   async function settleWaiting(): Promise<void> {
     while (released.size > 0) {
@@ -79,6 +85,7 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
       for (const connection of [...connections]) {
         const { waiting } = connection;
         if (waiting === null || !(waiting.isCancelled || connection.physical.waitsFor(recently))) continue;
+        connection.physical.goOn();
         const outcome = await connection.physical.look();
         if (outcome === null) continue;
         connection.waiting = null;
@@ -92,6 +99,7 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
         scheduler.enqueue({ actor: connection.actor, label: 'answer', run: () => waiting.deliver(told) });
       }
     }
+    for (const { physical } of connections) physical.goOn();
     if (isCommitted) {
       isCommitted = false;
       await onCommitted();
@@ -114,6 +122,7 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
 
   async function rollBack(connection: Connection): Promise<void> {
     if (!connections.delete(connection)) return;
+    holdWaiting();
     await server.reclaim(connection.physical);
     released.add(connection.physical.pid);
   }
@@ -144,6 +153,7 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
   ): Promise<Outcome | null> {
     const verb = verbOf(statement);
     connection.lastStatementMicros = scheduler.clock.nowMicros();
+    holdWaiting();
     const outcome = await connection.physical.run(statement, parameters, connection.unsent.splice(0));
     if (verb === 'begin' && outcome?.kind === 'done') begun(connection);
     if (verb === 'commit' || verb === 'rollback') connection.isInTransaction = false;
@@ -203,6 +213,8 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
         if (connection.waiting !== waiting) return null;
         marks.add('lock timeout');
         waiting.isCancelled = true;
+        holdWaiting();
+        connection.physical.goOn();
         await connection.physical.cancel();
         released.add(connection.physical.pid);
         await settleWaiting();
@@ -224,6 +236,7 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
       await settleWaiting();
     },
     release: async () => {
+      for (const { physical } of connections) physical.goOn();
       for (const connection of [...connections]) {
         await connection.physical.abandon();
         const { waiting, isAbandoned } = connection;
