@@ -7,13 +7,15 @@ import type { Truth } from './truth.ts';
 
 export type Bystanders = {
   begin(): void;
-  /** Fate strikes no more. */
+  /** Fate strikes no more, and customers come to an end. */
   calm(): void;
   areCustomersDone(): boolean;
 };
 
 const OFFER_MS_MAX = 2_000;
 const FATE_MS_MAX = 1_500;
+/** What customers still do when the faults have ended: it arrives like what they did before. */
+const CALM_OPERATIONS_MAX = 2;
 
 export function createBystanders({
   scheduler,
@@ -89,6 +91,7 @@ export function createBystanders({
     },
     calm: () => {
       isCalm = true;
+      operationsLeft = Math.min(operationsLeft, CALM_OPERATIONS_MAX);
     },
     areCustomersDone: () => areCustomersDone,
   };

@@ -17,7 +17,7 @@ export type HintsOptions = { readonly scheduler: Scheduler; readonly faults: Fau
 
 /** How late hints come at most: prompt ones wake a loop for every change, late ones once for many. */
 const LATE_MS_MAX = [5, 50, 400] as const;
-const CALM_LATE_MS_MAX = 400;
+const CALM_LATE_MS_MAX = 1_500;
 
 export function createHints({ scheduler, faults, dice }: HintsOptions): Hints {
   const lateMsMax = dice.pick(LATE_MS_MAX);

@@ -33,6 +33,10 @@ export type Life = {
   readonly clock: Clock;
   /** For loops that poll: a poll may come much later than asked for. */
   readonly lazyClock: Clock;
+  /** For who keeps something up: on time, as long as anything can go wrong. */
+  readonly keeperClock: Clock;
+  /** Whether nothing goes wrong any more. */
+  readonly isCalm: () => boolean;
   readonly random: Random;
   readonly logger: Logger;
   readonly failpoint: Failpoint;
@@ -54,6 +58,8 @@ export type Process = {
   wake(): void;
   /** Asks it to end, as SIGTERM does, and never restarts it. */
   stop(): void;
+  /** Ends it on the spot, for ever. */
+  kill(): void;
   hasEnded(): boolean;
   owns(actor: Actor): boolean;
 };
@@ -77,6 +83,8 @@ export type ProcessOptions = {
   readonly onViolation: (violation: Violation) => void;
 };
 
+/** When nothing goes wrong any more, leases last longer and are asked for less often: nobody is there to lose one. */
+export const KEEPER_STRETCH = 8;
 const RESTART_MS_MAX = 3_000;
 /** From a long garbage collection to well past every lease, lock and idle-transaction limit. */
 const PAUSE_MS_MIN = 100;
@@ -154,6 +162,8 @@ export function createProcess(options: ProcessOptions): Process {
       calls,
       clock: scheduler.clockOf(actor, { skewMicros, stretch: 1 }),
       lazyClock: scheduler.clockOf(actor, { skewMicros, stretch: options.lazyStretch }),
+      keeperClock: scheduler.clockOf(actor, { skewMicros, stretch: 1, calmStretch: KEEPER_STRETCH }),
+      isCalm: faults.isOver,
       random,
       logger,
       failpoint: async (point) => {
@@ -221,6 +231,11 @@ export function createProcess(options: ProcessOptions): Process {
       isStopping = true;
       if (current === null) isOver = true;
       current?.ending.abort();
+    },
+    kill: () => {
+      isStopping = true;
+      die();
+      isOver = true;
     },
     hasEnded: () => isOver,
     owns: (actor) => current?.actor === actor,

@@ -20,8 +20,8 @@ import type { Truth } from './truth.ts';
 import { must } from './violation.ts';
 
 export type Referee = {
-  /** @throws Violation. What must hold after every commit. */
-  afterCommit(): Promise<void>;
+  /** @throws Violation. What must hold after every commit. @returns whether anything changed but what is known of the passing of time. */
+  afterCommit(): Promise<boolean>;
   /** The database went back to an earlier commit, and the ledger did not. */
   wentBack(): void;
   /** Whether the stream waits for an operator. */
@@ -111,6 +111,7 @@ export function createReferee({
   const isBlind = hidden !== 'NOTHING';
   /** As of the newest commit that changed anything. */
   let before: Snapshot | null = null;
+  let stateBefore = '';
 
   const snapshot = async (): Promise<Snapshot | null> =>
     (await observer.query<Snapshot>({ name: 'snapshot', text: SNAPSHOT })).rows[0] ?? null;
@@ -125,11 +126,21 @@ export function createReferee({
       });
       const [view] = rows;
       const now = view?.snapshot ?? null;
-      if (view === undefined || now === null) return;
+      if (view === undefined || now === null) return false;
       payouts.afterCommit(view);
+      const state = JSON.stringify([
+        now.status,
+        now.updates,
+        now.events,
+        now.outbox,
+        now.headPosition,
+        view.withdrawals,
+      ]);
+      const isChanged = state !== stateBefore;
+      stateBefore = state;
       if (isBlind) {
         before = now;
-        return;
+        return isChanged;
       }
       const offset = BigInt(now.offset);
       const isHalted = now.status === 'HALTED';
@@ -200,6 +211,7 @@ export function createReferee({
         headPosition: now.headPosition,
       });
       before = now;
+      return isChanged;
     },
 
     wentBack: () => {

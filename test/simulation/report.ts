@@ -16,10 +16,10 @@ export function explain(report: Report): string {
 
 /** All that is kept of a schedule that went well. */
 export function replayed(report: Report): string {
-  const { seed, steps, calmAt, troubleAt, virtualMs, updates, traceHash, logHash, description, trace } = report;
+  const { seed, steps, calmAt, troubleAt, restAt, virtualMs, updates, traceHash, logHash, description, trace } = report;
   return [
     ...trace,
-    `Seed ${seed}: ${steps} steps, trouble at ${troubleAt}, calm at ${calmAt}, ${virtualMs} ms, ${updates} updates; ${description}`,
+    `Seed ${seed}: ${steps} steps, trouble at ${troubleAt}, calm at ${calmAt}, rest at ${restAt}, ${virtualMs} ms, ${updates} updates; ${description}`,
     `trace ${traceHash}, log ${logHash}`,
   ].join('\n');
 }

@@ -75,7 +75,7 @@ export type Scene = {
 
 /** The first time of a schedule. */
 export const START: Micros = 1_767_225_600_000_000n; // 2026-01-01T00:00:00Z
-const LARGE = 0.08;
+const LARGE = 0.05;
 const CROWDED = 0.04;
 const RESTORES_MAX = 2;
 
@@ -200,7 +200,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     onCrash: (actor) => processes.find((process) => process.owns(actor))?.crash('statement'),
     onPause: (actor) => processes.find((process) => process.owns(actor))?.pause(),
     onCommitted: async () => {
-      await referee.afterCommit();
+      if (await referee.afterCommit()) scheduler.changed();
       await lostHistory.afterCommit();
     },
     onViolation,

@@ -31,6 +31,8 @@ export type Report = {
   readonly calmAt: number;
   /** The step at which they began. */
   readonly troubleAt: number;
+  /** The step at which everything had arrived; 0: it never had. */
+  readonly restAt: number;
   readonly virtualMs: number;
   readonly updates: number;
   readonly traceHash: string;
@@ -47,7 +49,9 @@ export type Simulation = {
 };
 
 /** How often all processes but one are asked to end when the faults have: what is left to do can be done by one, and what they leave behind is its to find. */
-const SHRINKS = 0.75;
+const SHRINKS = 0.9;
+/** How often nobody ends in order, once everything has arrived: what they would do then is the same in all schedules. */
+const ENDS_BY_KILL = 0.6;
 const TRIES_STEPS_MAX = 500; // To wait for tries; what is done in them needs not be done later.
 const CALM_STEPS_MAX = 20_000; // Rest comes within some 500, or 9,000 where long attempts must lapse one after the other; who needs more never comes to rest.
 
@@ -82,6 +86,7 @@ async function runSchedule(options: SceneOptions): Promise<Report> {
   let logHash = '';
   let calmAt = 0;
   let troubleAt = 0;
+  let restAt = 0;
   try {
     // Some schedules are struck from their first step, others once the first withdrawal is about to be paid. Until then one process is enough, and gets there soonest.
     const quietStepsMax = shape.chance(0.7) && orders.all().length > 0 ? size.quietSteps : 0;
@@ -127,7 +132,7 @@ async function runSchedule(options: SceneOptions): Promise<Report> {
       for (let index = 1; index <= instances; index += 1) if (index !== survivor) processes[index - 1]?.stop();
     while (!bystanders.areCustomersDone()) await step();
     for (let steps = 0; ; steps += 1) {
-      if (steps % 20 === 0 && referee.isAtRest()) break;
+      if (referee.isAtRest()) break;
       // The operator has looked; he does so once per halt.
       if (steps % 20 === 0 && referee.isHalted() && (await forgetCrashes(db, treasuryId))) {
         for (const process of processes) process.crash('operator');
@@ -145,6 +150,8 @@ async function runSchedule(options: SceneOptions): Promise<Report> {
         await step();
       }
     };
+    restAt = scheduler.stepsCount();
+    if (shape.chance(ENDS_BY_KILL) && referee.isAtRest()) for (const process of processes) process.kill();
     // What is written by those who end is for those to hear who only read.
     await end(processes.slice(0, instances));
     for (let steps = 0; !referee.isReceived(); steps += 1) {
@@ -164,6 +171,7 @@ async function runSchedule(options: SceneOptions): Promise<Report> {
     steps: scheduler.stepsCount(),
     calmAt,
     troubleAt,
+    restAt,
     virtualMs: Number((scheduler.clock.nowMicros() - START) / 1_000n),
     updates: truth.updates().length,
     traceHash: scheduler.traceHash(),

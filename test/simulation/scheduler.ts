@@ -42,11 +42,17 @@ export type Scheduler = {
   enqueue(operation: Operation): () => void;
   /** Waits until the operation is picked; never resolves when the actor dies first. */
   reach(actor: Actor, label: string, delayMs?: number): Promise<void>;
-  clockOf(actor: Actor, options: { readonly skewMicros: bigint; readonly stretch: number }): Clock;
+  /** @param options.stretch how much longer than asked for it sleeps; more than 1: of who polls, who grows patient when nothing goes wrong any more. `calmStretch` instead, from then on. */
+  clockOf(
+    actor: Actor,
+    options: { readonly skewMicros: bigint; readonly stretch: number; readonly calmStretch?: number },
+  ): Clock;
   /** Makes one thing happen. @returns false when there is nothing left to do. */
   step(): Promise<boolean>;
-  /** From now on nothing is slow and nobody is favoured; who polls takes his time. */
+  /** From now on nothing is slow and nobody is favoured; who polls takes his time, the more so the longer nothing has changed. */
   calm(): void;
+  /** Something has changed that others may wait for. */
+  changed(): void;
   note(actor: Actor, label: string, outcome: string): void;
   stepsCount(): number;
   /** SHA-256 over all lines of the trace. */
@@ -57,8 +63,10 @@ export type Scheduler = {
 
 type Waiting = Operation & { readonly dueAt: Micros };
 
-/** When nothing goes wrong any more, polls find little: fewer of them lose nothing but steps. */
+/** When nothing goes wrong any more, polls find little: fewer of them lose nothing but steps. Twice as few after so many steps in which nothing changed; what is waited for then is the passing of time. */
 const CALM_STRETCH = 2;
+const PATIENCE_STEPS = 40;
+const STRETCH_MAX = 80;
 const STEP_MICROS_MAX = 2_000; // Work takes a little time of its own.
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
@@ -66,7 +74,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const waiting = new Set<Waiting>();
   const lines: string[] = [];
   let { hurry, stickiness } = options;
-  let patience = 1;
+  let isCalm = false;
+  let changedAt = 0;
   let now = options.startMicros;
   let steps = 0;
   let favourite: Actor | null = null;
@@ -124,6 +133,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       signal?.addEventListener('abort', abort, { once: true });
     });
   };
+  const patient = (stretch: number): number =>
+    stretch === 1
+      ? 1
+      : Math.min(STRETCH_MAX, stretch * CALM_STRETCH * 2 ** Math.floor((steps - changedAt) / PATIENCE_STEPS));
   const nature: Actor = { name: 'nature', isDead: false, pausedUntil: 0n };
 
   return {
@@ -142,10 +155,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
           },
         });
       }),
-    clockOf: (actor, { skewMicros, stretch }) => ({
+    clockOf: (actor, { skewMicros, stretch, calmStretch }) => ({
       nowMicros: () => now + skewMicros,
       sleep: async (durationMs, signal) =>
-        await sleeper(actor, stretch > 1 ? stretch * patience : 1)(durationMs, signal),
+        await sleeper(actor, isCalm ? (calmStretch ?? patient(stretch)) : stretch)(durationMs, signal),
     }),
     step: async () => {
       await settle();
@@ -168,7 +181,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     calm: () => {
       hurry = 0;
       stickiness = 0;
-      patience = CALM_STRETCH;
+      isCalm = true;
+      changedAt = steps;
+    },
+    changed: () => {
+      changedAt = steps;
     },
     note,
     stepsCount: () => steps,

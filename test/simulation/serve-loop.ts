@@ -5,7 +5,7 @@
 import { createTreasurySink } from '../../src/books/treasury-sink.ts';
 import { createEventSequencer } from '../../src/db/event-sequencer.ts';
 import { openEventTail } from '../../src/db/event-tail.ts';
-import { createLeases } from '../../src/db/lease.ts';
+import { createLeases, type Leases } from '../../src/db/lease.ts';
 import { checkLogHistory } from '../../src/db/log-history.ts';
 import { runLogWatch } from '../../src/db/log-watch.ts';
 import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
@@ -14,7 +14,7 @@ import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog
 import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
 import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
 import { runReopening } from '../../src/withdrawals/reopening.ts';
-import type { Life, ProcessLoop } from './process.ts';
+import { KEEPER_STRETCH, type Life, type ProcessLoop } from './process.ts';
 
 /** Work beside ingestion. */
 export type Extension = {
@@ -44,15 +44,26 @@ export function serveLoop(
       createTreasurySink(),
     ];
     const holder = random.uuid();
-    const leases = createLeases({ db, clock });
+    const leases = longerWhenCalm(createLeases({ db, clock }), life);
     await Promise.all([
       ...treasuries.map(
-        async (treasury) => await runStreamWorker({ ...life, leases, treasury, sinks, holder, settings }),
+        async (treasury) =>
+          await runStreamWorker({ ...life, clock: life.keeperClock, leases, treasury, sinks, holder, settings }),
       ),
       ...treasuries.flatMap((treasury) => extensions.flatMap((extension) => extension.loop?.(life, treasury) ?? [])),
       sequencer.run(),
       ...watching,
     ]);
+  };
+}
+
+/** Leases that last as much longer as their keepers then sleep. */
+function longerWhenCalm(leases: Leases, { isCalm }: Life): Leases {
+  const lasting = (ttlMs: number): number => (isCalm() ? ttlMs * KEEPER_STRETCH : ttlMs);
+  return {
+    ...leases,
+    acquire: async (request) => await leases.acquire({ ...request, ttlMs: lasting(request.ttlMs) }),
+    renew: async (lease, ttlMs) => await leases.renew(lease, lasting(ttlMs)),
   };
 }
 
