@@ -3,7 +3,7 @@
  * length as four bytes.
  * @see Canton, "External Signing Hashing Algorithm"; where that text and the participant's code differ, the code and its test vectors count.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 export type HashInput = {
   byte(value: number): HashInput;
@@ -23,6 +23,7 @@ export type HashInput = {
   sha256(): Uint8Array;
 };
 
+const UTF8_BYTES_MAX = 3; // Of one UTF-16 code unit; a pair of them takes four.
 const INITIAL_BYTES = 1_024; // Most nodes fit; larger ones double.
 
 export function createHashInput(): HashInput {
@@ -40,21 +41,36 @@ export function createHashInput(): HashInput {
     return at;
   };
   // `reserve` first: it may replace the buffer.
-  const into = (count: number, write: (target: Buffer, at: number) => void): HashInput => {
-    const at = reserve(count);
-    write(buffer, at);
-    return input;
-  };
   const input: HashInput = {
-    byte: (value) => into(1, (target, at) => target.writeUInt8(value, at)),
-    int32: (value) => into(4, (target, at) => target.writeInt32BE(value | 0, at)),
-    int64: (value) => into(8, (target, at) => target.writeBigInt64BE(BigInt.asIntN(64, value), at)),
+    byte: (value) => {
+      const at = reserve(1);
+      buffer[at] = value;
+      return input;
+    },
+    int32: (value) => {
+      const at = reserve(4);
+      buffer.writeInt32BE(value | 0, at);
+      return input;
+    },
+    int64: (value) => {
+      const at = reserve(8);
+      buffer.writeBigInt64BE(BigInt.asIntN(64, value), at);
+      return input;
+    },
     bool: (value) => input.byte(value ? 1 : 0),
-    raw: (bytes) => into(bytes.length, (target, at) => target.set(bytes, at)),
+    raw: (bytes) => {
+      const at = reserve(bytes.length);
+      buffer.set(bytes, at);
+      return input;
+    },
     bytes: (bytes) => input.int32(bytes.length).raw(bytes),
     text: (text) => {
-      const count = Buffer.byteLength(text, 'utf8');
-      return input.int32(count) && into(count, (target, at) => target.write(text, at, 'utf8'));
+      // Written before it is counted, into as much room as it may need: one pass over each text instead of two.
+      const at = reserve(4 + text.length * UTF8_BYTES_MAX);
+      const count = buffer.write(text, at + 4, 'utf8');
+      buffer.writeInt32BE(count, at);
+      length = at + 4 + count;
+      return input;
     },
     repeated: (items, encode) => {
       input.int32(items.length);
@@ -67,7 +83,7 @@ export function createHashInput(): HashInput {
       return input;
     },
     content: () => Uint8Array.prototype.slice.call(buffer, 0, length),
-    sha256: () => new Uint8Array(createHash('sha256').update(buffer.subarray(0, length)).digest()),
+    sha256: () => new Uint8Array(hash('sha256', buffer.subarray(0, length), 'buffer')),
   };
   return input;
 }

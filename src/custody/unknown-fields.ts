@@ -25,13 +25,15 @@ function findUnknown(message: unknown): Unknown | null {
     }
     return null;
   }
-  const fields: Readonly<Record<string, unknown>> = { ...message };
+  // What our decoder made, or somebody gave for it: whatever it has is looked at, without a copy of each of its thousands of messages.
+  const fields = message as Readonly<Record<string, unknown>>;
   for (const name in fields) {
     const value = fields[name];
+    if (typeof value !== 'object' || value === null) continue;
     if (name !== '_unknownFields') {
       const found = findUnknown(value);
       if (found !== null) return { ...found, at: `.${name}${found.at}` };
-    } else if (typeof value === 'object' && value !== null && Object.keys(value).length > 0) {
+    } else if (Object.keys(value).length > 0) {
       return { at: '', numbers: Object.keys(value).map((tag) => Number(tag) >>> 3) };
     }
   }
