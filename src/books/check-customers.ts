@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
+import { faultsOf, type MoreFaults } from './bounded-faults.ts';
 
 export type CustomerFault =
   | {
@@ -12,6 +13,7 @@ export type CustomerFault =
       readonly instrument: string;
       readonly kept: string;
       readonly booked: string;
+      readonly difference: string;
     }
   | {
       readonly kind: 'CUSTOMER_NEGATIVE';
@@ -28,15 +30,9 @@ export type CustomerFault =
     };
 
 /** @param tx one snapshot for all checks. @returns all faults found. */
-export async function checkCustomers(tx: Transaction): Promise<readonly CustomerFault[]> {
+export async function checkCustomers(tx: Transaction): Promise<readonly (CustomerFault | MoreFaults<CustomerFault>)[]> {
   // Where the exchange keeps them nothing may be kept here: it would be stale at the next switch.
-  const balances = await sql<{
-    account: string;
-    instrument: string;
-    kept: string;
-    booked: string;
-    isNegative: boolean;
-  }>`
+  const balances = sql`
     WITH booked AS (
       SELECT b.account_id, b.instrument_id AS instrument_key, b.balance FROM account_balance b
       JOIN account a ON a.id = b.account_id AND a.kind = 'CUSTOMER'
@@ -45,13 +41,14 @@ export async function checkCustomers(tx: Transaction): Promise<readonly Customer
       SELECT account_id, instrument_id AS instrument_key, balance FROM customer_balance
     )
     SELECT a.owner AS account, i.admin || '/' || i.instrument_id AS instrument, coalesce(kept.balance, 0)::text AS kept,
-      coalesce(booked.balance, 0)::text AS booked, coalesce(booked.balance, 0) < 0 AS "isNegative"
+      coalesce(booked.balance, 0)::text AS booked, coalesce(kept.balance, 0) - coalesce(booked.balance, 0) AS difference
     FROM booked FULL JOIN kept USING (account_id, instrument_key)
-    JOIN account a ON a.id = account_id JOIN instrument i ON i.id = instrument_key
-    WHERE coalesce(kept.balance, 0) <> coalesce(booked.balance, 0) OR coalesce(booked.balance, 0) < 0 ORDER BY 1, 2`.execute(
-    tx,
-  );
-  const posts = await sql<{ cause: string; why: string }>`
+    JOIN account a ON a.id = account_id JOIN instrument i ON i.id = instrument_key`;
+  const off = sql<{ account: string; instrument: string; kept: string; booked: string; difference: string }>`
+    SELECT account, instrument, kept, booked, trim_scale(difference)::text AS difference FROM (${balances}) AS balance WHERE difference <> 0`;
+  const negative = sql<{ account: string; instrument: string; booked: string }>`
+    SELECT account, instrument, booked FROM (${balances}) AS balance WHERE booked::numeric < 0`;
+  const posts = sql<{ cause: string; why: string }>`
     SELECT coalesce(e.cause, 'post:' || t.id) AS cause,
       CASE WHEN t.id IS NULL THEN 'nobody posted it' WHEN e.id IS NULL THEN 'it was not booked' ELSE 'it moves what may not be posted' END AS why
     FROM (SELECT id, cause FROM journal_entry WHERE cause LIKE 'post:%') AS e
@@ -59,18 +56,15 @@ export async function checkCustomers(tx: Transaction): Promise<readonly Customer
     WHERE t.id IS NULL OR e.id IS NULL OR EXISTS (
       SELECT FROM posting p JOIN account a ON a.id IN (p.debit_account_id, p.credit_account_id)
       WHERE p.entry_id = e.id AND (a.network_id <> t.network_id OR a.kind NOT IN ('CUSTOMER', 'FEES', 'HOUSE', 'SHORTFALL'))
-    ) ORDER BY 1`.execute(tx);
-  const sums = await sql<{ network: string; instrument: string; difference: string }>`
-    SELECT n.name AS network, i.admin || '/' || i.instrument_id AS instrument, sum(b.balance)::text AS difference
+    )`;
+  const sums = sql<{ network: string; instrument: string; difference: string }>`
+    SELECT n.name AS network, i.admin || '/' || i.instrument_id AS instrument, trim_scale(sum(b.balance))::text AS difference
     FROM account_balance b JOIN account a ON a.id = b.account_id JOIN network n ON n.id = a.network_id JOIN instrument i ON i.id = b.instrument_id
-    GROUP BY n.id, i.id HAVING sum(b.balance) <> 0 ORDER BY 1, 2`.execute(tx);
+    GROUP BY n.id, i.id HAVING sum(b.balance) <> 0`;
   return [
-    ...balances.rows.flatMap(({ isNegative, ...row }): readonly CustomerFault[] => {
-      const { account, instrument, booked, kept } = row;
-      const off = kept === booked ? [] : [{ kind: 'CUSTOMER_BALANCE_OFF' as const, ...row }];
-      return isNegative ? [...off, { kind: 'CUSTOMER_NEGATIVE', account, instrument, booked }] : off;
-    }),
-    ...posts.rows.map((row) => ({ kind: 'POST_TRANSFER_OFF' as const, ...row })),
-    ...sums.rows.map((row) => ({ kind: 'BOOKS_UNBALANCED' as const, ...row })),
+    ...(await faultsOf(tx, off, (row) => ({ kind: 'CUSTOMER_BALANCE_OFF' as const, ...row }))),
+    ...(await faultsOf(tx, negative, (row) => ({ kind: 'CUSTOMER_NEGATIVE' as const, ...row }))),
+    ...(await faultsOf(tx, posts, (row) => ({ kind: 'POST_TRANSFER_OFF' as const, ...row }))),
+    ...(await faultsOf(tx, sums, (row) => ({ kind: 'BOOKS_UNBALANCED' as const, ...row }))),
   ];
 }

@@ -4,6 +4,7 @@
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
+import { faultsOf, type MoreFaults } from './bounded-faults.ts';
 
 export type DepositFault = {
   readonly kind: 'WAITING_OFF';
@@ -11,11 +12,12 @@ export type DepositFault = {
   readonly instrument: string;
   readonly expected: string;
   readonly booked: string;
+  readonly difference: string;
 };
 
 /** @param tx one snapshot for all checks. @returns all faults found. */
-export async function checkDeposits(tx: Transaction): Promise<readonly DepositFault[]> {
-  const { rows } = await sql<Omit<DepositFault, 'kind'>>`
+export async function checkDeposits(tx: Transaction): Promise<readonly (DepositFault | MoreFaults<DepositFault>)[]> {
+  const check = sql<Omit<DepositFault, 'kind'>>`
     WITH waiting AS (
       -- A refund that is under way has left the account; one that was not paid has come back.
       SELECT c.funds_account_id AS account_id, c.instrument_id, c.amount::numeric AS amount
@@ -34,9 +36,10 @@ export async function checkDeposits(tx: Transaction): Promise<readonly DepositFa
       FROM account_balance b JOIN account a ON a.id = b.account_id WHERE a.kind IN ('UNATTRIBUTED', 'HELD', 'REFUNDS')
     )
     SELECT a.kind || ' ' || a.owner AS account, i.admin || '/' || i.instrument_id AS instrument,
-      coalesce(expected.amount, 0)::text AS expected, coalesce(booked.amount, 0)::text AS booked
+      coalesce(expected.amount, 0)::text AS expected, coalesce(booked.amount, 0)::text AS booked,
+      trim_scale(coalesce(booked.amount, 0) - coalesce(expected.amount, 0))::text AS difference
     FROM expected FULL JOIN booked USING (account_id, instrument_key)
     JOIN account a ON a.id = account_id JOIN instrument i ON i.id = instrument_key
-    WHERE coalesce(expected.amount, 0) <> coalesce(booked.amount, 0) ORDER BY 1, 2`.execute(tx);
-  return rows.map((row) => ({ kind: 'WAITING_OFF' as const, ...row }));
+    WHERE coalesce(expected.amount, 0) <> coalesce(booked.amount, 0)`;
+  return await faultsOf(tx, check, (row) => ({ kind: 'WAITING_OFF' as const, ...row }));
 }

@@ -28,6 +28,8 @@ export function describeBooksFault(fault: BooksFault): string {
       return `withdrawal ${fault.withdrawalId}: ${fault.why}`;
     case 'RESERVATION_OFF':
       return `attempt ${fault.attempt} of ${fault.submissionId}: ${fault.why}`;
+    case 'MORE_FAULTS':
+      return `${fault.count} more like the last one: ${describeBooksFault(fault.like)}`;
     default:
       return unreachable(fault);
   }

@@ -2,6 +2,7 @@
  * Looks whether the invariants hold, round after round beside everything else, once per interval however many processes there are; keeps the result for the metrics, and freezes money where one is broken. On a long
  * history a look takes long: the next one waits ten times as long, so that looking never takes more than a tenth of a core.
  */
+import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { cancellable } from '../db/cancellation.ts';
 import type { Database } from '../db/connection.ts';
@@ -18,6 +19,7 @@ export type InvariantOptions = { readonly db: Database; readonly clock: Clock; r
 
 const NAMED = 20; // Faults kept of one invariant.
 const REST = 10; // Times as long as a look took.
+const DIGEST_DIGITS = 16; // Nobody gains by two that are alike.
 const POLLS_PER_ROUND = 6;
 const INVARIANT_BROKEN = 'INVARIANT_BROKEN';
 
@@ -36,7 +38,7 @@ export async function lookAtInvariants({ db, clock, logger }: InvariantOptions):
   const nowMicros = clock.nowMicros();
   await store(db, faults, { nowMicros, durationMs: microsToMillis(nowMicros - startedAt) });
   for (const [id, all] of Map.groupBy(faults, (fault) => fault.id)) {
-    logger.error('An invariant is broken.', { invariant: id, count: all.length, first: all[0]?.what ?? '' });
+    logger.error('An invariant is broken.', { invariant: id, count: countOf(all), first: all[0]?.what ?? '' });
     if (!FREEZES_ITSELF.has(id)) await freeze(db, id, all, nowMicros);
   }
   return faults;
@@ -109,7 +111,7 @@ async function store(
 ): Promise<void> {
   const rows = Object.keys(LIVE_INVARIANTS).map((id) => {
     const all = faults.filter((fault) => fault.id === id);
-    return { id, count: all.length, faults: all.slice(0, NAMED).map(({ what }) => what) };
+    return { id, count: countOf(all), faults: all.slice(0, NAMED).map(({ what }) => what) };
   });
   await sql`
     INSERT INTO invariant_check AS kept (id, checked_at, duration_ms, faults_count, faults, broken_since)
@@ -131,13 +133,10 @@ async function freeze(db: Database, id: string, faults: readonly InvariantFault[
   );
   const scopes = named && rows.length > 0 ? rows : [{ key: null, name: null }];
   for (const { key, name } of scopes) {
-    const what = faults
-      .filter(({ instrument }) => name === null || instrument === name)
-      .map((fault) => fault.what)
-      .sort();
-    const cause = `invariant:${id}`;
-    const detail = `${id}, ${what.length} times; first: ${what[0] ?? ''}`;
-    if (await wasLifted(db, { id, cause, detail })) continue;
+    const covered = faults.filter(({ instrument }) => name === null || instrument === name);
+    const cause = `invariant:${id}:${digestOf(covered)}`;
+    const detail = `${id}, ${countOf(covered)} times; first: ${covered[0]?.what ?? ''}`;
+    if (await wasLifted(db, { id, cause })) continue;
     await openFreeze(db, {
       treasuryId: null,
       instrumentKey: key,
@@ -156,12 +155,20 @@ async function freeze(db: Database, id: string, faults: readonly InvariantFault[
  */
 async function wasLifted(
   db: Database,
-  { id, cause, detail }: { readonly id: string; readonly cause: string; readonly detail: string },
+  { id, cause }: { readonly id: string; readonly cause: string },
 ): Promise<boolean> {
   const { rows } = await sql`
     SELECT FROM money_freeze f JOIN invariant_check c ON c.id = ${id}
-    WHERE f.reason = ${INVARIANT_BROKEN} AND f.cause = ${cause} AND f.detail = ${detail} AND f.lifted_at >= c.broken_since LIMIT 1`.execute(
-    db,
-  );
+    WHERE f.reason = ${INVARIANT_BROKEN} AND f.cause = ${cause} AND f.lifted_at >= c.broken_since LIMIT 1`.execute(db);
   return rows.length > 0;
+}
+
+function countOf(faults: readonly InvariantFault[]): number {
+  return faults.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** Of these very faults, in whatever order and with whatever amounts beside them. */
+function digestOf(faults: readonly InvariantFault[]): string {
+  const identities = faults.map(({ identity }) => identity).sort();
+  return createHash('sha256').update(JSON.stringify(identities)).digest('hex').slice(0, DIGEST_DIGITS);
 }

@@ -10,6 +10,8 @@ import { PermanentError } from '../../src/env/errors.ts';
 import { systemClock } from '../../src/env/system.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { describeBooksFault } from '../../src/invariants/books-fault-text.ts';
+import { checkInvariants } from '../../src/invariants/live-invariants.ts';
 import { recordSignatureRequest } from '../../src/submissions/attempt-signing.ts';
 import { type AttemptLimits, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
@@ -248,3 +250,27 @@ test.each(AUDITED)(
     expect(await faults()).toBe(0);
   },
 );
+
+test('C13: of what is wrong a thousand times over, a hundred faults are told of, the same at every look, and how many more there are', async () => {
+  await sql`
+    INSERT INTO journal_entry (cause, description, record_time)
+    SELECT 'post:nobody-' || lpad(n::text, 4, '0'), 'test', 0 FROM generate_series(1, 1000) AS n`.execute(database.db);
+  try {
+    const found = await checkBooks(database.db);
+
+    expect(found).toHaveLength(101);
+    expect(found[0]).toEqual({ kind: 'POST_TRANSFER_OFF', cause: 'post:nobody-0001', why: 'nobody posted it' });
+    expect(found[100]).toEqual({ kind: 'MORE_FAULTS', like: found[99], count: 900 });
+    expect(describeBooksFault(found[100] ?? { kind: 'CAUSE_UNKNOWN', cause: '' })).toBe(
+      '900 more like the last one: the entry post:nobody-0100: nobody posted it',
+    );
+    expect(await checkBooks(database.db)).toEqual(found);
+    const invariants = await checkInvariants(database.db);
+    expect(invariants.reduce((sum, { count }) => sum + count, 0)).toBe(1_000);
+  } finally {
+    await database.db.transaction().execute(async (tx) => {
+      await sql`SET LOCAL session_replication_role = replica`.execute(tx);
+      await sql`DELETE FROM journal_entry WHERE cause LIKE 'post:nobody-%'`.execute(tx);
+    });
+  }
+});

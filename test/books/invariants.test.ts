@@ -136,6 +136,53 @@ test('what people lift while it is true stays lifted, until something else is fo
   expect(await lookAtInvariants(options)).toEqual([]);
 });
 
+test('a freeze that was lifted does not come back because amounts move beside what it is about, and does where more is missing', {
+  timeout: 60_000,
+}, async () => {
+  const { db } = scene.database;
+  const options = { db, clock: systemClock, logger: createSystemLogger('silent') };
+  const frozen = async (): Promise<readonly string[]> =>
+    (
+      await sql<{
+        detail: string;
+      }>`SELECT detail FROM money_freeze WHERE reason = 'INVARIANT_BROKEN' AND lifted_at IS NULL`.execute(db)
+    ).rows.map(({ detail }) => detail);
+  const lift = async (): Promise<void> => {
+    await sql`
+      UPDATE money_freeze SET lifted_at = ${systemClock.nowMicros()}, lifted_by = 'test', lift_detail = 'test' WHERE lifted_at IS NULL`.execute(
+      db,
+    );
+  };
+  const [one] = (
+    await sql<{ id: string }>`SELECT contract_id AS id FROM holding WHERE archived_update_id IS NULL`.execute(db)
+  ).rows;
+  const add = async (amount: string) =>
+    await asOwner(`UPDATE holding SET amount = amount + ${amount} WHERE contract_id = '${one?.id}'`);
+  await lift();
+  await add('1');
+  try {
+    await lookAtInvariants(options);
+    const [before] = await frozen();
+    expect(before).toMatch(/^I1, 1 times; first: .* holds /);
+    await lift();
+
+    // Holdings and books go on together.
+    await scene.fund('amulet', ['7']);
+    const [fault] = await lookAtInvariants(options);
+    expect(before).not.toContain(fault?.what);
+    expect(await frozen()).toEqual([]);
+
+    await add('1');
+    await lookAtInvariants(options);
+    expect(await frozen()).toHaveLength(1);
+    await add('-1');
+  } finally {
+    await add('-1');
+    await lift();
+  }
+  expect(await lookAtInvariants(options)).toEqual([]);
+});
+
 test('however long a look takes, one process looks at a time', { timeout: 30_000 }, async () => {
   const database = await createTestDatabase();
   const stopping = new AbortController();
