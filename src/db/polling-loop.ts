@@ -24,12 +24,16 @@ export function createWakeUp(clock: Clock): WakeUp {
     wait: async (timeoutMs, signal) => {
       if (!isPending && !signal.aborted) {
         const waiting = new AbortController();
-        const end = () => waiting.abort();
+        const { promise, resolve: end, reject: fail } = Promise.withResolvers<void>();
+        const abort = () => end();
         endWait = end;
-        signal.addEventListener('abort', end, { once: true });
-        await clock.sleep(timeoutMs, waiting.signal);
-        signal.removeEventListener('abort', end);
+        signal.addEventListener('abort', abort, { once: true });
+        clock.sleep(timeoutMs, waiting.signal).then(end, fail);
+        await promise;
+        signal.removeEventListener('abort', abort);
         endWait = null;
+        // After whoever was woken has begun: to end a sleep takes longer than anything else of waking.
+        setImmediate(() => waiting.abort());
       }
       isPending = false;
     },

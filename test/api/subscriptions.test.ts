@@ -33,11 +33,12 @@ beforeAll(async () => {
     logger: database.logger,
   });
   const db = counted.db.withPlugin({
-    transformQuery: ({ node }) => {
+    transformQuery: ({ node }) => node,
+    // Of results, since not every statement is put together by the builder.
+    transformResult: async ({ result }) => {
       statements++;
-      return node;
+      return result;
     },
-    transformResult: async ({ result }) => result,
   });
   api = await startApi(database, { db, slowReaderMs: 500, ringCountMax: 64 });
 });
