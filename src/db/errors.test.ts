@@ -21,6 +21,7 @@ test.each([
   ['40001', 'DB_CONFLICT', true, false],
   ['40003', 'DB_OUTCOME_UNKNOWN', true, true],
   ['40P01', 'DB_CONFLICT', true, false],
+  ['42501', 'DB_DENIED', false, false],
   ['53100', 'DB_EXHAUSTED', true, false],
   ['55P03', 'DB_LOCK_TIMEOUT', true, false],
   ['57014', 'DB_TIMEOUT', true, false],

@@ -45,6 +45,11 @@ const CONSTRAINT: Meaning = {
   isRetryable: false,
   message: 'A constraint of the database was violated.',
 };
+const DENIED: Meaning = {
+  code: 'DB_DENIED',
+  isRetryable: false,
+  message: 'The role of the database may not do that.',
+};
 const CORRUPT: Meaning = { code: 'DB_CORRUPT', isRetryable: false, message: 'The database reports damaged data.' };
 const STATEMENT: Meaning = { code: 'DB_STATEMENT', isRetryable: false, message: 'The database rejected a statement.' };
 
@@ -55,6 +60,7 @@ const MEANINGS: ReadonlyMap<string, Meaning> = new Map([
   ['25006', READ_ONLY], // read_only_sql_transaction
   ['25P03', TIMEOUT], // idle_in_transaction_session_timeout
   ['25P04', TIMEOUT], // transaction_timeout
+  ['42501', DENIED], // insufficient_privilege
   ['55P03', LOCK_TIMEOUT], // lock_not_available
   ['57014', TIMEOUT], // query_canceled, by statement_timeout
   ['57P04', REFUSED], // database_dropped

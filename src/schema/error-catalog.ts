@@ -264,6 +264,12 @@ export const API_ERRORS = {
     why: 'Times are RFC 3339 in UTC with at most six decimals, years 0001 to 9999.',
     fix: 'Write it like 2026-11-22T04:33:07.000120Z.',
   },
+  RIGHTS_MISSING: {
+    ...ANSWERED,
+    message: 'This process may not do that in its database.',
+    why: 'Its role there only reads, or has fewer rights than it needs. Nothing was changed.',
+    fix: 'Ask a process whose role may; `sluice doctor` tells an operator what is missing.',
+  },
   SLOW_READER: {
     message: 'Too slow: what was sent was not read in time.',
     why: 'What waits for one reader is kept for so long only, and is never dropped in silence.',

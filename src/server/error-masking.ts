@@ -4,11 +4,11 @@
  */
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { CancelledError } from '../db/cancellation.ts';
-import { messageOf, RetryableError } from '../env/errors.ts';
+import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import { apiError } from '../schema/api-error.ts';
-import type { ApiErrorCode } from '../schema/error-catalog.ts';
+import { API_ERRORS, type ApiErrorCode } from '../schema/error-catalog.ts';
 
 /** 2 s: a database that fails over is back after a few of these. */
 export const RETRY_AFTER_SECONDS = 2;
@@ -50,6 +50,14 @@ export function createErrorMasking({ logger, random, isSuggesting }: ErrorMaskin
           http: { status: 503, headers: { 'retry-after': String(RETRY_AFTER_SECONDS) } },
         },
       });
+    }
+    if (original instanceof PermanentError && original.code === 'DB_DENIED') {
+      logger.error('Our role in the database may not do what an operation asks for: `sluice doctor`.', {
+        path: place.path,
+        error: messageOf(original),
+      });
+      const { message } = API_ERRORS.RIGHTS_MISSING;
+      return new GraphQLError(message, { ...place, extensions: { code: 'RIGHTS_MISSING' satisfies ApiErrorCode } });
     }
     const errorId = random.uuid();
     logger.error('An operation failed unexpectedly.', {

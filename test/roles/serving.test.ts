@@ -124,14 +124,22 @@ test('Z27: a deposit is credited and a withdrawal paid by processes that own not
 }, 120_000);
 
 test('Z27: an API with read rights refuses what would change something, and answers on', async () => {
-  const response = await fetch(`${reading.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      query: 'mutation { haltMoney(input: { why: "looks wrong" }) { __typename } }',
-    }),
-  });
-  expect(JSON.parse(await response.text())).toMatchObject({ errors: [{ extensions: { code: expect.any(String) } }] });
+  const [, admin = '', id = ''] = /amulet=([^/]+)\/([^,]+)/.exec(variables['SLUICE_INSTRUMENTS'] ?? '') ?? [];
+  const wanted = `idempotencyKey: "denied", account: "a", instrumentAdmin: "${admin}", instrumentId: "${id}", receiver: "${payee}", amount: "1"`;
+  const changes = [
+    'mutation { haltMoney(input: { why: "looks wrong" }) { __typename } }',
+    'mutation { createDepositAccount(input: { memo: "new", account: "new" }) { __typename } }',
+    `mutation { createWithdrawal(input: { ${wanted} }) { __typename } }`,
+  ];
+  for (const query of changes) {
+    const response = await fetch(`${reading.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query }),
+    });
+    // A refusal with a name, and no error that nobody expected.
+    expect(JSON.parse(await response.text())).toMatchObject({ errors: [{ extensions: { code: 'RIGHTS_MISSING' } }] });
+  }
   const { rows } = await sql`SELECT FROM halt`.execute(database.db);
   expect(rows).toEqual([]);
   await ask(reading, '{ viewer { name } }');
