@@ -58,9 +58,9 @@ export async function startPaymentService(
 ): Promise<PaymentService> {
   const logger = createSystemLogger('error');
   const env = { clock: systemClock, random: systemRandom, logger };
-  const open = (name: string, poolSizeMax: number, keepsStatements = true) =>
+  const open = (name: string, poolSizeMax: number, keepsStatements: boolean | 'FOR_FEW' = true) =>
     createDatabase({ connectionString, applicationName: `bench-${name}`, poolSizeMax, keepsStatements, logger });
-  const ingesting = open('ingestion', 2, false);
+  const ingesting = open('ingestion', 2, 'FOR_FEW');
   const paying = open('withdrawals', PAYING_CONNECTIONS);
   const asking = open('api', 8);
   const [treasury] = await registerCatalog(ingesting.db, {

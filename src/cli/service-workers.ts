@@ -82,7 +82,7 @@ export async function startWorkers(parts: {
       poolSizeMax: CONNECTIONS_PER_STREAM * config.treasuryParties.length,
       // A process that stands still in the middle of a batch holds the position locked. The database ends that before the lease does, and the successor need not wait. One that is only slow is given longer (patient-writer.ts).
       idleInTransactionTimeoutMs: Math.min(leaseTtlMs / 2, IDLE_IN_TRANSACTION_MS_MAX),
-      keepsStatements: false, // A batch is one update now and five hundred then.
+      keepsStatements: 'FOR_FEW', // A batch is one update now and five hundred then.
     });
     const catalog = { network: config.network, treasuries: config.treasuryParties, instruments: config.instruments };
     const patience = { ...env, signal: new AbortController().signal };

@@ -45,8 +45,11 @@ export type DatabaseOptions = {
   readonly connectTimeoutMs?: number;
   /** After which a connection is given up when it comes back, for a fresh one. Default 600. What it keeps is planned by what the tables were when they were last analysed, and is no older than that even where nobody analyses. */
   readonly lifetimeSeconds?: number;
-  /** Whether connections keep the statements that come again and again. Default true. False where one statement serves a row now and hundreds then: a plan that is kept from an empty table suits neither. */
-  readonly keepsStatements?: boolean;
+  /**
+   * Whether connections keep the statements that come again and again. Default true. `FOR_FEW` where one statement serves a row now and hundreds then: it is planned anew for many, since what suits a few rows does not
+   * suit them, and planning is little then beside carrying it out.
+   */
+  readonly keepsStatements?: boolean | 'FOR_FEW';
 };
 
 export type DatabaseConnection = {
@@ -61,6 +64,8 @@ export type DatabaseConnection = {
 const ANSWER_GRACE_MS = 5_000;
 const IDLE_CONNECTION_MS = 60_000;
 const LIFETIME_SECONDS = 600;
+/** Values of a statement that is for few rows, in characters: some ten updates of the ledger. */
+const FEW_LENGTH_MAX = 32_768;
 
 /** Connects lazily, with the first statement. int8 comes as bigint, numeric and times as string, bytea as Buffer, jsonb parsed. */
 export function createDatabase(options: DatabaseOptions): DatabaseConnection {
@@ -114,9 +119,10 @@ async function endPool(db: Database, pool: pg.Pool): Promise<void> {
 }
 
 /** The pool as Kysely sees it: errors are typed, and a connection that broke or timed out is destroyed instead of reused. */
-function guardedPool(pool: pg.Pool, keepsStatements: boolean): PostgresPool {
-  const kept = createKeptStatements();
-  if (!keepsStatements) kept.giveUp();
+function guardedPool(pool: pg.Pool, keepsStatements: boolean | 'FOR_FEW'): PostgresPool {
+  const statements = createKeptStatements();
+  if (keepsStatements === false) statements.giveUp();
+  const kept: Kept = { ...statements, lengthMax: keepsStatements === 'FOR_FEW' ? FEW_LENGTH_MAX : null };
   return {
     options: pool.options,
     connect: async () => {
@@ -131,12 +137,16 @@ function guardedPool(pool: pg.Pool, keepsStatements: boolean): PostgresPool {
   };
 }
 
-function guardedClient(client: pg.PoolClient, kept: KeptStatements): PostgresPoolClient {
+/** `lengthMax`: what has longer values is not kept; null: however long they are. */
+type Kept = KeptStatements & { readonly lengthMax: number | null };
+
+function guardedClient(client: pg.PoolClient, kept: Kept): PostgresPoolClient {
   let isSpent = false;
   const execute = async (statement: string, parameters: readonly unknown[]): Promise<unknown> => {
     const acting = isBeginning(statement) ? actingNow() : null;
     const send = async (): Promise<unknown> => {
-      const name = parameters.length === 0 ? null : kept.nameOf(client, statement);
+      const isKept = parameters.length > 0 && (kept.lengthMax === null || lengthOf(parameters) <= kept.lengthMax);
+      const name = isKept ? kept.nameOf(client, statement) : null;
       try {
         if (acting !== null) return await client.query(beginningAs(statement, acting));
         if (name !== null) return await client.query({ name, text: statement, values: [...parameters] });
@@ -164,6 +174,15 @@ function guardedClient(client: pg.PoolClient, kept: KeptStatements): PostgresPoo
     return execute(statement, parameters);
   }
   return { query, release: (destroy) => client.release(isSpent || destroy === true) };
+}
+
+function lengthOf(parameters: readonly unknown[]): number {
+  let length = 0;
+  for (const value of parameters) {
+    if (typeof value === 'string' || value instanceof Uint8Array) length += value.length;
+    else if (Array.isArray(value)) length += lengthOf(value);
+  }
+  return length;
 }
 
 /** These go through: they tell what became of the transaction, or undo it. */

@@ -63,6 +63,25 @@ test('a lane may keep nothing', async () => {
   await plain.close();
 });
 
+test('a lane whose statements are for few rows now and for many then keeps them for few, and plans anew for many', async () => {
+  const lane = open({ keepsStatements: 'FOR_FEW' });
+  const sizes: number[] = [];
+  const longest = async (rows: readonly string[]): Promise<void> => {
+    const { rows: found } = await sql<{ size: number }>`
+      SELECT max(length(part))::int AS size FROM unnest(${rows}::text[]) AS part`.execute(lane.db);
+    sizes.push(found[0]?.size ?? 0);
+  };
+  await six(async () => await longest(['x'.repeat(40_000)]));
+  expect(await countKept(lane.db)).toBe(0n);
+
+  await six(async () => await longest(['x', 'xx']));
+  expect(await countKept(lane.db)).toBe(1n);
+  await longest(['x'.repeat(40_000)]);
+
+  expect(sizes).toEqual([...Array.from({ length: 6 }, () => 40_000), ...Array.from({ length: 6 }, () => 2), 40_000]);
+  await lane.close();
+});
+
 test('what is kept is no older than a connection may be: a plan for an empty table does not stay for days where nobody analyses', async () => {
   const aging = open({ lifetimeSeconds: 1 });
   await six(async () => await sql`SELECT ${1}::int`.execute(aging.db));

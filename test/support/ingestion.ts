@@ -53,7 +53,7 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
     connectionString: options.connectionString,
     applicationName: 'test-ingestion',
     poolSizeMax: 4,
-    keepsStatements: false, // As the lane of ingestion has it.
+    keepsStatements: 'FOR_FEW', // As the lane of ingestion has it.
     logger,
     ...(options.idleInTransactionTimeoutMs !== undefined && {
       idleInTransactionTimeoutMs: options.idleInTransactionTimeoutMs,
