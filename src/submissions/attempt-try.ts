@@ -97,9 +97,12 @@ export async function tryAttempt(
   verifySignature(checked.hash, signature, [await signer.currentKey()]);
   await failpoint(`${purpose.failpoints}.afterSigning`);
 
-  await store.demandFree(attempt.submissionId);
   if (prepared.trafficBytes !== undefined) await options.budget?.claimTraffic(prepared.trafficBytes);
-  if (!(await store.recordTry(attempt, nextTryAt))) return 'NOT_LET';
+  // A halt or a freeze is asked about in the same statement.
+  if (!(await store.recordTry(attempt, nextTryAt))) {
+    await store.demandFree(attempt.submissionId);
+    return 'NOT_LET';
+  }
   await failpoint(`${purpose.failpoints}.beforeExecute`);
   await submitter.execute({
     userId: options.userId,
