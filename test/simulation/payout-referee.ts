@@ -9,6 +9,7 @@ import { HALT_VIEW, type Halts, type HaltView } from './halts.ts';
 import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
+import type { Pools } from './pools.ts';
 import { must } from './violation.ts';
 
 export type PayoutReferee = {
@@ -31,6 +32,8 @@ export type PayoutView = HaltView & {
   readonly owed: string;
   /** Reserved, and archived in the ledger by somebody else. */
   readonly lostInputs: number;
+  /** Transfers to ourselves that are under way. */
+  readonly selfTransfers: number;
 };
 
 type Row = {
@@ -64,7 +67,8 @@ export const PAYOUT_VIEW = `
   (SELECT coalesce(json_agg(p), '[]') FROM (${PROMISED}) AS p) AS promised,
   (SELECT coalesce(abs(sum(b.balance)), 0)::text FROM account_balance b JOIN account a ON a.id = b.account_id WHERE a.kind = 'WITHDRAWALS') AS owed,
   (SELECT count(*)::int FROM reservation r JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
-   WHERE r.is_open AND h.archived_update_id IS NOT NULL) AS "lostInputs", ${HALT_VIEW}`;
+   WHERE r.is_open AND h.archived_update_id IS NOT NULL) AS "lostInputs",
+  (SELECT count(*)::int FROM self_transfer WHERE state = 'IN_FLIGHT') AS "selfTransfers", ${HALT_VIEW}`;
 
 /** Whether it is the ledger that says so; what else is final may be asked for again after a restore. */
 const isOfLedger = (state: WithdrawalState): boolean => state === 'COMPLETED' || state === 'RETURNED';
@@ -78,6 +82,7 @@ export function createPayoutReferee({
   orders,
   halts,
   marks,
+  pools,
   hidden,
 }: {
   readonly observer: pg.Client;
@@ -85,11 +90,13 @@ export function createPayoutReferee({
   readonly halts: Halts;
   readonly hidden: Hiding['mode'];
   readonly marks: Marks;
+  readonly pools: Pools;
 }): PayoutReferee {
   const ends = new Map<string, WithdrawalState>();
   /** Keys of what had ended by the ledger before the database went back: it ends as it had. */
   const lostEnds = new Map<string, WithdrawalState>();
   let newest: readonly Row[] = [];
+  let selfTransfersUnderWay = 0;
   const unitsOf = new Map(orders.all().map(({ key, units }) => [key, units]));
   const ordered = new Set(unitsOf.values());
 
@@ -114,8 +121,9 @@ export function createPayoutReferee({
   };
 
   return {
-    afterCommit: ({ withdrawals: rows, promised, owed, lostInputs, ...halted }) => {
+    afterCommit: ({ withdrawals: rows, promised, owed, lostInputs, selfTransfers, ...halted }) => {
       newest = rows;
+      selfTransfersUnderWay = selfTransfers;
       halts.note(halted);
       if (lostInputs > 0) marks.add('reserved holding archived by somebody else');
       const open = rows
@@ -146,7 +154,7 @@ export function createPayoutReferee({
       halts.wentBack();
     },
 
-    isAtRest: () => orders.arePlaced() && newest.every(({ state }) => isFinal(state)),
+    isAtRest: () => orders.arePlaced() && newest.every(({ state }) => isFinal(state)) && selfTransfersUnderWay === 0,
 
     atRest: async () => {
       const rows = await read();
@@ -159,6 +167,7 @@ export function createPayoutReferee({
       const leftOver = await observer.query({ name: 'left over', text: LEFT_OVER });
       must(leftOver.rows.length === 0, 'nothing stays reserved for what has ended', leftOver.rows[0]);
       await checkAccounts(rows);
+      await pools.atRest(observer);
       for (const { state, attempts } of rows) marks.add(`withdrawal ended ${state} after ${attempts} attempts`);
     },
 

@@ -6,6 +6,7 @@ import { createWakeUp } from '../../src/db/polling-loop.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { runAutomation } from '../../src/withdrawals/automation.ts';
+import { createSelfTransferSink } from '../../src/withdrawals/pool/self-transfer-sink.ts';
 import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import type { Dice } from './dice.ts';
@@ -16,6 +17,7 @@ import type { Marks } from './marks.ts';
 import { createOperator } from './operator.ts';
 import { DIRECT, OFFERED, type Orders, SEAL } from './orders.ts';
 import type { Policies } from './policies.ts';
+import type { Pools } from './pools.ts';
 import { registryFor } from './registry-access.ts';
 import type { Extension } from './serve-loop.ts';
 import { createSimulatedSigner } from './signer-access.ts';
@@ -35,6 +37,7 @@ export type PayoutsOptions = {
   /** Whether a hash was written down in a history of the database that is gone. */
   readonly wasWritten: (hash: Uint8Array) => boolean;
   readonly policies: Policies;
+  readonly pools: Pools;
   /** Sees what is committed. */
   readonly observer: pg.Client;
 };
@@ -65,6 +68,7 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
       await truth.catchUp();
     }
   }
+  await options.pools.fund();
   network.setDelays({ sequencingMs: dice.integer(0, 300), verdictMs: dice.integer(0, 300) });
   const limits = {
     ttlMs: dice.pick([2_000, 6_000, 20_000]),
@@ -104,6 +108,7 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
           recover: createPaymentRecovery({ seal: SEAL, clock, logger, window: restoreWindow }),
         }),
       }),
+      createSelfTransferSink({ clock }),
     ],
     loop: async (life, treasury) => {
       const wakeUp = createWakeUp(life.lazyClock);

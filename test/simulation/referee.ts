@@ -15,6 +15,7 @@ import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
 import { createPayoutReferee, PAYOUT_VIEW, type PayoutView } from './payout-referee.ts';
+import type { Pools } from './pools.ts';
 import type { Traffic } from './traffic.ts';
 import type { Truth } from './truth.ts';
 import { must } from './violation.ts';
@@ -46,6 +47,7 @@ export type RefereeOptions = {
   readonly orders: Orders;
   readonly halts: Halts;
   readonly marks: Marks;
+  readonly pools: Pools;
   /** Event ids as each subscriber has them. */
   readonly received: () => readonly (readonly string[])[];
   /** Where the participant hides what happens, nothing that was ingested can be compared with the truth. */
@@ -104,10 +106,11 @@ export function createReferee({
   orders,
   halts,
   marks,
+  pools,
   received,
   hidden,
 }: RefereeOptions): Referee {
-  const payouts = createPayoutReferee({ observer, orders, halts, marks, hidden });
+  const payouts = createPayoutReferee({ observer, orders, halts, marks, pools, hidden });
   const isBlind = hidden !== 'NOTHING';
   /** As of the newest commit that changed anything. */
   let before: Snapshot | null = null;

@@ -26,6 +26,7 @@ import type { Stall } from './outside-calls.ts';
 import { createPayees } from './payees.ts';
 import { createPayouts, type Payouts } from './payouts.ts';
 import { createPolicies } from './policies.ts';
+import { createPools } from './pools.ts';
 import { createProcess, type Process } from './process.ts';
 import { createReferee, type Referee } from './referee.ts';
 import { SIZES, type Size } from './schedule-size.ts';
@@ -154,8 +155,10 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     },
   });
   const policies = createPolicies({ network, faults, dice: dice('policies'), marks, orders });
+  const pools = createPools({ network, truth, faults, dice: dice('pools'), marks });
   const payouts = await createPayouts({
     policies,
+    pools,
     wasWritten: lostHistory.wasWritten,
     lastMoment,
     halts,
@@ -172,6 +175,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
   // Known before any process starts, as on a running installation; each start registers it once more.
   const [{ id: treasuryId } = { id: 0 }] = await registerCatalog(db, catalog);
   await policies.begin(db, scheduler.clock);
+  await pools.begin(db, treasuryId, scheduler.clock.nowMicros());
   await payByOffers(db, network.instrument(OFFERED), shape.pick([60, 90]));
 
   const reader =
@@ -186,6 +190,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     orders,
     halts,
     marks,
+    pools,
     hidden: hiding.mode,
     received: reader.all,
   });

@@ -109,6 +109,7 @@ type Written = {
   readonly target: string;
   readonly inputs: readonly string[];
   readonly key: string | null;
+  readonly purpose: string;
   readonly receiver: string | null;
   readonly amount: string | null;
   readonly isRequested: boolean;
@@ -117,13 +118,13 @@ type Written = {
 
 /** What is to be signed is what is committed: the withdrawal's receiver and amount, the attempt's inputs and last record time. */
 async function demandFaithful(
-  { observer, halts, marks, wasWritten, policies }: SimulatedSignerOptions,
+  { observer, halts, marks, network, wasWritten, policies }: SimulatedSignerOptions,
   { submissionId, attempt, intent, prepared }: SigningRequest,
 ): Promise<void> {
   const hash = Buffer.from(prepared.nodeHash);
   const { rows } = await observer.query<Written>({
     name: 'signing',
-    text: `SELECT a.target_record_time::text AS target, w.idempotency_key AS key, w.receiver, w.amount::text AS amount, a.sign_requested_at IS NOT NULL AS "isRequested", a.state,
+    text: `SELECT a.target_record_time::text AS target, w.idempotency_key AS key, s.purpose, w.receiver, w.amount::text AS amount, a.sign_requested_at IS NOT NULL AS "isRequested", a.state,
                   ARRAY(SELECT r.contract_id FROM reservation r WHERE r.submission_id = a.submission_id AND r.number = a.number ORDER BY 1) AS inputs
            FROM attempt a JOIN submission s ON s.id = a.submission_id LEFT JOIN withdrawal w ON w.id = s.withdrawal_id
            WHERE a.submission_id = $1 AND a.number = $2
@@ -147,6 +148,15 @@ async function demandFaithful(
     'what is signed spends what is reserved',
     { written: written.inputs, signed: inputs },
   );
+  if (written.purpose === 'SELF_TRANSFER') {
+    const own = network.party(TREASURY);
+    must(
+      !isOfferIntent(intent) && intent.sender === own && intent.receiver === own,
+      'what moves from ourselves to ourselves stays ours',
+      { submissionId },
+    );
+    marks.add('transfer to ourselves signed');
+  }
   if (written.receiver === null || written.amount === null) return;
   // Who takes an offer back pays nobody.
   if (!isOfferIntent(intent) && written.key !== null) policies.demandApproved(written.key);

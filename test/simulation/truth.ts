@@ -1,5 +1,6 @@
 /** What the simulated network itself says happened to the treasury: what every invariant compares with. Read from its own books, through none of our code. */
 
+import { GetUpdatesResponse } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
 import { updateFormatFor } from '../../src/ingestion/update-format.ts';
 import { unitsOfDecimal } from '../../src/simnet/daml/decimal.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
@@ -24,6 +25,8 @@ export type Truth = {
   isRenumbered(): boolean;
   /** The newest update at or before `offset`. */
   at(offset: bigint): TrueUpdate | null;
+  /** Per word, the ids of the updates whose bytes have it. */
+  naming(words: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
   /** Contract id → units, of all instruments, now. */
   holdings(): ReadonlyMap<string, bigint>;
 };
@@ -67,6 +70,22 @@ export function createTruth({
           ),
         ),
       ),
+    naming: async (words) => {
+      const found = new Map<string, string[]>();
+      const messages = participant.api.getUpdates({
+        beginExclusive: 0n,
+        endInclusive: participant.ledgerEnd(),
+        updateFormat: updateFormatFor(party),
+        descendingOrder: false,
+      });
+      for await (const message of messages) {
+        if (message.update?.$case !== 'transaction') continue;
+        const bytes = Buffer.from(GetUpdatesResponse.encode(message).finish());
+        for (const word of words)
+          if (bytes.includes(word)) found.set(word, [...(found.get(word) ?? []), message.update.value.updateId]);
+      }
+      return found;
+    },
     catchUp: async () => {
       const end = participant.ledgerEnd();
       if (end <= readUpTo) return;
