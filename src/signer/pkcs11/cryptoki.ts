@@ -76,7 +76,7 @@ export async function openCryptoki(options: {
     throw missing('koffi is not installed: npm install koffi', cause);
   });
   if (process.platform === 'win32' || koffi.sizeof('ulong') !== WORD) throw missing('not on this platform');
-  const functions = loadFunctions(koffi, options.module);
+  const { library, functions } = loadModule(koffi, options.module);
   const addressOf = (bytes: Buffer): bigint => koffi.address(bytes);
 
   const call = (name: FunctionName, ...args: readonly unknown[]): void => {
@@ -136,6 +136,8 @@ export async function openCryptoki(options: {
         // What fails on the way out is over anyway.
         functions.C_CloseSession(handle);
         functions.C_Finalize(null);
+        // Not earlier: a library that nobody refers to is collected, and takes the module's code out of memory; its functions do not refer to it.
+        void last.then(() => library.unload());
       },
     };
   } catch (error) {
@@ -148,7 +150,10 @@ type Koffi = typeof import('koffi');
 type Call = (name: FunctionName, ...args: readonly unknown[]) => void;
 type Loaded = Readonly<Record<FunctionName, ReturnType<ReturnType<Koffi['load']>['func']>>>;
 
-function loadFunctions(koffi: Koffi, module: string): Loaded {
+function loadModule(
+  koffi: Koffi,
+  module: string,
+): { readonly library: ReturnType<Koffi['load']>; readonly functions: Loaded } {
   try {
     const library = koffi.load(module);
     const list = Buffer.alloc(WORD);
@@ -161,7 +166,7 @@ function loadFunctions(koffi: Koffi, module: string): Loaded {
       const pointer = pointerShape.parse(koffi.decode(table, (position + 1) * WORD, 'void *'));
       return koffi.decode(pointer, koffi.proto('ulong', args.split(', ')));
     };
-    return {
+    const functions: Loaded = {
       C_Initialize: load('C_Initialize'),
       C_Finalize: load('C_Finalize'),
       C_GetSlotList: load('C_GetSlotList'),
@@ -176,6 +181,7 @@ function loadFunctions(koffi: Koffi, module: string): Loaded {
       C_SignInit: load('C_SignInit'),
       C_Sign: load('C_Sign'),
     };
+    return { library, functions };
   } catch (cause) {
     if (cause instanceof PermanentError || cause instanceof RetryableError) throw cause;
     throw missing(`${module} cannot be loaded: ${messageOf(cause)}`, cause);
