@@ -2,14 +2,14 @@
 import { messageOf } from '../../src/env/errors.ts';
 import { systemRandom } from '../../src/env/system.ts';
 import { runRound } from '../../test/chaos/run.ts';
-import type { FaultKind, Schedule } from '../../test/chaos/schedules.ts';
+import type { FaultKind, Schedule } from '../../test/chaos/schedule.ts';
 import { startWorld, type World } from '../../test/chaos/world.ts';
 import { addTo, addViolation, type CommitCounts, type Counts, type Tier, writeCounts } from './counts.ts';
 import type { Say } from './say.ts';
 
-/** Faults between two moments of rest. */
-const ROUND = 4;
-const ROUNDS_PER_WORLD = 60;
+/** Faults between two moments of rest, which takes as long as an attempt may still commit, however many there were. */
+const ROUND = 12;
+const ROUNDS_PER_WORLD = 40;
 /** Of the harness itself, in a row: then it is broken. */
 const FAILURES_MAX = 5;
 
@@ -49,7 +49,7 @@ async function inOneWorld(options: BlowOptions, until: number): Promise<void> {
   try {
     for (let round = 0; round < ROUNDS_PER_WORLD && performance.now() < until; round += 1) {
       const schedules = Array.from({ length: ROUND }, () => draw(world));
-      const { struck, violations, durationMs } = await runRound(world, schedules, { isFull: round % 10 === 9 });
+      const { struck, violations, durationMs } = await runRound(world, schedules, { isFull: round % 5 === 4 });
       for (const { kind, where } of struck) addTo(tableOf(entry, kind), where);
       entry.checks += 1;
       const what = struck.map(({ where }) => where).join(', ');

@@ -1,20 +1,19 @@
 /**
  * Loaded before `src/main.ts` (`node --import`): the command line's failpoints, which do nothing in production, become points at which whoever started the process can have it strike itself. Everything else is what
- * runs in production, byte for byte. Orders come as messages `{ name, hit, signal }`; before it strikes, it writes `struck <name>` to standard output.
+ * runs in production, byte for byte. Orders come as messages `{ points, hit, signal }`: at the n-th passing of any of these points; before it strikes, it writes `struck <name>` to standard output. `null` takes an order back, and is answered: until then the process may
+ * still strike itself.
  */
 import { writeSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 
-type Order = { readonly name: string; readonly hit: number; readonly signal: NodeJS.Signals };
+type Order = { readonly points: readonly string[]; readonly hit: number; readonly signal: NodeJS.Signals };
 
 const PASS = Symbol.for('sluice.chaos.failpoint');
 let order: (Order & { left: number }) | null = null;
-const passed = new Map<string, number>();
 
 Object.assign(globalThis, {
   [PASS]: (name: string): void => {
-    passed.set(name, (passed.get(name) ?? 0) + 1);
-    if (order?.name !== name) return;
+    if (order?.points.includes(name) !== true) return;
     order.left -= 1;
     if (order.left > 0) return;
     const { signal } = order;
@@ -26,6 +25,7 @@ Object.assign(globalThis, {
 
 process.on('message', (next: Order | null) => {
   order = next === null ? null : { ...next, left: next.hit };
+  if (next === null) process.send?.('disarmed');
 });
 // Whoever started us was killed: nobody would end us any more.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));

@@ -26,11 +26,13 @@ type AtRest = {
   readonly events: number;
 };
 
-/** Waits until nothing is under way any more. @returns why it did not come to rest, or null. */
+/** Waits until nothing is under way any more, or a process has ended for good, which {@link check} tells. @returns why it did not come to rest, or null. */
 export async function comeToRest(world: World, restMs = REST_MS): Promise<string | null> {
   const deadline = systemClock.nowMicros() + BigInt(restMs) * 1_000n;
   let last: unknown = null;
   for (;;) {
+    // Whoever cannot be started again does not come to rest: why is among the faults.
+    if (world.sluices.some(({ faults }) => faults.length > 0)) return null;
     try {
       const { isThere, state } = await look(world);
       if (isThere) return null;

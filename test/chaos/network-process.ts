@@ -19,6 +19,9 @@ const { seed, publicKeyDer }: { readonly seed: number; readonly publicKeyDer: st
 );
 const INSTRUMENT = 'amulet';
 const PARTICIPANT = 'participant1';
+/** Of the Ledger API: Sluice, as it is called by default. */
+const USER = 'sluice';
+const LOOK_MS = 600_000;
 const random = createSeededRandom(seed);
 const { network, participants, registries, receivers, validator } = await startSimnet({
   seed: `chaos-${seed}`,
@@ -72,12 +75,16 @@ function payIn({ offers }: { readonly offers: number }): void {
 async function readUpdates(): Promise<void> {
   const end = participant().ledgerEnd();
   if (end <= seenUpTo) return;
-  const messages = participant().api.getUpdates({
-    beginExclusive: seenUpTo,
-    endInclusive: end,
-    updateFormat: updateFormatFor(party),
-    descendingOrder: false,
-  });
+  const { token } = network.access.issueToken({ user: USER, lifetimeMs: LOOK_MS });
+  const messages = participant().api.getUpdates(
+    {
+      beginExclusive: seenUpTo,
+      endInclusive: end,
+      updateFormat: updateFormatFor(party),
+      descendingOrder: false,
+    },
+    { token },
+  );
   for await (const { update } of messages) {
     if (update?.$case !== 'transaction') continue;
     updateIds.add(update.value.updateId);
@@ -157,6 +164,14 @@ const OPERATIONS = {
     seenUpTo = 0n;
     return null;
   },
+  /** From now on everybody needs a token. Anew where it was so already: streams of the user end. */
+  giveRights: (): Answer => {
+    network.access.setUser({ id: USER, actAs: [TREASURY], readAs: [TREASURY], executeAs: [TREASURY] });
+    network.access.demandTokens(true);
+    return null;
+  },
+  issueToken: ({ lifetimeMs }: { lifetimeMs: number }): Answer =>
+    network.access.issueToken({ user: USER, lifetimeMs }).token,
   registerKey: ({ key }: { key: string }): Answer => network.registerKey(TREASURY, derOf(key)),
   /** Archives a holding of the treasury and hides that from its stream: ledger and books differ from now on. */
   burnHidden: (): Answer => {

@@ -21,6 +21,10 @@ export type ChaosNetwork = NetworkReady & {
   /** Ends all misbehaviour. */
   calm(): Promise<void>;
   restore(updatesBack: number): Promise<void>;
+  /** From now on calls need a token. Done again, it ends the streams. */
+  giveRights(): Promise<void>;
+  /** @returns a token of Sluice's user. */
+  issueToken(lifetimeMs: number): Promise<string>;
   /** @param key SubjectPublicKeyInfo, base64. @returns its fingerprint. */
   registerKey(key: string): Promise<string>;
   burnHidden(): Promise<void>;
@@ -69,6 +73,8 @@ export async function startNetwork(options: {
     silence: async () => await ask('silence'),
     calm: async () => await ask('calm'),
     restore: async (updatesBack) => await ask('restore', { updatesBack }),
+    giveRights: async () => await ask('giveRights'),
+    issueToken: async (lifetimeMs) => await ask('issueToken', { lifetimeMs }),
     registerKey: async (key) => await ask('registerKey', { key }),
     burnHidden: async () => await ask('burnHidden'),
     stop: async () => {

@@ -1,7 +1,7 @@
 /** Runs schedules one after the other in a running world, and looks after each of them, at rest, whether everything is as it must be. */
 import { systemClock } from '../../src/env/system.ts';
 import { check, comeToRest, type Violations } from './checker.ts';
-import type { FaultKind, Schedule } from './schedules.ts';
+import type { FaultKind, Schedule } from './schedule.ts';
 import type { World } from './world.ts';
 
 export type Outcome = {
@@ -26,6 +26,7 @@ export async function runRound(
   for (const schedule of schedules) {
     struck.push({ name: schedule.name, kind: schedule.kind, where: await schedule.run(world) });
   }
+  await world.settled();
   const unrest = await comeToRest(world);
   const violations = unrest === null ? await check(world, { isFull }) : [unrest];
   return { struck, violations, durationMs: Number((systemClock.nowMicros() - startedAt) / 1_000n) };

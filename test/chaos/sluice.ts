@@ -13,8 +13,12 @@ export type Sluice = {
   pid(): number | null;
   /** Resolves when it serves. @throws when it does not within the deadline, with what it said. */
   serving(): Promise<void>;
-  /** From now on, at the n-th passing of that point, it sends itself the signal. Null: no more. Forgotten with the process. */
-  arm(order: { readonly name: FailpointName; readonly hit: number; readonly signal: NodeJS.Signals } | null): void;
+  /** From now on, at the n-th passing of any of these points, it sends itself the signal, once. Forgotten with the process. */
+  arm(order: Order): void;
+  /**
+   * Takes the order back. Resolves when the process has said so or is gone: before that it may still strike itself, with nobody left who would know of it. Wakes it where it stands still, since a sleeper hears nothing.
+   */
+  disarm(): Promise<void>;
   /** Points at which it struck itself since the last call. */
   takeStruck(): readonly string[];
   signal(signal: NodeJS.Signals): void;
@@ -28,11 +32,18 @@ export type Sluice = {
   stop(): Promise<void>;
 };
 
+export type Order = {
+  readonly points: readonly FailpointName[];
+  readonly hit: number;
+  readonly signal: NodeJS.Signals;
+};
+
 /** As the image has it: half of a start is compiling. */
 const COMPILED = `${PROJECT}/.sluice/compiled`;
 const RESTART_MS = 50;
 const START_DEADLINE_MS = 300_000; // A start takes a second; on a machine that others use too it has taken minutes.
 const SAID_MAX = 20_000;
+const WAKE_MS = 20;
 
 export function keepSluice(name: string, environment: Readonly<Record<string, string>>): Sluice {
   let child: ChildProcess | null = null;
@@ -41,6 +52,7 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
   let isOver = false;
   let said = '';
   let struck: string[] = [];
+  let armed: ChildProcess | null = null;
   const faults: string[] = [];
   const over = Promise.withResolvers<void>();
 
@@ -98,7 +110,23 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
       }
     },
     arm: (order) => {
-      if (child?.connected === true) child.send(order as never, () => undefined);
+      if (child?.connected !== true) return;
+      armed = child;
+      child.send(order, () => undefined);
+    },
+    disarm: async () => {
+      const asked = armed;
+      armed = null;
+      if (asked === null || asked !== child || !asked.connected) return;
+      await new Promise<void>((resolve) => {
+        const waking = setInterval(() => asked.kill('SIGCONT'), WAKE_MS);
+        const done = (): void => {
+          clearInterval(waking);
+          resolve();
+        };
+        asked.once('message', done).once('close', done);
+        asked.send(null as never, () => undefined);
+      });
     },
     takeStruck: () => {
       const taken = struck;

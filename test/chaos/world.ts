@@ -20,6 +20,7 @@ import { CUSTOMERS, type Payee } from './network-messages.ts';
 import { type ChaosServer, startServer } from './server.ts';
 import { type ChaosSigner, newKeys, publicDer, startSigner } from './signer.ts';
 import { keepSluice, type Sluice } from './sluice.ts';
+import { type ChaosToken, startToken } from './token.ts';
 
 const NETWORK = 'chaos';
 const SETTING_UP = { deadlineMs: 90_000, intervalMs: 200 };
@@ -35,6 +36,7 @@ export type World = {
   readonly network: ChaosNetwork;
   readonly server: ChaosServer;
   readonly signer: ChaosSigner;
+  readonly token: ChaosToken;
   readonly sluices: readonly Sluice[];
   /** Between Sluice and the participant. */
   readonly ledger: TcpProxy;
@@ -44,10 +46,16 @@ export type World = {
   readonly subscribers: readonly PersistentSubscriber[];
   /** Asks for a withdrawal until somebody has taken it. */
   withdraw(payee: Payee): Promise<void>;
+  /** Asks for everything once more, under the old keys, as whoever asked has to when the database went back. */
+  askAgain(): Promise<void>;
   /** Asks for the money of an offer back. */
   cancel(order: Order): Promise<void>;
   /** A pool that the treasury does not have yet, so that it has to move holdings. */
   changePool(): Promise<void>;
+  /** What goes on beside what follows, until {@link World.settled}. */
+  later(work: Promise<unknown>): void;
+  /** Resolves when nothing goes on beside any more. @throws the first failure there was. */
+  settled(): Promise<void>;
   /** Some of everything. */
   traffic(amount?: {
     readonly deposits?: number;
@@ -84,6 +92,8 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
     await network.registerKey(publicDer(keys[1]));
     const signer = await startSigner(keys, network);
     cleanUps.push(signer.stop);
+    const token = await startToken(network);
+    cleanUps.push(token.stop);
     const ledger = await createTcpProxy({ host: '127.0.0.1', port: network.ledgerPort });
     cleanUps.push(ledger.close);
     await registerMemos(server.db, NETWORK, CUSTOMERS);
@@ -91,6 +101,7 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
     const environment = {
       DATABASE_URL: server.connectionString,
       SLUICE_LEDGER_URL: `http://127.0.0.1:${ledger.port}`,
+      SLUICE_LEDGER_TOKEN_FILE: token.file,
       SLUICE_NETWORK: NETWORK,
       SLUICE_TREASURY_PARTIES: network.treasury,
       SLUICE_INSTRUMENTS: network.instruments.map(({ name, admin, id }) => `${name}=${admin}/${id}`).join(','),
@@ -108,8 +119,9 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
       SLUICE_LEASE_SECONDS: '2',
       SLUICE_RECONNECT_DELAY_MS: '500',
       SLUICE_RECONNECT_TRIES: '1000',
-      SLUICE_WITHDRAWAL_TTL_SECONDS: '8',
+      SLUICE_WITHDRAWAL_TTL_SECONDS: '5',
       SLUICE_WITHDRAWAL_ATTEMPTS: '100',
+      SLUICE_RESTORE_MARGIN_SECONDS: '1',
       SLUICE_OFFER_TRIES: '100',
       SLUICE_OFFER_BACKOFF_SECONDS: '1',
       SLUICE_OFFER_TRIES_PER_HOUR: '100000',
@@ -124,19 +136,22 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
     };
     const sluices = Array.from({ length: instances }, (_, index) => keepSluice(`sluice-${index + 1}`, environment));
     cleanUps.push(async () => await Promise.all(sluices.map((sluice) => sluice.stop())));
-    const following = setInterval(() => balancer.setTargets(sluices.flatMap((sluice) => sluice.port() ?? [])), 20);
+    // As one that asks after their health: whoever stands still gets nobody new.
+    const healthy = (): number[] => sluices.flatMap((sluice) => (sluice.isStopped() ? [] : (sluice.port() ?? [])));
+    const following = setInterval(() => balancer.setTargets(healthy()), 20);
     cleanUps.push(async () => clearInterval(following));
     await Promise.all(sluices.map((sluice) => sluice.serving()));
 
     const { rows } = await sql<{ epoch: string }>`SELECT epoch FROM event_log`.execute(server.db);
     const after = formatEventCursor({ epoch: rows[0]?.epoch ?? '', position: 0n });
     const subscribers = (['WS', 'SSE'] as const).map((transport) =>
-      startSubscriber({ url: balancer.url, transport, query: EVENTS, after, random: systemRandom }),
+      startSubscriber({ url: balancer.url, transport, query: EVENTS, after, random: systemRandom, followsLog: true }),
     );
     cleanUps.push(async () => await Promise.all(subscribers.map((subscriber) => subscriber.stop())));
     const random = createSeededRandom(seed);
     const orders: Order[] = [];
     let pools = 0;
+    let beside: Promise<unknown>[] = [];
 
     const ask = async (query: string, variables: Record<string, unknown>): Promise<Record<string, Answered>> =>
       await eventually(async () => {
@@ -145,12 +160,34 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
         return data;
       }, ASKING);
 
+    /** Until somebody has taken it: after a database went back nobody does for a while. */
+    const request = async ({ key, payee, amount }: Order): Promise<void> =>
+      await eventually(async () => {
+        const { createWithdrawal } = await ask(
+          `mutation ($input: CreateWithdrawalInput!) { createWithdrawal(input: $input) {
+            ... on CreateWithdrawalPayload { withdrawal { withdrawalId } } ... on Error { code message retryable } } }`,
+          {
+            input: {
+              idempotencyKey: key,
+              account: 'alice',
+              instrumentAdmin: network.instrument.admin,
+              instrumentId: network.instrument.id,
+              receiver: network.payees[payee],
+              amount,
+            },
+          },
+        );
+        if (createWithdrawal?.['withdrawal'] === undefined)
+          throw new Error(`A withdrawal was refused: ${JSON.stringify(createWithdrawal)}`);
+      }, ASKING);
+
     await takeOffers(ask, network);
     const world: World = {
       isScreening,
       network,
       server,
       signer,
+      token,
       sluices,
       ledger,
       balancer,
@@ -161,22 +198,15 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
         const key = `order-${orders.length}`;
         // Amounts that differ in the last decimals tell the payments apart.
         const amount = formatAmount(parseAmount('1') + BigInt(orders.length + 1));
-        orders.push({ key, payee, amount, isCancelled: false });
-        const input = {
-          idempotencyKey: key,
-          account: 'alice',
-          instrumentAdmin: network.instrument.admin,
-          instrumentId: network.instrument.id,
-          receiver: network.payees[payee],
-          amount,
-        };
-        const { createWithdrawal } = await ask(
-          `mutation ($input: CreateWithdrawalInput!) { createWithdrawal(input: $input) {
-            ... on CreateWithdrawalPayload { withdrawal { withdrawalId } } ... on Error { code message retryable } } }`,
-          { input },
-        );
-        if (createWithdrawal?.['withdrawal'] === undefined)
-          throw new Error(`A withdrawal was refused: ${JSON.stringify(createWithdrawal)}`);
+        const order = { key, payee, amount, isCancelled: false };
+        orders.push(order);
+        await request(order);
+      },
+      askAgain: async () => {
+        for (const order of [...orders]) {
+          await request(order);
+          if (order.isCancelled) await world.cancel(order);
+        }
       },
       cancel: async (order) => {
         order.isCancelled = true;
@@ -201,6 +231,18 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
         for (let each = 0; each < withdrawals; each += 1) {
           const dice = random.next();
           await world.withdraw(dice < 0.6 ? 'bob' : dice < 0.85 ? 'carol' : 'dave');
+        }
+      },
+      later: (work) => {
+        work.catch(() => undefined); // Told by `settled`.
+        beside.push(work);
+      },
+      settled: async () => {
+        while (beside.length > 0) {
+          const works = beside;
+          beside = [];
+          const ends = await Promise.allSettled(works);
+          for (const end of ends) if (end.status === 'rejected') throw end.reason;
         }
       },
       stop,

@@ -43,18 +43,22 @@ const WAIT_MS_MAX = 2_000;
 type Item = { readonly cursor: string; readonly eventId: string };
 type Payload = {
   readonly data?: Readonly<Record<string, Item>> | null;
-  readonly errors?: readonly { readonly extensions?: { readonly code?: string } }[];
+  readonly errors?: readonly { readonly extensions?: { readonly code?: string; readonly resumeCursor?: string } }[];
 };
 
-/** @param query of one subscription field with `cursor` and `eventId`, and a variable `$after`. */
+/**
+ * @param query of one subscription field with `cursor` and `eventId`, and a variable `$after`.
+ * @param followsLog whether it goes on where it is told to when the database went back, and forgets what came after that; left out, that is a fault.
+ */
 export function startSubscriber(options: {
   readonly url: string;
   readonly transport: Transport;
   readonly query: string;
   readonly after: string;
   readonly random: Random;
+  readonly followsLog?: boolean;
 }): PersistentSubscriber {
-  const { url, transport, query, random } = options;
+  const { url, transport, query, random, followsLog = false } = options;
   const attempt = transport === 'WS' ? overWebSocket : overSse;
   const deliveries: Delivery[] = [];
   const faults: string[] = [];
@@ -67,8 +71,15 @@ export function startSubscriber(options: {
 
   function take(payload: unknown): void {
     const { data, errors } = payload as Payload;
-    const code = errors?.[0]?.extensions?.code ?? '';
+    const { code = '', resumeCursor } = errors?.[0]?.extensions ?? {};
     if (errors !== undefined) stage = JSON.stringify(errors);
+    if (followsLog && code === 'CURSOR_FROM_ANOTHER_LOG' && resumeCursor !== undefined) {
+      const { position } = parseEventCursor(resumeCursor);
+      const gone = deliveries.findIndex((delivery) => delivery.position > position);
+      if (gone !== -1) deliveries.splice(gone);
+      after = resumeCursor;
+      return;
+    }
     if (code.startsWith('CURSOR_') || code === 'FORBIDDEN' || code === 'INTERNAL_SERVER_ERROR') faults.push(code);
     const item = Object.values(data ?? {})[0];
     if (item == null) return;
