@@ -12,10 +12,10 @@ import { insertAttempts, type NewAttempt } from '../submissions/attempt-opening.
 import type { AttemptLimits } from '../submissions/attempts.ts';
 import { isolated, type OnRefused, throwRefused } from '../submissions/isolated.ts';
 import { type PositionClock, positionClock } from '../submissions/position-clock.ts';
-import { type Amount, formatAmount, parseAmount } from '../tokens/amount.ts';
+import { type Amount, amountOf, formatAmount, parseAmount } from '../tokens/amount.ts';
 import type { TransferJson } from '../tokens/transfer-record.ts';
 import { readFreeAmong } from './free-holdings.ts';
-import { boundsOf, type FundingState, readFundingStates, readHeads } from './funding-state.ts';
+import { boundsOf, type FundingState, type Head, readFundingStates, readHeads } from './funding-state.ts';
 import { type SpendableHolding, selectInputs } from './input-selection.ts';
 import { IS_PAYABLE } from './payable.ts';
 import { isMergingInVain, openMerges, openSplits } from './pool/self-transfer-opening.ts';
@@ -54,7 +54,7 @@ export async function openAttempts(
     let opened = 0;
     for (const state of states.values()) opened += await openSplits(context, state);
     await readHeads(tx, treasuryId, states);
-    const queued = await takeFundable(tx, treasuryId, states);
+    const queued = await takeFundable(tx, treasuryId, states, nowMicros);
     const funded = new Set(await fundAll(context, states, queued));
     const waiting = new Set(queued.filter(({ id }) => !funded.has(id)).map(({ instrumentKey }) => instrumentKey));
     opened += funded.size;
@@ -208,9 +208,15 @@ function fund(
 
 /** Whether somebody older waits for what this one would take. */
 function mustWait(state: FundingState, withdrawal: QueuedWithdrawal, nowMicros: Micros): boolean {
-  const { head, available } = state;
+  const { head } = state;
   if (head === null || isOlder(withdrawal, head) || isMergingInVain(state)) return false;
-  return nowMicros - head.createdAt > millisToMicros(OVERTAKEN_MS_MAX) || available - withdrawal.amount < head.amount;
+  return withdrawal.amount > spareBeside(head, state.available, nowMicros);
+}
+
+/** The most that one younger than the head may take while that one waits. */
+function spareBeside(head: Head, available: bigint, nowMicros: Micros): bigint {
+  if (nowMicros - head.createdAt > millisToMicros(OVERTAKEN_MS_MAX)) return 0n;
+  return available > head.amount ? available - head.amount : 0n;
 }
 
 type Place = { readonly id: string; readonly createdAt: Micros };
@@ -225,20 +231,38 @@ function submissionOf(withdrawalId: string): string {
 
 /**
  * Locks queued withdrawals, oldest first, that are within reach of the treasury's free holdings. The others are left out before the limit and not
- * after it: however many ask for more than there is, or for an instrument that ran out, they stand in nobody's way. Nor is one taken that may not be paid.
+ * after it: however many ask for more than there is, for an instrument that ran out, or wait behind the head of theirs, they stand in nobody's way. Nor is one taken that may not be paid.
  */
 async function takeFundable(
   tx: Transaction,
   treasuryId: number,
   states: ReadonlyMap<number, FundingState>,
+  nowMicros: Micros,
 ): Promise<readonly QueuedWithdrawal[]> {
   const payable = [...states.values()].filter(({ isStopped, free }) => !isStopped && free.length > 0);
   if (payable.length === 0) return [];
+  const headed = payable.flatMap((state) =>
+    state.head === null || isMergingInVain(state)
+      ? []
+      : [
+          {
+            ...state.head,
+            instrumentKey: state.instrumentKey,
+            spare: spareBeside(state.head, state.available, nowMicros),
+          },
+        ],
+  );
+  const heads = sql`unnest(
+    ${headed.map(({ instrumentKey }) => instrumentKey)}::int[], ${headed.map(({ createdAt }) => String(createdAt))}::bigint[],
+    ${headed.map(({ id }) => id)}::text[], ${headed.map(({ spare }) => formatAmount(amountOf(spare)))}::numeric[]
+  ) AS head (instrument_id, created_at, id, spare)`;
   const { rows } = await sql<Omit<QueuedWithdrawal, 'amount'> & { amount: string }>`
     SELECT w.id, w.receiver, w.amount::text AS amount, w.memo, w.sealed_origin AS "sealedOrigin", w.instrument_id AS "instrumentKey", w.created_at AS "createdAt", w.deadline
     FROM withdrawal w
     JOIN (${boundsOf(payable)}) AS bound ON bound.instrument_id = w.instrument_id AND w.amount::numeric <= bound.reach
+    LEFT JOIN ${heads} ON head.instrument_id = w.instrument_id
     WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND ${IS_PAYABLE}
+      AND (head.id IS NULL OR (w.created_at, w.id) <= (head.created_at, head.id) OR w.amount::numeric <= head.spare)
     ORDER BY w.created_at, w.id
     LIMIT ${FUND_BATCH_MAX}
     FOR UPDATE OF w SKIP LOCKED`.execute(tx);

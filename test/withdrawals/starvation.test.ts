@@ -9,6 +9,7 @@ import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { openAttempts } from '../../src/withdrawals/attempt-funding.ts';
 import { createWithdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
+import { stopWithdrawal } from '../../src/withdrawals/withdrawal-stops.ts';
 import { createVirtualClock, type VirtualClock } from '../support/clock.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { AMULET_ADMIN, createRows, DAY, type Rows } from '../support/rows.ts';
@@ -48,14 +49,14 @@ afterEach(async () => {
   await database.close();
 });
 
-async function ask(idempotencyKey: string, amount: string): Promise<string> {
+async function ask(idempotencyKey: string, amount: string, instrumentId = 'Amulet'): Promise<string> {
   const withdrawals = createWithdrawals({ db: database.db, clock, network: 'testnet', idKey: new Uint8Array(32) });
   const { id } = await withdrawals.create({
     client: 'exchange',
     idempotencyKey,
     account: 'alice',
     treasuryParty: 'treasury::1220bb',
-    instrument: { admin: AMULET_ADMIN, id: 'Amulet' },
+    instrument: { admin: AMULET_ADMIN, id: instrumentId },
     receiver: `bob::1220${'ab'.repeat(32)}`,
     amount: parseAmount(amount),
     memo: null,
@@ -150,6 +151,46 @@ test('E10: a large one whose funds are under way is not overtaken by small ones 
   await commitAll();
   expect(await pass()).toBe(1);
   expect(await stateOf(head)).toBe('IN_FLIGHT');
+});
+
+test('E10: those who wait behind a large one of their instrument keep no other instrument waiting, however many they are', async () => {
+  for (let index = 0; index < HOLDINGS; index += 1) await rows.holding(`h${index}`, '100');
+  await rows.holding('other', '100', { instrumentId: 'Other' });
+  await ask('first', '1');
+  expect(await pass()).toBe(1);
+  await clock.advance(1);
+  const head = await ask('head', '450');
+  await clock.advance(1);
+  await copies(await ask('small', '10'), 80);
+  await clock.advance(20_000);
+  const elsewhere = await ask('elsewhere', '10', 'Other');
+
+  expect(await pass()).toBe(1);
+  expect(await stateOf(elsewhere)).toBe('IN_FLIGHT');
+  // And the large one is still the next of its own.
+  await commitAll();
+  await pass();
+  expect(await stateOf(head)).toBe('IN_FLIGHT');
+});
+
+test('E10: what can never be paid holds up nobody: more than there is, or parked', async () => {
+  for (let index = 0; index < HOLDINGS; index += 1) await rows.holding(`h${index}`, '100');
+  await ask('first', '1');
+  expect(await pass()).toBe(1);
+  await clock.advance(1);
+  const tooMuch = await ask('too much', '500');
+  const parked = await ask('parked', '450');
+  const nowMicros = clock.nowMicros();
+  await stopWithdrawal(database.db, parked, 'PARK', { by: 'ann', why: 'test', nowMicros });
+  await clock.advance(60_000);
+  const small = await ask('small', '10');
+
+  expect(await pass()).toBe(1);
+  expect([await stateOf(tooMuch), await stateOf(parked), await stateOf(small)]).toEqual([
+    'QUEUED',
+    'QUEUED',
+    'IN_FLIGHT',
+  ]);
 });
 
 test('E22: many processes that fund at once reserve no holding twice, and give no withdrawal two attempts', async () => {
