@@ -76,7 +76,7 @@ export function targetColumns({
 
 /**
  * As {@link lookAtRequest}, for several in one statement, and where each would be paid from.
- * @returns by the id; left out is whatever there is more to say of: a key that was used, a payment that is there already, a treasury that nobody named or knows, an instrument that is not paid, a receiver who is
+ * @returns by the id; left out is whatever there is more to say of: a key that was used, a payment that is there already, a treasury that nobody knows, or one that is to be chosen of several, an instrument that is not paid, a receiver who is
  * ourselves, and all while something that a restore lost may still be paid.
  */
 export async function lookAtPlain(
@@ -98,7 +98,10 @@ export async function lookAtPlain(
     FROM unnest(${asked.map(({ id }) => id)}::text[], ${of(({ treasuryParty }) => treasuryParty)}::text[],
       ${of(({ instrument }) => instrument.admin)}::text[], ${of(({ instrument }) => instrument.id)}::text[], ${of(({ receiver }) => receiver)}::text[]
     ) AS asked (id, party, admin, instrument, receiver)
-    JOIN network n ON n.name = ${network} JOIN treasury_party t ON t.network_id = n.id AND t.party = asked.party
+    JOIN network n ON n.name = ${network}
+    JOIN treasury_party t ON t.network_id = n.id AND t.party = coalesce(asked.party, (
+      SELECT min(lone.party) FROM treasury_party lone WHERE lone.network_id = n.id HAVING count(*) = 1
+    ))
     WHERE NOT EXISTS (SELECT FROM withdrawal stored WHERE stored.id = asked.id)
       AND NOT ${isPaidBefore(sql`ARRAY[asked.id]`)} AND NOT ${isRestoring(sql`t.id`)}`.execute(tx);
   return new Map(

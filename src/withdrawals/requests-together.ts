@@ -1,6 +1,6 @@
 /**
  * Requests that come at the same time, accepted in one transaction: a few statements for all of them, one commit, one notification. Only what is plain goes this way: a key that is new, a treasury that is
- * named, a policy that allows it without counting others. Whatever else there is to say of a request (that it was made before, that it is refused, that people are to be asked), and whatever goes wrong with a
+ * named or the only one, a policy that allows it without counting others. Whatever else there is to say of a request (that it was made before, that it is refused, that people are to be asked), and whatever goes wrong with a
  * set, is found out by asking for that request alone; nothing of it was written then.
  *
  * Two sets are under way at most, so that one that waits for a lock does not hold up everybody; who comes meanwhile is gathered for the next.
