@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { EXIT_CODES } from '../../src/cli/exit-code.ts';
-import type { FailpointName } from '../../src/env/failpoint.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { PROJECT } from '../e2e/sluice-process.ts';
+import { type Order, takeBack } from './orders.ts';
 
 export type Sluice = {
   readonly name: string;
@@ -32,18 +32,11 @@ export type Sluice = {
   stop(): Promise<void>;
 };
 
-export type Order = {
-  readonly points: readonly FailpointName[];
-  readonly hit: number;
-  readonly signal: NodeJS.Signals;
-};
-
 /** As the image has it: half of a start is compiling. */
 const COMPILED = `${PROJECT}/.sluice/compiled`;
 const RESTART_MS = 50;
 const START_DEADLINE_MS = 300_000; // A start takes a second; on a machine that others use too it has taken minutes.
 const SAID_MAX = 20_000;
-const WAKE_MS = 20;
 
 export function keepSluice(name: string, environment: Readonly<Record<string, string>>): Sluice {
   let child: ChildProcess | null = null;
@@ -118,15 +111,7 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
       const asked = armed;
       armed = null;
       if (asked === null || asked !== child || !asked.connected) return;
-      await new Promise<void>((resolve) => {
-        const waking = setInterval(() => asked.kill('SIGCONT'), WAKE_MS);
-        const done = (): void => {
-          clearInterval(waking);
-          resolve();
-        };
-        asked.once('message', done).once('close', done);
-        asked.send(null as never, () => undefined);
-      });
+      await takeBack(asked);
     },
     takeStruck: () => {
       const taken = struck;
