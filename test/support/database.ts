@@ -1,4 +1,4 @@
-/** A database of its own for a test file, copied from the migrated template (about 50 ms). */
+/** A database of its own for a test file, copied from the migrated template (about 30 ms). */
 import pg from 'pg';
 import { inject } from 'vitest';
 import { createDatabase, type Database } from '../../src/db/connection.ts';
@@ -44,7 +44,8 @@ export async function createTestDatabase(
           `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${original}'`,
         );
       }
-      await execute(serverUrl, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+      // By files: through the log it costs three times as much, and the checkpoints are those of a server in memory.
+      await execute(serverUrl, `CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY FILE_COPY`);
     },
     { deadlineMs: original === undefined ? 0 : 10_000, clock: systemClock },
   );
