@@ -9,8 +9,8 @@ export default defineConfig({
   // graphql refuses to work with a second copy of itself, and the bundler would load its ES modules where Node loads the CommonJS ones.
   resolve: { alias: [{ find: /^graphql$/, replacement: fileURLToPath(import.meta.resolve('graphql')) }] },
   test: {
-    // One more than the smallest machine this runs on has cores: much of what is tested is that something waits.
-    maxWorkers: 3,
+    // On two cores: one begins with the schedules of the simulation, which use both for as long as nobody else does, and the files of the others spend more than half of their time waiting.
+    maxWorkers: 5,
     // A worker loads Sluice and its libraries once, not once for each of three hundred files. No module holds state, and no test replaces one.
     isolate: false,
     sequence: { sequencer: LongestFirst },
