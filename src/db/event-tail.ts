@@ -137,7 +137,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   signal.addEventListener('abort', wakeAll, { once: true });
 
   async function follow(): Promise<boolean> {
-    const news = await readNews(db, ring.head());
+    const news = await readNews({ db, notifications }, ring.head());
     if (news?.epoch === epoch) {
       for (const row of news.events) ring.push(row.event, row.bytes);
       wakeAll();

@@ -11,6 +11,7 @@ import type { Clock } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
+import { getTypeParser } from './value-types.ts';
 
 export type Notifications = {
   /**
@@ -19,9 +20,18 @@ export type Notifications = {
    * @returns ends it.
    */
   listen(channel: string, wake: () => void): () => void;
+  /**
+   * Carries out a short statement that reads, over the connection that listens: of all server processes it is the one that is awake when a notification has come.
+   *
+   * @returns null where there is no such connection at the moment, or it failed: whoever asks has another one.
+   */
+  ask?(statement: NamedStatement): Promise<readonly unknown[] | null>;
   /** Disconnects and leaves nothing behind. Harmless when repeated. */
   close(): Promise<void>;
 };
+
+/** @property name stands for the text over the connection that listens, which nobody else uses: parsed once, and planned a few times. */
+export type NamedStatement = { readonly name: string; readonly text: string; readonly values: readonly unknown[] };
 
 export type NotificationsOptions = {
   readonly connectionString: string;
@@ -44,6 +54,7 @@ export function createNotifications(options: NotificationsOptions): Notification
   const wakes = new Map<string, Set<() => void>>();
   const closing = new AbortController();
   let added = new AbortController();
+  let connected: { readonly client: pg.Client; readonly lose: (error: unknown) => void } | null = null;
 
   const wakeAll = (channel: string): void => {
     for (const wake of wakes.get(channel) ?? []) wake();
@@ -58,6 +69,7 @@ export function createNotifications(options: NotificationsOptions): Notification
       application_name: options.applicationName,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
+      types: { getTypeParser },
       keepAlive: true,
     });
     const lost = new AbortController();
@@ -67,6 +79,7 @@ export function createNotifications(options: NotificationsOptions): Notification
     const ended = AbortSignal.any([lost.signal, closing.signal]);
     try {
       await client.connect();
+      connected = { client, lose: (error) => lost.abort(error) };
       const listened = new Set<string>();
       while (!ended.aborted) {
         added = new AbortController();
@@ -80,6 +93,7 @@ export function createNotifications(options: NotificationsOptions): Notification
         if (!ended.aborted && !added.signal.aborted) await client.query('SELECT 1');
       }
     } finally {
+      connected = null;
       // Over a dead network the farewell is never answered.
       await Promise.race([client.end(), clock.sleep(FAREWELL_MS)]);
       socket.destroy();
@@ -115,6 +129,18 @@ export function createNotifications(options: NotificationsOptions): Notification
         // The channel stays listened to: its name is one of a handful, and a wake-up of nobody costs nothing.
         wakes.get(channel)?.delete(wake);
       };
+    },
+    ask: async ({ name, text, values }) => {
+      if (connected === null) return null;
+      const { client, lose } = connected;
+      try {
+        const { rows } = await client.query<Record<string, unknown>>({ name, text, values: [...values] });
+        return rows;
+      } catch (error) {
+        // What a table answers may have changed, or the connection be dead: a fresh one knows better.
+        lose(error);
+        return null;
+      }
     },
     close: async () => {
       closing.abort();

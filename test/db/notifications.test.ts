@@ -94,3 +94,19 @@ test('a server that cannot be reached is no error to anybody, and closing is pro
 
   expect(woken).toBe(0);
 });
+
+test('a statement goes over the connection that listens; where that fails the asker is told nothing, and it is made anew', async () => {
+  const notifications = start(database.connectionString);
+  let woken = 0;
+  notifications.listen('news', () => woken++);
+  await eventually(() => expect(woken).toBe(1));
+  const double = { name: 'double', text: 'SELECT $1::bigint * 2 AS twice' };
+
+  expect(await notifications.ask?.({ ...double, values: [21n] })).toEqual([{ twice: 42n }]);
+  expect(await notifications.ask?.({ name: 'wrong', text: 'SELECT 1 / 0 AS never', values: [] })).toBeNull();
+
+  await eventually(() => expect(woken).toBe(2)); // for what may have been missed
+  expect(await notifications.ask?.({ ...double, values: [4n] })).toEqual([{ twice: 8n }]);
+  await notifications.close();
+  expect(await notifications.ask?.({ ...double, values: [4n] })).toBeNull();
+});
