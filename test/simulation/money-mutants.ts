@@ -284,8 +284,8 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: TRY,
-        find: 'if (!(await store.recordTry(attempt, nextTryAt))) return',
-        replace: 'if (nextTryAt < 0n) return',
+        find: 'if (!(await store.recordTry(attempt, nextTryAt))) {',
+        replace: 'if (nextTryAt < 0n) {',
       },
     ],
   },

@@ -11,8 +11,8 @@ export type Mutant = Planted & {
 
 const WRITER = 'ingestion/batch-writer.ts';
 const MOVE = 'await movePosition(tx, treasury, next, { updatesCount: fresh.length, observedAt: clock.nowMicros() });';
-const TRANSACTION =
-  'const { next, quarantined } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));';
+const COMMITTED = "await failpoint('ingestion.afterCommit');";
+const TRANSACTION = 'const { next, quarantined } = await db.transaction().execute(async (tx) => {';
 
 export const INGESTION_MUTANTS: readonly Mutant[] = [
   {
@@ -25,8 +25,13 @@ export const INGESTION_MUTANTS: readonly Mutant[] = [
       {
         file: WRITER,
         find: TRANSACTION,
-        replace: `const { next, quarantined, fresh } = await db.transaction().execute((tx) => storeBatch(tx, batch, position));
-          await db.transaction().execute((tx) => movePosition(tx, treasury, next, { updatesCount: fresh.length, observedAt: clock.nowMicros() }));`,
+        replace: TRANSACTION.replace('quarantined', 'quarantined, fresh'),
+      },
+      {
+        file: WRITER,
+        find: COMMITTED,
+        replace: `await db.transaction().execute((tx) => movePosition(tx, treasury, next, { updatesCount: fresh.length, observedAt: clock.nowMicros() }));
+      ${COMMITTED}`,
       },
     ],
   },
