@@ -12,6 +12,7 @@ import type { Backups } from './backups.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
+import type { WhatStood } from './what-stood.ts';
 
 export type LostHistory = {
   readonly isOn: boolean;
@@ -21,6 +22,8 @@ export type LostHistory = {
   readonly walPosition: () => bigint;
   /** Puts the last backup back, where there is one. @returns how, for the trace; empty: nothing happened. */
   strike(): Promise<string>;
+  /** @throws Violation. When nobody works any more. */
+  atRest(): Promise<void>;
   /** Whether all that is to happen has happened once. */
   hasStruck(): boolean;
   /** Whether a hash was written down in a history that is gone: what a process asks for on its word is nobody's fault. */
@@ -40,16 +43,19 @@ export type LostHistoryOptions = {
   readonly crashAll: () => void;
   /** Tells those who know what was. */
   readonly onWentBack: () => void;
+  readonly whatStood: WhatStood;
 };
 
 const RESTORES_MAX = 2;
+const PATIENT = 0.7;
+const FILES = 0.7;
 /** Of the write-ahead log, beyond a backup, that everybody must have seen to be sure to miss it while the others go on writing. */
 const COMMITS_SEEN_MIN = 40n;
 /** PostgreSQL's words for another database; of the form that src/db/log-history.ts reads. */
 const ELSEWHERE = '1.00000001.1.1';
 
 export function createLostHistory(options: LostHistoryOptions): LostHistory {
-  const { backups, observer, faults, dice, marks, anchors, disconnect, crashAll, onWentBack } = options;
+  const { backups, observer, faults, dice, marks, anchors, disconnect, crashAll, onWentBack, whatStood } = options;
   const isOn = faults.isDrawn('databaseRestored') && backups !== null;
   const backupRate = dice.logUniform(0.02, 0.3);
   const written = new Set<string>();
@@ -73,6 +79,9 @@ export function createLostHistory(options: LostHistoryOptions): LostHistory {
   return {
     isOn,
     walPosition: () => wal,
+    atRest: async () => {
+      if (restores > 0) await whatStood.atRest(observer);
+    },
     hasStruck: () => !isOn || restores > 0,
     wasWritten: (hash) => written.has(Buffer.from(hash).toString('hex')),
     afterCommit: async () => {
@@ -89,18 +98,23 @@ export function createLostHistory(options: LostHistoryOptions): LostHistory {
     },
     strike: async () => {
       if (!isOn || backup === null || restores === RESTORES_MAX || backup.wal === wal) return '';
-      restores += 1;
       const back = backup;
+      for (const anchor of anchors) anchor.write();
       const isKnownOutside = anchors.every((anchor) => {
         const seen = anchor.written();
         return seen !== null && (seen.position > back.position || seen.walPosition > back.wal + COMMITS_SEEN_MIN);
       });
-      const kind = isKnownOutside && dice.chance(0.6) ? 'FILES' : 'DUMP';
+      // Files are put back only where everybody will miss something: mostly that is waited for.
+      if (!isKnownOutside && dice.chance(PATIENT)) return '';
+      restores += 1;
+      const kind = isKnownOutside && dice.chance(FILES) ? 'FILES' : 'DUMP';
       const isDown = dice.chance(0.5);
       await keepWritten();
+      await whatStood.note(observer, anchors);
       if (isDown) crashAll();
       await disconnect();
       await backups.putBack();
+      await whatStood.wentBack(observer);
       if (kind === 'DUMP') await observer.query('UPDATE event_log SET history = $1', [ELSEWHERE]);
       wal = back.wal;
       onWentBack();

@@ -119,6 +119,7 @@ export function createProcess(options: ProcessOptions): Process {
     database.cut(current.actor);
     current.died.abort();
     current = null;
+    options.anchor?.close();
   };
   const restart = (): void => {
     if (isStopping) {

@@ -37,6 +37,7 @@ import { createSubscribers } from './subscribers.ts';
 import { ACCEPTED, createTraffic } from './traffic.ts';
 import { createTruth, type Truth } from './truth.ts';
 import type { Violation } from './violation.ts';
+import { createWhatStood } from './what-stood.ts';
 
 export type SceneOptions = {
   readonly seed: number;
@@ -137,7 +138,9 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
   const halts = createHalts();
   const hiding = createHiding({ faults, dice: dice('hiding'), marks, payees: orders.payees });
   const anchors: Anchor[] = [];
+  const whatStood = createWhatStood({ faults, dice: dice('what stood'), marks });
   const lostHistory = createLostHistory({
+    whatStood,
     // Who is not shown a payment cannot make it anew.
     backups: hiding.mode === 'NOTHING' ? options.backups : null,
     observer: server.observer,
@@ -175,6 +178,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
   // Known before any process starts, as on a running installation; each start registers it once more.
   const [{ id: treasuryId } = { id: 0 }] = await registerCatalog(db, catalog);
   await policies.begin(db, scheduler.clock);
+  if (lostHistory.isOn) await whatStood.begin(db, { clock: scheduler.clock, random: dice('keys') });
   await pools.begin(db, treasuryId, scheduler.clock.nowMicros());
   await payByOffers(db, network.instrument(OFFERED), shape.pick([60, 90]));
 
@@ -223,6 +227,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
   const poolSize = shape.pick([1, 1, 2, 3]);
   const isSkewed = shape.chance(0.5);
   const stall: Stall = { untilMicros: 0n };
+  const extensions = [payouts.extension, policies.extension, ...(lostHistory.isOn ? [whatStood.extension] : [])];
   const common = { seed, scheduler, database, participant, hiding, faults, marks, stall, onViolation };
   for (let index = 0; index < instances; index += 1) {
     const name = `sluice${index + 1}`;
@@ -237,7 +242,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
         poolSize,
-        loop: serveLoop(catalog, settings, [payouts.extension, policies.extension]),
+        loop: serveLoop(catalog, settings, extensions),
       }),
     );
   }

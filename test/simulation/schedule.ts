@@ -160,6 +160,7 @@ async function runSchedule(options: SceneOptions): Promise<Report> {
     }
     await end(processes.slice(instances));
     logHash = await referee.atRest();
+    await lostHistory.atRest();
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     violation = error;

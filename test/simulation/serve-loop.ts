@@ -83,7 +83,7 @@ async function watchHistory(
   );
   const tail = await openEventTail({ ...life, clock: lazyClock });
   return [
-    anchor.run(memory, clock, signal),
+    anchor.run(clock, signal),
     runLogWatch({ ...life, memory }),
     tail.run(),
     runReopening({ ...life, clock: lazyClock }),
