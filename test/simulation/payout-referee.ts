@@ -9,6 +9,7 @@ import { HALT_VIEW, type Halts, type HaltView } from './halts.ts';
 import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
+import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
 import { must } from './violation.ts';
 
@@ -83,6 +84,7 @@ export function createPayoutReferee({
   halts,
   marks,
   pools,
+  policies,
   hidden,
 }: {
   readonly observer: pg.Client;
@@ -91,6 +93,7 @@ export function createPayoutReferee({
   readonly hidden: Hiding['mode'];
   readonly marks: Marks;
   readonly pools: Pools;
+  readonly policies: Policies;
 }): PayoutReferee {
   const ends = new Map<string, WithdrawalState>();
   /** Keys of what had ended by the ledger before the database went back: it ends as it had. */
@@ -123,6 +126,7 @@ export function createPayoutReferee({
   return {
     afterCommit: ({ withdrawals: rows, promised, owed, lostInputs, selfTransfers, ...halted }) => {
       newest = rows;
+      policies.note(rows);
       selfTransfersUnderWay = selfTransfers;
       halts.note(halted);
       if (lostInputs > 0) marks.add('reserved holding archived by somebody else');
@@ -152,6 +156,7 @@ export function createPayoutReferee({
       ends.clear();
       newest = [];
       halts.wentBack();
+      policies.wentBack();
     },
 
     isAtRest: () => orders.arePlaced() && newest.every(({ state }) => isFinal(state)) && selfTransfersUnderWay === 0,

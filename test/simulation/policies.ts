@@ -18,6 +18,7 @@ import { createPolicyChanges } from '../../src/policy/policy-changes.ts';
 import { runPolicyLoop } from '../../src/policy/policy-loop.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { amountOf, formatAmount } from '../../src/tokens/amount.ts';
+import type { WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
@@ -25,6 +26,7 @@ import { NETWORK } from './network-name.ts';
 import { CLIENT, type Order, type Orders } from './orders.ts';
 import type { Life } from './process.ts';
 import type { Extension } from './serve-loop.ts';
+import { createVelocities } from './velocities.ts';
 import { must } from './violation.ts';
 
 export type Policies = {
@@ -32,11 +34,17 @@ export type Policies = {
   readonly extension: Extension;
   /** Before anybody asks for anything. */
   begin(db: Database, clock: Clock): Promise<void>;
+  /** After every commit: what stands there, by key. A request counts those that were committed before it. */
+  note(withdrawals: readonly { readonly key: string; readonly state: WithdrawalState }[]): void;
+  /** The database went back. */
+  wentBack(): void;
   /** @throws Violation. The withdrawal of this key is about to be signed. */
   demandApproved(key: string): void;
 };
 
 const PAUSE_MS_MAX = 800;
+/** Longer than any schedule: whatever was asked for in it counts. */
+const WINDOW_SECONDS = 86_400;
 const UNITS = 10_000_000_000n;
 const PEOPLE = ['approver-1', 'approver-2', 'approver-3'];
 const OTHER_HASH = formatIntentHash(new Uint8Array(32).fill(1));
@@ -65,6 +73,8 @@ export function createPolicies({
   });
   const [first, second] = [drawThresholds(), drawThresholds()];
   const countAbove = dice.integer(1, 6);
+  const countMax = countAbove + dice.integer(0, 3);
+  const velocities = createVelocities(orders);
   /** By order: people whose word for this very intent was, or may have been, taken. */
   const words = new Map<string, Set<string>>();
   let isChanging = false;
@@ -80,8 +90,13 @@ export function createPolicies({
         { name: 'none', when: { amountAbove: String(none) }, outcome: 'DENY' },
         {
           name: 'many',
-          when: { velocity: { per: 'ACCOUNT', windowSeconds: 600, countAbove } },
+          when: { velocity: { per: 'ACCOUNT', windowSeconds: WINDOW_SECONDS, countAbove } },
           outcome: { approvals: 1 },
+        },
+        {
+          name: 'too many',
+          when: { velocity: { per: 'ACCOUNT', windowSeconds: WINDOW_SECONDS, countAbove: countMax } },
+          outcome: 'DENY',
         },
       ],
     });
@@ -197,12 +212,21 @@ export function createPolicies({
       const changes = createPolicyChanges({ db, clock, network: NETWORK });
       await changes.setFirst({ document: documentOf(first), why: 'first', by: 'admin-1' });
     },
+    note: (withdrawals) => {
+      if (!isOn) return;
+      velocities.note(withdrawals);
+    },
+    wentBack: velocities.wentBack,
     demandApproved: (key) => {
       const order = orders.all().find((one) => one.key === key);
       if (!isOn || order === undefined) return;
-      const least = isChanging ? Math.min(needed(order, first), needed(order, second)) : needed(order, first);
+      const byAmount = isChanging ? Math.min(needed(order, first), needed(order, second)) : needed(order, first);
+      const count = velocities.countOf(key);
+      const byCount = count > countMax ? Number.POSITIVE_INFINITY : count > countAbove ? 1 : 0;
+      const least = Math.max(byAmount, byCount);
+      if (byCount > 0) marks.add('signed what a count made people approve');
       const people = [...(words.get(key) ?? [])];
-      must(people.length >= least, 'nothing is signed that too few have approved', { key, least, people });
+      must(people.length >= least, 'nothing is signed that too few have approved', { key, least, people, count });
       if (least > 0) marks.add(`signed with ${people.length} approvals of ${least}`);
     },
     extension: {

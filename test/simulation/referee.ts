@@ -14,6 +14,7 @@ import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
 import { createPayoutReferee, PAYOUT_VIEW, type PayoutView } from './payout-referee.ts';
+import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
 import {
   checkDeposits,
@@ -56,6 +57,7 @@ export type RefereeOptions = {
   readonly halts: Halts;
   readonly marks: Marks;
   readonly pools: Pools;
+  readonly policies: Policies;
   /** Event ids as each subscriber has them. */
   readonly received: () => readonly (readonly string[])[];
   /** Where the participant hides what happens, nothing that was ingested can be compared with the truth. */
@@ -115,10 +117,11 @@ export function createReferee({
   halts,
   marks,
   pools,
+  policies,
   received,
   hidden,
 }: RefereeOptions): Referee {
-  const payouts = createPayoutReferee({ observer, orders, halts, marks, pools, hidden });
+  const payouts = createPayoutReferee({ observer, orders, halts, marks, pools, policies, hidden });
   const isBlind = hidden !== 'NOTHING';
   /** As of the newest commit that changed anything. */
   let before: Snapshot | null = null;

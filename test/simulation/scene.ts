@@ -195,6 +195,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     halts,
     marks,
     pools,
+    policies,
     hidden: hiding.mode,
     received: reader.all,
   });
