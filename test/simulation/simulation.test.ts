@@ -7,6 +7,7 @@
  */
 import { expect, test } from 'vitest';
 import { noteStruck } from '../support/struck.ts';
+import { rounds } from '../support/tier.ts';
 import { openCrew, type SeedOrder } from './crew.ts';
 import { createMarks } from './marks.ts';
 import { ALWAYS_MET } from './met.ts';
@@ -14,7 +15,7 @@ import { regressionSeeds } from './regressions.ts';
 import { withMigratedDatabases } from './scratch-database.ts';
 import { saltOf, seedAt } from './seed-run.ts';
 
-const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? 500);
+const SEEDS = Number(process.env['SIMULATION_SEEDS'] ?? rounds(1_000, 5_000));
 const FROM = Number(process.env['SIMULATION_FROM'] ?? 1);
 const SALT = saltOf(process.env);
 const SECONDS_PER_SEED_MAX = 8;
