@@ -72,7 +72,7 @@ export function createPolicies({
     none: dice.integer(20, 40),
   });
   const [first, second] = [drawThresholds(), drawThresholds()];
-  const countAbove = dice.integer(1, 6);
+  const countAbove = dice.integer(1, 2);
   const countMax = countAbove + dice.integer(0, 3);
   const velocities = createVelocities(orders);
   /** By order: people whose word for this very intent was, or may have been, taken. */
