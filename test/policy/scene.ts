@@ -27,14 +27,20 @@ export async function startPolicyScene() {
   await rows.instrument();
   let nowMicros = systemClock.nowMicros();
   const clock: Clock = { ...systemClock, nowMicros: () => nowMicros };
-  const withdrawals = createWithdrawals({ db, clock, network: 'testnet', idKey: new Uint8Array(32).fill(7) });
+  const takers = Array.from({ length: 4 }, () =>
+    createWithdrawals({ db, clock, network: 'testnet', idKey: new Uint8Array(32).fill(7) }),
+  );
+  const [withdrawals] = takers;
+  if (withdrawals === undefined) throw new RangeError('Nobody takes requests.');
   const approvals = createApprovals({ db, clock });
   const changes = createPolicyChanges({ db, clock, network: 'testnet' });
   let count = 0;
 
   async function request(wanted: Partial<Omit<WithdrawalRequest, 'amount'>> & { readonly amount?: string } = {}) {
     count += 1;
-    const { id } = await withdrawals.create({
+    // By turns, as several processes would: what one of them gets at the same moment it takes in one transaction.
+    const taker = takers[count % takers.length] ?? withdrawals;
+    const { id } = await taker.create({
       client: 'exchange',
       idempotencyKey: `key ${count}`,
       account: 'alice',
