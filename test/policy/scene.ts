@@ -39,7 +39,8 @@ export async function startPolicyScene() {
   async function request(wanted: Partial<Omit<WithdrawalRequest, 'amount'>> & { readonly amount?: string } = {}) {
     count += 1;
     // By turns, as several processes would: what one of them gets at the same moment it takes in one transaction.
-    const taker = takers[count % takers.length] ?? withdrawals;
+    const taker = takers[count % takers.length];
+    if (taker === undefined) throw new RangeError('Nobody takes requests.');
     const { id } = await taker.create({
       client: 'exchange',
       idempotencyKey: `key ${count}`,
