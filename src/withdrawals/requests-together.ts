@@ -16,7 +16,7 @@ import type { Database, Transaction } from '../db/connection.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import { relationOf } from '../db/row-arrays.ts';
 import type { Clock, Micros } from '../env/clock.ts';
-import { PermanentError, RetryableError } from '../env/errors.ts';
+import { RetryableError } from '../env/errors.ts';
 import { judgePlain } from '../policy/judging.ts';
 import { applyFirstLeaves, FIRST_VERDICT } from '../policy/request-verdict.ts';
 import { formatAmount } from '../tokens/amount.ts';
@@ -108,13 +108,14 @@ async function serve<Result>(options: TogetherOptions<Result>, set: readonly Ask
     // Of several it may be any that is at fault, and of a conflict none is.
     const isEverybodys = error instanceof RetryableError && !OF_ONE.has(error.code);
     for (const { resolve, reject } of wanted) {
-      if (isEverybodys || !(error instanceof RetryableError || error instanceof PermanentError)) reject(error);
+      if (isEverybodys) reject(error);
       else resolve(false);
     }
   }
 }
 
-const OF_ONE: ReadonlySet<string> = new Set(['DB_CONFLICT', 'DB_LOCK_TIMEOUT', 'DB_TIMEOUT']);
+/** Books that are behind keep what is new waiting, and not who asks again for what was made before: he is answered, and his withdrawal goes on by that. */
+const OF_ONE: ReadonlySet<string> = new Set(['DB_CONFLICT', 'DB_LOCK_TIMEOUT', 'DB_TIMEOUT', 'BOOKS_BEHIND']);
 
 /** @returns the ids of those that were accepted; of the others nothing was written. @throws where one of them spoils it for all. */
 async function acceptPlain<Result>(
@@ -189,11 +190,18 @@ function withId<Value>(id: string | undefined, value: Value | null): readonly (r
   return id === undefined || value === null ? [] : [[id, value]];
 }
 
-/** For the audit: each row of the set is its asker's (migrations/0032). */
+/**
+ * For the audit: each row of the set is its asker's (migrations/0032). And a lock is waited for a fifth as long as elsewhere: who asks for what somebody holds waits for it alone, and keeps the others of his set, and those behind it, for
+ * that much only.
+ */
 async function tellWhoActs(tx: Transaction, asked: readonly Asked[]): Promise<void> {
   if (asked.every(({ acting }) => acting === null)) return;
   const of = Object.fromEntries(asked.map(({ id, acting }) => [id, acting]));
-  await sql`SELECT set_config('sluice.acting', ${JSON.stringify({ of })}, true)`.execute(tx);
+  await sql`
+    SELECT set_config('sluice.acting', ${JSON.stringify({ of })}, true),
+      set_config('lock_timeout', (extract(epoch FROM current_setting('lock_timeout')::interval) * 200)::int::text, true)`.execute(
+    tx,
+  );
 }
 
 function payerOf({ account }: WithdrawalRequest): AccountRef {

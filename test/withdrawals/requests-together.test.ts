@@ -6,8 +6,10 @@ import { checkBooks } from '../../src/books/check-books.ts';
 import { houseAccount, postEntries } from '../../src/books/journal.ts';
 import { actAs } from '../../src/db/acting.ts';
 import { cancellable } from '../../src/db/cancellation.ts';
+import { createDatabase } from '../../src/db/connection.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
-import { type PolicyScene, startPolicyScene } from '../policy/scene.ts';
+import { createWithdrawals, type WithdrawalRequest } from '../../src/withdrawals/withdrawal-requests.ts';
+import { AMULET, type PolicyScene, RECEIVER, startPolicyScene, TREASURY } from '../policy/scene.ts';
 
 let scene: PolicyScene;
 
@@ -161,3 +163,88 @@ test('of one whose time is up before its set begins nothing is written, and the 
   await calm;
   expect(await statesOf()).toEqual({ QUEUED: 1 });
 });
+
+const requestOf = (idempotencyKey: string, account = 'alice'): WithdrawalRequest => ({
+  client: 'exchange',
+  idempotencyKey,
+  account,
+  treasuryParty: TREASURY,
+  instrument: AMULET,
+  receiver: RECEIVER,
+  amount: parseAmount('10'),
+  memo: null,
+});
+
+test('C12: while books are behind after a restore, who asks again for what was made before is answered, also beside others who ask for something new', async () => {
+  const { withdrawals, db } = scene;
+  await agreeOnBooks(db, { network: 'testnet', configured: 'internal', nowMicros: 1n });
+  const { id: networkId } = await db.selectFrom('network').select('id').executeTakeFirstOrThrow();
+  const { id: instrumentKey } = await db.selectFrom('instrument').select('id').executeTakeFirstOrThrow();
+  const credit = { kind: 'CUSTOMER', owner: 'alice' } as const;
+  const lines = [{ debit: houseAccount('HOUSE'), credit, instrumentKey, amount: parseAmount('25') }];
+  await db
+    .transaction()
+    .execute(async (tx) =>
+      postEntries(tx, networkId, [{ cause: 'given', description: 'given', recordTime: 1n, lines }]),
+    );
+  const { id } = await withdrawals.create(requestOf('before'));
+  await sql`
+    INSERT INTO database_restore (cause, treasury_id, noticed_at, noticed_by, detail, safe_record_time, lost_events, put_back)
+    VALUES ('test', NULL, 100, 'test', 'test', 0, 3, 'null')`.execute(db);
+  await sql`INSERT INTO restored_withdrawal (withdrawal_id, cause) VALUES (${id}, 'test')`.execute(db);
+
+  const outcomes = await Promise.allSettled(
+    ['new', 'before', 'newer'].map((key) => withdrawals.create(requestOf(key))),
+  );
+
+  expect(codesOf(outcomes)).toEqual(['BOOKS_BEHIND', 'ACCEPTED', 'BOOKS_BEHIND']);
+  // And is no longer held for want of his word.
+  const { rows: held } = await sql`SELECT FROM restored_withdrawal WHERE wanted_at IS NULL`.execute(db);
+  expect(held).toEqual([]);
+});
+
+test('E22: one whose key somebody holds for long does not keep the others of his set waiting for as long', async () => {
+  const patient = createDatabase({
+    connectionString: scene.database.connectionString,
+    applicationName: 'sluice-test-patient',
+    poolSizeMax: 10,
+    lockTimeoutMs: 14_000,
+    statementTimeoutMs: 30_000,
+    logger: scene.database.logger,
+  });
+  const { clock } = scene;
+  const taker = createWithdrawals({ db: patient.db, clock, network: 'testnet', idKey: new Uint8Array(32).fill(7) });
+  const ask = async (key: string) =>
+    await actAs({ principal: key, action: 'createWithdrawal', inputHash: 'ab'.repeat(32) }, async () =>
+      taker.create(requestOf(key)),
+    );
+  // With it the accounts of the books are there.
+  await scene.withdrawals.create(requestOf('first'));
+  const held = Promise.withResolvers<void>();
+  const isHolding = Promise.withResolvers<void>();
+  const holder = scene.db.transaction().execute(async (tx) => {
+    await scene.withdrawals.createIn(tx, requestOf('held'), { kind: 'CUSTOMER', owner: 'alice' });
+    isHolding.resolve();
+    await held.promise;
+  });
+  try {
+    await isHolding.promise;
+    const waiting = ask('held');
+    const others = await Promise.all(Array.from({ length: 8 }, async (_, line) => await ask(`other ${line}`)));
+    expect(others.map(({ isReplayed }) => isReplayed)).toEqual(others.map(() => false));
+
+    held.resolve();
+    await holder;
+    expect(await waiting).toMatchObject({ isReplayed: true });
+    expect(await statesOf()).toEqual({ QUEUED: 10 });
+    const { rows: asked } = await sql<{ principal: string; subject: string }>`
+      SELECT DISTINCT principal, subject FROM audit_outbox WHERE subject_type = 'withdrawal' AND principal LIKE 'other%'`.execute(
+      scene.db,
+    );
+    expect(asked).toHaveLength(8);
+  } finally {
+    held.resolve();
+    await holder;
+    await patient.close();
+  }
+}, 12_000);
