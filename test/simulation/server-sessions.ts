@@ -87,6 +87,11 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
   const held = new Set<number>();
   const idle: PhysicalSession[] = [];
   const all = new Map<ServerSession, PhysicalSession>();
+  // Whoever is left stopped would outlive us: it does not see that its client is gone, and whoever ends it, or drops its database, waits for it.
+  const goOnAll = (): void => {
+    for (const pid of held) signal(pid, 'SIGCONT');
+  };
+  process.once('exit', goOnAll);
 
   return {
     observer,
@@ -107,6 +112,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     close: async () => {
       await Promise.all([...all.values()].map(async ({ client }) => await client.end()));
       await observer.end();
+      process.off('exit', goOnAll);
     },
   };
 }
