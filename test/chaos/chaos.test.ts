@@ -2,7 +2,7 @@
  * Goal: nothing that happens to processes, connections, database or participant makes money appear, vanish or be told of wrongly. Method: one running system of real processes, faults one after the other, and after each
  * the network's own truth. `npm run prove` draws thousands of these; here each kind comes at least once, and the rest are blows to processes.
  */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createSeededRandom } from '../../src/env/random.ts';
 import { noteStruck } from '../support/struck.ts';
 import { rounds } from '../support/tier.ts';
@@ -17,11 +17,20 @@ const ROUND = 6;
 
 let world: World;
 let ran = 0;
+let hasFailed = false;
 const kinds = new Map<string, number>();
 
 beforeAll(async () => {
   world = await startWorld({ seed: SEED, instances: 3, isScreening: false });
 }, 180_000);
+
+// What has failed once goes on failing, or waits in vain: a whole new world tells more than the rest of this one.
+beforeEach(({ skip, onTestFailed }) => {
+  if (hasFailed) skip('An earlier round failed.');
+  onTestFailed(() => {
+    hasFailed = true;
+  });
+});
 
 afterAll(async () => {
   console.log(
