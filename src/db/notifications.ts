@@ -23,7 +23,7 @@ export type Notifications = {
   /**
    * Carries out a short statement that reads, over the connection that listens: of all server processes it is the one that is awake when a notification has come.
    *
-   * @returns null where there is no such connection at the moment, or it failed: whoever asks has another one.
+   * @returns null where there is no such connection at the moment, it failed, or did not answer at once: whoever asks has another one.
    */
   ask?(statement: NamedStatement): Promise<readonly unknown[] | null>;
   /** Disconnects and leaves nothing behind. Harmless when repeated. */
@@ -44,9 +44,17 @@ export type NotificationsOptions = {
 const CONNECT_TIMEOUT_MS = 5_000;
 const HEARTBEAT_MS = 15_000; // A half-open connection stays silent for ever; this asks for a sign of life.
 const ANSWER_TIMEOUT_MS = 5_000;
+const ASK_MS = 250; // Whoever asks would look by itself as soon as that, and a dead connection keeps silent for ever.
 const FAREWELL_MS = 500;
 const DELAY_MS_MIN = 100;
 const DELAY_MS_MAX = 10_000;
+
+type Connected = {
+  readonly client: pg.Client;
+  readonly lose: (error: unknown) => void;
+  /** Something, and it has not answered yet. */
+  isAsked: boolean;
+};
 
 /** Connects in the background at once, and again whenever the connection is lost. */
 export function createNotifications(options: NotificationsOptions): Notifications {
@@ -54,7 +62,7 @@ export function createNotifications(options: NotificationsOptions): Notification
   const wakes = new Map<string, Set<() => void>>();
   const closing = new AbortController();
   let added = new AbortController();
-  let connected: { readonly client: pg.Client; readonly lose: (error: unknown) => void } | null = null;
+  let connected: Connected | null = null;
 
   const wakeAll = (channel: string): void => {
     for (const wake of wakes.get(channel) ?? []) wake();
@@ -69,6 +77,7 @@ export function createNotifications(options: NotificationsOptions): Notification
       application_name: options.applicationName,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
+      statement_timeout: ANSWER_TIMEOUT_MS,
       types: { getTypeParser },
       keepAlive: true,
     });
@@ -79,7 +88,7 @@ export function createNotifications(options: NotificationsOptions): Notification
     const ended = AbortSignal.any([lost.signal, closing.signal]);
     try {
       await client.connect();
-      connected = { client, lose: (error) => lost.abort(error) };
+      connected = { client, lose: (error) => lost.abort(error), isAsked: false };
       const listened = new Set<string>();
       while (!ended.aborted) {
         added = new AbortController();
@@ -131,16 +140,26 @@ export function createNotifications(options: NotificationsOptions): Notification
       };
     },
     ask: async ({ name, text, values }) => {
-      if (connected === null) return null;
-      const { client, lose } = connected;
-      try {
-        const { rows } = await client.query<Record<string, unknown>>({ name, text, values: [...values] });
-        return rows;
-      } catch (error) {
-        // What a table answers may have changed, or the connection be dead: a fresh one knows better.
-        lose(error);
-        return null;
-      }
+      const asked = connected;
+      // What was asked before has no answer yet: the connection may be dead, and is given up when it stays so.
+      if (asked === null || asked.isAsked) return null;
+      asked.isAsked = true;
+      const answer = async (): Promise<readonly unknown[] | null> => {
+        try {
+          const { rows } = await asked.client.query<Record<string, unknown>>({ name, text, values: [...values] });
+          asked.isAsked = false;
+          return rows;
+        } catch (error) {
+          // What a table answers may have changed, or the connection be dead: a fresh one knows better.
+          asked.lose(error);
+          return null;
+        }
+      };
+      const answered = new AbortController();
+      const rows = await Promise.race([answer(), clock.sleep(ASK_MS, answered.signal).then(() => null)]);
+      // After whoever asked has gone on: to end a sleep takes longer than to answer.
+      setImmediate(() => answered.abort());
+      return rows;
     },
     close: async () => {
       closing.abort();

@@ -110,3 +110,27 @@ test('a statement goes over the connection that listens; where that fails the as
   await notifications.close();
   expect(await notifications.ask?.({ ...double, values: [4n] })).toBeNull();
 });
+
+test('a connection that fell silent keeps nobody who asks waiting, and is given up for another', {
+  timeout: 30_000,
+}, async () => {
+  const target = new URL(database.connectionString);
+  const proxy = await createTcpProxy({ host: target.hostname, port: Number(target.port) });
+  target.hostname = '127.0.0.1';
+  target.port = String(proxy.port);
+  const notifications = start(target.href);
+  try {
+    const ask = async (value: bigint) =>
+      await notifications.ask?.({ name: 'double', text: 'SELECT $1::bigint * 2 AS twice', values: [value] });
+    await eventually(async () => expect(await ask(21n)).toEqual([{ twice: 42n }]));
+    proxy.strand();
+
+    const startedAt = systemClock.nowMicros();
+    for (let count = 0; count < 20; count += 1) expect(await ask(1n)).toBeNull();
+    expect(systemClock.nowMicros() - startedAt).toBeLessThan(4_000_000n);
+    await eventually(async () => expect(await ask(4n)).toEqual([{ twice: 8n }]), { deadlineMs: 20_000 });
+  } finally {
+    await notifications.close();
+    await proxy.close();
+  }
+});
