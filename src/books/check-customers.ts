@@ -20,6 +20,8 @@ export type CustomerFault =
       readonly account: string;
       readonly instrument: string;
       readonly booked: string;
+      /** The newest entry that took from it: nothing may, while there is less than nothing. */
+      readonly debitedBy: string;
     }
   | { readonly kind: 'POST_TRANSFER_OFF'; readonly cause: string; readonly why: string }
   | {
@@ -40,14 +42,17 @@ export async function checkCustomers(tx: Transaction): Promise<readonly (Custome
     ), kept AS (
       SELECT account_id, instrument_id AS instrument_key, balance FROM customer_balance
     )
-    SELECT a.owner AS account, i.admin || '/' || i.instrument_id AS instrument, coalesce(kept.balance, 0)::text AS kept,
+    SELECT account_id, instrument_key, a.owner AS account, i.admin || '/' || i.instrument_id AS instrument, coalesce(kept.balance, 0)::text AS kept,
       coalesce(booked.balance, 0)::text AS booked, coalesce(kept.balance, 0) - coalesce(booked.balance, 0) AS difference
     FROM booked FULL JOIN kept USING (account_id, instrument_key)
     JOIN account a ON a.id = account_id JOIN instrument i ON i.id = instrument_key`;
   const off = sql<{ account: string; instrument: string; kept: string; booked: string; difference: string }>`
     SELECT account, instrument, kept, booked, trim_scale(difference)::text AS difference FROM (${balances}) AS balance WHERE difference <> 0`;
-  const negative = sql<{ account: string; instrument: string; booked: string }>`
-    SELECT account, instrument, booked FROM (${balances}) AS balance WHERE booked::numeric < 0`;
+  const negative = sql<{ account: string; instrument: string; booked: string; debitedBy: string }>`
+    SELECT account, instrument, booked, (
+        SELECT coalesce(max(p.entry_id), 0)::text FROM posting p WHERE p.debit_account_id = account_id AND p.instrument_id = instrument_key
+      ) AS "debitedBy"
+    FROM (${balances}) AS balance WHERE booked::numeric < 0`;
   const posts = sql<{ cause: string; why: string }>`
     SELECT coalesce(e.cause, 'post:' || t.id) AS cause,
       CASE WHEN t.id IS NULL THEN 'nobody posted it' WHEN e.id IS NULL THEN 'it was not booked' ELSE 'it moves what may not be posted' END AS why

@@ -12,6 +12,8 @@ export type WithdrawalFault =
       readonly withdrawalId: string;
       readonly expected: string;
       readonly booked: string;
+      /** What is wrong with it, the same however far it has come meanwhile. */
+      readonly difference: string;
     }
   | { readonly kind: 'PAYMENT_OFF'; readonly withdrawalId: string; readonly why: string }
   | { readonly kind: 'RESERVATION_OFF'; readonly submissionId: string; readonly attempt: number; readonly why: string };
@@ -31,7 +33,7 @@ export async function checkWithdrawals(
   return found;
 }
 
-type Booking = { readonly withdrawalId: string; readonly expected: string; readonly booked: string };
+type Booking = Omit<Extract<WithdrawalFault, { readonly kind: 'WITHDRAWAL_OFF' }>, 'kind'>;
 type Payment = { readonly withdrawalId: string; readonly why: string };
 type Reserved = { readonly submissionId: string; readonly attempt: number; readonly why: string };
 
@@ -49,7 +51,8 @@ const BOOKINGS: RawBuilder<Booking> = sql<Booking>`
     ), wanted AS (
       SELECT id, CASE WHEN state IN ${FINAL} THEN 0 ELSE amount::numeric END AS amount FROM withdrawal
     )
-    SELECT id AS "withdrawalId", coalesce(wanted.amount, 0)::text AS expected, coalesce(booked.amount, 0)::text AS booked
+    SELECT id AS "withdrawalId", coalesce(wanted.amount, 0)::text AS expected, coalesce(booked.amount, 0)::text AS booked,
+      trim_scale(coalesce(booked.amount, 0) - coalesce(wanted.amount, 0))::text AS difference
     FROM wanted FULL JOIN booked USING (id)
     WHERE coalesce(wanted.amount, 0) <> coalesce(booked.amount, 0)
       OR wanted.id IS NULL
@@ -58,7 +61,8 @@ const BOOKINGS: RawBuilder<Booking> = sql<Booking>`
 /** Whoever asked is the one who is debited, and the one who gets it back, less what was kept as a fee; in the instrument that was asked for. */
 const OWNERS: RawBuilder<Booking> = sql<Booking>`
     SELECT w.id AS "withdrawalId", 'account ' || w.account_id || ', instrument ' || w.instrument_id AS expected,
-      'account ' || own.account_id || ', instrument ' || own.instrument_id AS booked
+      'account ' || own.account_id || ', instrument ' || own.instrument_id AS booked,
+      e.cause || ', account ' || own.account_id || ', instrument ' || own.instrument_id AS difference
     FROM withdrawal w
     JOIN journal_entry e ON e.cause IN ('withdrawal:' || w.id || ':requested', 'withdrawal:' || w.id || ':back')
     JOIN LATERAL (

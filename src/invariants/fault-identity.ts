@@ -14,6 +14,8 @@ function partsOf(fault: BooksFault): readonly string[] {
     case 'TREASURY_OFF':
       return [fault.party, fault.instrument, fault.difference];
     case 'TRANSFER_OFF':
+      // These amounts are its own, and move with nothing but it.
+      return [fault.transferId, fault.moved, fault.booked];
     case 'CREDIT_OFF':
       return [fault.transferId];
     case 'CAUSE_UNKNOWN':
@@ -24,17 +26,17 @@ function partsOf(fault: BooksFault): readonly string[] {
     case 'WAITING_OFF':
       return [fault.account, fault.instrument, fault.difference];
     case 'CUSTOMER_NEGATIVE':
-      return [fault.account, fault.instrument];
+      return [fault.account, fault.instrument, fault.debitedBy];
     case 'BOOKS_UNBALANCED':
       return [fault.network, fault.instrument, fault.difference];
     case 'WITHDRAWAL_OFF':
-      return [fault.withdrawalId];
+      return [fault.withdrawalId, fault.difference];
     case 'PAYMENT_OFF':
       return [fault.withdrawalId, fault.why];
     case 'RESERVATION_OFF':
       return [fault.submissionId, String(fault.attempt), fault.why];
     case 'MORE_FAULTS':
-      return [fault.like.kind, String(fault.count)];
+      return [fault.like.kind, String(fault.count), fault.digest];
     default:
       return unreachable(fault);
   }

@@ -136,7 +136,7 @@ async function freeze(db: Database, id: string, faults: readonly InvariantFault[
     const covered = faults.filter(({ instrument }) => name === null || instrument === name);
     const cause = `invariant:${id}:${digestOf(covered)}`;
     const detail = `${id}, ${countOf(covered)} times; first: ${covered[0]?.what ?? ''}`;
-    if (await wasLifted(db, { id, cause })) continue;
+    if (await wasLifted(db, { id, cause, instrumentKey: key })) continue;
     await openFreeze(db, {
       treasuryId: null,
       instrumentKey: key,
@@ -150,16 +150,20 @@ async function freeze(db: Database, id: string, faults: readonly InvariantFault[
 }
 
 /**
- * Whether a person lifted this very freeze while it was true, and nothing was mended or added since. What stands in rows that nobody may change stays broken for ever: then people decide once, and money does not stand
- * still for ever as well. The metric and `sluice verify` go on telling.
+ * Whether a person lifted this very freeze while it was true, and nothing was mended or added since: it is the newest of this invariant, since whatever else was found meanwhile had one of its own. What stands in rows
+ * that nobody may change stays broken for ever: then people decide once, and money does not stand still for ever as well. The metric and `sluice verify` go on telling.
  */
 async function wasLifted(
   db: Database,
-  { id, cause }: { readonly id: string; readonly cause: string },
+  { id, cause, instrumentKey }: { readonly id: string; readonly cause: string; readonly instrumentKey: number | null },
 ): Promise<boolean> {
   const { rows } = await sql`
-    SELECT FROM money_freeze f JOIN invariant_check c ON c.id = ${id}
-    WHERE f.reason = ${INVARIANT_BROKEN} AND f.cause = ${cause} AND f.lifted_at >= c.broken_since LIMIT 1`.execute(db);
+    SELECT FROM (
+      SELECT cause, lifted_at FROM money_freeze
+      WHERE reason = ${INVARIANT_BROKEN} AND starts_with(cause, ${`invariant:${id}:`}) AND instrument_id IS NOT DISTINCT FROM ${instrumentKey}::integer
+      ORDER BY id DESC LIMIT 1
+    ) AS newest JOIN invariant_check c ON c.id = ${id}
+    WHERE newest.cause = ${cause} AND newest.lifted_at >= c.broken_since`.execute(db);
   return rows.length > 0;
 }
 

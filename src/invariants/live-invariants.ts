@@ -67,9 +67,9 @@ type Row = { readonly identity: string; readonly what: string };
 
 function ofStatement(id: InvariantId, fault: Row | MoreFaults<Row>): InvariantFault {
   if (!('kind' in fault)) return { id, count: 1, instrument: null, ...fault };
-  const { like, count } = fault;
+  const { like, count, digest } = fault;
   const what = `${count} more like the last one: ${like.what}`;
-  return { id, what, identity: `${count} more`, count, instrument: null };
+  return { id, what, identity: `${count} more, ${digest}`, count, instrument: null };
 }
 
 function ofAudit(brokenAt: bigint): Row {

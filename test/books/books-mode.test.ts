@@ -7,6 +7,7 @@ import { checkBooks } from '../../src/books/check-books.ts';
 import { demandFunds } from '../../src/books/customer-funds.ts';
 import { houseAccount, postEntries } from '../../src/books/journal.ts';
 import type { Transaction } from '../../src/db/connection.ts';
+import { identityOf } from '../../src/invariants/fault-identity.ts';
 import { readCustomerBooks } from '../../src/read/customer-books.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { AMULET, BOND, type BooksScene, lineOf, startBooks } from '../support/books.ts';
@@ -260,5 +261,23 @@ describe('the check of the books', () => {
       'POST_TRANSFER_OFF',
       'POST_TRANSFER_OFF',
     ]);
+    // More that is taken of less than nothing is another fault; what comes in is not.
+    const identity = async () =>
+      (await checkBooks(db)).filter(({ kind }) => kind === 'CUSTOMER_NEGATIVE').map((fault) => identityOf(fault));
+    const before = await identity();
+    const move = async (from: string, to: string, line: number) =>
+      await sql`INSERT INTO posting (entry_id, line, debit_account_id, credit_account_id, instrument_id, amount)
+        SELECT e.id, ${line}, d.id, c.id, i.id, 1 FROM journal_entry e, account d, account c, instrument i
+        WHERE e.id = (SELECT max(id) FROM journal_entry) AND coalesce(d.owner, d.kind) = ${from} AND coalesce(c.owner, c.kind) = ${to} AND i.instrument_id = 'Amulet'`.execute(
+        db,
+      );
+    await sql`INSERT INTO journal_entry (cause, description, record_time) VALUES ('post:pt_more', 'forged', 0)`.execute(
+      db,
+    );
+    await move('bob', 'alice', 0);
+    expect(await identity()).toEqual(before);
+    await move('alice', 'bob', 1);
+    expect(await identity()).toHaveLength(1);
+    expect(await identity()).not.toEqual(before);
   });
 });

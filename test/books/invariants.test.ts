@@ -1,6 +1,6 @@
 /** What must hold in a running system is looked at while it runs: what somebody breaks in the tables is found, told as a metric, and money stands still within the minute. */
 import { sql } from 'kysely';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase } from '../../src/db/connection.ts';
 import { createLeases } from '../../src/db/lease.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
@@ -181,6 +181,100 @@ test('a freeze that was lifted does not come back because amounts move beside wh
     await lift();
   }
   expect(await lookAtInvariants(options)).toEqual([]);
+});
+
+describe('what was lifted is no leave for what comes after it', () => {
+  const look = async () =>
+    await lookAtInvariants({ db: scene.database.db, clock: systemClock, logger: createSystemLogger('silent') });
+  const frozen = async (): Promise<number> =>
+    (
+      await sql`SELECT FROM money_freeze WHERE reason = 'INVARIANT_BROKEN' AND lifted_at IS NULL`.execute(
+        scene.database.db,
+      )
+    ).rows.length;
+  const lift = async (): Promise<void> => {
+    await sql`UPDATE money_freeze SET lifted_at = ${systemClock.nowMicros()}, lifted_by = 'test', lift_detail = 'test' WHERE lifted_at IS NULL`.execute(
+      scene.database.db,
+    );
+  };
+  const forge = async (name: string) =>
+    await asOwner(`INSERT INTO journal_entry (cause, description, record_time) VALUES ('post:${name}', 'test', 0)`);
+  const mend = async (name: string) => await asOwner(`DELETE FROM journal_entry WHERE cause = 'post:${name}'`);
+
+  test('one that was mended and is broken anew freezes anew, beside another that stands for ever', {
+    timeout: 60_000,
+  }, async () => {
+    await lift();
+    try {
+      await forge('stands');
+      await look();
+      expect(await frozen()).toBe(1);
+      await lift();
+      await forge('comes');
+      await look();
+      expect(await frozen()).toBe(1);
+      await lift();
+      await mend('comes');
+      await look();
+      await lift();
+      await look();
+      expect(await frozen()).toBe(0);
+
+      await forge('comes');
+      await look();
+      expect(await frozen()).toBe(1);
+    } finally {
+      await mend('stands');
+      await mend('comes');
+      await lift();
+    }
+    expect(await look()).toEqual([]);
+  });
+
+  test('more that is missing of the same withdrawal freezes anew', { timeout: 60_000 }, async () => {
+    const add = async (amount: string) =>
+      await asOwner(
+        `UPDATE posting SET amount = amount + ${amount} WHERE entry_id = (SELECT id FROM journal_entry WHERE cause LIKE 'withdrawal:%:requested')`,
+      );
+    await lift();
+    await add('1');
+    try {
+      await look();
+      expect(await frozen()).toBe(1);
+      await lift();
+      await look();
+      expect(await frozen()).toBe(0);
+      await add('1');
+      await look();
+      expect(await frozen()).toBe(1);
+      await add('-1');
+    } finally {
+      await add('-1');
+      await lift();
+    }
+    expect(await look()).toEqual([]);
+  });
+
+  test('of more faults than are told of, another one in the place of a mended one is another set', {
+    timeout: 60_000,
+  }, async () => {
+    const { db } = scene.database;
+    const digests = async () =>
+      (await checkInvariants(db)).map(({ identity }) => identity).filter((each) => each.includes('MORE_FAULTS'));
+    await asOwner(
+      "INSERT INTO journal_entry (cause, description, record_time) SELECT 'post:many-' || lpad(n::text, 4, '0'), 'test', 0 FROM generate_series(1, 150) AS n",
+    );
+    try {
+      const before = await digests();
+      expect(before).toHaveLength(1);
+      expect(await digests()).toEqual(before);
+      await asOwner("UPDATE journal_entry SET cause = 'post:many-9999' WHERE cause = 'post:many-0140'");
+      expect(await digests()).toHaveLength(1);
+      expect(await digests()).not.toEqual(before);
+    } finally {
+      await asOwner("DELETE FROM journal_entry WHERE cause LIKE 'post:many-%'");
+    }
+  });
 });
 
 test('however long a look takes, one process looks at a time', { timeout: 30_000 }, async () => {
