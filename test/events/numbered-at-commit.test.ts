@@ -227,6 +227,19 @@ describe('what goes wrong with the log keeps nobody from committing', () => {
     await append(db, draftOf('four'));
     expect(await numbered()).toEqual(['one', 'two', 'three', 'four']);
   });
+
+  test('a lock of where the log ends that lets its row be locked, as of a trigger that is made: nobody fails by it', async () => {
+    await drain();
+    const busy = await db.startTransaction().execute();
+    await sql`LOCK TABLE event_log IN SHARE ROW EXCLUSIVE MODE`.execute(busy);
+
+    for (const id of ['one', 'two']) await append(db, draftOf(id));
+
+    expect(await waiting()).toEqual(['one', 'two']);
+    await busy.commit().execute();
+    await append(db, draftOf('three'));
+    expect(await numbered()).toEqual(['one', 'two', 'three']);
+  });
 });
 
 test('C10: many writers with a sequencer beside them: dense, each once, each subject in the order of its changes', async () => {
