@@ -39,6 +39,10 @@ export const ALWAYS_MET: readonly string[] = [
   'signer down',
   'subscriber cut off in the middle of a batch',
   'transfer to ourselves signed',
+  'MERGE for DUST DONE',
+  // What must not move when the database goes back is looked at only where something stood.
+  'database lost under a key',
+  'subscriber ahead of the log',
   // The ends that a withdrawal can have, and how it comes to them.
   'withdrawal ended CANCELLED after 0 attempts',
   'withdrawal ended CANCELLED after 1 attempts',
