@@ -144,7 +144,7 @@ async function start(
   reading.run('event tail', isWorker ? tail.run : persistently(tail.run, env));
 
   const api = lane('api', API_CONNECTIONS);
-  const probes = openLane('probes', { poolSizeMax: 1, statementTimeoutMs: PROBE_MS_MAX });
+  const probes = openLane('probes', { poolSizeMax: PROBE_CONNECTIONS, statementTimeoutMs: PROBE_MS_MAX });
   teardown.add('database connections of probes', probes.close);
   const depositAccounts = createDepositAccounts({ db: api, clock, random });
   const requests = createRequestIds(random);
@@ -248,5 +248,6 @@ async function start(
 }
 
 const EVENTS_CONNECTIONS = 6; // Four pages of subscribers that are behind, the tail and the ingestion progress.
+const PROBE_CONNECTIONS = 2; // One per listener: what the operator's looks into may be locked, and the balancer asks at the other.
 const PROBE_MS_MAX = 2_000; // Whoever probes has given up before.
 const API_CONNECTIONS = 10; // Answers take milliseconds; more connections would queue inside PostgreSQL instead of here.

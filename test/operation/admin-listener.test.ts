@@ -138,6 +138,30 @@ test('C7: a flood that takes all connections of the API does not have its proces
   }
 });
 
+test('C7: a table that is locked, which the probe of the operator looks into, keeps the balancer of the API waiting for nothing', {
+  timeout: 60_000,
+}, async () => {
+  const { url, adminUrl } = scene.service;
+  const holder = await scene.database.db.startTransaction().execute();
+  await sql`LOCK TABLE ingestion_stream IN ACCESS EXCLUSIVE MODE`.execute(holder);
+  try {
+    for (let count = 0; count < 3; count += 1) {
+      const looked = get('/readyz', adminUrl);
+      await eventually(async () => {
+        const { rows } =
+          await sql`SELECT FROM pg_stat_activity WHERE application_name = 'sluice-probes' AND wait_event_type = 'Lock'`.execute(
+            scene.database.db,
+          );
+        expect(rows).toHaveLength(1);
+      });
+      expect(await get('/readyz', url ?? '')).toMatchObject({ status: 200 });
+      await looked;
+    }
+  } finally {
+    await holder.rollback().execute();
+  }
+});
+
 test('Z29: no secret is among the numbers or the words of the listener', async () => {
   const secrets = [
     CANARY,
