@@ -259,10 +259,13 @@ async function takeFundable(
   const { rows } = await sql<Omit<QueuedWithdrawal, 'amount'> & { amount: string }>`
     SELECT w.id, w.receiver, w.amount::text AS amount, w.memo, w.sealed_origin AS "sealedOrigin", w.instrument_id AS "instrumentKey", w.created_at AS "createdAt", w.deadline
     FROM withdrawal w
-    JOIN (${boundsOf(payable)}) AS bound ON bound.instrument_id = w.instrument_id AND w.amount::numeric <= bound.reach
+    JOIN (${boundsOf(payable)}) AS bound ON bound.instrument_id = w.instrument_id
     LEFT JOIN ${heads} ON head.instrument_id = w.instrument_id
-    WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND ${IS_PAYABLE}
-      AND (head.id IS NULL OR (w.created_at, w.id) <= (head.created_at, head.id) OR w.amount::numeric <= head.spare)
+    -- In this order: of thousands that wait, most are out of reach or behind a head, and what is asked last takes a hundred times as long.
+    WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND CASE
+      WHEN w.amount::numeric > bound.reach THEN false
+      WHEN (w.created_at, w.id) > (head.created_at, head.id) AND w.amount::numeric > head.spare THEN false
+      ELSE ${IS_PAYABLE} END
     ORDER BY w.created_at, w.id
     LIMIT ${FUND_BATCH_MAX}
     FOR UPDATE OF w SKIP LOCKED`.execute(tx);

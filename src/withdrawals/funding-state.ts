@@ -129,8 +129,9 @@ export async function readHeads(
     SELECT DISTINCT ON (w.instrument_id) w.instrument_id AS "instrumentKey", w.id, w.created_at AS "createdAt", w.amount::text AS amount
     FROM withdrawal w
     JOIN (${boundsOf(waiting)}) AS bound ON bound.instrument_id = w.instrument_id
-      AND w.amount::numeric > bound.reach AND w.amount::numeric <= bound.available
-    WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED' AND ${IS_PAYABLE}
+    -- In this order: the second takes a hundred times as long, and thousands may wait that the first leaves out.
+    WHERE w.treasury_id = ${treasuryId} AND w.state = 'QUEUED'
+      AND CASE WHEN w.amount::numeric > bound.reach AND w.amount::numeric <= bound.available THEN ${IS_PAYABLE} ELSE false END
     ORDER BY w.instrument_id, w.created_at, w.id`.execute(tx);
   for (const { instrumentKey, id, createdAt, amount } of rows) {
     const state = states.get(instrumentKey);
