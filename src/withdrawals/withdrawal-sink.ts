@@ -124,7 +124,7 @@ async function writeSeen({ tx, treasury, logger, nowMicros }: Writing, seen: rea
     if (!change.isNew) await endReturn(tx, withdrawalId, status, nowMicros);
     if (transition.kind === 'MOVED' && transition.state === 'UNRESOLVED') {
       await freezeUnreadable(tx, treasury, change, withdrawalId, nowMicros);
-      logger.error('An offer ended in a way that nobody can read.', { withdrawalId, transferId });
+      logger.error('A payment ended in a way that nobody can read.', { withdrawalId, transferId });
     }
     // Noted: two people said so before, and it was booked then.
     if (status === 'COMPLETED' && transition.kind !== 'ALARM' && transition.kind !== 'NOTED') paid.push(one);
@@ -258,7 +258,7 @@ function stateRecovered(status: TransferChange['status']): 'COMPLETED' | 'OFFERE
 async function freezeUnreadable(
   tx: Transaction,
   treasury: Treasury,
-  { transferId, instrument, updateId }: TransferChange,
+  { transferId, instrument, updateId, isNew }: TransferChange,
   withdrawalId: string,
   nowMicros: bigint,
 ): Promise<void> {
@@ -266,7 +266,9 @@ async function freezeUnreadable(
     treasuryId: treasury.id,
     instrumentKey: instrument.key,
     reason: 'OFFER_END_UNREADABLE',
-    detail: `The offer ${transferId} of the withdrawal ${withdrawalId} ended otherwise than by a choice of the token standard.`,
+    detail: isNew
+      ? `The transfer ${transferId} of the withdrawal ${withdrawalId} says of itself that it did not pay.`
+      : `The offer ${transferId} of the withdrawal ${withdrawalId} ended otherwise than by a choice of the token standard.`,
     cause: `update:${updateId}`,
     openedBy: 'withdrawals',
     nowMicros,

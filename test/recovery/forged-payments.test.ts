@@ -227,8 +227,10 @@ async function expectForPeople(id: string): Promise<void> {
   expect(await db.selectFrom('withdrawal').select(['id', 'state', 'doubt_code', 'update_id']).execute()).toEqual([
     { id, state: 'UNRESOLVED', doubt_code: 'TRANSFER_FAILED', update_id: `1220${offset}` },
   ]);
-  const freezes = await db.selectFrom('money_freeze').select('reason').orderBy('reason').execute();
+  const freezes = await db.selectFrom('money_freeze').select(['reason', 'detail']).orderBy('reason').execute();
   expect(freezes.map(({ reason }) => reason)).toEqual(['DATABASE_WENT_BACK', 'OFFER_END_UNREADABLE']);
+  // It was no offer.
+  expect(freezes[1]?.detail).toMatch(/^The transfer .* says of itself that it did not pay\.$/);
   expect(await db.transaction().execute(checkWithdrawals)).toEqual([]);
   // Debited once, neither paid nor given back.
   const { rows } = await sql<{ kind: string; balance: string }>`
