@@ -100,6 +100,25 @@ export const WITHDRAWAL_MISTAKES: readonly DirectMistake[] = [
     killer: { file: MECHANISM, test: 'E10, E22: what one pass has given away' },
   },
   {
+    name: 'given-up-though-signed',
+    mistake: 'An attempt that cannot be tried any more is given up without a look at whether it was signed.',
+    changes: [
+      {
+        file: ATTEMPTS,
+        find: `      .where('sign_requested_at', 'is', null)
+`,
+        replace: '',
+      },
+      // The table would refuse it.
+      {
+        file: ATTEMPTS,
+        find: `{ state: 'GIVEN_UP', closed_at: nowMicros }`,
+        replace: `{ state: 'GIVEN_UP', closed_at: nowMicros, sign_requested_at: null }`,
+      },
+    ],
+    killer: { file: MECHANISM, test: 'is given up only while no signature was asked for' },
+  },
+  {
     name: 'no-inputs-named',
     mistake: 'The registry finds holdings by itself where none are named.',
     changes: [

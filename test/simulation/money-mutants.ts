@@ -182,12 +182,6 @@ export const MONEY_MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'given-up-though-signed',
-    mistake: 'An attempt that cannot be tried any more is given up without a look at whether it was signed.',
-    company: ['registrySaysOffer', 'executeLate'],
-    changes: [{ file: ATTEMPTS, find: UNSIGNED_ONLY, replace: '' }, FORGOTTEN],
-  },
-  {
     name: 'target-in-milliseconds',
     mistake: 'Record times are compared in milliseconds.',
     company: ['executeAtTarget'],
