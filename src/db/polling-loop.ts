@@ -9,8 +9,8 @@ import type { Random } from '../env/random.ts';
 /** Remembers one wake-up, however many come: what a loop waits on between passes. */
 export type WakeUp = {
   wake(): void;
-  /** Resolves on the next (or a remembered) wake-up, after `timeoutMs`, or when `signal` aborts. One waiter at a time. */
-  wait(timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /** Resolves on the next (or a remembered) wake-up, after `timeoutMs`, or when `signal` aborts. One waiter at a time. @returns whether there was a wake-up. */
+  wait(timeoutMs: number, signal: AbortSignal): Promise<boolean>;
 };
 
 export function createWakeUp(clock: Clock): WakeUp {
@@ -35,7 +35,9 @@ export function createWakeUp(clock: Clock): WakeUp {
         // After whoever was woken has begun: to end a sleep takes longer than anything else of waking.
         setImmediate(() => waiting.abort());
       }
+      const isWoken = isPending;
       isPending = false;
+      return isWoken;
     },
   };
 }

@@ -5,9 +5,12 @@
  *   lapse   attempts whose target the ledger has passed end, and those they serve are told.
  *   open    what waits gets inputs, a target and an attempt.
  *   try     attempts that are due are prepared, checked, signed and executed, several at a time.
+ *
+ * While tries are under way the first two go on as soon as there is news: whoever asks then waits for nobody's signer.
  */
 import { CustodyRefusal } from '../custody/custody-refusal.ts';
-import { type Micros, millisToMicros } from '../env/clock.ts';
+import type { WakeUp } from '../db/polling-loop.ts';
+import { type Micros, microsToMillis, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Measures } from '../env/measures.ts';
@@ -38,16 +41,26 @@ export type PassOptions = TryOptions & {
   /** Left out: nobody counts. */
   readonly measures?: Measures;
   readonly lane?: Lane;
+  /** Woken when there may be more to do: it is looked for while tries are under way. Left out: when all of them have ended. */
+  readonly news?: WakeUp;
 };
 
 const TRIES_AT_ONCE_MAX = 16; // Half of what one endpoint takes by default: the rest is for others.
-const REFILL_MIN = 8; // So many places are filled at once, rather than each with questions of its own.
+const REFILL_MIN = 4; // So many places are filled at once, rather than each with questions of its own.
 const TRIES_A_PASS_MAX = 128; // Then what has lapsed ends, and what waits is looked at.
+const LOOK_MS_MIN = 25; // Between two looks at what has come: who asks at the same moment is given an attempt together.
+const LOOK_MS_MAX = 1_000; // While nothing wakes us: what lapses is seen by nobody else.
 const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
 const RETRY_MS_MAX = 15_000;
 
 /** @returns true when there may be more to do at once. */
 export async function passOver(options: PassOptions): Promise<boolean> {
+  const { opened, tried } = await tryAllDue(options);
+  return tried > 0 || opened > 0;
+}
+
+/** Ends what is over and opens what waits. @returns how many were opened. */
+async function lookAround(options: PassOptions): Promise<number> {
   const { db, purpose, treasuryId, limits, clock, failpoint } = options;
   const lapsed = await lapseAttempts(db, purpose, treasuryId, limits, clock.nowMicros(), (subjectId, error) =>
     options.logger.error('An attempt that is over could not be ended.', {
@@ -63,41 +76,73 @@ export async function passOver(options: PassOptions): Promise<boolean> {
   const opened = isOpen ? await options.open(clock.nowMicros()) : 0;
   // Transfers to ourselves are opened with the withdrawals.
   if (opened > 0 && purpose.failpoints !== 'selfTransfers') await failpoint(`${purpose.failpoints}.afterFunding`);
-  const tried = await tryAllDue(options);
-  return tried > 0 || opened > 0;
+  return opened;
 }
 
-/** Keeps so many tries going as long as something is due: a slow one holds its own place and nobody else's. @returns how many there were. */
-async function tryAllDue(options: PassOptions): Promise<number> {
+/** Keeps so many tries going as long as something is due: a slow one holds its own place and nobody else's. */
+async function tryAllDue(options: PassOptions): Promise<{ readonly opened: number; readonly tried: number }> {
   const { db, purpose, treasuryId, limits, clock } = options;
   const store = createTryStore(db, purpose, options.log);
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
+  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
   let tried = 0;
-  do {
-    const wanted = Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_PASS_MAX - tried);
-    const countMax = await roomOf(options, wanted);
-    const due =
-      countMax === 0
-        ? []
-        : await takeDueAttempts(db, purpose, treasuryId, limits, { nowMicros: clock.nowMicros(), countMax });
-    tried += due.length;
-    await options.budget?.spend(due.length);
-    for (const attempt of due) {
-      const trying: Promise<void> = tryOnce({ ...options, store }, attempt)
-        .catch((error: unknown) => {
-          failures.push(error);
-        })
-        .finally(() => running.delete(trying));
-      running.add(trying);
+  let opened = 0;
+  let lookedAtMs: number | null = null;
+
+  /** Waits until no more than `enough` are under way or, where it is said when we looked last, there is something to look for. @returns whether there is. */
+  async function untilFew(enough: number, sinceMs: number | null): Promise<boolean> {
+    const { news } = options;
+    while (running.size > enough) {
+      if (news === undefined || sinceMs === null) {
+        await Promise.race(running);
+        continue;
+      }
+      const ended = new AbortController();
+      const waiting = news.wait(Math.max(0, sinceMs + LOOK_MS_MAX - nowMs()), ended.signal);
+      await Promise.race([waiting, ...running]);
+      ended.abort();
+      const isWoken = await waiting;
+      if (!isWoken && nowMs() < sinceMs + LOOK_MS_MAX) continue;
+      const earlyMs = sinceMs + LOOK_MS_MIN - nowMs();
+      if (earlyMs > 0) await clock.sleep(earlyMs);
+      return true;
     }
-    const enough =
-      due.length < countMax ? running.size - 1 : Math.min(running.size - 1, TRIES_AT_ONCE_MAX - REFILL_MIN);
-    while (running.size > Math.max(0, enough)) await Promise.race(running);
-  } while (running.size > 0 && failures.length === 0 && tried < TRIES_A_PASS_MAX);
-  await Promise.all(running);
+    return false;
+  }
+
+  try {
+    do {
+      if (lookedAtMs === null) {
+        lookedAtMs = nowMs();
+        opened += await lookAround(options);
+      }
+      const wanted = Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_PASS_MAX - tried);
+      const countMax = await roomOf(options, wanted);
+      const due =
+        countMax === 0
+          ? []
+          : await takeDueAttempts(db, purpose, treasuryId, limits, { nowMicros: clock.nowMicros(), countMax });
+      tried += due.length;
+      await options.budget?.spend(due.length);
+      for (const attempt of due) {
+        const trying: Promise<void> = tryOnce({ ...options, store }, attempt)
+          .catch((error: unknown) => {
+            failures.push(error);
+          })
+          .finally(() => running.delete(trying));
+        running.add(trying);
+      }
+      // What is due and finds no place comes first: what is opened behind it would lose its time.
+      const isAllTaken = due.length < countMax;
+      const enough = isAllTaken ? running.size - 1 : Math.min(running.size - 1, TRIES_AT_ONCE_MAX - REFILL_MIN);
+      if (await untilFew(Math.max(0, enough), isAllTaken ? lookedAtMs : null)) lookedAtMs = null;
+    } while (running.size > 0 && failures.length === 0 && tried < TRIES_A_PASS_MAX);
+  } finally {
+    await Promise.all(running);
+  }
   if (failures.length > 0) throw failures[0];
-  return tried;
+  return { opened, tried };
 }
 
 async function roomOf({ budget, lane = 'WITHDRAWALS' }: PassOptions, wanted: number): Promise<number> {

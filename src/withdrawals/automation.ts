@@ -85,6 +85,7 @@ export async function passOver(options: AutomationOptions): Promise<boolean> {
         options.logger.error('A withdrawal could not be given an attempt.', { subjectId, why: messageOf(error) }),
       ),
     isGivenUpEarly: false,
+    news: options.wakeUp,
   });
   const areMoreSelf = await passOverAttempts({
     ...common,

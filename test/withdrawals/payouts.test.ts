@@ -264,3 +264,30 @@ test('F1, S1: however long the registry or the signer is away, nothing fails of 
   await become({ COMPLETED: 1 }, 30_000);
   expect(await paidToBob()).toBe('5.0000000000');
 });
+
+test('S1: who asks while a signer keeps another payment waiting is given funds and paid meanwhile', async () => {
+  fund(2);
+  const local = createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) });
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  let signatures = 0;
+  start({
+    limits: { ...LIMITS, ttlMs: 60_000, tryHoldMs: 30_000 },
+    signer: {
+      ...local,
+      sign: async (request) => {
+        signatures += 1;
+        if (signatures === 1) await released;
+        return await local.sign(request);
+      },
+    },
+  });
+  await ask('kept waiting');
+  await eventually(() => expect(signatures).toBe(1));
+
+  await ask('meanwhile');
+
+  await become({ IN_FLIGHT: 1, COMPLETED: 1 }, 6_000);
+  release();
+  await become({ COMPLETED: 2 });
+  expect(await paidToBob()).toBe('10.0000000000');
+});
