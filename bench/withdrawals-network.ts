@@ -21,8 +21,8 @@ export type PaymentNetwork = {
   readonly instrumentName: string;
 };
 export type NetworkOptions = { readonly privateKeyDer: string };
-/** Makes so many holdings of ten for the treasury. @returns their contract ids. */
-export type FundRequest = { readonly holdings: number };
+/** Answers from now on after so many milliseconds, where that is said, and makes so many holdings of ten for the treasury. @returns their contract ids. */
+export type FundRequest = { readonly holdings: number; readonly answerMs?: number };
 
 const { privateKeyDer }: NetworkOptions = JSON.parse(process.argv[2] ?? '{}');
 const clock: Clock = { nowMicros: wallMicros, sleep: systemClock.sleep };
@@ -42,7 +42,8 @@ function treasuryHoldings(): readonly string[] {
 }
 
 process.on('message', (message: string) => {
-  const { holdings }: FundRequest = JSON.parse(message);
+  const { holdings, answerMs }: FundRequest = JSON.parse(message);
+  if (answerMs !== undefined) network.participant('participant1').faults.submissions.set({ delayAnswersMs: answerMs });
   const before = new Set(treasuryHoldings());
   for (let index = 0; index < holdings; index += 1) {
     network.tap({ instrument: 'amulet', owner: TREASURY, amount: '10', generation: 'new' });

@@ -4,6 +4,8 @@
  *
  * Each service has made a hundred payments before it is measured, as the loop has its connection open.
  *
+ * Once beside each other on the processors of one machine, which is what limits them then; and once with a participant whose answers take their time.
+ *
  * Simnet runs in a process of its own, PostgreSQL in its own; the bare loop and all of ours in this one. The two take turns. Simnet's interpreter is what a real participant's would be: the limit of both.
  */
 import { generateKeyPairSync } from 'node:crypto';
@@ -35,6 +37,8 @@ const IDLE_PAYMENTS = 100;
 const WARMING = 100;
 const IDLE_PAUSE_MS = 60;
 const PATIENCE_MS = 300_000;
+/** Of each call, a participant elsewhere that has others to serve. */
+const ANSWER_MS = 100;
 
 export async function benchWithdrawals({
   payments = PAYMENTS,
@@ -58,11 +62,11 @@ export async function benchWithdrawals({
     const network = simnet.ready;
     let answered: ((holdings: readonly string[]) => void) | null = null;
     simnet.onMessage((message) => answered?.(Array.isArray(message) ? message : []));
-    const fund = async (count: number): Promise<readonly string[]> => {
+    const fund: Contest['fund'] = async (count, answerMs) => {
       const answer = new Promise<readonly string[]>((resolve) => {
         answered = resolve;
       });
-      simnet.send(JSON.stringify({ holdings: count }));
+      simnet.send(JSON.stringify({ holdings: count, ...(answerMs !== undefined && { answerMs }) }));
       return await answer;
     };
     await withServer(
@@ -81,7 +85,8 @@ type Contest = {
   readonly connectionString: string;
   readonly network: PaymentNetwork;
   readonly key: PaymentKey;
-  readonly fund: (count: number) => Promise<readonly string[]>;
+  /** @param answerMs what each answer of the participant takes from now on. */
+  readonly fund: (count: number, answerMs?: number) => Promise<readonly string[]>;
   readonly payments: number;
   readonly rounds: number;
   readonly statements: boolean;
@@ -126,6 +131,46 @@ async function compare({
     submitted.length = 0;
   };
 
+  /** The same where each answer of the participant takes its time, and processors have enough of it: what is lost then is lost by waiting. No more than {@link DEPTH} of ours are under way, either. */
+  async function compareAtDistance(): Promise<void> {
+    const count = Math.ceil(payments / 2);
+    const service = await serve();
+    await followed(service);
+    await fund(WARMING);
+    await warm(service);
+    await fund(0, ANSWER_MS);
+    const found: number[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const limit = await payBare(network, key, await contextOf(network), await fund(count), DEPTH);
+      await fund(count);
+      await followed(service);
+      const before = await completed(service);
+      const startedAt = performance.now();
+      let left = count;
+      await Promise.all(
+        Array.from({ length: DEPTH }, async () => {
+          while (left > 0) {
+            left -= 1;
+            const isSubmitted = new Promise<void>((resolve) => submitted.push(resolve));
+            await askAll(service, 1);
+            await isSubmitted;
+          }
+        }),
+      );
+      const ours = count / ((performance.now() - startedAt) / 1_000);
+      await until(async () => (await completed(service)) >= before + count);
+      found.push(ours / limit);
+      console.log(
+        `calls that take ${ANSWER_MS} ms more, round ${round + 1}: bare ${limit.toFixed(0)}/s, ours ${ours.toFixed(0)}/s, ratio ${(ours / limit).toFixed(2)}`,
+      );
+    }
+    await service.stop();
+    await fund(0, 0);
+    console.log(
+      `withdrawals: ${median(found).toFixed(2)} of the same loop where each call to the participant takes ${ANSWER_MS} ms more (${spread(found)}; goal 0.70)`,
+    );
+  }
+
   // The first ones of both meet code that was never run.
   for (let round = -1; round < rounds; round += 1) {
     const count = round < 0 ? Math.ceil(payments / 4) : payments;
@@ -158,6 +203,8 @@ async function compare({
   console.log(
     `withdrawals: ${median(ratios).toFixed(2)} of a bare prepare + sign + execute loop, ${DEPTH} at once (${spread(ratios)}; goal 0.70)`,
   );
+
+  await compareAtDistance();
 
   await fund(IDLE_PAYMENTS + WARMING);
   const service = await serve();

@@ -115,6 +115,21 @@ test('a duplicated execute moves the money once', async () => {
   expect(bob()).toBe('1.0000000000');
 });
 
+test('answers that are late are late of what has been done', async () => {
+  const { clock, wallet, node, prepare, bob } = start({});
+  const request = signed(wallet, await prepare('a'));
+  node.faults.submissions.set({ delayAnswersMs: 100 });
+
+  let isAnswered = false;
+  const answered = node.api.executeSubmission(request).then(() => {
+    isAnswered = true;
+  });
+  await clock.advance(99);
+  expect({ isAnswered, bob: bob() }).toEqual({ isAnswered: false, bob: '1.0000000000' });
+  await clock.advance(1);
+  await answered;
+});
+
 test('a delay holds back sequencing', async () => {
   const { clock, wallet, node, prepare, bob } = start({ delaySequencingMs: 5_000 });
 

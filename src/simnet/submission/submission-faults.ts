@@ -47,6 +47,8 @@ export type SubmissionFaultSettings = {
   readonly dropExecutes?: HowOften;
   /** Sequenced a second time right after the first. */
   readonly duplicateExecutes?: HowOften;
+  /** From prepare or execute to its answer: a participant that has others to serve. */
+  readonly delayAnswersMs?: number;
   /** Between answer and sequencing, on top of the network's own delay. */
   readonly delaySequencingMs?: number;
   /** Sequenced, then refused: the verdict of its completion. */
@@ -64,7 +66,7 @@ export type SubmissionFaultControls = {
 };
 
 export type SubmissionFaults = SubmissionFaultControls & {
-  /** Called after the work is done. @throws the error of a lost answer; never returns for a silent one until `signal` aborts. */
+  /** Called after the work is done, waits where answers are late. @throws the error of a lost answer; never returns for a silent one until `signal` aborts. */
   answer(call: 'prepare' | 'execute', signal: AbortSignal | undefined): Promise<void>;
   isDropped(): boolean;
   isDuplicated(): boolean;
@@ -107,6 +109,7 @@ export function createSubmissionFaults({ random, clock }: { random: Random; cloc
       counters.clear();
     },
     answer: async (call, signal) => {
+      if (settings.delayAnswersMs !== undefined) await clock.sleep(settings.delayAnswersMs, signal);
       if (!strikes(call === 'prepare' ? 'losePrepareAnswers' : 'loseExecuteAnswers')) return;
       if (settings.lostAnswerIs === 'silence') await clock.sleep(SILENCE_MS, signal);
       throw cantonError({

@@ -42,6 +42,7 @@ const submissionFaults = z.strictObject({
   lostAnswerIs: z.enum(['unavailable', 'silence']).exactOptional(),
   dropExecutes: howOften.exactOptional(),
   duplicateExecutes: howOften.exactOptional(),
+  delayAnswersMs: z.int().min(0).exactOptional(),
   delaySequencingMs: z.int().min(0).exactOptional(),
   rejectVerdicts: alsoHowOften({ refusal }).exactOptional(),
   lieInPrepare: alsoHowOften({
