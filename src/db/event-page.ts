@@ -68,8 +68,8 @@ export async function readEvents(db: Database, bounds: EventPageBounds): Promise
 const NEWS_COUNT_MAX = 16;
 
 /** Written out, since everybody who subscribes waits for it: to put it together takes as long as to plan it. */
-const NEWS = `SELECT position, event_id AS "eventId", type, subject, payload, recorded_at AS "recordedAt",
-    octet_length(payload::text) AS bytes, (SELECT epoch FROM event_log) AS epoch
+const NEWS = `SELECT position, event_id AS "eventId", type, subject, payload::text AS text, recorded_at AS "recordedAt",
+    (SELECT epoch FROM event_log) AS epoch
   FROM event WHERE position > $1::bigint ORDER BY position LIMIT ${NEWS_COUNT_MAX}`;
 
 /**
@@ -80,13 +80,17 @@ export async function readNews(
   { db, notifications }: { readonly db: Database; readonly notifications: Notifications },
   after: bigint,
 ): Promise<{ readonly events: readonly SizedEvent[]; readonly epoch: string } | null> {
-  type Row = LogEvent & { readonly bytes: number; readonly epoch: string };
+  type Row = Omit<LogEvent, 'payload'> & { readonly text: string; readonly epoch: string };
   const told = await notifications.ask?.({ name: 'news', text: NEWS, values: [after] });
   const rows =
     (told as readonly Row[] | null | undefined) ?? (await db.executeQuery<Row>(CompiledQuery.raw(NEWS, [after]))).rows;
   const [first] = rows;
   if (first === undefined || rows.length === NEWS_COUNT_MAX) return null;
-  return { events: rows.map(({ bytes, epoch: _epoch, ...event }) => ({ event, bytes })), epoch: first.epoch };
+  const events = rows.map(({ text, epoch: _epoch, ...event }) => {
+    const payload: JsonValue = JSON.parse(text);
+    return { event: { ...event, payload }, bytes: Buffer.byteLength(text) };
+  });
+  return { events, epoch: first.epoch };
 }
 
 /**
