@@ -6,6 +6,7 @@ import { createDatabase, type DatabaseConnection } from '../../src/db/connection
 import { formatEventCursor, parseEventCursor } from '../../src/db/event-cursor.ts';
 import type { LogEvent } from '../../src/db/event-page.ts';
 import { readEvents } from '../../src/db/event-page.ts';
+import type { ServerCounts } from '../../src/server/create-server.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { append, draftOf } from '../support/event-log.ts';
@@ -19,6 +20,7 @@ type Told = { readonly cursor: string; readonly eventId: string; readonly type: 
 let database: TestDatabase;
 let counted: DatabaseConnection;
 let api: TestApi;
+let slowReaders = (): number => 0;
 let rows: Rows;
 let statements = 0;
 
@@ -40,7 +42,10 @@ beforeAll(async () => {
       return result;
     },
   });
-  api = await startApi(database, { db, slowReaderMs: 500, ringCountMax: 64 });
+  const onCounts = (counts: () => ServerCounts): void => {
+    slowReaders = () => counts().slowReaders;
+  };
+  api = await startApi(database, { db, slowReaderMs: 500, ringCountMax: 64, onCounts });
 });
 
 afterAll(async () => {
@@ -134,6 +139,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
 
   test('H2: a stopped reader is cut off with where to resume, and everybody else has everything', async () => {
     const start = head();
+    const cutBefore = slowReaders();
     const query = 'subscription ($after: Cursor) { deposits(after: $after) { cursor updateId memo } }';
     const count = 160;
     const memo = 'x'.repeat(100_000);
@@ -148,6 +154,8 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     // 16 MB, more than the buffers of any socket on this machine.
     for (let line = 0; line < count; line++) await rows.depositEvent(`${transport}-h2-${line}`, { memo });
     await reading;
+    // However soon the other one has everything.
+    await eventually(() => expect(slowReaders()).toBe(cutBefore + 1));
     // Cut off, it waits for nothing any more: only the other one is left.
     await untilAllWait(1);
     stopped.resume();
