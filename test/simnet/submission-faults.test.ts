@@ -124,6 +124,7 @@ test('answers that are late are late of what has been done', async () => {
   const answered = node.api.executeSubmission(request).then(() => {
     isAnswered = true;
   });
+  await clock.advance(0); // It is carried out, and its answer begins to wait.
   await clock.advance(99);
   expect({ isAnswered, bob: bob() }).toEqual({ isAnswered: false, bob: '1.0000000000' });
   await clock.advance(1);
