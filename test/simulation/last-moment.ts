@@ -16,6 +16,8 @@ export type PinnedClock = { readonly clock: Clock; pin(at: Micros): void; releas
 export type LastMoment = {
   /** Holds the network's time at `target` once it comes, lets another update happen, and calls `execute` a while later. */
   commitAt(target: Micros, execute: () => Promise<void>): void;
+  /** Everything has come to rest: from now on no other update is made for it, since nobody may be left to read that. What is under way commits all the same. */
+  rest(): void;
 };
 
 /** Long enough for others to see the first update and act on it, also for those who look only every ten seconds. */
@@ -58,7 +60,11 @@ export function createLastMoment({
 }): LastMoment {
   const synchronizer = scheduler.createActor('synchronizer');
   let isHeld = false;
+  let isResting = false;
   return {
+    rest: () => {
+      isResting = true;
+    },
     commitAt: (target, execute) => {
       const now = scheduler.clock.nowMicros();
       if (isHeld || target <= now) return;
@@ -75,6 +81,7 @@ export function createLastMoment({
           },
         });
       act('time is held at a target', Number(target - now) / 1_000, async () => {
+        if (isResting) return;
         networkClock.pin(target);
         network.tap({ instrument: DIRECT, owner: TREASURY, amount: '1' });
       });

@@ -16,7 +16,7 @@ import { drawFaultPlan, type FaultPlan, type FaultSwitches } from './fault-plan.
 import { createFeedReader } from './feed-reader.ts';
 import { createHalts } from './halts.ts';
 import { createHiding, type Hiding } from './hiding.ts';
-import { createLastMoment, createPinnedClock } from './last-moment.ts';
+import { createLastMoment, createPinnedClock, type LastMoment } from './last-moment.ts';
 import { createLostHistory, type LostHistory } from './lost-history.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
@@ -58,6 +58,7 @@ export type Scene = {
   readonly truth: Truth;
   readonly orders: Orders;
   readonly payouts: Payouts;
+  readonly lastMoment: LastMoment;
   readonly lostHistory: LostHistory;
   readonly hiding: Hiding;
   readonly referee: Referee;
@@ -291,6 +292,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     truth,
     orders,
     payouts,
+    lastMoment,
     lostHistory,
     hiding,
     referee,

@@ -151,6 +151,7 @@ async function runSchedule(options: SceneOptions): Promise<Report> {
       }
     };
     restAt = scheduler.stepsCount();
+    scene.lastMoment.rest();
     if (shape.chance(ENDS_BY_KILL) && referee.isAtRest()) for (const process of processes) process.kill();
     // What is written by those who end is for those to hear who only read.
     await end(processes.slice(0, instances));
