@@ -5,7 +5,7 @@ import { runRound } from '../../test/chaos/run.ts';
 import type { FaultKind, Schedule } from '../../test/chaos/schedule.ts';
 import { startWorld, type World } from '../../test/chaos/world.ts';
 import { addTo, addViolation, type CommitCounts, type Counts, type Tier, writeCounts } from './counts.ts';
-import type { Say } from './say.ts';
+import { type Say, sayPassing } from './say.ts';
 
 /** Faults between two moments of rest, which takes as long as an attempt may still commit, however many there were. */
 const ROUND = 12;
@@ -49,7 +49,7 @@ async function inOneWorld(options: BlowOptions, until: number): Promise<void> {
   try {
     for (let round = 0; round < ROUNDS_PER_WORLD && performance.now() < until; round += 1) {
       const schedules = Array.from({ length: ROUND }, () => draw(world));
-      const { struck, violations, durationMs } = await runRound(world, schedules, { isFull: round % 5 === 4 });
+      const { struck, violations, passing, durationMs } = await runRound(world, schedules, { isFull: round % 5 === 4 });
       for (const { kind, where } of struck) addTo(tableOf(entry, kind), where);
       entry.checks += 1;
       const what = struck.map(({ where }) => where).join(', ');
@@ -58,6 +58,7 @@ async function inOneWorld(options: BlowOptions, until: number): Promise<void> {
         say(`VIOLATION in ${how}: ${violations.join(' | ')}`);
         addViolation(entry, { tier, what: violations.join('\n'), how });
       }
+      sayPassing(say, passing);
       writeCounts(counts);
       say(`${what}: ${violations.length === 0 ? 'all well' : 'VIOLATED'} after ${(durationMs / 1_000).toFixed(1)} s`);
       if (violations.length > 0) return;

@@ -2,11 +2,11 @@
 import { sql } from 'kysely';
 import { messageOf } from '../../src/env/errors.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
-import { check, comeToRest } from '../../test/chaos/checker.ts';
+import { checkAtRest } from '../../test/chaos/rest.ts';
 import { startWorld, type World } from '../../test/chaos/world.ts';
 import { post } from '../../test/support/api.ts';
 import { addSample, addViolation, type CommitCounts, type Counts, writeCounts } from './counts.ts';
-import type { Say } from './say.ts';
+import { type Say, sayPassing } from './say.ts';
 
 /** What `startWorld` shortens, as it is by default. */
 const DEFAULTS = {
@@ -139,8 +139,8 @@ async function inWorld(
       say(`${figure}: ${(milliseconds / 1_000).toFixed(2)} s`);
       if (isLast) return;
       await Promise.all(world.sluices.map((sluice) => sluice.serving()));
-      const unrest = await comeToRest(world);
-      const violations = unrest === null ? await check(world, { isFull: false }) : [unrest];
+      const { violations, passing } = await checkAtRest(world, { isFull: false });
+      sayPassing(say, passing);
       entry.checks += 1;
       if (violations.length === 0) continue;
       addViolation(entry, { tier: 'figures', what: violations.join('\n'), how: `${figure}, seed ${seed}` });

@@ -8,12 +8,12 @@ import { sql } from 'kysely';
 import { median } from '../../bench/statistics.ts';
 import { messageOf } from '../../src/env/errors.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
-import { check, comeToRest } from '../../test/chaos/checker.ts';
+import { checkAtRest } from '../../test/chaos/rest.ts';
 import { drawAny } from '../../test/chaos/schedules.ts';
 import { startWorld, type World } from '../../test/chaos/world.ts';
 import { tableOf } from './blows.ts';
 import { addTo, addViolation, type CommitCounts, type Counts, PROJECT, writeCounts } from './counts.ts';
-import type { Say } from './say.ts';
+import { type Say, sayPassing } from './say.ts';
 import { drawSoak, type Sample } from './soak-graph.ts';
 
 const SAMPLE_MS = 5_000;
@@ -40,6 +40,7 @@ export async function proveSoak(options: {
   // Whoever is struck is one of these; the last one only lives through what befalls all.
   const struck: World = { ...world, sluices: world.sluices.slice(0, STRUCK) };
   let restedAt = 0;
+  let hasFailed = false;
   try {
     while (elapsed() < seconds) {
       const schedule = drawAny(struck);
@@ -50,8 +51,10 @@ export async function proveSoak(options: {
       await world.traffic({ deposits: 2, withdrawals: 1 });
       await systemClock.sleep(1_000);
       if (elapsed() - restedAt < REST_EVERY_MS / 1_000) continue;
-      const unrest = await comeToRest(world);
-      const violations = unrest === null ? await check(world, { isFull: false }) : [unrest];
+      // What goes on beside would be no rest, as a process that still stands still.
+      await world.settled();
+      const { violations, passing } = await checkAtRest(world, { isFull: false });
+      sayPassing(say, passing);
       restedAt = elapsed();
       entry.checks += 1;
       say(
@@ -63,13 +66,21 @@ export async function proveSoak(options: {
           what: violations.join('\n'),
           how: `seed ${seed} after ${elapsed().toFixed(0)} s`,
         });
+        hasFailed = true;
         break;
       }
       writeSamples(samples);
       writeCounts(counts);
     }
-    const last = (await comeToRest(world)) ?? (await check(world, { isFull: true })).join('\n');
-    if (last !== '') addViolation(entry, { tier: 'soak', what: last, how: `seed ${seed}, at the end` });
+    // What was found already would be found once more.
+    if (!hasFailed) {
+      await world.settled();
+      const { violations, passing } = await checkAtRest(world, { isFull: true });
+      sayPassing(say, passing);
+      entry.checks += 1;
+      if (violations.length > 0)
+        addViolation(entry, { tier: 'soak', what: violations.join('\n'), how: `seed ${seed}, at the end` });
+    }
     for (const slope of slopes(samples))
       addViolation(entry, { tier: 'soak', what: slope, how: `seed ${seed}, proof/soak.csv` });
   } catch (error) {

@@ -2,9 +2,8 @@
  * The one checker: compares, when everything has come to rest, what the database says with what the network itself says. Double payouts, false failures and false successes, lost and double credits, gaps in the event log, books that
  * are not those of their causes, holdings that are not those of the ledger.
  */
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { checkBooks } from '../../src/books/check-books.ts';
-import { systemClock } from '../../src/env/system.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { isFinal, type WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
@@ -14,64 +13,10 @@ import type { World } from './world.ts';
 /** What is not as it must be, in words; empty: all is well. */
 export type Violations = readonly string[];
 
-const REST_MS = 180_000; // Far beyond the time to certainty of an attempt, and some starts of a process, on a busy machine: what takes longer hangs.
-const LOOK_MS = 40;
+/** Of one kind: the first say enough. */
+const SHOWN_MAX = 5;
 
-type AtRest = {
-  readonly updates: number;
-  readonly newestUpdateId: string | null;
-  readonly outbox: number;
-  readonly open: number;
-  readonly offers: number;
-  readonly events: number;
-};
-
-/** Waits until nothing is under way any more, or a process has ended for good, which {@link check} tells. @returns why it did not come to rest, or null. */
-export async function comeToRest(world: World, restMs = REST_MS): Promise<string | null> {
-  const deadline = systemClock.nowMicros() + BigInt(restMs) * 1_000n;
-  let last: unknown = null;
-  for (;;) {
-    // Whoever cannot be started again does not come to rest: why is among the faults.
-    if (world.sluices.some(({ faults }) => faults.length > 0)) return null;
-    try {
-      const { isThere, state } = await look(world);
-      if (isThere) return null;
-      last = state;
-    } catch (error) {
-      last = String(error); // The database may still be away.
-    }
-    if (systemClock.nowMicros() > deadline) return `It did not come to rest: ${JSON.stringify(last)}`;
-    await systemClock.sleep(LOOK_MS);
-  }
-}
-
-async function look({ network, server, orders, subscribers }: World): Promise<{ isThere: boolean; state: unknown }> {
-  const { rows } = await sql<AtRest>`
-    SELECT (SELECT count(*)::int FROM ledger_update) AS updates,
-      (SELECT update_id FROM ledger_update ORDER BY epoch DESC, ledger_offset DESC LIMIT 1) AS "newestUpdateId",
-      (SELECT count(*)::int FROM event_outbox) AS outbox,
-      (SELECT count(*)::int FROM withdrawal WHERE state NOT IN ('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED', 'COMPLETED', 'OFFERED'))
-        + (SELECT count(*)::int FROM withdrawal WHERE state = 'OFFERED' AND (is_cancel_requested OR receiver <> ${network.payees.erin}))
-        + (SELECT count(*)::int FROM attempt WHERE state = 'OPEN')
-        + (SELECT count(*)::int FROM self_transfer WHERE state = 'IN_FLIGHT')
-        + (SELECT count(*)::int FROM screening WHERE state = 'WAITING') AS open,
-      (SELECT count(*)::int FROM transfer WHERE direction = 'IN' AND status = 'PENDING') AS offers,
-      (SELECT last_position::int FROM event_log) AS events`.execute(server.db);
-  const [now] = rows;
-  if (now === undefined) return { isThere: false, state: 'no row' };
-  const newest = await network.newest();
-  const last = subscribers.map((subscriber) => Number(subscriber.last()));
-  const isThere =
-    now.updates === newest.updates &&
-    now.newestUpdateId === newest.newestUpdateId &&
-    now.outbox === 0 &&
-    now.open === 0 &&
-    now.offers === 0 &&
-    last.every((position) => position === now.events);
-  return { isThere, state: { ...now, newest, last, orders: orders.length } };
-}
-
-/** @param isFull also derives everything again, which takes longer. */
+/** For a system at rest, by `rest.ts`. @param isFull also derives everything again, which takes longer. */
 export async function check(world: World, { isFull }: { readonly isFull: boolean }): Promise<Violations> {
   const truth = await world.network.truth();
   return [
@@ -80,6 +25,7 @@ export async function check(world: World, { isFull }: { readonly isFull: boolean
     ...(await checkHoldings(world, truth)),
     ...(await checkLog(world)),
     ...(await checkStates(world)),
+    ...(await checkReservations(world)),
     ...(isFull ? await checkDerived(world) : []),
     ...world.sluices.flatMap((sluice) => sluice.faults),
   ];
@@ -185,14 +131,13 @@ async function checkLog({ server, subscribers }: World): Promise<Violations> {
   return faults;
 }
 
-/** What a system at rest must not have: anything set aside, frozen, halted, parked or still reserved. */
+/** What a system at rest must not have: anything set aside, frozen, halted or parked. */
 async function checkStates({ server }: World): Promise<Violations> {
   const { rows } = await sql<{ what: string; count: number }>`
     SELECT what, count FROM (
       SELECT 'updates in quarantine' AS what, count(*)::int AS count FROM quarantine
       UNION ALL SELECT 'freezes of money: ' || coalesce(string_agg(reason || ' ' || detail, '; '), ''), count(*)::int FROM money_freeze WHERE lifted_at IS NULL
       UNION ALL SELECT 'halted streams: ' || coalesce(string_agg(status_reason, '; '), ''), count(*)::int FROM ingestion_stream WHERE status = 'HALTED'
-      UNION ALL SELECT 'reservations of nothing', count(*)::int FROM reservation WHERE is_open
       UNION ALL SELECT 'parked offers: ' || coalesce(string_agg(reason, '; '), ''), count(*)::int FROM offer_action WHERE state = 'PARKED'
       UNION ALL SELECT 'parked returns: ' || coalesce(string_agg(trouble_code, '; '), ''), count(*)::int FROM offer_return WHERE state = 'PARKED'
       UNION ALL SELECT 'parked screenings', count(*)::int FROM screening WHERE state = 'PARKED'
@@ -200,6 +145,32 @@ async function checkStates({ server }: World): Promise<Violations> {
     ) AS counted WHERE count > 0`.execute(server.db);
   return rows.map(({ what, count }) => `${count} ${what}`);
 }
+
+/** Nothing is reserved at rest. Whose it is, in which state and since when, tells work that has just begun from money that nobody gives back. */
+async function checkReservations({ server }: World): Promise<Violations> {
+  const { rows } = await sql<{ what: string }>`
+    SELECT count(*) || ' holdings reserved at rest, ' || count(h.archived_update_id) || ' of them gone, ' || count(r.broken_by) || ' noted as such: by '
+      || s.purpose || ' ' || coalesce(s.withdrawal_id, s.offer_action_id, s.offer_return_id, s.self_transfer_id)
+      || ' (' || concat_ws(', ', w.state, o.state, b.state, x.state, x.kind, x.why) || '), attempt ' || r.number || ' ' || a.state
+      || ', opened at ' || ${at(sql`a.opened_at`)} || ', signature asked for at ' || coalesce(${at(sql`a.sign_requested_at`)}, 'no time')
+      || ', closed at ' || coalesce(${at(sql`a.closed_at`)}, 'no time') || ', ' || a.tries || ' tries, last error: ' || coalesce(a.last_error, 'none') AS what
+    FROM reservation r
+    JOIN attempt a ON a.submission_id = r.submission_id AND a.number = r.number
+    JOIN submission s ON s.id = r.submission_id
+    LEFT JOIN holding h ON h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id
+    LEFT JOIN withdrawal w ON w.id = s.withdrawal_id
+    LEFT JOIN offer_action o ON o.id = s.offer_action_id
+    LEFT JOIN offer_return b ON b.withdrawal_id = s.offer_return_id
+    LEFT JOIN self_transfer x ON x.id = s.self_transfer_id
+    WHERE r.is_open
+    GROUP BY r.submission_id, r.number, s.id, a.submission_id, a.number, w.id, o.id, b.withdrawal_id, x.id
+    ORDER BY a.opened_at LIMIT ${SHOWN_MAX}`.execute(server.db);
+  return rows.map(({ what }) => what);
+}
+
+/** Of a time in microseconds: the same text however often it is looked at. */
+const at = (micros: RawBuilder<unknown>): RawBuilder<string> =>
+  sql<string>`to_char(to_timestamp(${micros} / 1000000.0) AT TIME ZONE 'UTC', 'HH24:MI:SS.MS')`;
 
 async function checkDerived({ server }: World): Promise<Violations> {
   const treasury = await server.db
