@@ -15,8 +15,10 @@ import { relationOf } from './row-arrays.ts';
 export const OUTBOX_CHANNEL = 'sluice_outbox';
 /** Wakes the sequencers: somebody committed events without a position. The trigger notifies it, too. */
 export const UNNUMBERED_CHANNEL = 'sluice_unnumbered';
-/** Wakes the tails: events got positions. */
+/** Wakes the tails: events got positions, and says the highest, or nothing. */
 export const LOG_CHANNEL = 'sluice_log';
+/** Listens to what a writer has numbered himself, as log-news.ts reads it. */
+export const NEWS_LISTENER = 'listen_to_news';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 

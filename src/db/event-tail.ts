@@ -12,11 +12,12 @@ import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Database } from './connection.ts';
 import { checkEventPoint, type EventPoint, parseEventCursor } from './event-cursor.ts';
-import { LOG_CHANNEL } from './event-log.ts';
+import { LOG_CHANNEL, NEWS_LISTENER } from './event-log.ts';
 import { type LogEvent, readEvents, readIsStandby, readLogEnd, readNews } from './event-page.ts';
 import { createEventRing } from './event-ring.ts';
 import { interruptible } from './interruptible.ts';
 import { sharedPositionOf } from './log-history.ts';
+import { createLogNews } from './log-news.ts';
 import type { Notifications } from './notifications.ts';
 import { createWakeUp, runPollingLoop } from './polling-loop.ts';
 import { createSharedPages, type SharedPage } from './shared-pages.ts';
@@ -121,6 +122,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   /** What had been read when the epoch began: good in it, too. */
   let epochStart = firstHead;
   const ring = createEventRing<LogEvent>({ head: firstHead, countMax: ringCountMax, bytesMax: ringBytesMax });
+  const said = createLogNews();
   const waiters = new Set<() => void>();
   const pages = createSharedPages({
     db,
@@ -137,6 +139,10 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
   signal.addEventListener('abort', wakeAll, { once: true });
 
   async function follow(): Promise<boolean> {
+    const { events: told, isToLook } = said.take({ epoch, head: ring.head(), eventIdAt });
+    for (const row of told) ring.push(row.event, row.bytes);
+    if (told.length > 0) wakeAll();
+    if (!isToLook) return false;
     const news = await readNews({ db, notifications }, ring.head());
     if (news?.epoch === epoch) {
       for (const row of news.events) ring.push(row.event, row.bytes);
@@ -166,6 +172,10 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     for (const row of events) ring.push(row.event, row.bytes);
     wakeAll();
     return !isLast;
+  }
+
+  function eventIdAt(position: bigint): string | null {
+    return position <= ring.head() && ring.covers(position - 1n) ? ring.after(position - 1n).eventId : null;
   }
 
   /** Whether the epoch that was read, which has ended, is the beginning of the present one up to `position`. */
@@ -339,7 +349,14 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     },
     run: async () => {
       const wakeUp = createWakeUp(clock);
-      const unlisten = notifications.listen(LOG_CHANNEL, wakeUp.wake);
+      const unlisten = notifications.listen(LOG_CHANNEL, (position) => {
+        said.hint(position);
+        wakeUp.wake();
+      });
+      const unlistenNews = notifications.listenBy?.(NEWS_LISTENER, (text) => {
+        said.tell(text);
+        wakeUp.wake();
+      });
       try {
         await runPollingLoop({
           name: 'event tail',
@@ -353,6 +370,7 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
         });
       } finally {
         unlisten();
+        unlistenNews?.();
       }
     },
   };

@@ -17,9 +17,16 @@ export type Notifications = {
   /**
    * Calls `wake` after a NOTIFY on `channel`, and after every (re)connection. `wake` must not throw.
    *
+   * @param wake gets what the notification says, which anybody in the database can have said; the empty text after a (re)connection.
    * @returns ends it.
    */
-  listen(channel: string, wake: () => void): () => void;
+  listen(channel: string, wake: Wake): () => void;
+  /**
+   * The same of a channel whose name the database keeps to itself: what comes over it was said by the database.
+   *
+   * @param listener a function of the database that listens to it and answers its name.
+   */
+  listenBy?(listener: string, wake: Wake): () => void;
   /**
    * Carries out a short statement that reads, over the connection that listens: of all server processes it is the one that is awake when a notification has come.
    *
@@ -29,6 +36,8 @@ export type Notifications = {
   /** Disconnects and leaves nothing behind. Harmless when repeated. */
   close(): Promise<void>;
 };
+
+export type Wake = (said: string) => void;
 
 /** @property name stands for the text over the connection that listens, which nobody else uses: parsed once, and planned a few times. */
 export type NamedStatement = { readonly name: string; readonly text: string; readonly values: readonly unknown[] };
@@ -49,6 +58,9 @@ const FAREWELL_MS = 500;
 const DELAY_MS_MIN = 100;
 const DELAY_MS_MAX = 10_000;
 
+/** A channel that is heard, by its name or by that of the function that listens to it. */
+type Heard = { readonly name: string; readonly isBy: boolean; readonly wakes: Set<Wake> };
+
 type Connected = {
   readonly client: pg.Client;
   readonly lose: (error: unknown) => void;
@@ -56,16 +68,39 @@ type Connected = {
   isAsked: boolean;
 };
 
+/** @returns the name of the channel. */
+async function beginToListen(client: pg.Client, { name, isBy }: Heard): Promise<string> {
+  if (!isBy) {
+    await client.query(`LISTEN ${pg.escapeIdentifier(name)}`);
+    return name;
+  }
+  const { rows } = await client.query<{ channel: string }>(`SELECT ${pg.escapeIdentifier(name)}() AS channel`);
+  return rows[0]?.channel ?? '';
+}
+
 /** Connects in the background at once, and again whenever the connection is lost. */
 export function createNotifications(options: NotificationsOptions): Notifications {
   const { clock, random, logger } = options;
-  const wakes = new Map<string, Set<() => void>>();
+  const heard: Heard[] = [];
   const closing = new AbortController();
   let added = new AbortController();
   let connected: Connected | null = null;
 
-  const wakeAll = (channel: string): void => {
-    for (const wake of wakes.get(channel) ?? []) wake();
+  const wakeAll = ({ wakes }: Heard, said: string): void => {
+    for (const wake of wakes) wake(said);
+  };
+
+  const add = (name: string, isBy: boolean, wake: Wake): (() => void) => {
+    let known = heard.find((each) => each.name === name && each.isBy === isBy);
+    if (known === undefined) {
+      known = { name, isBy, wakes: new Set() };
+      heard.push(known);
+      added.abort();
+    }
+    const { wakes } = known;
+    wakes.add(wake);
+    // The channel stays listened to: its name is one of a handful, and a wake-up of nobody costs nothing.
+    return () => void wakes.delete(wake);
   };
 
   // Serves one connection until it is lost or we close; throws when it cannot be made.
@@ -84,19 +119,22 @@ export function createNotifications(options: NotificationsOptions): Notification
     const lost = new AbortController();
     client.on('error', (error) => lost.abort(error));
     client.on('end', () => lost.abort());
-    client.on('notification', ({ channel }) => wakeAll(channel));
+    const channels = new Map<string, Heard>();
+    client.on('notification', ({ channel, payload = '' }) => {
+      const known = channels.get(channel);
+      if (known !== undefined) wakeAll(known, payload);
+    });
     const ended = AbortSignal.any([lost.signal, closing.signal]);
     try {
       await client.connect();
       connected = { client, lose: (error) => lost.abort(error), isAsked: false };
-      const listened = new Set<string>();
+      let listened = 0;
       while (!ended.aborted) {
         added = new AbortController();
-        for (const channel of wakes.keys()) {
-          if (listened.has(channel)) continue;
-          await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
-          listened.add(channel);
-          wakeAll(channel);
+        for (const each of heard.slice(listened)) {
+          channels.set(await beginToListen(client, each), each);
+          listened += 1;
+          wakeAll(each, '');
         }
         await clock.sleep(HEARTBEAT_MS, AbortSignal.any([ended, added.signal]));
         if (!ended.aborted && !added.signal.aborted) await client.query('SELECT 1');
@@ -126,19 +164,8 @@ export function createNotifications(options: NotificationsOptions): Notification
   const running = run();
 
   return {
-    listen: (channel, wake) => {
-      const known = wakes.get(channel);
-      if (known !== undefined) {
-        known.add(wake);
-      } else {
-        wakes.set(channel, new Set([wake]));
-        added.abort();
-      }
-      return () => {
-        // The channel stays listened to: its name is one of a handful, and a wake-up of nobody costs nothing.
-        wakes.get(channel)?.delete(wake);
-      };
-    },
+    listen: (channel, wake) => add(channel, false, wake),
+    listenBy: (listener, wake) => add(listener, true, wake),
     ask: async ({ name, text, values }) => {
       const asked = connected;
       // What was asked before has no answer yet: the connection may be dead, and is given up when it stays so.

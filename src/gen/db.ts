@@ -342,6 +342,10 @@ export interface NetworkTable {
   name: string;
 }
 
+export interface NewsChannelTable {
+  name: string;
+}
+
 export interface OfferActionTable {
   id: string;
   treasury_id: number;
@@ -886,6 +890,7 @@ export interface DB {
   ledger_update: LedgerUpdateTable;
   money_freeze: MoneyFreezeTable;
   network: NetworkTable;
+  news_channel: NewsChannelTable;
   offer_action: OfferActionTable;
   offer_budget: OfferBudgetTable;
   offer_decision: OfferDecisionTable;

@@ -1,5 +1,5 @@
 /** Notifications between simulated processes: hints of committed transactions that come late, or not at all. */
-import type { Notifications } from '../../src/db/notifications.ts';
+import type { Notifications, Wake } from '../../src/db/notifications.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
@@ -21,7 +21,7 @@ const CALM_LATE_MS_MAX = 1_500;
 
 export function createHints({ scheduler, faults, dice }: HintsOptions): Hints {
   const lateMsMax = dice.pick(LATE_MS_MAX);
-  const listeners = new Set<{ readonly actor: Actor; readonly channel: string; readonly wake: () => void }>();
+  const listeners = new Set<{ readonly actor: Actor; readonly channel: string; readonly wake: Wake }>();
   return {
     notificationsOf: (actor) => ({
       listen: (channel, wake) => {
@@ -39,7 +39,7 @@ export function createHints({ scheduler, faults, dice }: HintsOptions): Hints {
           label: `hint ${channel}`,
           delayMs: dice.integer(0, faults.isOver() ? CALM_LATE_MS_MAX : lateMsMax),
           run: () => {
-            wake();
+            wake(''); // How far the log reaches is not simulated: whoever is woken looks.
             return '';
           },
         });
