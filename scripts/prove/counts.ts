@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 export const PROJECT = join(import.meta.dirname, '../..');
 export const COUNTS_FILE = join(PROJECT, 'proof/counts.json');
 
+/** What was found, its beginning; and how to see it again: a command, and what happened then. */
 export type FoundViolation = { readonly tier: Tier; readonly what: string; readonly how: string };
 
 export const TIERS = ['seeds', 'kills', 'postgres', 'zombies', 'soak', 'figures'] as const;
@@ -41,11 +42,15 @@ export type Counts = {
 };
 
 const SAMPLES_MAX = 400;
-const TEXT_MAX = 4_000;
+/** The file is for numbers; a whole trace comes of the command. */
+const WHAT_MAX = 600;
+const HOW_MAX = 1_000;
 
 export function readCounts(): Counts {
   if (!existsSync(COUNTS_FILE)) return { nextSeed: 1, commits: [] };
-  return JSON.parse(readFileSync(COUNTS_FILE, 'utf8')) as Counts;
+  const counts = JSON.parse(readFileSync(COUNTS_FILE, 'utf8')) as Counts;
+  for (const entry of counts.commits) entry.violations = entry.violations.map(shortened);
+  return counts;
 }
 
 export function writeCounts(counts: Counts): void {
@@ -92,11 +97,15 @@ export function addSample(entry: CommitCounts, figure: string, milliseconds: num
 }
 
 export function addViolation(entry: CommitCounts, violation: FoundViolation): void {
-  entry.violations.push({
-    ...violation,
-    what: violation.what.slice(0, TEXT_MAX),
-    how: violation.how.slice(0, TEXT_MAX),
-  });
+  entry.violations.push(shortened(violation));
+}
+
+function shortened({ tier, what, how }: FoundViolation): FoundViolation {
+  return { tier, what: beginningOf(what, WHAT_MAX), how: beginningOf(how, HOW_MAX) };
+}
+
+function beginningOf(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
 }
 
 export function sumOf(table: Readonly<Record<string, number>>): number {

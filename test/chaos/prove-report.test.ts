@@ -1,7 +1,7 @@
 /** What the release tier says of what it ran: a bound that follows from the count, a goal that is missed by one slow sample, a slope that is one. */
 import { expect, test } from 'vitest';
-import type { CommitCounts, Counts } from '../../scripts/prove/counts.ts';
-import { countLines, figureLines } from '../../scripts/prove/report.ts';
+import { addViolation, type CommitCounts, type Counts } from '../../scripts/prove/counts.ts';
+import { countLines, figureLines, struckLines } from '../../scripts/prove/report.ts';
 import { slopes } from '../../scripts/prove/soak.ts';
 
 const entry = (change: Partial<CommitCounts>): CommitCounts => ({
@@ -38,6 +38,45 @@ test('a violation is counted where it was found, and there is no bound any more'
   const counts: Counts = { nextSeed: 1, commits: [entry({ kills: { random: 200 }, violations: [...violations] })] };
 
   expect(countLines(counts)[1]).toBe('| SIGKILLs | 200 | 1000 | 1 | 0.50 % seen |');
+});
+
+test('kills of the database and zombies have rows of their own, and what a soak found counts against each', () => {
+  const violations = [{ tier: 'soak', what: 'double payout', how: 'seed 1' }] as const;
+  const commits = [
+    entry({ kills: { random: 3 }, postgres: { backend: 2, postmaster: 1 }, zombies: { 'offers.afterPrepare': 4 } }),
+    entry({ postgres: { backend: 5 }, others: { rewound: 1 }, violations: [...violations] }),
+  ];
+
+  expect(countLines({ nextSeed: 1, commits }).slice(1, 5)).toEqual([
+    '| SIGKILLs | 3 | 1000 | 1 | 33 % seen |',
+    '| PostgreSQL kills | 8 | 200 | 1 | 13 % seen |',
+    '| zombies | 4 | 100 | 1 | 25 % seen |',
+    '| connection, participant and other faults | 1 |  | 1 | 100 % seen |',
+  ]);
+  expect(struckLines({ nextSeed: 1, commits })).toEqual([
+    '| SIGKILL | `random` | 3 |',
+    '| SIGKILL of PostgreSQL | `backend` | 7 |',
+    '| SIGKILL of PostgreSQL | `postmaster` | 1 |',
+    '| SIGSTOP | `offers.afterPrepare` | 4 |',
+    '| other fault | `rewound` | 1 |',
+  ]);
+});
+
+test('what was found when recovery was measured has a row', () => {
+  const violations = [{ tier: 'figures', what: 'books differ', how: 'killed, seed 1' }] as const;
+  const commits = [entry({ figures: { killed: [1, 2], postgres: [3] }, violations: [...violations] })];
+
+  expect(countLines({ nextSeed: 1, commits }).at(-1)).toBe('| recoveries measured | 3 |  | 1 | 33 % seen |');
+});
+
+test('of a violation the beginning is kept, and how to see it again', () => {
+  const kept = entry({});
+  addViolation(kept, { tier: 'seeds', what: `double payout\n${'a trace '.repeat(1_000)}`, how: 'node it --seed 7' });
+
+  const [{ what = '', how = '' } = {}] = kept.violations;
+  expect(what).toHaveLength(600);
+  expect(what).toMatch(/^double payout\n.*…$/s);
+  expect(how).toBe('node it --seed 7');
 });
 
 test('a goal counts as held only where it was measured, and the largest sample decides where none may be above it', () => {
