@@ -22,9 +22,9 @@ export type Notifications = {
    */
   listen(channel: string, wake: Wake): () => void;
   /**
-   * The same of a channel whose name the database keeps to itself: what comes over it was said by the database.
+   * The same of a channel whose name the database keeps to itself: what comes over it was said by the database, or by somebody who may listen to it, too.
    *
-   * @param listener a function of the database that listens to it and answers its name.
+   * @param listener a function of the database that listens to it and answers its name. Where the database refuses (our role may not, it has no such function), nothing comes over it, and it is tried again.
    */
   listenBy?(listener: string, wake: Wake): () => void;
   /**
@@ -68,14 +68,19 @@ type Connected = {
   isAsked: boolean;
 };
 
-/** @returns the name of the channel. */
-async function beginToListen(client: pg.Client, { name, isBy }: Heard): Promise<string> {
+/** @returns the name of the channel; of one that the database keeps to itself an error where it refuses: that is no reason to be deaf on all others. */
+async function beginToListen(client: pg.Client, { name, isBy }: Heard): Promise<string | pg.DatabaseError> {
   if (!isBy) {
     await client.query(`LISTEN ${pg.escapeIdentifier(name)}`);
     return name;
   }
-  const { rows } = await client.query<{ channel: string }>(`SELECT ${pg.escapeIdentifier(name)}() AS channel`);
-  return rows[0]?.channel ?? '';
+  try {
+    const { rows } = await client.query<{ channel: string }>(`SELECT ${pg.escapeIdentifier(name)}() AS channel`);
+    return rows[0]?.channel ?? '';
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return error;
+    throw error;
+  }
 }
 
 /** Connects in the background at once, and again whenever the connection is lost. */
@@ -128,13 +133,24 @@ export function createNotifications(options: NotificationsOptions): Notification
     try {
       await client.connect();
       connected = { client, lose: (error) => lost.abort(error), isAsked: false };
-      let listened = 0;
+      const listened = new Set<Heard>();
+      const refused = new Set<Heard>();
       while (!ended.aborted) {
         added = new AbortController();
-        for (const each of heard.slice(listened)) {
-          channels.set(await beginToListen(client, each), each);
-          listened += 1;
-          wakeAll(each, '');
+        for (const each of heard.filter((known) => !listened.has(known))) {
+          const channel = await beginToListen(client, each);
+          if (typeof channel === 'string') {
+            channels.set(channel, each);
+            listened.add(each);
+            wakeAll(each, '');
+          } else if (!refused.has(each)) {
+            refused.add(each);
+            const { code, message } = channel;
+            logger.info('The database does not let us listen; what would be told is asked for.', {
+              listener: each.name,
+              ...{ code, why: message },
+            });
+          }
         }
         await clock.sleep(HEARTBEAT_MS, AbortSignal.any([ended, added.signal]));
         if (!ended.aborted && !added.signal.aborted) await client.query('SELECT 1');

@@ -134,3 +134,25 @@ test('a connection that fell silent keeps nobody who asks waiting, and is given 
     await proxy.close();
   }
 });
+
+test('a channel that the database does not let us listen to makes nobody deaf on the others, and is heard once it may be', async () => {
+  const notifications = start(database.connectionString);
+  const { db } = database;
+  const woken = { before: 0, told: [] as string[], after: 0 };
+  notifications.listen('before', () => woken.before++);
+  notifications.listenBy?.('listen_to_what_comes', (said) => woken.told.push(said));
+  notifications.listen('after', () => woken.after++);
+  await eventually(() => expect(woken).toEqual({ before: 1, told: [], after: 1 }));
+
+  await notify('before');
+  await notify('after');
+  await eventually(() => expect(woken).toEqual({ before: 2, told: [], after: 2 }));
+
+  await sql`CREATE FUNCTION listen_to_what_comes() RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN EXECUTE 'LISTEN secretly'; RETURN 'secretly'; END $$`.execute(db);
+  notifications.listen('another', () => undefined); // Or the next sign of life.
+  await eventually(() => expect(woken.told).toEqual(['']));
+  await sql`SELECT pg_notify('secretly', 'news')`.execute(db);
+  await eventually(() => expect(woken.told).toEqual(['', 'news']));
+  expect(woken).toMatchObject({ before: 2, after: 2 });
+});

@@ -240,6 +240,35 @@ describe('what goes wrong with the log keeps nobody from committing', () => {
     await append(db, draftOf('three'));
     expect(await numbered()).toEqual(['one', 'two', 'three']);
   });
+
+  test('a lock of the name of the channel, as while its table is written anew: nobody fails by it', async () => {
+    await drain();
+    const busy = await db.startTransaction().execute();
+    await sql`LOCK TABLE news_channel IN ACCESS EXCLUSIVE MODE`.execute(busy);
+
+    for (const id of ['one', 'two']) await append(db, draftOf(id));
+
+    expect(await waiting()).toEqual(['one', 'two']);
+    await busy.commit().execute();
+    await append(db, draftOf('three'));
+    expect(await numbered()).toEqual(['one', 'two', 'three']);
+  });
+
+  test.each([
+    ['gone', sql`DELETE FROM news_channel`],
+    [
+      'there twice, as after rows were put back over those of a new database',
+      sql`INSERT INTO news_channel VALUES ('another')`,
+    ],
+    ['none that the server takes', sql`UPDATE news_channel SET name = ''`],
+  ])('the name of the channel is %s: nobody fails by it', async (_what, change) => {
+    await drain();
+    await change.execute(db);
+
+    await append(db, draftOf('one'));
+
+    expect([...(await numbered()), ...(await waiting())]).toEqual(['one']);
+  });
 });
 
 test('C10: many writers with a sequencer beside them: dense, each once, each subject in the order of its changes', async () => {

@@ -6,6 +6,7 @@ import { type LogEvent, readEvents } from '../../src/db/event-page.ts';
 import { createEventSequencer } from '../../src/db/event-sequencer.ts';
 import { type EventTail, openEventTail } from '../../src/db/event-tail.ts';
 import { createNotifications } from '../../src/db/notifications.ts';
+import { forgetRole, grantRights } from '../../src/db/rights.ts';
 import { noFailpoints } from '../../src/env/failpoint.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -120,4 +121,37 @@ test('after the connection was lost, all that came meanwhile is read', async () 
   await append(database, draftOf('unheard'));
 
   expect((await heard(after, 1)).map(({ eventId }) => eventId)).toEqual(['unheard']);
+});
+
+test('a role that only reads cannot tell events either: it may not listen, and learns no name', async () => {
+  const role = `sluice_${systemRandom.uuid().slice(0, 8)}_told`;
+  await sql`CREATE ROLE ${sql.id(role)}`.execute(database.db);
+  try {
+    await grantRights(database.db, [{ name: role, kind: 'READ' }]);
+    const listening = database.db.transaction().execute(async (tx) => {
+      await sql`SET LOCAL ROLE ${sql.id(role)}`.execute(tx);
+      await sql`SELECT ${sql.id(NEWS_LISTENER)}()`.execute(tx);
+    });
+    await expect(listening).rejects.toThrow(/permission denied/);
+  } finally {
+    await forgetRole(database.db, role);
+    await sql`DROP OWNED BY ${sql.id(role)}`.execute(database.db);
+    await sql`DROP ROLE ${sql.id(role)}`.execute(database.db);
+  }
+});
+
+test('where the listener may not be called, events are read as before', async () => {
+  await sql`DELETE FROM news_channel`.execute(database.db);
+  await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ${LISTENER}`.execute(
+    database.db,
+  );
+  const { position: after } = tail.head();
+
+  await append(database, draftOf('asked-for'));
+  await eventually(() => expect(tail.head().position).toBe(after + 1n));
+  const looksBefore = looks;
+  await append(database, draftOf('asked-for-again'));
+
+  expect((await heard(after, 2)).map(({ eventId }) => eventId)).toEqual(['asked-for', 'asked-for-again']);
+  expect(looks).toBeGreaterThan(looksBefore);
 });
