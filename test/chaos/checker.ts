@@ -6,9 +6,10 @@ import { type RawBuilder, sql } from 'kysely';
 import { checkBooks } from '../../src/books/check-books.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
+import { WITHDRAWAL_CHANGED } from '../../src/withdrawals/withdrawal-events.ts';
 import { isFinal, type WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
 import { CUSTOMERS, type Payee, type Truth } from './network-messages.ts';
-import type { World } from './world.ts';
+import { type Order, WITHDRAWER, type World } from './world.ts';
 
 /** What is not as it must be, in words; empty: all is well. */
 export type Violations = readonly string[];
@@ -47,7 +48,8 @@ async function checkPayments({ server, orders }: World, { paid }: Truth): Promis
       if (ordered.get(amount)?.payee !== payee) faults.push(`${payee} was paid ${amount}, which nobody asked for`);
     }
   }
-  for (const { key, amount } of orders) {
+  for (const order of orders) {
+    const { key, amount } = order;
     const withdrawal = found.get(key);
     const count = times.get(amount) ?? 0;
     if (count > 1) faults.push(`double payout: ${key} was paid ${count} times`);
@@ -56,36 +58,66 @@ async function checkPayments({ server, orders }: World, { paid }: Truth): Promis
     else if (withdrawal.state === 'COMPLETED' && count !== 1) faults.push(`false success: ${key} was not paid`);
     else if (withdrawal.state !== 'COMPLETED' && isFinal(withdrawal.state) && count !== 0)
       faults.push(`false failure: ${key} is ${withdrawal.state} and was paid`);
+    if (withdrawal !== undefined && !endsOf(order).includes(withdrawal.state))
+      faults.push(`${key} to ${order.payee}${order.isCancelled ? ', wanted back,' : ''} is ${withdrawal.state}`);
   }
   return faults;
 }
 
-/** Account, or the empty text for deposits that name nobody: count and sum. */
-type Sums = Readonly<Record<string, string>>;
-
-async function checkCredits({ server }: World, { deposited, offersOpen }: Truth): Promise<Violations> {
-  const sums = new Map<string, { count: number; units: bigint }>();
-  for (const { memo, amount } of deposited) {
-    const owner = CUSTOMERS[memo] ?? '';
-    const { count, units } = sums.get(owner) ?? { count: 0, units: 0n };
-    sums.set(owner, { count: count + 1, units: units + parseAmount(amount) });
+/** What becomes of an order where nothing is wrong: each payee does what it always does, and nobody takes back what nobody wants back. */
+function endsOf({ payee, isCancelled }: Order): readonly WithdrawalState[] {
+  if (isCancelled) return ['CANCELLED', 'RETURNED'];
+  switch (payee) {
+    case 'bob':
+    case 'carol':
+      return ['COMPLETED'];
+    case 'dave':
+      return ['RETURNED'];
+    case 'erin':
+      return ['OFFERED'];
   }
-  const expected: Sums = Object.fromEntries(
-    [...sums].map(([owner, { count, units }]) => [owner, `${count} of ${formatAmount(units)}`]),
-  );
-  const { rows } = await sql<{ owner: string; count: number; total: string }>`
-    SELECT coalesce(a.owner, '') AS owner, count(*)::int AS count, sum(t.holdings_delta::numeric)::text AS total
+}
+
+/** Each deposit by itself, since no two are of the same amount; whose it is, or nobody's; and what customers have in the end. */
+async function checkCredits({ server, orders }: World, { deposited, offersOpen, paid }: Truth): Promise<Violations> {
+  const faults: string[] = [];
+  const nameOf = (owner: string, amount: string): string =>
+    `${formatAmount(parseAmount(amount))} of ${owner === '' ? 'nobody' : owner}`;
+  const { rows } = await sql<{ owner: string; amount: string }>`
+    SELECT coalesce(a.owner, '') AS owner, t.holdings_delta::text AS amount
     FROM transfer t LEFT JOIN attribution b ON b.transfer_id = t.id LEFT JOIN account a ON a.id = b.account_id AND a.kind = 'CUSTOMER'
-    WHERE t.direction = 'IN' AND t.kind IN ('DIRECT', 'OFFER') AND t.status = 'COMPLETED' GROUP BY 1`.execute(
-    server.db,
-  );
-  const found: Sums = Object.fromEntries(
-    rows.map(({ owner, count, total }) => [owner, `${count} of ${formatAmount(parseAmount(total))}`]),
-  );
-  const faults = [...new Set([...Object.keys(expected), ...Object.keys(found)])]
-    .filter((owner) => expected[owner] !== found[owner])
-    .map((owner) => `lost or double credit: "${owner}" has ${found[owner]}, and paid in ${expected[owner]}`);
-  return offersOpen === 0 ? faults : [...faults, `${offersOpen} offers lie where they were`];
+    WHERE t.direction = 'IN' AND t.kind IN ('DIRECT', 'OFFER') AND t.status = 'COMPLETED'`.execute(server.db);
+  const credits = new Map<string, number>();
+  for (const { owner, amount } of rows)
+    credits.set(nameOf(owner, amount), (credits.get(nameOf(owner, amount)) ?? 0) + 1);
+  for (const { memo, amount } of deposited) {
+    const name = nameOf(CUSTOMERS[memo] ?? '', amount);
+    const count = credits.get(name) ?? 0;
+    credits.delete(name);
+    if (count !== 1) faults.push(`${count === 0 ? 'lost' : 'double'} credit: ${name} is there ${count} times`);
+  }
+  for (const name of credits.keys()) faults.push(`false credit: ${name}, which nobody paid in`);
+
+  const wanted = new Map(Object.values(CUSTOMERS).map((owner) => [owner, 0n]));
+  const add = (owner: string, units: bigint) => wanted.set(owner, (wanted.get(owner) ?? 0n) + units);
+  for (const { memo, amount } of deposited) {
+    const owner = CUSTOMERS[memo];
+    if (owner !== undefined) add(owner, parseAmount(amount));
+  }
+  for (const amount of Object.values(paid).flat()) add(WITHDRAWER, -parseAmount(amount));
+  // Nobody has taken these yet, and nobody wants them back.
+  for (const { payee, amount, isCancelled } of orders)
+    if (payee === 'erin' && !isCancelled) add(WITHDRAWER, -parseAmount(amount));
+  const { rows: balances } = await sql<{ owner: string; balance: string }>`
+    SELECT a.owner, sum(b.balance)::text AS balance FROM account a JOIN account_balance b ON b.account_id = a.id
+    WHERE a.kind = 'CUSTOMER' GROUP BY a.owner`.execute(server.db);
+  const found = new Map(balances.map(({ owner, balance }) => [owner, parseAmount(balance)]));
+  for (const owner of new Set([...wanted.keys(), ...found.keys()])) {
+    const [has, should] = [found.get(owner) ?? 0n, wanted.get(owner) ?? 0n];
+    if (has !== should) faults.push(`${owner} has ${has} units, and should have ${should}`);
+  }
+  if (offersOpen !== 0) faults.push(`${offersOpen} offers lie where they were`);
+  return faults;
 }
 
 async function checkHoldings({ server }: World, { holdings, balance }: Truth): Promise<Violations> {
@@ -128,6 +160,12 @@ async function checkLog({ server, subscribers }: World): Promise<Violations> {
     server.db,
   );
   for (const { id, count } of twice) faults.push(`deposit ${id} was announced ${count} times`);
+  const { rows: ends } = await sql<{ key: string; state: string; count: number }>`
+    SELECT w.idempotency_key AS key, w.state, count(e.subject)::int AS count
+    FROM withdrawal w LEFT JOIN event e ON e.subject = w.id AND e.type = ${WITHDRAWAL_CHANGED} AND (e.payload->>'isFinal')::boolean
+    GROUP BY w.id HAVING count(e.subject) <> CASE WHEN w.state IN ('COMPLETED', 'RETURNED', 'CANCELLED', 'FAILED', 'REJECTED') THEN 1 ELSE 0 END
+    LIMIT ${SHOWN_MAX}`.execute(server.db);
+  for (const { key, state, count } of ends) faults.push(`the end of ${key}, ${state}, was announced ${count} times`);
   return faults;
 }
 

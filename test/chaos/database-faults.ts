@@ -5,6 +5,8 @@ import { eventually } from '../support/eventually.ts';
 import { pick, type Schedule } from './schedule.ts';
 import type { World } from './world.ts';
 
+const PATIENCE = { deadlineMs: 60_000, intervalMs: 50 };
+
 export const killPostmaster: Schedule = {
   name: 'SIGKILL of the postmaster',
   kind: 'postgres',
@@ -23,7 +25,10 @@ export const killBackend: Schedule = {
   run: async (world) => {
     const working = world.traffic();
     await systemClock.sleep(world.random.next() * 200);
-    await world.server.killBackend();
+    // They come back after the kill before; what hits nobody is none.
+    await eventually(async () => {
+      if (!(await world.server.killBackend())) throw new Error('Nobody is connected to the database.');
+    }, PATIENCE);
     await working;
     return 'backend';
   },

@@ -19,6 +19,7 @@ export async function takeBack(child: ChildProcess): Promise<void> {
     const waking = setInterval(() => child.kill('SIGCONT'), WAKE_MS);
     const done = (): void => {
       clearInterval(waking);
+      child.off('message', done).off('close', done); // A process lives through many orders.
       resolve();
     };
     child.once('message', done).once('close', done);

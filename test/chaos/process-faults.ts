@@ -23,6 +23,7 @@ const SURE_STRIKE_MS = 30_000;
 const LAPSE_MS = 20_000;
 /** Beyond that nobody who was told to stop can still be on his way to it. */
 const STOP_MS = 60_000;
+const AWAKE_MS = 300_000;
 
 const deadlineOf = ({ points, hit }: Place): number => {
   if (points.length > 1) return SURE_STRIKE_MS;
@@ -53,6 +54,11 @@ async function serving({ sluices }: World): Promise<readonly Sluice[]> {
   return there().length > 0 ? there() : sluices;
 }
 
+/** One that is there: what hits nobody is no kill. */
+async function killOne(world: World): Promise<void> {
+  while (!pick(world.random, await serving(world)).signal('SIGKILL')) await systemClock.sleep(5);
+}
+
 function workFor({ points }: Place, world: World): Promise<void> {
   const [only] = points;
   const work = points.length === 1 && only !== undefined ? WORK[only] : undefined;
@@ -81,7 +87,7 @@ export function killAt(place: Place): Schedule {
       }
       if (dead !== null) return dead.where;
       // Not so often at work in one process: then at this moment.
-      pick(world.random, sluices).signal('SIGKILL');
+      await killOne(world);
       return 'random';
     },
   };
@@ -92,10 +98,10 @@ export function killAtRandom(): Schedule {
     name: 'SIGKILL at a random moment',
     kind: 'kill',
     run: async (world) => {
-      const sluices = await serving(world);
+      await serving(world);
       world.later(world.traffic());
       await systemClock.sleep(world.random.next() * 300);
-      pick(world.random, sluices).signal('SIGKILL');
+      await killOne(world);
       return 'random';
     },
   };
@@ -130,18 +136,29 @@ export function zombieAt(place: Place, stillMs: number): Schedule {
       world.later(workFor(place, world));
       const first = await struck(sluices, deadlineOf(place));
       await Promise.all(sluices.map(async (sluice) => (sluice === first?.sluice ? undefined : await sluice.disarm())));
-      const frozen = first?.sluice ?? pick(world.random, sluices);
-      if (first === null) frozen.signal('SIGSTOP');
-      // It has said that it will, and may be on its way still; or somebody else has killed it.
-      const deadline = systemClock.nowMicros() + BigInt(STOP_MS) * 1_000n;
-      while (!frozen.isStopped() && frozen.pid() !== null && systemClock.nowMicros() < deadline)
-        await systemClock.sleep(2);
+      const frozen = await standingStill(first?.sluice ?? null, world);
       // Its clients would wait for it; a balancer that looks after its targets cuts them.
       world.balancer.cut(1, world.random);
       world.later(wakeAfter(frozen, stillMs, world));
-      return first?.where ?? 'random';
+      return first !== null && frozen === first.sluice ? first.where : 'random';
     },
   };
+}
+
+/** @param told has said that it will stand still, and may be on its way; or something else has ended it, and then another one is stopped at this moment. @returns who does. */
+async function standingStill(told: Sluice | null, world: World): Promise<Sluice> {
+  const deadline = systemClock.nowMicros() + BigInt(STOP_MS) * 1_000n;
+  let sluice = told;
+  while (systemClock.nowMicros() < deadline) {
+    if (sluice === null) {
+      sluice = pick(world.random, await twoAwake(world));
+      sluice.signal('SIGSTOP');
+    }
+    if (sluice.isStopped()) return sluice;
+    if (sluice.pid() === null) sluice = null;
+    await systemClock.sleep(2);
+  }
+  throw new Error('Nobody could be made to stand still.');
 }
 
 async function wakeAfter(frozen: Sluice, stillMs: number, world: World): Promise<void> {
@@ -153,11 +170,13 @@ async function wakeAfter(frozen: Sluice, stillMs: number, world: World): Promise
 
 /** Waits until two at least are awake and serve, so that one of them is left. @returns all who are. */
 async function twoAwake({ sluices }: World): Promise<readonly Sluice[]> {
-  for (;;) {
+  const deadline = systemClock.nowMicros() + BigInt(AWAKE_MS) * 1_000n;
+  while (systemClock.nowMicros() < deadline) {
     const awake = sluices.filter((sluice) => sluice.port() !== null && !sluice.isStopped());
     if (awake.length >= Math.min(2, sluices.length)) return awake;
     await systemClock.sleep(10);
   }
+  throw new Error('Fewer than two serve, and no more come back.');
 }
 
 export const killedSigner: Schedule = {

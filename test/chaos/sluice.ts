@@ -21,7 +21,8 @@ export type Sluice = {
   disarm(): Promise<void>;
   /** Points at which it struck itself since the last call. */
   takeStruck(): readonly string[];
-  signal(signal: NodeJS.Signals): void;
+  /** @returns whether there was a process to send it to. */
+  signal(signal: NodeJS.Signals): boolean;
   isStopped(): boolean;
   /** How often it was started. */
   starts(): number;
@@ -46,6 +47,8 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
   let said = '';
   let struck: string[] = [];
   let armed: ChildProcess | null = null;
+  /** Of the last order. */
+  let deadly = false;
   const faults: string[] = [];
   const over = Promise.withResolvers<void>();
 
@@ -64,7 +67,10 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
       hear(text);
       const [, found] = /^Sluice serves http:\S+:(\d+)\/graphql$/m.exec(text) ?? [];
       if (found !== undefined) port = Number(found);
-      for (const [, point = ''] of text.matchAll(/^struck (\S+)$/gm)) struck.push(point);
+      for (const [, point = ''] of text.matchAll(/^struck (\S+)$/gm)) {
+        struck.push(point);
+        if (deadly) port = null;
+      }
     });
     started.stderr?.setEncoding('utf8').on('data', hear);
     started.on('error', (error) => hear(`${error}`));
@@ -105,6 +111,7 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
     arm: (order) => {
       if (child?.connected !== true) return;
       armed = child;
+      deadly = order.signal === 'SIGKILL';
       child.send(order, () => undefined);
     },
     disarm: async () => {
@@ -119,7 +126,9 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
       return taken;
     },
     signal: (signal) => {
-      child?.kill(signal);
+      const isSent = child?.kill(signal) ?? false;
+      if (isSent && signal === 'SIGKILL') port = null; // It is as good as gone, and nobody is to strike it once more.
+      return isSent;
     },
     isStopped: () => {
       const status = readOf(child?.pid, 'stat');

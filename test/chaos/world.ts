@@ -29,6 +29,9 @@ const EVENTS = 'subscription ($after: Cursor) { events(after: $after) { cursor e
 const ASK_MS = 10_000;
 const ASKING = { deadlineMs: 120_000, intervalMs: 100 };
 
+/** Whose money is asked for. */
+export const WITHDRAWER = 'alice';
+
 export type Order = { readonly key: string; readonly payee: Payee; readonly amount: string; isCancelled: boolean };
 
 export type World = {
@@ -169,7 +172,7 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
           {
             input: {
               idempotencyKey: key,
-              account: 'alice',
+              account: WITHDRAWER,
               instrumentAdmin: network.instrument.admin,
               instrumentId: network.instrument.id,
               receiver: network.payees[payee],
@@ -210,11 +213,15 @@ export async function startWorld({ seed, instances, isScreening, variables = {} 
       },
       cancel: async (order) => {
         order.isCancelled = true;
-        await ask(
-          `mutation ($input: CancelWithdrawalInput!) { cancelWithdrawal(input: $input) {
-            ... on CancelWithdrawalPayload { withdrawal { state } } ... on Error { code } } }`,
-          { input: { idempotencyKey: order.key } },
-        );
+        await eventually(async () => {
+          const { cancelWithdrawal } = await ask(
+            `mutation ($input: CancelWithdrawalInput!) { cancelWithdrawal(input: $input) {
+              ... on CancelWithdrawalPayload { withdrawal { state } } ... on Error { code retryable } } }`,
+            { input: { idempotencyKey: order.key } },
+          );
+          // As where withdrawals are off while a database that went back is made good.
+          if (cancelWithdrawal?.['retryable'] === true) throw new Error(JSON.stringify(cancelWithdrawal));
+        }, ASKING);
       },
       changePool: async () => {
         pools += 1;
