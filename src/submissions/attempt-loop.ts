@@ -41,13 +41,15 @@ export type PassOptions = TryOptions & {
   /** Left out: nobody counts. */
   readonly measures?: Measures;
   readonly lane?: Lane;
-  /** Woken when there may be more to do: it is looked for while tries are under way. Left out: when all of them have ended. */
+  /** Woken when there may be more to do: it is looked for while tries are under way, and the pass lasts as long as there is something. Left out: when all of them have ended. */
   readonly news?: WakeUp;
+  /** Then nothing more is begun. Left out: it is, until the pass has ended by itself. */
+  readonly signal?: AbortSignal;
 };
 
 const TRIES_AT_ONCE_MAX = 16; // Half of what one endpoint takes by default: the rest is for others.
 const REFILL_MIN = 4; // So many places are filled at once, rather than each with questions of its own.
-const TRIES_A_PASS_MAX = 128; // Then what has lapsed ends, and what waits is looked at.
+const TRIES_A_LOOK_MAX = 128; // Then what has lapsed ends, and what waits is looked at.
 const LOOK_MS_MIN = 25; // Between two looks at what has come: who asks at the same moment is given an attempt together.
 const LOOK_MS_MAX = 1_000; // While nothing wakes us: what lapses is seen by nobody else.
 const RETRY_MS_MIN = 2_000; // What was executed is usually seen within a second; trying again sooner would only cost traffic.
@@ -89,6 +91,7 @@ async function tryAllDue(options: PassOptions): Promise<{ readonly opened: numbe
   let tried = 0;
   let opened = 0;
   let lookedAtMs: number | null = null;
+  let triedAtLook = 0;
 
   /** Waits until no more than `enough` are under way or, where it is said when we looked last, there is something to look for. @returns whether there is. */
   async function untilFew(enough: number, sinceMs: number | null): Promise<boolean> {
@@ -111,13 +114,18 @@ async function tryAllDue(options: PassOptions): Promise<{ readonly opened: numbe
     return false;
   }
 
+  /** Were a pass to end with the count while one try hangs, all others would wait for that one. */
+  const mayGoOn = (): boolean =>
+    options.signal?.aborted !== true && (options.news !== undefined || tried < TRIES_A_LOOK_MAX);
+
   try {
     do {
-      if (lookedAtMs === null) {
+      if (lookedAtMs === null || tried - triedAtLook >= TRIES_A_LOOK_MAX) {
         lookedAtMs = nowMs();
+        triedAtLook = tried;
         opened += await lookAround(options);
       }
-      const wanted = Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_PASS_MAX - tried);
+      const wanted = Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_LOOK_MAX - (tried - triedAtLook));
       const countMax = await roomOf(options, wanted);
       const due =
         countMax === 0
@@ -133,11 +141,11 @@ async function tryAllDue(options: PassOptions): Promise<{ readonly opened: numbe
           .finally(() => running.delete(trying));
         running.add(trying);
       }
-      // What is due and finds no place comes first: what is opened behind it would lose its time.
-      const isAllTaken = due.length < countMax;
+      // What is due and finds no place comes first: what is opened behind it would lose its time. What the budget has no room for now may find it long before a slow one has ended.
+      const isAllTaken = due.length < countMax || countMax === 0;
       const enough = isAllTaken ? running.size - 1 : Math.min(running.size - 1, TRIES_AT_ONCE_MAX - REFILL_MIN);
       if (await untilFew(Math.max(0, enough), isAllTaken ? lookedAtMs : null)) lookedAtMs = null;
-    } while (running.size > 0 && failures.length === 0 && tried < TRIES_A_PASS_MAX);
+    } while (running.size > 0 && failures.length === 0 && mayGoOn());
   } finally {
     await Promise.all(running);
   }

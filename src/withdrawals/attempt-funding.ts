@@ -30,6 +30,7 @@ const OVERTAKEN_MS_MAX = 15_000;
 /**
  * Opens attempts for queued withdrawals, oldest first, as far as funds go, and transfers to ourselves where those help.
  * @param onRefused what to do where one cannot be written; the others are. Default: throw.
+ * @param onSelfTransfers told, before they are committed, that there are some.
  * @returns how many were opened. One runner per treasury at a time (row lock), any number of processes.
  */
 export async function openAttempts(
@@ -38,6 +39,7 @@ export async function openAttempts(
   limits: AttemptLimits,
   nowMicros: Micros,
   onRefused: OnRefused = throwRefused,
+  onSelfTransfers: () => void = () => undefined,
 ): Promise<number> {
   return db.transaction().execute(async (tx) => {
     const { party } = await tx
@@ -57,9 +59,9 @@ export async function openAttempts(
     const queued = await takeFundable(tx, treasuryId, states, nowMicros);
     const funded = new Set(await fundAll(context, states, queued));
     const waiting = new Set(queued.filter(({ id }) => !funded.has(id)).map(({ instrumentKey }) => instrumentKey));
-    opened += funded.size;
     for (const state of states.values()) opened += await openMerges(context, state, !waiting.has(state.instrumentKey));
-    return opened;
+    if (opened > 0) onSelfTransfers();
+    return opened + funded.size;
   });
 }
 

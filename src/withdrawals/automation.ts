@@ -1,13 +1,13 @@
 /**
- * The loop that executes withdrawals: the passes of `submissions/attempt-loop.ts`, where what waits are queued withdrawals that get funds, and a try is a transfer through the registry's factory.
+ * The loops that execute withdrawals: the passes of `submissions/attempt-loop.ts`, where what waits are queued withdrawals that get funds, and a try is a transfer through the registry's factory. Beside it what keeps the treasury
+ * able to pay, and what takes offers back.
  */
 import { createGathering } from '../db/gathering.ts';
-import type { WakeUp } from '../db/polling-loop.ts';
-import { runPollingLoop } from '../db/polling-loop.ts';
+import { createWakeUp, runPollingLoop, type WakeUp } from '../db/polling-loop.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
-import { passOver as passOverAttempts } from '../submissions/attempt-loop.ts';
+import { passOver } from '../submissions/attempt-loop.ts';
 import type { TryOptions } from '../submissions/attempt-try.ts';
 import type { AttemptLimits } from '../submissions/attempts.ts';
 import type { WitnessLedger } from '../submissions/input-witness.ts';
@@ -46,50 +46,67 @@ export const DEFAULT_LIMITS: Omit<AttemptLimits, 'ttlMs' | 'attemptsMax'> = {
 
 const POLL_MS = 500;
 
-/** Runs until `signal` aborts. @throws as {@link runPollingLoop} does. */
+/**
+ * Runs until `signal` aborts. Each purpose has a loop of its own, so that a signer, registry or participant who does not answer about one of them holds up no other.
+ * @throws as {@link runPollingLoop} does.
+ */
 export async function runAutomation(options: AutomationOptions): Promise<void> {
-  const { treasury, clock, random, logger, wakeUp } = options;
+  const { treasury, clock, wakeUp, returnRules = DEFAULT_RETURN_RULES } = options;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
-  const paying = runPollingLoop({
-    name: `withdrawals of ${treasury.name}`,
-    pass: async () => {
-      const isMore = await passOver(options);
-      return (await returnOnce({ ...options, returnRules: options.returnRules ?? DEFAULT_RETURN_RULES })) || isMore;
-    },
-    wakeUp,
-    pollMs: POLL_MS,
-    clock,
-    random,
-    logger,
-    signal,
-  });
-  const loops = [paying, runControl({ ...options, signal })];
-  // Neither goes on without the other: what is paid has to be kept in hand.
-  for (const loop of loops) loop.catch(() => failed.abort());
+  const upkeep = createWakeUp(clock);
+  // Woken by nobody: what is to be taken back can wait for the next look, and almost no event is about it.
+  const returns = createWakeUp(clock);
+  const loop = (name: string, woken: WakeUp, pass: () => Promise<boolean>): Promise<void> =>
+    runPollingLoop({ ...options, name: `${name} of ${treasury.name}`, pass, wakeUp: woken, pollMs: POLL_MS, signal });
+  const loops = [
+    loop('withdrawals', wakeUp, () => payOnce({ ...options, signal }, upkeep.wake)),
+    loop('self-transfers', upkeep, () => upkeepOnce({ ...options, signal, wakeUp: upkeep })),
+    loop('returns', returns, () => returnOnce({ ...options, signal, wakeUp: returns, returnRules })),
+    runControl({ ...options, signal }),
+  ];
+  // None goes on without the others: what is paid has to be kept in hand.
+  for (const each of loops) each.catch(() => failed.abort());
   const ends = await Promise.allSettled(loops);
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
 
-/** One pass over what pays, and over what keeps the treasury able to. @returns true when there may be more to do at once. */
-export async function passOver(options: AutomationOptions): Promise<boolean> {
-  const { db, treasury, limits } = options;
-  const common = { ...options, treasuryId: treasury.id };
+/** One pass over what pays. @param onSelfTransfers told when some were opened. @returns true when there may be more to do at once. */
+async function payOnce(options: AutomationOptions, onSelfTransfers: () => void): Promise<boolean> {
+  const { db, treasury, limits, logger } = options;
   const policyOf = createGathering<string, PaymentPolicy>(async (ids) => await readPaymentPolicies(db, ids));
-  const isMore = await passOverAttempts({
-    ...common,
+  return await passOver({
+    ...options,
+    treasuryId: treasury.id,
     purpose: WITHDRAWALS,
     plan: planTransfers({ ...options, policyOf }),
-    open: async (nowMicros) =>
-      await openAttempts(db, treasury.id, limits, nowMicros, (subjectId, error) =>
-        options.logger.error('A withdrawal could not be given an attempt.', { subjectId, why: messageOf(error) }),
-      ),
+    open: async (nowMicros) => {
+      let haveSelf = false;
+      const opened = await openAttempts(
+        db,
+        treasury.id,
+        limits,
+        nowMicros,
+        (subjectId, error) =>
+          logger.error('A withdrawal could not be given an attempt.', { subjectId, why: messageOf(error) }),
+        () => {
+          haveSelf = true;
+        },
+      );
+      if (haveSelf) onSelfTransfers();
+      return opened;
+    },
     isGivenUpEarly: false,
     news: options.wakeUp,
   });
-  const areMoreSelf = await passOverAttempts({
-    ...common,
-    limits: { ...limits, attemptsMax: 1 },
+}
+
+/** One pass over what keeps the treasury able to pay. @returns true when there may be more to do at once. */
+async function upkeepOnce(options: AutomationOptions): Promise<boolean> {
+  return await passOver({
+    ...options,
+    treasuryId: options.treasury.id,
+    limits: { ...options.limits, attemptsMax: 1 },
     lane: 'UPKEEP',
     purpose: SELF_TRANSFERS,
     plan: planSelfTransfers(options),
@@ -97,6 +114,6 @@ export async function passOver(options: AutomationOptions): Promise<boolean> {
     open: async () => 0,
     // What comes to nothing before a signature frees its funds for whoever waits.
     isGivenUpEarly: true,
+    news: options.wakeUp,
   });
-  return isMore || areMoreSelf;
 }

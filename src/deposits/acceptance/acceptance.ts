@@ -5,6 +5,7 @@
  *   then    the passes of `submissions/attempt-loop.ts`: what is due gets an attempt, a try is the standard's choice on the offer, and only the ledger says what came of it.
  */
 import { runPollingLoop, type WakeUp } from '../../db/polling-loop.ts';
+import type { Micros } from '../../env/clock.ts';
 import { messageOf } from '../../env/errors.ts';
 import type { Logger } from '../../env/logger.ts';
 import type { Treasury } from '../../ingestion/effect-sink.ts';
@@ -44,22 +45,32 @@ export async function runAcceptance(options: AcceptanceOptions): Promise<void> {
 /** One pass. @returns true when there may be more to do at once. */
 export async function acceptanceOnce(options: AcceptanceOptions): Promise<boolean> {
   const { db, treasury, rules, clock, failpoint } = options;
-  const found = await findOffers(db, treasury.id, clock.nowMicros());
-  if (found > 0) {
-    await failpoint('offers.afterFinding');
-    await forgetWindows(db, treasury.id, clock.nowMicros());
-  }
+  const find = async (nowMicros: Micros): Promise<number> => {
+    const count = await findOffers(db, treasury.id, nowMicros);
+    if (count > 0) {
+      await failpoint('offers.afterFinding');
+      await forgetWindows(db, treasury.id, nowMicros);
+    }
+    return count;
+  };
+  // Before anything is asked of the budget: what is found is shown, whether it can go or not.
+  const found = await find(clock.nowMicros());
+  let looks = 0;
   const isMore = await passOver({
     ...options,
     purpose: offerPurpose(rules),
     plan: planOffers(options),
     treasuryId: treasury.id,
     limits: rules.limits,
-    open: async (nowMicros) =>
-      await openOfferAttempts(db, treasury.id, rules, nowMicros, (subjectId, error) =>
+    open: async (nowMicros) => {
+      looks += 1;
+      if (looks > 1) await find(nowMicros);
+      return await openOfferAttempts(db, treasury.id, rules, nowMicros, (subjectId, error) =>
         options.logger.error('An offer could not be given an attempt.', { subjectId, why: messageOf(error) }),
-      ),
+      );
+    },
     isGivenUpEarly: true,
+    news: options.wakeUp,
   });
   return isMore || found > 0;
 }
