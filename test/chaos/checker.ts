@@ -4,6 +4,7 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import { checkBooks } from '../../src/books/check-books.ts';
+import type { Database } from '../../src/db/connection.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { WITHDRAWAL_CHANGED } from '../../src/withdrawals/withdrawal-events.ts';
@@ -26,7 +27,7 @@ export async function check(world: World, { isFull }: { readonly isFull: boolean
     ...(await checkHoldings(world, truth)),
     ...(await checkLog(world)),
     ...(await checkStates(world)),
-    ...(await checkReservations(world)),
+    ...(await reservedAtRest(world)),
     ...(isFull ? await checkDerived(world) : []),
     ...world.sluices.flatMap((sluice) => sluice.faults),
   ];
@@ -184,10 +185,14 @@ async function checkStates({ server }: World): Promise<Violations> {
   return rows.map(({ what, count }) => `${count} ${what}`);
 }
 
-/** Nothing is reserved at rest. Whose it is, in which state and since when, tells work that has just begun from money that nobody gives back. */
-async function checkReservations({ server }: World): Promise<Violations> {
+async function reservedAtRest({ server }: World): Promise<Violations> {
+  return (await heldHoldings(server.db)).map((what) => `at rest ${what}`);
+}
+
+/** Nothing is reserved at rest. Whose it is, in which state and since when, tells work that has just begun from work that hangs, and from money that nobody gives back. */
+export async function heldHoldings(db: Database): Promise<readonly string[]> {
   const { rows } = await sql<{ what: string }>`
-    SELECT count(*) || ' holdings reserved at rest, ' || count(h.archived_update_id) || ' of them gone, ' || count(r.broken_by) || ' noted as such: by '
+    SELECT count(*) || ' holdings are reserved, ' || count(h.archived_update_id) || ' of them gone, ' || count(r.broken_by) || ' noted as such: by '
       || s.purpose || ' ' || coalesce(s.withdrawal_id, s.offer_action_id, s.offer_return_id, s.self_transfer_id)
       || ' (' || concat_ws(', ', w.state, o.state, b.state, x.state, x.kind, x.why) || '), attempt ' || r.number || ' ' || a.state
       || ', opened at ' || ${at(sql`a.opened_at`)} || ', signature asked for at ' || coalesce(${at(sql`a.sign_requested_at`)}, 'no time')
@@ -202,13 +207,14 @@ async function checkReservations({ server }: World): Promise<Violations> {
     LEFT JOIN self_transfer x ON x.id = s.self_transfer_id
     WHERE r.is_open
     GROUP BY r.submission_id, r.number, s.id, a.submission_id, a.number, w.id, o.id, b.withdrawal_id, x.id
-    ORDER BY a.opened_at LIMIT ${SHOWN_MAX}`.execute(server.db);
+    ORDER BY a.opened_at LIMIT ${SHOWN_MAX}`.execute(db);
   return rows.map(({ what }) => what);
 }
 
 /** Of a time in microseconds: the same text however often it is looked at. */
-const at = (micros: RawBuilder<unknown>): RawBuilder<string> =>
-  sql<string>`to_char(to_timestamp(${micros} / 1000000.0) AT TIME ZONE 'UTC', 'HH24:MI:SS.MS')`;
+function at(micros: RawBuilder<unknown>): RawBuilder<string> {
+  return sql<string>`to_char(to_timestamp(${micros} / 1000000.0) AT TIME ZONE 'UTC', 'HH24:MI:SS.MS')`;
+}
 
 async function checkDerived({ server }: World): Promise<Violations> {
   const treasury = await server.db

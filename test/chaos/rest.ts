@@ -4,11 +4,13 @@
  * Rest is not for ever: a treasury tidies its holdings when nobody waits, and tries again what came to nothing. What was checked while such work began says nothing of a system at rest, and is checked again.
  */
 import { sql } from 'kysely';
+import { millisToMicros } from '../../src/env/clock.ts';
 import { systemClock } from '../../src/env/system.ts';
-import { check, type Violations } from './checker.ts';
+import { check, heldHoldings, type Violations } from './checker.ts';
 import type { World } from './world.ts';
 
-const REST_MS = 180_000; // Far beyond the time to certainty of an attempt, and some starts of a process, on a busy machine: what takes longer hangs.
+const HANG_MS = 180_000; // Far beyond the time to certainty of an attempt, and some starts of a process, on a busy machine: what does nothing for so long hangs.
+const REST_MS = 330_000; // What goes on for ever does not come to rest either.
 const LOOK_MS = 40;
 /** More than a treasury ever needs to have tidied all that there is. */
 const CHECKS_MAX = 20;
@@ -71,18 +73,48 @@ export async function checkAtRest(world: World, { isFull }: { readonly isFull: b
 }
 
 async function comeToRest(world: World): Promise<{ readonly state: string } | { readonly unrest: string }> {
-  const deadline = systemClock.nowMicros() + BigInt(REST_MS) * 1_000n;
-  let last: unknown = null;
+  const startedAt = systemClock.nowMicros();
+  let changedAt = startedAt;
+  let last = '';
   for (;;) {
+    let now: string;
     try {
       const { isThere, state } = await look(world);
-      if (isThere) return { state: JSON.stringify(state) };
-      last = state;
+      now = JSON.stringify(state);
+      if (isThere) return { state: now };
     } catch (error) {
-      last = String(error); // The database may still be away.
+      now = String(error); // The database may still be away.
     }
-    if (systemClock.nowMicros() > deadline) return { unrest: `It did not come to rest: ${JSON.stringify(last)}` };
+    const time = systemClock.nowMicros();
+    if (now !== last) changedAt = time;
+    last = now;
+    const hangs = time > changedAt + millisToMicros(HANG_MS);
+    if (hangs || time > startedAt + millisToMicros(REST_MS))
+      return {
+        unrest: `It did not come to rest, and ${hangs ? 'hangs' : 'goes on'}: ${last}; ${await underWay(world)}`,
+      };
     await systemClock.sleep(LOOK_MS);
+  }
+}
+
+/** In words, for people: what is waited for, and for how long. */
+async function underWay({ server, sluices }: World): Promise<string> {
+  const starts = sluices.map(
+    (sluice) => `${sluice.name} ${sluice.port() === null ? 'starts' : 'serves'}, ${sluice.starts()} starts`,
+  );
+  try {
+    const { rows } = await sql<{ what: string }>`
+      SELECT count(*) || ' withdrawals ' || state AS what FROM withdrawal
+      WHERE state NOT IN ('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED', 'COMPLETED') GROUP BY state
+      UNION ALL SELECT count(*) || ' screenings ' || state FROM screening WHERE state IN ('WAITING', 'PARKED') GROUP BY state
+      UNION ALL SELECT count(*) || ' screenings of withdrawals ' || state FROM withdrawal_screening WHERE state IN ('WAITING', 'PARKED') GROUP BY state
+      UNION ALL SELECT count(*) || ' attempts ' || state FROM attempt GROUP BY state
+      UNION ALL SELECT count(*) || ' offers to us ' || state FROM offer_action WHERE state NOT IN ('DONE', 'ENDED') GROUP BY state
+      UNION ALL SELECT 'frozen: ' || reason FROM money_freeze WHERE lifted_at IS NULL
+      UNION ALL SELECT 'lease ' || name || ' until ' || expires_at FROM lease`.execute(server.db);
+    return [...starts, ...rows.map(({ what }) => what), ...(await heldHoldings(server.db))].join('; ');
+  } catch (error) {
+    return [...starts, String(error)].join('; ');
   }
 }
 
