@@ -185,7 +185,9 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'SluiceEventsWait',
-    expression: 'min_over_time(sluice_outbox_waiting[2m]) > 0 unless (max(sluice_database_up) == 0)',
+    // Under load there are always some that wait for a moment: they do not reach it while it stands still, or while more wait than are counted.
+    expression:
+      '(max(min_over_time(sluice_outbox_waiting[2m])) > 0 and max(changes(sluice_log_position[2m])) == 0) or max(min_over_time(sluice_outbox_waiting[2m])) >= 10000',
     for: '2m',
     severity: 'page',
     summary: 'Committed events do not reach the log: subscribers are told nothing.',
@@ -207,6 +209,15 @@ export const ALERTS: readonly Alert[] = [
     severity: 'ticket',
     summary: '{{ $labels.instance }} has more to do than it can.',
     runbook: 'overload.md',
+  },
+  {
+    name: 'SluiceNotificationsUnread',
+    expression: 'max(sluice_notification_queue_ratio) > 0.1',
+    for: '5m',
+    severity: 'page',
+    summary:
+      'A session of the database listens and does not read: {{ $value | humanizePercentage }} of the room for notifications is taken, and when it is full nothing is committed.',
+    runbook: 'database-away.md',
   },
   {
     name: 'SluiceRegistryAway',

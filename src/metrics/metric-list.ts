@@ -10,6 +10,8 @@ export type MetricDeclaration = {
   readonly help: string;
   /** Of a histogram: upper bounds. */
   readonly buckets?: readonly number[];
+  /** Of a counter with one label: values that are shown from the start, as 0. To Prometheus a series that begins at 1 has not increased, and the first time would be missed. */
+  readonly shown?: readonly string[];
 };
 
 const table = (help: string, ...labels: readonly string[]): MetricDeclaration => ({
@@ -92,6 +94,9 @@ export const METRICS = {
   ),
   sluice_outbox_waiting: table('Events that are committed and have no position of the log yet, counted up to 10,000.'),
   sluice_log_position: table('The newest position of the event log.'),
+  sluice_notification_queue_ratio: table(
+    'How much of the server’s room for notifications is taken, 0 to 1. At 1 nobody can commit who tells of something.',
+  ),
   sluice_screenings_waiting: table('Deposits that wait for a screening service or, parked, for people.', 'state'),
   sluice_desk_cases_open: table('Deposits without an owner that wait for people.'),
   sluice_registry_instances_failing: table(
@@ -124,7 +129,20 @@ export const METRICS = {
     'reason',
   ),
   sluice_retries_total: own('counter', 'What was done again, by the code of why.', 'work', 'code'),
-  sluice_signer_answers_total: own('counter', 'What the signer answered: `SIGNED`, or the code of why not.', 'result'),
+  sluice_signer_answers_total: {
+    ...own('counter', 'What the signer answered: `SIGNED`, or the code of why not.', 'result'),
+    shown: [
+      'SIGNED',
+      'SIGNATURE_INVALID',
+      'SIGNING_ATTEMPT_CHANGED',
+      'SIGNING_INPUT_NOT_KEPT',
+      'SIGNING_LIMIT',
+      'SIGNING_POLICY',
+      'SIGNING_REQUEST_INVALID',
+      'SIGNING_REQUEST_REUSED',
+      'SIGNING_SUBMISSION_CHANGED',
+    ],
+  },
   sluice_signer_seconds: {
     kind: 'histogram',
     from: 'PROCESS',

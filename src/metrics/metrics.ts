@@ -5,7 +5,7 @@
  * The tables are asked at most every ten seconds, however many scrape. Where they do not answer in time their metrics are left out: a number that is not known is not shown, least of all an old one.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { type Clock, type Micros, millisToMicros } from '../env/clock.ts';
+import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Measures } from '../env/measures.ts';
@@ -60,11 +60,19 @@ const FACTS_WAIT_MS_MAX = 3_000; // Its scrape ends after 10 s by default, and t
 export function createMetrics({ clock, logger, build, readFacts, pools, process }: MetricsOptions): Metrics {
   const registry = new Registry();
   const gauge = (name: MetricName): Gauge => new Gauge({ ...configOf(name), registers: [registry] });
-  const counter = (name: MetricName): Counter => new Counter({ ...configOf(name), registers: [registry] });
+  const counter = (name: MetricName): Counter => {
+    const counted = new Counter({ ...configOf(name), registers: [registry] });
+    const { labels, shown = [] }: MetricDeclaration = METRICS[name];
+    const [label] = labels;
+    if (label !== undefined) for (const value of shown) counted.inc({ [label]: value }, 0);
+    return counted;
+  };
   const histogram = (name: MetricName): Histogram => new Histogram({ ...configOf(name), registers: [registry] });
   const watched = new Map<MetricName, () => number | null>();
   let facts: Promise<readonly OperationFact[] | null> | null = null;
-  let factsAt: Micros = 0n;
+  let factsAtMs: number | null = null;
+  // A wall clock that is set back would have what was read then shown for as long.
+  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
 
   gauge('sluice_build_info').set({ ...build }, 1);
   const databaseUp = gauge('sluice_database_up');
@@ -79,13 +87,13 @@ export function createMetrics({ clock, logger, build, readFacts, pools, process 
 
   /** @returns null where the tables do not answer, or not in time. */
   function readTables(): Promise<readonly OperationFact[] | null> {
-    const now = clock.nowMicros();
+    const beganMs = nowMs();
     // One reading at a time, also where it takes longer than it is good for.
-    if (facts !== null && (factsAt === 0n || now - factsAt < millisToMicros(FACTS_AGE_MS_MAX))) return facts;
-    factsAt = 0n;
-    const reading = readFacts(now).then(
+    if (facts !== null && (factsAtMs === null || beganMs - factsAtMs < FACTS_AGE_MS_MAX)) return facts;
+    factsAtMs = null;
+    const reading = readFacts(clock.nowMicros()).then(
       (read) => {
-        factsAt = now;
+        factsAtMs = beganMs;
         return read;
       },
       (error: unknown) => {

@@ -62,6 +62,7 @@ export async function readOperationFacts(db: Database, at: WaitsAt): Promise<rea
     UNION ALL SELECT 'restored_withdrawals_open', '{}', count(*)::float8 FROM restored_withdrawal WHERE wanted_at IS NULL
     UNION ALL SELECT 'outbox_waiting', '{}', count(*)::float8 FROM (SELECT FROM event_outbox LIMIT 10000) AS waiting
     UNION ALL SELECT 'log_position', '{}', last_position::float8 FROM event_log
+    UNION ALL SELECT 'notification_queue_ratio', '{}', pg_notification_queue_usage()
     UNION ALL SELECT 'screenings_waiting', jsonb_build_object('state', state), count(*)::float8 FROM screening WHERE state IN ('WAITING', 'PARKED') GROUP BY state
     UNION ALL SELECT 'desk_cases_open', '{}', count(*)::float8 FROM desk_case WHERE state = 'OPEN'
     UNION ALL SELECT 'registry_instances_failing', '{}', count(DISTINCT url)::float8 FROM registry_instance
