@@ -9,7 +9,6 @@ import {
   Kysely,
   type Transaction as KyselyTransaction,
   type PostgresCursor,
-  PostgresDialect,
   type PostgresPool,
   type PostgresPoolClient,
   type PostgresQueryResult,
@@ -22,6 +21,7 @@ import { type Acting, actingNow } from './acting.ts';
 import { currentSignal, requestCancel, untilAborted } from './cancellation.ts';
 import { databaseErrorOf, isConnectionSpent } from './errors.ts';
 import { createKeptStatements, isNotKept, isOutdated, type KeptStatements } from './kept-statements.ts';
+import { LeanDialect } from './lean-dialect.ts';
 import { getTypeParser } from './value-types.ts';
 
 export type Database = Kysely<DB>;
@@ -100,7 +100,7 @@ export function createDatabase(options: DatabaseOptions): DatabaseConnection {
   });
 
   const db = new Kysely<DB>({
-    dialect: new PostgresDialect({ pool: guardedPool(pool, options.keepsStatements ?? true) }),
+    dialect: new LeanDialect({ pool: guardedPool(pool, options.keepsStatements ?? true) }),
   });
   let closing: Promise<void> | null = null;
   return {

@@ -47,15 +47,8 @@ export async function migrate(options: MigrateOptions): Promise<readonly string[
     idleInTransactionTimeoutMs: STATEMENT_TIMEOUT_MS,
   });
   try {
-    await readState(db, files);
-    const applied: string[] = [];
-    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsOf(files) } });
-    // One at a time, because the migrator puts all that one call applies into a single transaction.
-    for (let name = await applyNext(migrator); name !== null; name = await applyNext(migrator)) {
-      options.logger.info('Applied a migration.', { migration: name });
-      applied.push(name);
-    }
-    await readState(db, files);
+    const state = await readState(db, files);
+    const applied = state.every(({ isApplied }) => isApplied) ? [] : await applyPending(db, files, options.logger);
     // What is new is open to the roles that need it before the version that needs it starts.
     if (options.directory === undefined) await grantAgain(db, options.logger, applied.length > 0);
     return applied;
@@ -84,6 +77,19 @@ export async function requireMigrated<T>(db: Kysely<T>, directory?: string): Pro
       { pending },
     );
   }
+}
+
+/** @returns the names of those that this runner applied. */
+async function applyPending(db: Database, files: readonly MigrationFile[], logger: Logger): Promise<readonly string[]> {
+  const applied: string[] = [];
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsOf(files) } });
+  // One at a time, because the migrator puts all that one call applies into a single transaction.
+  for (let name = await applyNext(migrator); name !== null; name = await applyNext(migrator)) {
+    logger.info('Applied a migration.', { migration: name });
+    applied.push(name);
+  }
+  await readState(db, files);
+  return applied;
 }
 
 /**
