@@ -26,7 +26,6 @@ import {
   takeDueAttempts,
 } from './attempts.ts';
 import { breakReservations } from './broken-reservations.ts';
-import type { Lane } from './submission-budget.ts';
 import type { Failure } from './submission-purpose.ts';
 import { createTryStore, type TryStore } from './try-store.ts';
 
@@ -40,7 +39,6 @@ export type PassOptions = TryOptions & {
   readonly logger: Logger;
   /** Left out: nobody counts. */
   readonly measures?: Measures;
-  readonly lane?: Lane;
   /** Woken when there may be more to do: it is looked for while tries are under way, and the pass lasts as long as there is something. Left out: when all of them have ended. */
   readonly news?: WakeUp;
   /** Then nothing more is begun. Left out: it is, until the pass has ended by itself. */

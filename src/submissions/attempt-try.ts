@@ -19,7 +19,7 @@ import type { Prepared, Submitter } from '../ledger/submission-client.ts';
 import type { LedgerView } from './attempt-view.ts';
 import { giveUpUnsigned, type OpenAttempt } from './attempts.ts';
 import { endRefused } from './signature-refusal.ts';
-import type { SubmissionBudget } from './submission-budget.ts';
+import type { Lane, SubmissionBudget } from './submission-budget.ts';
 import type { Exercise, Planner } from './submission-plan.ts';
 import type { Purpose } from './submission-purpose.ts';
 import type { TryStore } from './try-store.ts';
@@ -36,6 +36,8 @@ export type TryOptions = {
   readonly failpoint: Failpoint;
   /** What all tries of the treasury share; left out: nothing bounds them. */
   readonly budget?: SubmissionBudget;
+  /** Of the budget; left out: the first. */
+  readonly lane?: Lane;
   /** What this process has seen of the database; left out: nobody looks whether it is still that one. */
   readonly log?: LogMemory;
 };
@@ -97,7 +99,7 @@ export async function tryAttempt(
   verifySignature(checked.hash, signature, [await signer.currentKey()]);
   await failpoint(`${purpose.failpoints}.afterSigning`);
 
-  if (prepared.trafficBytes !== undefined) await options.budget?.claimTraffic(prepared.trafficBytes);
+  if (prepared.trafficBytes !== undefined) await options.budget?.claimTraffic(prepared.trafficBytes, options.lane);
   // A halt or a freeze is asked about in the same statement.
   if (!(await store.recordTry(attempt, nextTryAt))) {
     await store.demandFree(attempt.submissionId);

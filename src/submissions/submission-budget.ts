@@ -40,10 +40,10 @@ export type SubmissionBudget = {
   /** Takes what was begun out of the budget, with the traffic that was noted since. */
   spend(tries: number): Promise<void>;
   /**
-   * Takes what the participant thinks that a submission costs, before it is sent.
+   * Takes what the participant thinks that a submission costs, before it is sent. Where there is too little for the last one of a lane, that lane waits, and no other.
    * @throws RetryableError TRAFFIC_RESERVE: it would go below the reserve, and must not be sent.
    */
-  claimTraffic(bytes: bigint): Promise<void>;
+  claimTraffic(bytes: bigint, lane?: Lane): Promise<void>;
   /** Told of every error of a try: a refusal for overload begins a pause. @returns whether it was one, or our own for want of traffic. */
   noteRefusal(error: unknown): Promise<boolean>;
   /** A submission was taken: the overload is over. */
@@ -81,7 +81,7 @@ export function createSubmissionBudget(options: {
   const submissions = rateOf(BigInt(limits.submissionsPerSecond) * MILLI);
   const traffic = limits.trafficPerSecond === null ? null : rateOf(BigInt(limits.trafficPerSecond));
   let noted = 0n;
-  let lastCost = 0n;
+  const lastCosts = new Map<Lane, bigint>();
   let isSuspect = false;
 
   const take = async (unit: 'SUBMISSIONS' | 'TRAFFIC_BYTES', rate: BucketRate, amount: bigint): Promise<void> => {
@@ -114,7 +114,9 @@ export function createSubmissionBudget(options: {
       const now = clock.nowMicros();
       const { pause, buckets, left } = await readBudget(db, treasuryId);
       isSuspect = pause !== null;
-      if (pause !== null && now < pause.until) return 0;
+      // One that lasts longer was begun by a clock that was ahead: nothing would go until all clocks have come as far.
+      if (pause !== null && now < pause.until && pause.until - now <= millisToMicros(NO_TRAFFIC_PAUSE_MS_MAX)) return 0;
+      const lastCost = lastCosts.get(lane) ?? 0n;
       const spare = left === null ? null : left - BigInt(limits.trafficReserve);
       if (spare !== null && (spare < 0n || spare < lastCost)) return 0;
       const levelOf = (unit: string, rate: BucketRate): bigint =>
@@ -130,8 +132,8 @@ export function createSubmissionBudget(options: {
       noted = 0n;
       if (traffic !== null && bytes > 0n) await take('TRAFFIC_BYTES', traffic, bytes);
     },
-    claimTraffic: async (bytes) => {
-      lastCost = bytes;
+    claimTraffic: async (bytes, lane = 'WITHDRAWALS') => {
+      lastCosts.set(lane, bytes);
       const reserve = BigInt(limits.trafficReserve);
       if (!(await claimTraffic(db, { treasuryId, bytes, reserve }))) {
         throw new RetryableError('TRAFFIC_RESERVE', 'What is left of the participant’s traffic is kept in reserve.', {
@@ -222,5 +224,7 @@ async function beginPause(
     VALUES (${treasuryId}, ${code}, ${detail}, ${now}, ${now + unit}, 1)
     ON CONFLICT (treasury_id) DO UPDATE SET code = excluded.code, detail = excluded.detail, refusals = p.refusals + 1,
       paused_until = ${now}::bigint + least(${millisToMicros(longestMs * jitter)}::bigint, ${unit}::bigint * (2 ^ least(p.refusals, 20))::bigint)
-    WHERE p.paused_until <= ${now}`.execute(db);
+    WHERE p.paused_until <= ${now}::bigint OR p.paused_until > ${now + millisToMicros(NO_TRAFFIC_PAUSE_MS_MAX)}::bigint`.execute(
+    db,
+  );
 }

@@ -38,3 +38,10 @@ test('a clock that goes back gives nothing', () => {
     filledAt: 100n,
   });
 });
+
+test('a clock that was far ahead is not waited for', () => {
+  const rate = { perSecond: 1n, capacity: 10n };
+  const left = filled({ level: 0n, filledAt: 1_200_000_000n }, rate, 0n);
+  expect(left).toEqual({ level: 0n, filledAt: 0n });
+  expect(filled(left, rate, 3_000_000n).level).toBe(3n);
+});

@@ -15,14 +15,19 @@ export type Bucket = {
 };
 
 const SECOND_MICROS = 1_000_000n;
+/** Clocks that are right are not further apart. Whoever filled it by one that was ahead by more is not waited for: nothing would be let go until all clocks have come as far. */
+const AHEAD_MICROS_MAX = 10n * SECOND_MICROS;
 
 export function fullBucket({ capacity }: BucketRate, now: Micros): Bucket {
   return { level: capacity, filledAt: now };
 }
 
-/** What it holds at `now`. A clock that goes back fills nothing and takes nothing away. */
+/** What it holds at `now`. A clock that goes back fills nothing and takes nothing away; far back, it begins to fill anew from there. */
 export function filled({ level, filledAt }: Bucket, { perSecond, capacity }: BucketRate, now: Micros): Bucket {
-  if (now <= filledAt) return { level: level > capacity ? capacity : level, filledAt };
+  if (now <= filledAt) {
+    const isFar = filledAt - now > AHEAD_MICROS_MAX;
+    return { level: level > capacity ? capacity : level, filledAt: isFar ? now : filledAt };
+  }
   const added = ((now - filledAt) * perSecond) / SECOND_MICROS;
   if (level + added >= capacity) return { level: capacity, filledAt: now };
   // Only as much time is used up as whole units came of it, or a bucket that is looked at often would never fill.

@@ -2,6 +2,8 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
+import { millisToMicros } from '../../src/env/clock.ts';
+import { RetryableError } from '../../src/env/errors.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { knownRefusal } from '../../src/simnet/ledger/known-refusals.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
@@ -176,4 +178,48 @@ test('E16: bytes are counted as the participant estimates them, and submissions 
       .executeTakeFirst();
     expect(row?.level).toBeLessThan(4_000n);
   }, PATIENCE);
+});
+
+test('I24, E17: a process whose clock is ahead leaves nothing behind that others would have to wait for', async () => {
+  const [treasury] = ingestion.treasuries;
+  if (treasury === undefined) throw new Error('No treasury.');
+  const budgetAt = (aheadMs: number) =>
+    createSubmissionBudget({
+      db: database.db,
+      treasuryId: treasury.id,
+      clock: { ...systemClock, nowMicros: () => systemClock.nowMicros() + millisToMicros(aheadMs) },
+      random: systemRandom,
+      limits: { ...PLENTY, submissionsPerSecond: 1 },
+    });
+  const ahead = budgetAt(20 * 60_000);
+  const right = budgetAt(0);
+  await ahead.spend(2);
+  await ahead.noteRefusal(new RetryableError('PARTICIPANT_BACKPRESSURE', 'Too much.'));
+  await ahead.noteRefusal(new RetryableError('PARTICIPANT_BACKPRESSURE', 'Too much.'));
+  await right.spend(0); // Nothing was begun, and the bucket is not touched.
+  await right.spend(1);
+  await eventually(async () => expect(await right.room('WITHDRAWALS', 4)).toBe(1), { deadlineMs: 10_000 });
+  // What is begun by a clock that is right counts again.
+  await right.noteRefusal(new RetryableError('PARTICIPANT_BACKPRESSURE', 'Too much.'));
+  expect(await right.room('WITHDRAWALS', 4)).toBe(0);
+});
+
+test('E16: what a transfer to ourselves would cost holds up no withdrawal that is cheaper', async () => {
+  const [treasury] = ingestion.treasuries;
+  if (treasury === undefined) throw new Error('No treasury.');
+  await sql`
+    INSERT INTO traffic_reading (network_id, participant, read_at, total_consumed, total_limit)
+    SELECT id, 'participant1', 0, 0, 250000 FROM network`.execute(database.db);
+  const budget = createSubmissionBudget({
+    db: database.db,
+    treasuryId: treasury.id,
+    clock: systemClock,
+    random: systemRandom,
+    limits: { ...PLENTY, trafficReserve: 200_000 },
+  });
+  await expect(budget.claimTraffic(60_000n, 'UPKEEP')).rejects.toMatchObject({ code: 'TRAFFIC_RESERVE' });
+  expect(await budget.room('UPKEEP', 1)).toBe(0);
+  expect(await budget.room('WITHDRAWALS', 4)).toBe(4);
+  await budget.claimTraffic(20_000n);
+  expect(await budget.room('WITHDRAWALS', 4)).toBe(1);
 });
