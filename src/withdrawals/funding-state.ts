@@ -36,7 +36,7 @@ export type FundingState = {
   readonly largeCount: number;
   readonly splitsUnderWay: number;
   readonly mergesUnderWay: number;
-  /** Self-transfers that came to nothing since the last one that did not, and when the last of them did. */
+  /** How often in a row self-transfers came to nothing, those that were opened together once, and when the last of them did. */
   readonly failures: number;
   readonly failedAt: Micros | null;
 };
@@ -90,7 +90,7 @@ export async function readFundingStates(
       FROM self_transfer x WHERE ${own('x')} AND x.state = 'IN_FLIGHT'
     ) AS under_way
     CROSS JOIN LATERAL (
-      SELECT count(*)::int AS count, max(x.changed_at) AS at FROM self_transfer x
+      SELECT count(DISTINCT x.created_at)::int AS count, max(x.changed_at) AS at FROM self_transfer x
       WHERE ${own('x')} AND x.state = 'ENDED'
         AND x.created_at > coalesce((SELECT max(y.created_at) FROM self_transfer y WHERE ${own('y')} AND y.state = 'DONE'), 0)
     ) AS failed

@@ -193,6 +193,27 @@ test('E10: what can never be paid holds up nobody: more than there is, or parked
   ]);
 });
 
+test('E7: merges that came to nothing together count once, and are tried again as soon as after one', async () => {
+  for (let index = 0; index < 40; index += 1) await rows.holding(`dust-${index}`, '1');
+  await sql`
+    INSERT INTO pool_target (treasury_id, instrument_id, holdings_count, holding_amount, inputs_max, changed_at, changed_by)
+    SELECT ${treasury}, id, 0, 1000, 4, 0, 'test' FROM instrument WHERE instrument_id = 'Amulet'`.execute(database.db);
+  await ask('head', '35');
+  const merges = await pass();
+  expect(merges).toBeGreaterThan(4);
+  // Nobody answered while they could commit.
+  const now = clock.nowMicros();
+  await sql`UPDATE self_transfer SET state = 'ENDED', reason = 'NOT_COMMITTED', changed_at = ${now}`.execute(
+    database.db,
+  );
+  await sql`UPDATE attempt SET state = 'GIVEN_UP', closed_at = ${now}`.execute(database.db);
+  await sql`UPDATE reservation SET is_open = false`.execute(database.db);
+
+  expect(await pass()).toBe(0);
+  await clock.advance(10_001);
+  expect(await pass()).toBe(merges);
+});
+
 test('E22: many processes that fund at once reserve no holding twice, and give no withdrawal two attempts', async () => {
   for (let index = 0; index < 20; index += 1) await rows.holding(`h${index}`, '5');
   await copies(await ask('small', '5'), 19);
