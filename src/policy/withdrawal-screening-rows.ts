@@ -15,3 +15,18 @@ export async function openWithdrawalScreening(tx: Transaction, withdrawalId: str
     VALUES (${withdrawalId}, withdrawal_intent_hash(${withdrawalId}), 'WAITING', ${nowMicros}, ${nowMicros})
     ON CONFLICT (withdrawal_id) DO NOTHING`.execute(tx);
 }
+
+/**
+ * Has the service asked again at once, with all its tries: also where it was left alone because it had not answered so often.
+ * @returns false where there is nothing to ask: it was never asked, or has answered.
+ */
+export async function screenWithdrawalAgain(
+  tx: Transaction,
+  withdrawalId: string,
+  nowMicros: Micros,
+): Promise<boolean> {
+  const { numAffectedRows = 0n } = await sql`
+    UPDATE withdrawal_screening SET state = 'WAITING', tries = 0, next_try_at = ${nowMicros}
+    WHERE withdrawal_id = ${withdrawalId} AND state IN ('WAITING', 'PARKED')`.execute(tx);
+  return numAffectedRows === 1n;
+}

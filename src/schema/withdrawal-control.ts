@@ -230,7 +230,7 @@ controlMutation(
 controlMutation(
   'retryWithdrawalNow',
   async (db, id, { nowMicros }) => await retryNow(db, id, { triesMax: DEFAULT_LIMITS.triesMax, nowMicros }),
-  'Brings the next try of an open attempt forward. It stays one attempt: all its tries together can be paid once.',
+  'Brings the next try of an open attempt forward; it stays one attempt: all its tries together can be paid once. Of one that waits for the screening service: has that asked again at once, also where the question was parked.',
 );
 
 const ResolveWithdrawalInput = builder.inputType('ResolveWithdrawalInput', {

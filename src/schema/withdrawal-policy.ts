@@ -84,7 +84,10 @@ const WithdrawalScreeningStateEnum = builder.enumType('WithdrawalScreeningState'
   description: 'Where a question about a withdrawal stands. Since 0.1.',
   values: {
     WAITING: { description: 'It is asked, again and again, until there is an answer.' },
-    PARKED: { description: 'As many tries as are configured brought no answer: somebody has to look.' },
+    PARKED: {
+      description:
+        'As many tries as are configured brought no answer: somebody has to look, and call `retryWithdrawalNow`.',
+    },
     ALLOWED: { description: 'The service said yes.' },
     DENIED: { description: 'The service said no.' },
     ENDED: { description: 'The withdrawal ended before there was an answer.' },

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { screenWithdrawalAgain } from '../policy/withdrawal-screening-rows.ts';
 import { IS_PAST } from '../submissions/attempts.ts';
 import { ControlRefusal } from './control-refusal.ts';
 import { retryReturn } from './offers/return-retry.ts';
@@ -10,7 +11,8 @@ import { isFinal } from './withdrawal-state.ts';
 const GAP_MS = 2_000; // What was executed is usually seen within a second.
 
 /**
- * Makes the open attempt of a withdrawal due at once; of one that is offered, the return of its offer that waits for its turn or was parked.
+ * Makes the open attempt of a withdrawal due at once; of one that is offered, the return of its offer that waits for its turn or was parked; of one that waits for the screening service, the question to it, which may
+ * have been parked as well.
  * @param triesMax as the automation has it: what it would not try is not promised.
  * @throws ControlRefusal NOTHING_TO_TRY, TRIES_EXHAUSTED, TRIED_JUST_NOW and others: nothing was changed.
  */
@@ -23,6 +25,8 @@ export async function retryNow(
     const row = await tx.selectFrom('withdrawal').select('state').where('id', '=', id).forUpdate().executeTakeFirst();
     if (row === undefined) throw new ControlRefusal('WITHDRAWAL_UNKNOWN');
     if (isFinal(row.state)) throw new ControlRefusal('WITHDRAWAL_FINAL');
+    // Until the service has answered nothing of it may be signed, so there is nothing else to be brought forward.
+    if (await screenWithdrawalAgain(tx, id, nowMicros)) return;
     if (row.state === 'OFFERED' && (await retryReturn(tx, id, nowMicros))) return;
     const { rows } = await sql<{
       submissionId: string;

@@ -6,6 +6,7 @@ import { runScreening } from '../../src/deposits/screening-loop.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { WITHDRAWAL_SCREENING } from '../../src/policy/withdrawal-screening.ts';
+import { retryNow } from '../../src/withdrawals/retry-now.ts';
 import { eventually } from '../support/eventually.ts';
 import {
   type Behaviour,
@@ -44,7 +45,7 @@ afterEach(async () => {
   await scene.database.close();
 });
 
-function startLoop(failpoint: Failpoint = noFailpoints): void {
+function startLoop(failpoint: Failpoint = noFailpoints, triesMax = 50): void {
   const ending = new AbortController();
   const running = runScreening({
     db: scene.db,
@@ -56,7 +57,7 @@ function startLoop(failpoint: Failpoint = noFailpoints): void {
       clock: systemClock,
       timeoutMs: 200,
     }),
-    limits: { triesMax: 50, delayMsMin: 50, delayMsMax: 200, pendingDelayMs: 100, holdMs: 1_000 },
+    limits: { triesMax, delayMsMin: 50, delayMsMax: 200, pendingDelayMs: 100, holdMs: 1_000 },
     clock: systemClock,
     random: systemRandom,
     logger: createSystemLogger('silent'),
@@ -106,6 +107,22 @@ test('a no ends it before anything is signed, and books it back', async () => {
 
   expect((await scene.rowOf(id)).failure_code).toBe('SCREENING_DENIED');
   expect(await scene.bookedBack(id)).toBe(true);
+});
+
+test('a question that was parked, because there was no answer for so long, is put again when a person says so', async () => {
+  service.behave('status500');
+  const id = await scene.request();
+  startLoop(noFailpoints, 2);
+  await eventually(async () => expect((await questions(id)).state).toBe('PARKED'), PATIENT);
+  service.behave('allow');
+
+  await retryNow(scene.db, id, { triesMax: 8, nowMicros: systemClock.nowMicros() });
+
+  await become(id, 'QUEUED');
+  // It has answered: what waits in the queue has nothing that could be tried sooner.
+  await expect(retryNow(scene.db, id, { triesMax: 8, nowMicros: systemClock.nowMicros() })).rejects.toMatchObject({
+    code: 'NOTHING_TO_TRY',
+  });
 });
 
 test('people and the service both have to say yes, in whichever order', async () => {
