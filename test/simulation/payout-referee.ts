@@ -11,6 +11,7 @@ import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
 import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
+import { named } from './server-sessions.ts';
 import { must } from './violation.ts';
 
 export type PayoutReferee = {
@@ -182,8 +183,8 @@ export function createPayoutReferee({
   /** Customers are debited what was paid, once, and nothing else. */
   async function checkAccounts(rows: readonly Row[]): Promise<void> {
     const balances = await observer.query<{ owner: string; total: string }>(
-      `SELECT a.owner, sum(b.balance)::text AS total FROM account_balance b JOIN account a ON a.id = b.account_id
-       WHERE a.kind = 'CUSTOMER' AND a.owner LIKE 'withdrawer-%' GROUP BY 1`,
+      named(`SELECT a.owner, sum(b.balance)::text AS total FROM account_balance b JOIN account a ON a.id = b.account_id
+       WHERE a.kind = 'CUSTOMER' AND a.owner LIKE 'withdrawer-%' GROUP BY 1`),
     );
     const booked = new Map(balances.rows.map(({ owner, total }) => [owner, total]));
     for (const account of new Set(rows.map((row) => row.account))) {

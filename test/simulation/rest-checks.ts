@@ -2,13 +2,16 @@
 import type pg from 'pg';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { transferId } from '../../src/tokens/ids.ts';
+import { named } from './server-sessions.ts';
 import type { Traffic } from './traffic.ts';
 import type { Truth } from './truth.ts';
 import { must } from './violation.ts';
 
 export async function checkUpdates(observer: pg.Client, truth: Truth): Promise<void> {
   const { rows } = await observer.query<{ offset: string; updateId: string; recordTime: string }>(
-    'SELECT ledger_offset::text AS offset, update_id AS "updateId", record_time::text AS "recordTime" FROM ledger_update ORDER BY epoch, ledger_offset',
+    named(
+      'SELECT ledger_offset::text AS offset, update_id AS "updateId", record_time::text AS "recordTime" FROM ledger_update ORDER BY epoch, ledger_offset',
+    ),
   );
   const expected = truth
     .updates()
@@ -23,7 +26,7 @@ export async function checkUpdates(observer: pg.Client, truth: Truth): Promise<v
 
 export async function checkHoldings(observer: pg.Client, truth: Truth): Promise<void> {
   const { rows } = await observer.query<{ contractId: string; amount: string }>(
-    'SELECT contract_id AS "contractId", amount::text FROM holding WHERE archived_update_id IS NULL',
+    named('SELECT contract_id AS "contractId", amount::text FROM holding WHERE archived_update_id IS NULL'),
   );
   const held = new Map(rows.map(({ contractId, amount }) => [contractId, parseAmount(amount)]));
   const active = truth.holdings();
@@ -37,7 +40,9 @@ export async function checkHoldings(observer: pg.Client, truth: Truth): Promise<
 /** Ids follow from (party, update id, rank) and ranks count from zero: what another participant's node ids cannot change. */
 export async function checkRanks(observer: pg.Client, party: string): Promise<void> {
   const { rows } = await observer.query<{ updateId: string; rank: number; id: string; expected: number }>(
-    `SELECT update_id AS "updateId", rank, id, (row_number() OVER (PARTITION BY update_id ORDER BY rank) - 1)::int AS expected FROM transfer`,
+    named(
+      `SELECT update_id AS "updateId", rank, id, (row_number() OVER (PARTITION BY update_id ORDER BY rank) - 1)::int AS expected FROM transfer`,
+    ),
   );
   for (const { updateId, rank, id, expected } of rows) {
     must(rank === expected && id === transferId(party, updateId, rank), 'transfer ids follow from update id and rank', {
@@ -50,11 +55,11 @@ export async function checkRanks(observer: pg.Client, party: string): Promise<vo
 
 export async function checkDeposits(observer: pg.Client, traffic: Traffic): Promise<void> {
   const { rows } = await observer.query<{ owner: string | null; instrument: string; times: number; total: string }>(
-    `SELECT a.owner, i.instrument_id AS instrument, count(*)::int AS times, sum(t.holdings_delta::numeric)::text AS total
+    named(`SELECT a.owner, i.instrument_id AS instrument, count(*)::int AS times, sum(t.holdings_delta::numeric)::text AS total
      FROM transfer t JOIN instrument i ON i.id = t.instrument_id
      LEFT JOIN attribution b ON b.transfer_id = t.id LEFT JOIN account a ON a.id = b.account_id
      WHERE t.direction = 'IN' AND t.kind IN ('DIRECT', 'OFFER') AND t.status = 'COMPLETED'
-     GROUP BY 1, 2`,
+     GROUP BY 1, 2`),
   );
   const found = Object.fromEntries(
     rows.map(({ owner, instrument, times, total }) => [`${owner ?? ''}/${instrument}`, `${times} ${total}`]),
@@ -71,9 +76,9 @@ export async function checkDeposits(observer: pg.Client, traffic: Traffic): Prom
   must(isEqual(found, expected), 'every deposit is credited once, to whom its memo names', { found, expected });
 
   const balances = await observer.query<{ key: string; total: string }>(
-    `SELECT a.owner || '/' || i.instrument_id AS key, sum(b.balance)::text AS total
+    named(`SELECT a.owner || '/' || i.instrument_id AS key, sum(b.balance)::text AS total
      FROM account_balance b JOIN account a ON a.id = b.account_id JOIN instrument i ON i.id = b.instrument_id
-     WHERE a.kind IN ('CUSTOMER', 'UNATTRIBUTED') AND a.owner NOT LIKE 'withdrawer-%' GROUP BY 1`,
+     WHERE a.kind IN ('CUSTOMER', 'UNATTRIBUTED') AND a.owner NOT LIKE 'withdrawer-%' GROUP BY 1`),
   );
   const booked = Object.fromEntries(balances.rows.map(({ key, total }) => [key, total]));
   const owed = Object.fromEntries([...sums].map(([key, { units }]) => [key, formatAmount(units)]));
@@ -82,7 +87,7 @@ export async function checkDeposits(observer: pg.Client, traffic: Traffic): Prom
 
 export async function checkReceived(observer: pg.Client, received: readonly string[]): Promise<void> {
   const { rows } = await observer.query<{ eventId: string; position: string }>(
-    'SELECT event_id AS "eventId", position::text FROM event ORDER BY event.position',
+    named('SELECT event_id AS "eventId", position::text FROM event ORDER BY event.position'),
   );
   must(
     isEqual(
@@ -106,29 +111,33 @@ export async function checkReceived(observer: pg.Client, received: readonly stri
 /** @returns a hash of the log: types and payloads in order. */
 export async function checkEvents(observer: pg.Client): Promise<string> {
   const disordered = await observer.query(
-    `SELECT a.subject FROM event a JOIN event b ON a.subject = b.subject AND a.position < b.position
-     WHERE (a.payload->>'recordTime')::bigint > (b.payload->>'recordTime')::bigint`,
+    named(`SELECT a.subject FROM event a JOIN event b ON a.subject = b.subject AND a.position < b.position
+     WHERE (a.payload->>'recordTime')::bigint > (b.payload->>'recordTime')::bigint`),
   );
   must(disordered.rows.length === 0, 'events of one subject are in ledger order', disordered.rows[0]);
 
   // One announcement per transfer and state, no more and no less.
   const missing = await observer.query(
-    `SELECT t.id, t.status, expected.type FROM transfer t CROSS JOIN LATERAL (
+    named(`SELECT t.id, t.status, expected.type FROM transfer t CROSS JOIN LATERAL (
        SELECT CASE WHEN t.status = 'COMPLETED' THEN CASE WHEN EXISTS (SELECT FROM attribution b WHERE b.transfer_id = t.id) THEN 'deposit.credited' ELSE 'deposit.unattributed' END
                    WHEN t.status = 'PENDING' THEN NULL ELSE 'offer.ended' END AS type
        UNION ALL SELECT 'offer.received' WHERE t.kind = 'OFFER'
      ) AS expected
      WHERE t.direction = 'IN' AND t.kind IN ('DIRECT', 'OFFER') AND expected.type IS NOT NULL
-       AND (SELECT count(*) FROM event e WHERE e.subject = t.id AND e.type = expected.type) <> 1`,
+       AND (SELECT count(*) FROM event e WHERE e.subject = t.id AND e.type = expected.type) <> 1`),
   );
   must(missing.rows.length === 0, 'every deposit and offer is announced once', missing.rows[0]);
   const extra = await observer.query(
-    `SELECT e.event_id, e.type FROM event e WHERE NOT EXISTS (SELECT FROM transfer t WHERE t.id = e.subject) AND NOT EXISTS (SELECT FROM withdrawal w WHERE w.id = e.subject) AND NOT EXISTS (SELECT FROM halt h WHERE h.id = e.subject) AND e.type <> 'policy.changed'`,
+    named(
+      `SELECT e.event_id, e.type FROM event e WHERE NOT EXISTS (SELECT FROM transfer t WHERE t.id = e.subject) AND NOT EXISTS (SELECT FROM withdrawal w WHERE w.id = e.subject) AND NOT EXISTS (SELECT FROM halt h WHERE h.id = e.subject) AND e.type <> 'policy.changed'`,
+    ),
   );
   must(extra.rows.length === 0, 'every event is about something', extra.rows[0]);
 
   const { rows: hashes } = await observer.query<{ hash: string }>(
-    `SELECT encode(sha256(convert_to(coalesce(string_agg(position || type || subject || payload::text, '|' ORDER BY position), ''), 'UTF8')), 'hex') AS hash FROM event`,
+    named(
+      `SELECT encode(sha256(convert_to(coalesce(string_agg(position || type || subject || payload::text, '|' ORDER BY position), ''), 'UTF8')), 'hex') AS hash FROM event`,
+    ),
   );
   return hashes[0]?.hash ?? '';
 }

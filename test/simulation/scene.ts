@@ -47,6 +47,8 @@ export type SceneOptions = {
   readonly server: ServerSessions;
   readonly backups: Backups | null;
   readonly db: ReturnType<typeof createDatabase>['db'];
+  /** For the comparison with a rebuild (rebuilding.ts). */
+  readonly rebuildDb: SceneOptions['db'];
 };
 
 export type Scene = {
@@ -190,6 +192,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
   const referee = createReferee({
     observer: server.observer,
     db,
+    rebuildDb: options.rebuildDb,
     truth,
     traffic,
     orders,

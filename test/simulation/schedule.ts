@@ -16,6 +16,7 @@ import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
 import { DIRECT, OFFERED } from './orders.ts';
 import type { Process } from './process.ts';
+import { openRebuilding } from './rebuilding.ts';
 import { prepareReset } from './reset.ts';
 import { createScene, type SceneOptions, START } from './scene.ts';
 import { createServerSessions } from './server-sessions.ts';
@@ -62,16 +63,27 @@ export async function openSimulation(connectionString: string): Promise<Simulati
   const logger = createSystemLogger('silent');
   const shape = createDatabase({ connectionString, applicationName: 'simulation', poolSizeMax: 1, logger });
   const server = await createServerSessions(shape.pool.options);
-  const reset = await prepareReset(server.observer);
-  const backups = await prepareBackups(server.observer);
+  const reset = await prepareReset(server.keeper);
+  const backups = await prepareBackups(server.keeper);
+  const rebuilding = await openRebuilding(connectionString);
   return {
     run: async (seed, marks, switches = {}) => {
       await reset();
       await registerMemos(shape.db, NETWORK, MEMOS);
-      return await runSchedule({ seed, marks, switches, connectionString, server, backups, db: shape.db });
+      return await runSchedule({
+        seed,
+        marks,
+        switches,
+        connectionString,
+        server,
+        backups,
+        db: shape.db,
+        rebuildDb: rebuilding.db,
+      });
     },
     close: async () => {
       await shape.close();
+      await rebuilding.close();
       await server.close();
     },
   };

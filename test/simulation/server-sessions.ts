@@ -42,6 +42,8 @@ export type ServerSessions = {
   reclaim(session: ServerSession): Promise<void>;
   /** The harness's own connection, for what it checks. */
   readonly observer: pg.Client;
+  /** Another one, for what it does to the database between and during schedules: what that takes makes a session forget its plans. */
+  readonly keeper: pg.Client;
   close(): Promise<void>;
 };
 
@@ -58,11 +60,12 @@ const NO_WAIT_FOR_DISK = 'SET synchronous_commit = off';
  * Statements are parsed and planned once per session, which is most of what they cost on tables this small. One plan for all values, so that it does not
  * depend on what a session did in schedules before.
  */
-const ONE_PLAN = "SET plan_cache_mode = 'force_generic_plan'";
+export const ONE_PLAN = "SET plan_cache_mode = 'force_generic_plan'";
 const STATEMENTS = new Map<string, string>();
 const CAN_BE_PREPARED = /^\s*(select|insert|update|delete|with)\b/i;
 
-function named(text: string, parameters: readonly unknown[]): pg.QueryConfig {
+/** @returns the statement under a name of its own, if it is one that has a plan: each session then plans it once. */
+export function named(text: string, parameters: readonly unknown[] = []): pg.QueryConfig {
   const values = [...parameters];
   if (values.length === 0 && !CAN_BE_PREPARED.test(text)) return { text };
   const name = STATEMENTS.get(text) ?? `s${STATEMENTS.size}`;
@@ -72,12 +75,14 @@ function named(text: string, parameters: readonly unknown[]): pg.QueryConfig {
 
 /** @param options as the pool under test would connect with. */
 export async function createServerSessions(options: pg.PoolConfig): Promise<ServerSessions> {
-  const observer = new pg.Client({
-    connectionString: String(options.connectionString),
-    application_name: 'simulation-observer',
-  });
-  await observer.connect();
-  await observer.query(NO_WAIT_FOR_DISK);
+  const open = async (name: string): Promise<pg.Client> => {
+    const client = new pg.Client({ connectionString: String(options.connectionString), application_name: name });
+    await client.connect();
+    await client.query(NO_WAIT_FOR_DISK);
+    return client;
+  };
+  const observer = await open('simulation-observer');
+  const keeper = await open('simulation-keeper');
   const { rows } = await observer.query<{ isSuper: boolean }>(
     'SELECT rolsuper AS "isSuper" FROM pg_roles WHERE rolname = current_user',
   );
@@ -95,6 +100,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
 
   return {
     observer,
+    keeper,
     open: async () => {
       const kept = idle.pop();
       if (kept !== undefined) return kept.session;
@@ -111,7 +117,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     },
     close: async () => {
       await Promise.all([...all.values()].map(async ({ client }) => await client.end()));
-      await observer.end();
+      await Promise.all([observer.end(), keeper.end()]);
       process.off('exit', goOnAll);
     },
   };
