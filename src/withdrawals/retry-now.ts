@@ -25,9 +25,9 @@ export async function retryNow(
     const row = await tx.selectFrom('withdrawal').select('state').where('id', '=', id).forUpdate().executeTakeFirst();
     if (row === undefined) throw new ControlRefusal('WITHDRAWAL_UNKNOWN');
     if (isFinal(row.state)) throw new ControlRefusal('WITHDRAWAL_FINAL');
-    // Until the service has answered nothing of it may be signed, so there is nothing else to be brought forward.
-    if (await screenWithdrawalAgain(tx, id, nowMicros)) return;
-    if (row.state === 'OFFERED' && (await retryReturn(tx, id, nowMicros))) return;
+    // Until the service has answered nothing more of it may be signed, so there is nothing else to be brought forward. What is offered needs no answer any more.
+    const bringForward = row.state === 'OFFERED' ? retryReturn : screenWithdrawalAgain;
+    if (await bringForward(tx, id, nowMicros)) return;
     const { rows } = await sql<{
       submissionId: string;
       number: number;
