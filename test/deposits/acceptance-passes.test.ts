@@ -10,6 +10,7 @@ import type { OfferRules } from '../../src/deposits/acceptance/offer-rules.ts';
 import { createOfferSink } from '../../src/deposits/acceptance/offer-sink.ts';
 import { systemClock } from '../../src/env/system.ts';
 import type { TransferChange, Treasury } from '../../src/ingestion/effect-sink.ts';
+import { recordSignatureRequest } from '../../src/submissions/attempt-signing.ts';
 import { giveUpUnsigned, lapseAttempts, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { OFFER_RULES } from '../support/acceptance.ts';
@@ -210,6 +211,30 @@ test('what a person parked stays parked when another contract stands for the off
     ['PARKED', 'PARKED_BY_PERSON'],
   ]);
   expect(await open()).toBe(0);
+});
+
+test('an offer that a person parks while it is under way gets no signature that was not asked for before, and is parked', async () => {
+  const [transferId] = await offers(['5']);
+  await find();
+  expect(await open()).toBe(1);
+  const [attempt] = await takeDueAttempts(database.db, purpose, treasury.id, OFFER_RULES.limits, {
+    nowMicros: now(),
+    countMax: 1,
+  });
+  if (transferId === undefined || attempt === undefined) throw new Error('Nothing is under way.');
+  const requests = createOfferRequests({ db: database.db, clock: systemClock });
+
+  // The registry has answered, the participant has prepared, and now somebody has learnt whose money it is.
+  await requests.park({ transferId, by: 'ann', why: 'A court wants it left alone.' });
+
+  const signing = { hash: new Uint8Array(32).fill(1), scheme: 'V3', nowMicros: now() } as const;
+  expect(await recordSignatureRequest(database.db, purpose, attempt, signing)).toBe(false);
+  await sql`UPDATE attempt SET next_try_at = 0`.execute(database.db);
+  const due = { nowMicros: now(), countMax: 1 };
+  expect(await takeDueAttempts(database.db, purpose, treasury.id, OFFER_RULES.limits, due)).toEqual([]);
+  await sql`UPDATE attempt SET target_record_time = 1`.execute(database.db);
+  expect(await lapseAttempts(database.db, purpose, treasury.id, OFFER_RULES.limits, now())).toBe(1);
+  expect(await actions()).toMatchObject([{ state: 'PARKED', reason: 'PARKED_BY_PERSON' }]);
 });
 
 test('an offer that ends right now is not found, and nobody decides about it', async () => {

@@ -19,7 +19,8 @@ export function offerPurpose(rules: Pick<OfferRules, 'triesMax' | 'backoffMsMin'
     name: 'OFFER',
     failpoints: 'offers',
     subject: sql<string>`s.offer_action_id`,
-    mayBeSigned: sql<boolean>`true`,
+    // Whether it may be accepted at all is asked before each try. Nothing is opened for what somebody wants left alone: it is parked as soon as its attempt is dead.
+    mayBeSigned: sql<boolean>`NOT EXISTS (SELECT FROM offer_action unwanted WHERE unwanted.id = s.offer_action_id AND unwanted.is_park_requested)`,
     inputs: sql`(SELECT json_agg(json_build_object('contractId', r.contract_id, 'amount', t.transfer_object->>'amount') ORDER BY r.contract_id)
       FROM reservation r WHERE r.submission_id = t.submission_id AND r.number = t.number)`,
     lockSubjects,
