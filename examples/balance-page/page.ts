@@ -44,6 +44,8 @@ const RETRY_MS = 2_000;
 /** The ledger's age as last heard, and when that was by this page's own clock. */
 let heard: { readonly state: string; readonly ageMs: number; readonly atMs: number } | null = null;
 let connection: ConnectionState['kind'] = 'CONNECTING';
+/** The last reading failed, or was answered with what was known before: there may be more than is shown. */
+let isBehind = false;
 let isWanted = false;
 let isReading = false;
 const seen = new Set<string>();
@@ -56,15 +58,23 @@ void insistOn(watchProgress);
 /** The page, and then what comes after the place in the log that it says it is of. */
 async function follow(): Promise<void> {
   const after = await read();
+  if (isBehind) void readSoon();
   // After a restore of the database the present state is all that counts: it is read again, and followed from there.
   const onResync = async (): Promise<string> => await read();
+  const ending = new AbortController();
+  const options = { after, onResync, signal: ending.signal };
   const deposits = async (): Promise<void> => {
-    for await (const _deposit of client.watch(DEPOSITS, { customer }, { after, onResync })) void readSoon();
+    for await (const _deposit of client.watch(DEPOSITS, { customer }, options)) void readSoon();
   };
   const withdrawals = async (): Promise<void> => {
-    for await (const _change of client.watch(WITHDRAWALS, { customer }, { after, onResync })) void readSoon();
+    for await (const _change of client.watch(WITHDRAWALS, { customer }, options)) void readSoon();
   };
-  await Promise.all([deposits(), withdrawals()]);
+  try {
+    await Promise.all([deposits(), withdrawals()]);
+  } finally {
+    // Where one of them fails, both begin again.
+    ending.abort();
+  }
 }
 
 async function watchProgress(): Promise<void> {
@@ -72,8 +82,13 @@ async function watchProgress(): Promise<void> {
     connection = kind;
     showFreshness();
   };
-  for await (const { freshness } of client.watch(PROGRESS, {}, { onConnection })) {
-    hear(freshness);
+  try {
+    for await (const { freshness } of client.watch(PROGRESS, {}, { onConnection })) {
+      hear(freshness);
+    }
+  } finally {
+    connection = 'WAITING';
+    showFreshness();
   }
 }
 
@@ -84,7 +99,10 @@ async function readSoon(): Promise<void> {
   isReading = true;
   while (isWanted) {
     isWanted = false;
-    await insistOn(read);
+    await insistOn(async () => {
+      await read();
+      if (isBehind) throw new Error('Sluice gave the last answer that it knows.');
+    });
   }
   isReading = false;
 }
@@ -96,9 +114,7 @@ async function insistOn(work: () => Promise<unknown>): Promise<void> {
       await work();
       return;
     } catch (error) {
-      connection = 'WAITING';
       console.error(error);
-      showFreshness();
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
@@ -106,7 +122,13 @@ async function insistOn(work: () => Promise<unknown>): Promise<void> {
 
 /** @returns the place in the log up to which the page holds everything. */
 async function read(): Promise<string> {
-  const page = await client.query(PAGE, { customer });
+  // Until it is answered anew; and then, by the answer itself.
+  const page = await client.query(PAGE, { customer }).catch((error: unknown) => {
+    isBehind = true;
+    showFreshness();
+    throw error;
+  });
+  isBehind = page.freshness.state === 'LAST_KNOWN';
   hear(page.freshness);
   show(page);
   return page.freshness.position;
@@ -172,7 +194,7 @@ function showFreshness(): void {
       : ageMs < 10_000
         ? `${(ageMs / 1_000).toFixed(1)} s`
         : `${Math.round(ageMs / 1_000)} s`;
-  const isConnected = connection === 'CONNECTED';
+  const isConnected = connection === 'CONNECTED' && !isBehind;
   const state =
     heard === null && !isConnected ? 'connecting' : !isConnected ? 'away' : heard?.state === 'IDLE' ? 'live' : 'stale';
   const text = {

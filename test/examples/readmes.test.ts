@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kind, parse } from 'graphql';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../../src/env/system.ts';
 import { PLACEHOLDERS } from '../../src/server/graphiql-sample.ts';
 import { SAMPLE_TABS } from '../../src/server/graphiql-samples.ts';
 import { ARTIFACTS, findChromium, type LocalBrowser, openLocalBrowser } from '../e2e/browser.ts';
@@ -156,6 +157,22 @@ test.skipIf(executablePath === null)(
     const shot = await view.screenshot({ path: join(ARTIFACTS, 'balance-page.png') });
     expect(countColours(shot)).toBeGreaterThan(100);
     expect(browser.complaints).toEqual([]);
+
+    // An event came and what it changed cannot be read: the page says so for as long as that is so, and no longer.
+    await view.route('**/graphql', async (route) => await route.abort());
+    await eventually(async () => expect(await text('#freshness')).toMatch(/^Not connected · as of \d/), PATIENCE);
+    await view.unroute('**/graphql');
+    await eventually(async () => expect(await text('#freshness')).toMatch(/^Live · ledger as of/), PATIENCE);
+    // Nor does it pass for new where Sluice gives the last answer that it knows.
+    await view.route('**/graphql', async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, body: (await answer.text()).replace('"IDLE"', '"LAST_KNOWN"') });
+    });
+    await eventually(async () => expect(await text('#freshness')).toMatch(/^Not connected · as of \d/), PATIENCE);
+    await systemClock.sleep(3_000); // Messages of the ledger come on meanwhile.
+    expect(await text('#freshness')).toMatch(/^Not connected · as of \d/);
+    await view.unroute('**/graphql');
+    await eventually(async () => expect(await text('#freshness')).toMatch(/^Live · ledger as of/), PATIENCE);
 
     await end(sluice, 'SIGINT');
     await eventually(async () => expect(await text('#freshness')).toMatch(/^Not connected · as of \d/), PATIENCE);
