@@ -6,17 +6,17 @@ import type { Scene } from './drill-scene.ts';
 export async function drillParticipantSwitch(scene: Scene): Promise<boolean> {
   const { say } = scene;
   scene.startLoad();
-  await scene.moreLoad(120);
+  await scene.moreLoad(50);
   await scene.stopLoad();
   const isRightBefore = await scene.compare('Before');
 
   scene.startLoad();
-  await scene.moreLoad(40);
+  await scene.moreLoad(30);
   say('');
   await leave(scene, 'participant1', 'participant2');
-  await scene.moreLoad(60);
+  await scene.moreLoad(30);
   await leave(scene, 'participant2', 'participant1');
-  await scene.moreLoad(60);
+  await scene.moreLoad(30);
   await scene.stopLoad();
   const isRightAfter = await scene.compare('After both switches');
   return isRightBefore && isRightAfter;

@@ -10,20 +10,20 @@ const PAUSE_MS = 4_000;
 export async function drillUpgrade(scene: Scene): Promise<boolean> {
   const { network, clock, say } = scene;
   scene.startLoad();
-  await scene.moreLoad(120);
+  await scene.moreLoad(50);
   await scene.stopLoad();
   const isRightBefore = await scene.compare('Before');
 
   say('');
   say('Customers go on. The synchronizer is upgraded: nothing is sequenced, transactions are refused.');
   scene.startLoad();
-  await scene.moreLoad(40);
+  await scene.moreLoad(30);
   const before = await scene.stream();
   network.synchronizer.beginUpgrade({ isInconsistent: true });
   await clock.sleep(PAUSE_MS);
   network.synchronizer.completeUpgrade();
   say(`After ${PAUSE_MS / 1_000} s it is back with a new physical id; what was prepared before is void.`);
-  await scene.moreLoad(60);
+  await scene.moreLoad(30);
   await scene.stopLoad();
   const isRightAfter = await scene.compare('After the upgrade');
   const after = await scene.stream();

@@ -13,7 +13,7 @@ export async function drillValidatorRestore(scene: Scene): Promise<boolean> {
   const { network, say } = scene;
   const node = network.participant('participant1');
   scene.startLoad();
-  await scene.moreLoad(120);
+  await scene.moreLoad(50);
   await scene.stopLoad();
   const isRightBefore = await scene.compare('Before');
 
@@ -32,7 +32,7 @@ export async function drillValidatorRestore(scene: Scene): Promise<boolean> {
   );
   const anchored = await scene.until('a new epoch has begun', ({ epoch }) => epoch > before.epoch);
   say(`We waited until it had our newest update and found our place by its id: epoch ${anchored.epoch}.`);
-  await scene.moreLoad(60);
+  await scene.moreLoad(30);
   await scene.stopLoad();
   const isRightAfter = await scene.compare('After the restore');
 
