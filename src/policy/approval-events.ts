@@ -14,7 +14,7 @@ export const APPROVAL_CHANGED = 'withdrawal.approval';
  *   SCREENED  the screening service has decided
  *   GRANTED   all who were asked have said yes
  *   DENIED    the policy, as it is now, or the screening service, does not allow it: it is over
- *   EXPIRED   not enough people said yes in time: it is over
+ *   EXPIRED   nobody, or too few, said yes in time, or before its deadline: it is over
  *   CANCELLED whoever asked for it wants it no more
  */
 export const APPROVAL_CHANGES = [

@@ -226,7 +226,7 @@ const CHANGE_MEANINGS: Readonly<Record<ApprovalChange, string>> = {
   SCREENED: 'The screening service has decided.',
   GRANTED: 'All who were asked have said yes.',
   DENIED: 'The policy as it is now, or the screening service, does not allow it: it is over.',
-  EXPIRED: 'Not enough people said yes in time: it is over.',
+  EXPIRED: 'Nobody, or too few, said yes in time, or before its deadline: it is over.',
   CANCELLED: 'Whoever asked for it wants it no more.',
 };
 

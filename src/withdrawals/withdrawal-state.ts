@@ -2,7 +2,7 @@
  * The life of a withdrawal.
  *
  *   REQUESTED           stored with its booking; policy has not spoken. Allowed → QUEUED, needs people → AWAITING_APPROVAL, denied → REJECTED.
- *   AWAITING_APPROVAL   enough approvals → QUEUED; refused or too late → REJECTED; cancelled → CANCELLED. Paid before, as below: COMPLETED or FAILED.
+ *   AWAITING_APPROVAL   enough approvals → QUEUED; refused or too late → REJECTED; cancelled → CANCELLED; deadline passed → FAILED. Paid before, as below: COMPLETED or FAILED.
  *   QUEUED              nothing that could pay is alive: there never was an attempt, or every one of them is proven dead. Inputs reserved for a new
  *                       attempt → IN_FLIGHT. Cancelled → CANCELLED. Deadline passed, or denied at the second look → FAILED. Two people, with evidence, end one that waits
  *                       because the ledger shows that it was paid before: COMPLETED or FAILED.
@@ -141,6 +141,8 @@ function fromAwaitingApproval(event: WithdrawalEvent): Transition {
     case 'APPROVAL_REFUSED':
     case 'APPROVAL_EXPIRED':
       return moved('REJECTED');
+    case 'DEADLINE_PASSED':
+      return moved('FAILED');
     case 'CANCEL_REQUESTED':
       return moved('CANCELLED');
     case 'RESOLVED_BY_OPERATOR':

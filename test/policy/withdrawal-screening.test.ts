@@ -1,4 +1,5 @@
 /** A withdrawal that the policy wants screened is not paid before the service has said yes: whatever it does instead of answering, nothing is queued; a no is the end, with the money booked back. */
+import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
 import { createScreeningClient } from '../../src/deposits/screening-client.ts';
@@ -6,8 +7,10 @@ import { runScreening } from '../../src/deposits/screening-loop.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { WITHDRAWAL_SCREENING } from '../../src/policy/withdrawal-screening.ts';
+import { failOverdue } from '../../src/withdrawals/overdue.ts';
 import { retryNow } from '../../src/withdrawals/retry-now.ts';
 import { eventually } from '../support/eventually.ts';
+import { DAY } from '../support/rows.ts';
 import {
   type Behaviour,
   SCREENING_SECRET,
@@ -123,6 +126,31 @@ test('a question that was parked, because there was no answer for so long, is pu
   await expect(retryNow(scene.db, id, { triesMax: 8, nowMicros: systemClock.nowMicros() })).rejects.toMatchObject({
     code: 'NOTHING_TO_TRY',
   });
+});
+
+test('what waits for its leave when the ledger passes its deadline fails, booked back, and whoever was asked is told', async () => {
+  const deadline = DAY + 30_000_000n;
+  const id = await scene.request({ deadline });
+  await scene.rows.stream({}, deadline);
+  await sql`
+    INSERT INTO ledger_update (treasury_id, epoch, update_id, ledger_offset, record_time, synchronizer_id, kind, received)
+    SELECT treasury_id, 1, '1220ff', 1, ${DAY}, synchronizer_id, 'TRANSACTION', '\\x00' FROM synchronizer_time`.execute(
+    scene.db,
+  );
+  const treasury = await scene.rows.treasury();
+  const overdue = async () => await failOverdue(scene.db, treasury, scene.clock.nowMicros());
+  expect(await overdue()).toBe(0);
+  await scene.rows.stream({}, deadline + 1n);
+
+  expect([await overdue(), await overdue()]).toEqual([1, 0]);
+
+  expect(await scene.rowOf(id)).toMatchObject({ state: 'FAILED', failure_code: 'DEADLINE_PASSED' });
+  expect(await scene.bookedBack(id)).toBe(true);
+  const { rows } = await sql<{ change: string }>`
+    SELECT payload ->> 'change' AS change FROM event_outbox WHERE type = 'withdrawal.approval' AND subject = ${id} ORDER BY seq`.execute(
+    scene.db,
+  );
+  expect(rows.map(({ change }) => change)).toEqual(['ASKED', 'EXPIRED']);
 });
 
 test('people and the service both have to say yes, in whichever order', async () => {
