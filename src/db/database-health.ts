@@ -18,7 +18,7 @@ export type HealthCheck = {
   readonly value: number;
   readonly limit: number;
   readonly unit: '%' | 's' | 'MiB';
-  /** Which table, session or slot; null where there is none. */
+  /** Which table, session or slot, and what could not be looked at; null where there is none. */
   readonly where: string | null;
   /** For people. */
   readonly meaning: string;
@@ -63,8 +63,14 @@ export async function readDatabaseHealth(
     UNION ALL (SELECT 'retained-wal', (pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, restart_lsn) / 1048576)::float8,
          slot_name::text
        FROM pg_replication_slots WHERE restart_lsn IS NOT NULL ORDER BY restart_lsn LIMIT 1)
-    UNION ALL (SELECT 'connections', (100.0 * count(*) / current_setting('max_connections')::int)::float8, NULL
-       FROM pg_stat_activity WHERE backend_type = 'client backend')`.execute(db);
+    UNION ALL (SELECT 'connections', (100.0 * sum(numbackends) / current_setting('max_connections')::int)::float8, NULL FROM pg_stat_database)`.execute(
+    db,
+  );
+  // The server shows the state of a session to its own role, and to members of pg_read_all_stats.
+  const { rows: unseen } = await sql<{ count: number }>`
+    SELECT count(*)::int AS count FROM pg_stat_activity WHERE datid IS NOT NULL AND backend_type IS NULL`.execute(db);
+  const hidden = unseen[0]?.count ?? 0;
+  const noted = hidden === 0 ? null : `${hidden} sessions of other roles are not shown to ours: pg_read_all_stats`;
   const names: readonly HealthCheck['name'][] = [
     'transaction-ids',
     'multixact-ids',
@@ -75,9 +81,11 @@ export async function readDatabaseHealth(
   ];
   return names.map((name) => {
     const found = rows.find((row) => row.name === name);
+    const unseenToo = name === 'oldest-transaction' ? noted : null;
+    const where = [found?.where ?? null, unseenToo].filter((each) => each !== null).join('; ');
     const unit = name === 'oldest-transaction' ? 's' : name === 'retained-wal' ? 'MiB' : '%';
     const common = { name, limit: limits[name], unit, meaning: MEANINGS[name] } as const;
-    return { ...common, value: found?.value ?? 0, where: found?.where ?? null };
+    return { ...common, value: found?.value ?? 0, where: where === '' ? null : where };
   });
 }
 

@@ -18,7 +18,12 @@ export type ServerFacts = {
   readonly isSuperuser: boolean;
   readonly connectionsMax: number;
   readonly connectionsUsed: number;
+  /** Among those that we are shown. */
   readonly oldestTransactionSeconds: number;
+  /** Sessions of whose state the server shows us nothing: of other roles, unless ours is a member of pg_read_all_stats. */
+  readonly sessionsHidden: number;
+  /** Of the room for notifications, 0 to 1. */
+  readonly notificationsShare: number;
 };
 
 const VERSION_MIN = 150_000;
@@ -26,6 +31,7 @@ const CONNECTIONS_OF_A_PROCESS = 50; // All lanes of one process with a few trea
 const CLOCK_WARN_MS = 1_000;
 const CLOCK_FAIL_MS = 30_000;
 const TRANSACTION_SECONDS_MAX = 600; // Behind one, vacuum removes nothing.
+const NOTIFICATIONS_SHARE_MAX = 0.1; // Full, nobody can commit who tells of something. It is empty where all who listen read.
 
 export async function checkDatabase(db: Database, { clock }: { readonly clock: Clock }): Promise<readonly Finding[]> {
   const away = 'Nothing works without it: is it up, is DATABASE_URL right, does it let us in?';
@@ -51,10 +57,13 @@ async function readServer(db: Database): Promise<ServerFacts> {
       current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS "isStandby",
       current_setting('transaction_read_only') = 'on' AS "isReadOnly",
       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS "isSuperuser",
-      current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS "connectionsMax",
-      (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend') AS "connectionsUsed",
+      current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0) AS "connectionsMax",
+      (SELECT coalesce(sum(numbackends), 0)::int FROM pg_stat_database) AS "connectionsUsed",
       (SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::int FROM pg_stat_activity WHERE backend_type = 'client backend')
-        AS "oldestTransactionSeconds"`.execute(db);
+        AS "oldestTransactionSeconds",
+      (SELECT count(*)::int FROM pg_stat_activity WHERE datid IS NOT NULL AND backend_type IS NULL) AS "sessionsHidden",
+      pg_notification_queue_usage() AS "notificationsShare"`.execute(db);
   const [facts] = rows;
   if (facts === undefined) throw new PermanentError('DB_NO_ANSWER', 'The database answered with nothing.');
   return facts;
@@ -114,7 +123,23 @@ export function judgeServer(facts: ServerFacts): readonly Finding[] {
         'Behind it nothing is vacuumed: find it in pg_stat_activity by xact_start, and end it.',
       ),
     );
-  return findings.length === 0 ? [ok('database.settings', 'durable, writable, with room for connections')] : findings;
+  if (facts.notificationsShare > NOTIFICATIONS_SHARE_MAX)
+    findings.push(
+      warn(
+        'database.notifications',
+        `${Math.floor(facts.notificationsShare * 100)} % of the room for notifications is taken`,
+        'A session listens and does not read; once it is full nobody commits. docs/runbooks/database-away.md',
+      ),
+    );
+  if (findings.length === 0) findings.push(ok('database.settings', 'durable, writable, with room for connections'));
+  if (facts.sessionsHidden > 0 && facts.oldestTransactionSeconds <= TRANSACTION_SECONDS_MAX)
+    findings.push(
+      ok(
+        'database.old_transaction',
+        `not looked for in ${facts.sessionsHidden} sessions of other roles, which a member of pg_read_all_stats is shown`,
+      ),
+    );
+  return findings;
 }
 
 async function checkSchema(db: Database): Promise<readonly Finding[]> {

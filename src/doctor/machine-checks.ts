@@ -2,7 +2,8 @@
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { messageOf } from '../env/errors.ts';
+import { readLogAnchor } from '../db/log-anchor.ts';
+import { messageOf, PermanentError } from '../env/errors.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const ROOM_WARN = 0.1;
@@ -26,11 +27,16 @@ export async function checkMachine(places: {
     const folder = dirname(places.anchorFile);
     try {
       await access(folder, constants.W_OK);
-      findings.push(ok('anchor', 'its folder can be written to'), ...(await roomOf(folder)));
+      // What cannot be read keeps a process from starting.
+      const anchor = await readLogAnchor(places.anchorFile);
+      const found = anchor === null ? 'it will be written' : `it has the log up to ${anchor.mark.position}`;
+      findings.push(ok('anchor', `its folder can be written to, and ${found}`), ...(await roomOf(folder)));
     } catch (error) {
-      findings.push(
-        fail('anchor', messageOf(error), 'Make the folder of SLUICE_ANCHOR_FILE, writable for the user we run as.'),
-      );
+      const todo =
+        error instanceof PermanentError
+          ? 'No process starts with it. Look into it, and at who wrote it; docs/runbooks/database-went-back.md before you remove it.'
+          : 'Make the folder of SLUICE_ANCHOR_FILE, writable for the user we run as.';
+      findings.push(fail('anchor', messageOf(error), todo));
     }
   }
   if (places.dataDir !== null) findings.push(...(await roomOf(places.dataDir)));

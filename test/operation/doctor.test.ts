@@ -1,5 +1,5 @@
 /** `sluice doctor` on a whole installation that works, and with one thing wrong at a time. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'kysely';
@@ -157,6 +157,8 @@ test('settings of a server that lose money or leave no room', () => {
     connectionsMax: 200,
     connectionsUsed: 20,
     oldestTransactionSeconds: 1,
+    sessionsHidden: 0,
+    notificationsShare: 0,
   };
   const checksOf = (facts: Partial<ServerFacts>) =>
     judgeServer({ ...well, ...facts }).map(({ check, outcome }) => `${outcome} ${check}`);
@@ -169,6 +171,8 @@ test('settings of a server that lose money or leave no room', () => {
   expect(checksOf({ isSuperuser: true })).toEqual(['WARN database.role']);
   expect(checksOf({ connectionsUsed: 180 })).toEqual(['WARN database.connections']);
   expect(checksOf({ oldestTransactionSeconds: 3_600 })).toEqual(['WARN database.old_transaction']);
+  expect(checksOf({ notificationsShare: 0.2 })).toEqual(['WARN database.notifications']);
+  expect(checksOf({ sessionsHidden: 3 })).toEqual(['OK database.settings', 'OK database.old_transaction']);
 });
 
 test('a clock that is wrong is told against the database and against the ledger', { timeout: 60_000 }, async () => {
@@ -233,6 +237,13 @@ test('an identity provider that does not answer, and a file outside the database
     SLUICE_ANCHOR_FILE: join(folder, 'not-there', 'anchor'),
   });
   expect(failsOf(answer)).toContain('anchor');
+});
+
+test('a file outside the database that no process would start with', { timeout: 60_000 }, async () => {
+  const file = join(folder, 'damaged-anchor');
+  await writeFile(file, '{"version":3,');
+
+  expect((await expectFail('anchor', { SLUICE_ANCHOR_FILE: file })).text).toContain('damaged-anchor');
 });
 
 test('history that is pruned beyond us, and a participant that was put back', { timeout: 60_000 }, async () => {

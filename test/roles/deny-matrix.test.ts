@@ -6,9 +6,12 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase } from '../../src/db/connection.ts';
+import { readDatabaseHealth } from '../../src/db/database-health.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { forgetRole, grantRights, type Rights, ROLE_KINDS, type RoleKind, readRights } from '../../src/db/rights.ts';
+import { checkDatabase } from '../../src/doctor/database-checks.ts';
 import { checkRights } from '../../src/doctor/rights-checks.ts';
+import { systemClock } from '../../src/env/system.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { createDatabaseRoles, type DatabaseRoles, onServer } from './database-roles.ts';
 
@@ -231,5 +234,35 @@ test('a migration that found a role gone gives the others their rights all the s
     await expect(grantRights(db)).rejects.toMatchObject({ code: 'DATABASE_ROLE_UNKNOWN' });
   } finally {
     await forgetRole(db, `${api}_gone`);
+  }
+});
+
+test('C7: a role that is shown no sessions but its own counts the connections of all, and says what it cannot see', async () => {
+  const others = await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const client = new pg.Client({ connectionString: database.connectionString });
+      await client.connect();
+      return client;
+    }),
+  );
+  const { db, close } = createDatabase({
+    connectionString: roles.connectionString('API'),
+    applicationName: 'sluice-test',
+    poolSizeMax: 1,
+    logger: database.logger,
+  });
+  try {
+    const checks = await readDatabaseHealth(db);
+    const { rows } = await sql<{ max: number }>`SELECT current_setting('max_connections')::int AS max`.execute(db);
+    const used = ((checks.find(({ name }) => name === 'connections')?.value ?? 0) / 100) * (rows[0]?.max ?? 0);
+    expect(Math.round(used)).toBeGreaterThanOrEqual(6);
+    expect(checks.find(({ name }) => name === 'oldest-transaction')?.where).toMatch(/\d sessions of other roles/);
+    const findings = await checkDatabase(db, { clock: systemClock });
+    expect(findings.find(({ check }) => check === 'database.old_transaction')?.found).toMatch(
+      /not looked for in \d+ sessions/,
+    );
+  } finally {
+    await close();
+    for (const client of others) await client.end();
   }
 });
