@@ -1,14 +1,17 @@
 /**
  * Reads what test runs reported, as vitest's JSON.
  *
- *   node scripts/test-count.ts failed FIRST          prints the files with a failed test, one a line; nothing where there are too many to be an accident, or a file failed as a whole
- *   node scripts/test-count.ts count STATUS FIRST [AGAIN]
+ *   node scripts/test-count.ts failed STATUS FIRST   prints the files with a failed test, one a line; nothing where there are too many to be an accident, or something else failed as well
+ *   node scripts/test-count.ts count STATUS FIRST [STATUS AGAIN]
  *                                                   prints the count; with AGAIN, the second run of those files alone, what failed at first and passed then is named, and counts as passed
+ *
+ * STATUS is the exit code of a run with the reporter tests-alone.ts: what failed beside the tests fails the whole, whatever the second run comes to.
  *
  * The machine of the CI has two cores and other work: a test that stands when it runs alone did not find a mistake in what it tests. It is named, so that nobody has to wonder whether it was a race of ours.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { TESTS_FAILED } from './tests-alone.ts';
 
 /** More failures than this are no accident. */
 const AGAIN_MAX = 8;
@@ -30,18 +33,14 @@ type Report = z.infer<typeof reportSchema>;
 
 const [verb, ...rest] = process.argv.slice(2);
 if (verb === 'failed') {
-  const [first = ''] = rest;
+  const [status = '', first = ''] = rest;
   const report = reportOf(first);
-  const files = report?.testResults.filter(({ status }) => status === 'failed') ?? [];
-  const areTestsOnly = files.every(({ assertionResults }) =>
-    assertionResults.some(({ status }) => status === 'failed'),
-  );
-  if (areTestsOnly && files.length <= AGAIN_MAX && (report?.numFailedTests ?? 0) <= AGAIN_MAX) {
-    for (const { name } of files) console.log(name);
-  }
+  const files = report?.testResults.filter((file) => file.status === 'failed') ?? [];
+  const isAccident = files.length <= AGAIN_MAX && (report?.numFailedTests ?? 0) <= AGAIN_MAX;
+  if (status === String(TESTS_FAILED) && isAccident) for (const { name } of files) console.log(name);
 } else if (verb === 'count') {
-  const [status = '', first = '', again = ''] = rest;
-  process.exitCode = count(status, reportOf(first), reportOf(again));
+  const [status = '', first = '', statusAgain = '0', again = ''] = rest;
+  process.exitCode = count([status, statusAgain], reportOf(first), reportOf(again));
 } else {
   throw new Error('Say `failed` or `count`.');
 }
@@ -53,7 +52,7 @@ function reportOf(file: string): Report | null {
   return text === '' ? null : reportSchema.parse(JSON.parse(text));
 }
 
-function count(status: string, first: Report | null, again: Report | null): number {
+function count(statuses: readonly string[], first: Report | null, again: Report | null): number {
   const passedAgain = again === null ? new Set<string>() : namesOf(again, 'passed');
   const failedAgain = again === null ? new Set<string>() : namesOf(again, 'failed');
   const failedFirst = first === null ? new Set<string>() : namesOf(first, 'failed');
@@ -64,10 +63,12 @@ function count(status: string, first: Report | null, again: Report | null): numb
   const failed = (first?.numFailedTests ?? 0) - mended.length + broken;
   const passed = (first?.numPassedTests ?? 0) + mended.length - broken;
   const skipped = (first?.numPendingTests ?? 0) + (first?.numTodoTests ?? 0);
-  // A run that ended early, before or between tests, is a failure beside those of the tests.
-  const isBroken = failed === 0 && (passed === 0 || (status !== '0' && mended.length === 0));
-  console.log(`${passed} passed, ${isBroken ? 1 : failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
-  return isBroken || failed > 0 ? 1 : 0;
+  // What is no test's, and a run that ended early, before or between tests, is a failure beside those of the tests.
+  const isMore = passed === 0 || statuses.some((status) => status !== '0' && status !== String(TESTS_FAILED));
+  if (isMore) console.log('something failed that is no test: see above');
+  const all = failed + (isMore ? 1 : 0);
+  console.log(`${passed} passed, ${all} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  return all > 0 ? 1 : 0;
 }
 
 function namesOf({ testResults }: Report, status: string): Set<string> {
