@@ -7,7 +7,7 @@ import { startApi, type TestApi } from '../support/api.ts';
 import { subscribeSse } from '../support/sse-client.ts';
 import { startWithdrawalApi, type WithdrawalApi } from '../support/withdrawal-api.ts';
 
-const MANY = 20_000;
+const MANY = 4_000;
 /** A page and its look-ahead, twice over; far below {@link MANY}. */
 const VISITED_MAX = 100;
 
