@@ -159,6 +159,32 @@ test('F1: an offer whose registry is away waits for it, and is never parked for 
   await becomes(transferId, { state: 'DONE' });
 });
 
+test('F1: one offer whose registry does not answer holds up none that comes after it', async () => {
+  offer('1');
+  const hanging = await stored();
+  const answers = Promise.withResolvers<void>();
+  stopping.push(async () => answers.resolve()); // Before the loop is stopped, which waits for what it has begun.
+  const real = registry();
+  let asked = 0;
+  acceptOffers({
+    registry: {
+      instructionContext: async (...args) => {
+        asked += 1;
+        if (asked === 1) await answers.promise;
+        return await real.instructionContext(...args);
+      },
+    },
+  });
+  await eventually(async () => expect(asked).toBe(1), { deadlineMs: 20_000 });
+
+  offer('2');
+  const next = await stored(2);
+  expect(next).not.toBe(hanging);
+  await becomes(next, { state: 'DONE' }, 20_000);
+  // Somebody else may try the same attempt after a while; whoever began still waits.
+  await becomes(hanging, { state: 'DONE' }, 20_000);
+});
+
 test('Z14: a participant that lies about an acceptance gets no signature, and the offer is parked', {
   timeout: 60_000,
 }, async () => {
