@@ -81,6 +81,8 @@ export async function* watch(
     let openedAtMs: number | null = null;
     const onOpen = (): void => {
       openedAtMs = platform.nowMs();
+      // The token was taken. That each comes to its end is how tokens are, also where nothing else comes for a night.
+      refusals.UNAUTHORIZED = 0;
       onConnection({ kind: 'CONNECTED' });
     };
     try {
@@ -92,7 +94,6 @@ export async function* watch(
         const cursor = isRecord(item) && typeof item['cursor'] === 'string' ? item['cursor'] : null;
         if ((cursor !== null) !== hasCursors) throw notResumable();
         failures = 0;
-        refusals.UNAUTHORIZED = 0;
         refusals.RESYNC = 0;
         yield item;
         after = cursor;

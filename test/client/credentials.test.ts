@@ -2,7 +2,11 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createMemoryKeyStore, graphql, type TokenSource } from '../../client/src/client.ts';
+import type { Authenticator } from '../../src/auth/credential.ts';
+import { systemClock } from '../../src/env/system.ts';
+import { principalOf } from '../../src/schema/principal.ts';
 import { parseApiKey } from '../../src/server/principals.ts';
+import { eventually } from '../support/eventually.ts';
 import { INPUT } from '../support/withdrawal-api.ts';
 import { CHANGES, collect, type Scene, startScene } from './scene.ts';
 
@@ -12,12 +16,30 @@ let scene: Scene;
 
 beforeAll(async () => {
   const hash = createHash('sha256').update(KEY).digest('hex');
-  scene = await startScene({ apiKeys: [parseApiKey(`exchange:read+subscribe+withdrawals:${hash}`)] });
+  scene = await startScene({
+    apiKeys: [parseApiKey(`exchange:read+subscribe+withdrawals:${hash}`)],
+    access: { authenticators: [shortLived()] },
+  });
 });
 
 afterAll(async () => {
   await scene.close();
 });
+
+/** Takes `short-…`, each for half a second from when it is first seen. */
+function shortLived(): Authenticator {
+  const ends = new Map<string, bigint>();
+  return {
+    takes: (token) => token.startsWith('short-'),
+    prove: async (token) => {
+      const now = systemClock.nowMicros();
+      const expiresAt = ends.get(token) ?? now + 500_000n;
+      ends.set(token, expiresAt);
+      if (expiresAt <= now) return null;
+      return { principal: principalOf('exchange', ['read', 'subscribe'], { expiresAt }), isStanding: () => true };
+    },
+  };
+}
 
 /** Gives old tokens first. */
 function tokens(...given: readonly string[]): { readonly source: TokenSource; readonly rejected: (string | null)[] } {
@@ -45,6 +67,26 @@ describe.each(['websocket', 'sse'] as const)('over %s', (transport) => {
     await watching.leave();
 
     expect(rejected).toEqual([null, 'expired-token', 'expired-too']);
+  });
+
+  test('a loop on which nothing comes outlives any number of tokens: each was taken, and has come to its end', {
+    timeout: 60_000,
+  }, async () => {
+    let given = 0;
+    const token = (): string => {
+      given += 1;
+      return `short-${transport}-${given}`;
+    };
+    const client = scene.client({ transport, token });
+    const watching = collect(client.watch(CHANGES, {}, {}));
+    await eventually(() => expect(given).toBeGreaterThan(9), { deadlineMs: 40_000 });
+
+    await scene
+      .client({ token: KEY })
+      .withdraw(INPUT, { reference: `after-${transport}`, keys: createMemoryKeyStore() });
+
+    expect(await watching.until(2)).toHaveLength(2);
+    await watching.leave();
   });
 
   test('where no token is ever taken the loop ends with that', async () => {
