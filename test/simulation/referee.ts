@@ -265,7 +265,8 @@ export function createReferee({
     atRest: async () => {
       if (isBlind) return 'blind';
       const treasury = await readTreasury(db);
-      must((await checkBooks(db)).length === 0, 'the books are in order', { faults: await checkBooks(db) });
+      const faults = await checkBooks(db);
+      must(faults.length === 0, 'the books are in order', { faults });
       const { differences } = await compareWithRebuild(rebuildDb, treasury);
       must(differences.length === 0, 'derived tables equal a rebuild', differences);
       await checkUpdates(observer, truth);
