@@ -237,6 +237,30 @@ test('an offer that a person parks while it is under way gets no signature that 
   expect(await actions()).toMatchObject([{ state: 'PARKED', reason: 'PARKED_BY_PERSON' }]);
 });
 
+test('what a freeze keeps from its end, however much it is, holds up no offer of another instrument', async () => {
+  await offers(Array.from({ length: 16 }, (_, index) => String(index + 1)));
+  await find();
+  expect([await open(), await open(), await open()]).toEqual([8, 8, 0]);
+  simnet.network.tap({ instrument: 'usd', owner: 'bob', amount: '100' });
+  const { db } = database;
+  const wanted = { instrument: 'usd', sender: 'bob', receiver: 'treasury', amount: '20', memo: 'bob-memo' };
+  simnet.network.transfer({ ...wanted, kind: 'offer' });
+  await eventually(async () => expect(await find()).toBe(1), { deadlineMs: 20_000 });
+  expect(await open()).toBe(0);
+
+  await ingestion.stop();
+  await sql`
+    INSERT INTO money_freeze (treasury_id, instrument_id, reason, detail, cause, opened_at, opened_by)
+    SELECT ${treasury.id}, id, 'QUARANTINE', 'An update that nobody can read.', 'test', 0, 'test' FROM instrument WHERE instrument_id = 'Amulet'`.execute(
+    db,
+  );
+  await sql`UPDATE attempt SET target_record_time = 1`.execute(db);
+  expect(await lapseAttempts(db, purpose, treasury.id, OFFER_RULES.limits, now())).toBe(0);
+
+  expect(await open()).toBe(1);
+  expect((await actions()).at(-1)).toMatchObject({ amount: '20', state: 'IN_FLIGHT' });
+});
+
 test('an offer that ends right now is not found, and nobody decides about it', async () => {
   const [transferId = ''] = await offers(['5']);
   const requests = createOfferRequests({ db: database.db, clock: systemClock });

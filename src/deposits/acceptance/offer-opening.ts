@@ -5,6 +5,7 @@ import { type Micros, millisToMicros } from '../../env/clock.ts';
 import type { PermanentError } from '../../env/errors.ts';
 import { isFrozen } from '../../ingestion/freezes.ts';
 import { insertAttempt } from '../../submissions/attempt-opening.ts';
+import { IS_PAST } from '../../submissions/attempts.ts';
 import { isHalted } from '../../submissions/halts.ts';
 import { isolated, type OnRefused, throwRefused } from '../../submissions/isolated.ts';
 import { positionClock } from '../../submissions/position-clock.ts';
@@ -142,14 +143,12 @@ async function takeDue(
       .where('id', 'in', waiting)
       .execute();
   }
-  const { count } = await tx
-    .selectFrom('attempt')
-    .innerJoin('submission as s', 's.id', 'attempt.submission_id')
-    .select((row) => row.fn.countAll<bigint>().as('count'))
-    .where('attempt.state', '=', 'OPEN')
-    .where('s.purpose', '=', 'OFFER')
-    .where('s.treasury_id', '=', treasuryId)
-    .executeTakeFirstOrThrow();
-  const room = Math.max(0, Math.min(OPEN_BATCH_MAX, IN_FLIGHT_MAX - Number(count)));
+  // What the ledger has passed costs nothing any more. Where a freeze keeps it from its end it may stay for days, and it is in no other's way.
+  const { rows: underWay } = await sql`
+    SELECT FROM attempt a JOIN submission s ON s.id = a.submission_id
+    WHERE a.state = 'OPEN' AND s.purpose = 'OFFER' AND s.treasury_id = ${treasuryId} AND NOT ${IS_PAST} LIMIT ${IN_FLIGHT_MAX}`.execute(
+    tx,
+  );
+  const room = Math.min(OPEN_BATCH_MAX, IN_FLIGHT_MAX - underWay.length);
   return rows.filter(({ isLate, mayGo }) => !isLate && mayGo).slice(0, room);
 }
