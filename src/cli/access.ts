@@ -37,7 +37,7 @@ export type Access = {
   readonly authenticators: readonly Authenticator[];
   /** A credential is demanded although the configuration has no keys. */
   readonly isDemanding: boolean;
-  /** Since the keys of identity providers were fetched, of the oldest; null: there are none. */
+  /** Since the keys of identity providers were fetched, of the oldest, or since the start where they never were; null: there are no providers. */
   readonly keysAgeSeconds: () => number | null;
   /** Reads the keys of the database once, so that the first request finds them; a database that is away is waited for by the loop. */
   readonly begin: () => Promise<void>;
@@ -79,6 +79,8 @@ export function openAccess(
       staleSeconds: config.oidcKeysStaleSeconds,
     }),
   }));
+  const openedAt = env.clock.nowMicros();
+  const secondsOpen = (): number => Number((env.clock.nowMicros() - openedAt) / 1_000_000n);
   const tokens = createTokens({
     ...env,
     issuers,
@@ -100,7 +102,8 @@ export function openAccess(
     authenticators: issuers.length === 0 ? [keys] : [keys, tokens],
     isDemanding: !isOpen(config),
     keysAgeSeconds: () => {
-      const ages = issuers.flatMap(({ keys: known }) => known.ageSeconds() ?? []);
+      // One that was never reached is not known to be younger.
+      const ages = issuers.map(({ keys: known }) => known.ageSeconds() ?? secondsOpen());
       return ages.length === 0 ? null : Math.max(...ages);
     },
     begin: async () => {

@@ -159,7 +159,7 @@ export const METRICS = {
   sluice_slow_readers_total: own('counter', 'Subscriptions that were cut off because their client did not read.'),
   sluice_jwks_age_seconds: own(
     'gauge',
-    'Since the keys of the identity providers were fetched, of the oldest. Missing where none is configured, or none was ever fetched.',
+    'Since the keys of the identity providers were fetched, of the oldest; since the start of the process where they never were. Missing where none is configured.',
   ),
   sluice_log_readers_waiting: own(
     'gauge',

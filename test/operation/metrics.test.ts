@@ -3,6 +3,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, test } from 'vitest';
+import { ACCESS_CONFIG, openAccess } from '../../src/cli/access.ts';
+import { loadConfig } from '../../src/config/config.ts';
 import type { Clock } from '../../src/env/clock.ts';
 import { createSystemLogger, systemClock } from '../../src/env/system.ts';
 import { METRICS } from '../../src/metrics/metric-list.ts';
@@ -11,6 +13,8 @@ import { type OperationFact, readOperationFacts } from '../../src/read/operation
 import { PROJECT } from '../e2e/sluice-process.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { append, draftOf } from '../support/event-log.ts';
+import { eventually } from '../support/eventually.ts';
+import { newKey, startIssuer } from '../support/issuer.ts';
 
 function metricsOf(clock: Clock, readFacts: () => Promise<readonly OperationFact[]> = async () => []) {
   return createMetrics({
@@ -82,5 +86,35 @@ test('a session that listens and does not read is seen before the room for notif
 
   expect(await ratio()).toBeGreaterThan(before);
   await listener.end();
+  await database.close();
+});
+
+test('H7: an identity provider that was never reached counts from the start, also beside one that is', async () => {
+  const database = await createTestDatabase();
+  const key = newKey('first');
+  const issuer = await startIssuer([key]);
+  const ending = new AbortController();
+  let aheadMicros = 0n;
+  const clock: Clock = { ...systemClock, nowMicros: () => systemClock.nowMicros() + aheadMicros };
+  const config = loadConfig(
+    {
+      SLUICE_NETWORK: 'testnet',
+      SLUICE_OIDC_ISSUERS: `here=${issuer.url},away=http://127.0.0.1:1/realm`,
+      SLUICE_OIDC_AUDIENCE: 'sluice',
+      SLUICE_OIDC_PRIVATE: 'allow',
+    },
+    ACCESS_CONFIG,
+  );
+  const access = openAccess(config, {
+    ...{ clock, db: database.db, notifications: null, logger: createSystemLogger('silent'), signal: ending.signal },
+  });
+  aheadMicros = 7_200_000_000n;
+  const running = access.loops.map(async ({ run }) => await run());
+  await eventually(() => expect(issuer.fetches()).toBeGreaterThan(0));
+
+  expect(access.keysAgeSeconds()).toBeGreaterThanOrEqual(7_200);
+  ending.abort();
+  await Promise.all(running);
+  await issuer.close();
   await database.close();
 });
