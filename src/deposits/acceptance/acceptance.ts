@@ -4,7 +4,7 @@
  *   find    offers for known accounts are noted.
  *   then    the passes of `submissions/attempt-loop.ts`: what is due gets an attempt, a try is the standard's choice on the offer, and only the ledger says what came of it.
  */
-import { runPollingLoop, type WakeUp } from '../../db/polling-loop.ts';
+import { createWakeUp, runPollingLoop, type WakeUp } from '../../db/polling-loop.ts';
 import type { Micros } from '../../env/clock.ts';
 import { messageOf } from '../../env/errors.ts';
 import type { Logger } from '../../env/logger.ts';
@@ -70,7 +70,8 @@ export async function acceptanceOnce(options: AcceptanceOptions): Promise<boolea
       );
     },
     isGivenUpEarly: true,
-    news: options.wakeUp,
+    // Woken by nobody: what comes while tries are under way is looked for from time to time, and not at each of the events that others cause.
+    news: createWakeUp(clock),
   });
   return isMore || found > 0;
 }
