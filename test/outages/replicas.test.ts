@@ -103,7 +103,7 @@ function keep(role: 'api' | 'worker'): Kept {
   const ends: string[] = [];
   async function run(): Promise<void> {
     while (!isOver) {
-      current = startProcess(process.execPath, ['--expose-gc', 'test/support/service-child.ts'], environmentOf(role));
+      current = startProcess(process.execPath, ['test/support/service-child.ts'], environmentOf(role));
       const ready = current.waitFor(/^ready (?:http:\S+:(\d+)|null)/m, STARTED_MS_MAX).then(
         ([, text]) => {
           port = text === undefined ? 0 : Number(text);
