@@ -13,6 +13,7 @@ import { appendEvents } from '../db/event-log.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock } from '../env/clock.ts';
 import { assert } from '../env/errors.ts';
+import { announceApproval } from '../policy/approval-events.ts';
 import { judgeRequest } from '../policy/judging.ts';
 import { applyFirstVerdict, FIRST_VERDICT } from '../policy/request-verdict.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
@@ -193,14 +194,18 @@ export function createWithdrawals({
     cancel: async (client, id) =>
       db.transaction().execute(async (tx) => {
         if (log !== undefined) await demandKnownLog(tx, log);
-        const own = await tx
-          .selectFrom('withdrawal')
-          .select('id')
-          .where('id', '=', id)
-          .where('client', '=', client)
-          .executeTakeFirst();
+        const { rows } = await sql<{ verdict: number; isAwaited: boolean }>`
+          SELECT verdict::int AS verdict, policy_leave(id, verdict, network_id, NULL) IN ('APPROVALS', 'SCREENING') AS "isAwaited"
+          FROM withdrawal WHERE id = ${id} AND client = ${client}`.execute(tx);
+        const [own] = rows;
         if (own === undefined) return false;
-        const done = await applyWithdrawalEvent(tx, id, { kind: 'CANCEL_REQUESTED' }, { nowMicros: clock.nowMicros() });
+        const nowMicros = clock.nowMicros();
+        const done = await applyWithdrawalEvent(tx, id, { kind: 'CANCEL_REQUESTED' }, { nowMicros });
+        // Whoever was asked is asked no longer.
+        if (own.isAwaited && done.kind === 'MOVED') {
+          const { verdict } = own;
+          await announceApproval(tx, { withdrawalId: id, change: 'CANCELLED', verdict, by: client, nowMicros });
+        }
         return done.kind !== 'ALARM';
       }),
   };

@@ -82,6 +82,23 @@ describe('S4: a withdrawal that people have to approve', () => {
     expect(await approve(id, 'dave')).toBe('NOT_AWAITING');
   });
 
+  test('that is cancelled meanwhile is over for those who were asked, and they are told', async () => {
+    const id = await scene.request();
+    await approve(id, 'bob');
+    expect(await scene.withdrawals.cancel('exchange', id)).toBe(true);
+
+    expect(await scene.stateOf(id)).toBe('CANCELLED');
+    expect(await scene.withdrawals.cancel('exchange', id)).toBe(false);
+    const { rows } = await sql<{ change: string; by: string }>`
+      SELECT payload ->> 'change' AS change, payload ->> 'by' AS by FROM event_outbox WHERE type = 'withdrawal.approval' AND subject = ${id}
+      ORDER BY seq`.execute(scene.db);
+    expect(rows.map(({ change, by }) => [change, by])).toEqual([
+      ['ASKED', 'policy'],
+      ['APPROVED', 'bob'],
+      ['CANCELLED', 'exchange'],
+    ]);
+  });
+
   test('is approved through a replica whose clock is behind that of the one which asked', async () => {
     const id = await scene.request();
     scene.advance(-20_000_000n);
