@@ -40,7 +40,7 @@ export type SubmissionBudget = {
   /** Takes what was begun out of the budget, with the traffic that was noted since. */
   spend(tries: number): Promise<void>;
   /**
-   * Takes what the participant thinks that a submission costs, before it is sent. Where there is too little for the last one of a lane, that lane waits, and no other.
+   * Takes what the participant thinks that a submission costs, before it is sent. Where there is too little for the last one of a lane, that lane waits for a minute, and no other.
    * @throws RetryableError TRAFFIC_RESERVE: it would go below the reserve, and must not be sent.
    */
   claimTraffic(bytes: bigint, lane?: Lane): Promise<void>;
@@ -68,6 +68,7 @@ const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 8_000; // The end of an overload is noticed within ten seconds.
 const NO_TRAFFIC_PAUSE_MS_MAX = 60_000;
 const MILLI = 1_000n;
+const COST_KEPT: Micros = 60_000_000n; // Then others are tried that may be cheaper: a dear one could keep them from it for as long as nobody buys traffic.
 const BURST_SECONDS = 2n; // A bucket holds what comes back in so many seconds.
 
 export function createSubmissionBudget(options: {
@@ -81,7 +82,7 @@ export function createSubmissionBudget(options: {
   const submissions = rateOf(BigInt(limits.submissionsPerSecond) * MILLI);
   const traffic = limits.trafficPerSecond === null ? null : rateOf(BigInt(limits.trafficPerSecond));
   let noted = 0n;
-  const lastCosts = new Map<Lane, bigint>();
+  const lastCosts = new Map<Lane, { readonly bytes: bigint; readonly at: Micros }>();
   let isSuspect = false;
 
   const take = async (unit: 'SUBMISSIONS' | 'TRAFFIC_BYTES', rate: BucketRate, amount: bigint): Promise<void> => {
@@ -116,7 +117,8 @@ export function createSubmissionBudget(options: {
       isSuspect = pause !== null;
       // One that lasts longer was begun by a clock that was ahead: nothing would go until all clocks have come as far.
       if (pause !== null && now < pause.until && pause.until - now <= millisToMicros(NO_TRAFFIC_PAUSE_MS_MAX)) return 0;
-      const lastCost = lastCosts.get(lane) ?? 0n;
+      const last = lastCosts.get(lane);
+      const lastCost = last === undefined || now - last.at > COST_KEPT ? 0n : last.bytes;
       const spare = left === null ? null : left - BigInt(limits.trafficReserve);
       if (spare !== null && (spare < 0n || spare < lastCost)) return 0;
       const levelOf = (unit: string, rate: BucketRate): bigint =>
@@ -133,7 +135,7 @@ export function createSubmissionBudget(options: {
       if (traffic !== null && bytes > 0n) await take('TRAFFIC_BYTES', traffic, bytes);
     },
     claimTraffic: async (bytes, lane = 'WITHDRAWALS') => {
-      lastCosts.set(lane, bytes);
+      lastCosts.set(lane, { bytes, at: clock.nowMicros() });
       const reserve = BigInt(limits.trafficReserve);
       if (!(await claimTraffic(db, { treasuryId, bytes, reserve }))) {
         throw new RetryableError('TRAFFIC_RESERVE', 'What is left of the participant’s traffic is kept in reserve.', {

@@ -210,10 +210,11 @@ test('E16: what a transfer to ourselves would cost holds up no withdrawal that i
   await sql`
     INSERT INTO traffic_reading (network_id, participant, read_at, total_consumed, total_limit)
     SELECT id, 'participant1', 0, 0, 250000 FROM network`.execute(database.db);
+  let later = 0n;
   const budget = createSubmissionBudget({
     db: database.db,
     treasuryId: treasury.id,
-    clock: systemClock,
+    clock: { ...systemClock, nowMicros: () => systemClock.nowMicros() + later },
     random: systemRandom,
     limits: { ...PLENTY, trafficReserve: 200_000 },
   });
@@ -222,4 +223,9 @@ test('E16: what a transfer to ourselves would cost holds up no withdrawal that i
   expect(await budget.room('WITHDRAWALS', 4)).toBe(4);
   await budget.claimTraffic(20_000n);
   expect(await budget.room('WITHDRAWALS', 4)).toBe(1);
+  // One that is dear keeps its own lane waiting, and not for as long as nobody buys traffic.
+  await expect(budget.claimTraffic(60_000n)).rejects.toMatchObject({ code: 'TRAFFIC_RESERVE' });
+  expect(await budget.room('WITHDRAWALS', 4)).toBe(0);
+  later = 61_000_000n;
+  expect(await budget.room('WITHDRAWALS', 4)).toBe(4);
 });
