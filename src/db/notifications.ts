@@ -68,17 +68,25 @@ type Connected = {
   isAsked: boolean;
 };
 
-/** @returns the name of the channel; of one that the database keeps to itself an error where it refuses: that is no reason to be deaf on all others. */
-async function beginToListen(client: pg.Client, { name, isBy }: Heard): Promise<string | pg.DatabaseError> {
+type Begun = { readonly channel: string } | { readonly refusedWhy: string };
+
+/** Of a channel that the database keeps to itself it may refuse: that is no reason to be deaf on all others. */
+async function beginToListen(client: pg.Client, { name, isBy }: Heard): Promise<Begun> {
   if (!isBy) {
     await client.query(`LISTEN ${pg.escapeIdentifier(name)}`);
-    return name;
+    return { channel: name };
   }
   try {
+    // Asked first: a role that only reads may not, and whoever watches the server is not to find it refused again and again.
+    const asked = await client.query<{ mayListen: boolean | null }>(
+      `SELECT has_function_privilege(to_regprocedure($1), 'EXECUTE') AS "mayListen"`,
+      [`${pg.escapeIdentifier(name)}()`],
+    );
+    if (asked.rows[0]?.mayListen !== true) return { refusedWhy: 'Our role may not call it, or it is not there.' };
     const { rows } = await client.query<{ channel: string }>(`SELECT ${pg.escapeIdentifier(name)}() AS channel`);
-    return rows[0]?.channel ?? '';
+    return { channel: rows[0]?.channel ?? '' };
   } catch (error) {
-    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return error;
+    if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return { refusedWhy: error.message };
     throw error;
   }
 }
@@ -138,17 +146,16 @@ export function createNotifications(options: NotificationsOptions): Notification
       while (!ended.aborted) {
         added = new AbortController();
         for (const each of heard.filter((known) => !listened.has(known))) {
-          const channel = await beginToListen(client, each);
-          if (typeof channel === 'string') {
-            channels.set(channel, each);
+          const begun = await beginToListen(client, each);
+          if ('channel' in begun) {
+            channels.set(begun.channel, each);
             listened.add(each);
             wakeAll(each, '');
           } else if (!refused.has(each)) {
             refused.add(each);
-            const { code, message } = channel;
             logger.info('The database does not let us listen; what would be told is asked for.', {
               listener: each.name,
-              ...{ code, why: message },
+              why: begun.refusedWhy,
             });
           }
         }

@@ -7,12 +7,15 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase } from '../../src/db/connection.ts';
 import { readDatabaseHealth } from '../../src/db/database-health.ts';
+import { LOG_CHANNEL, NEWS_LISTENER } from '../../src/db/event-log.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { createNotifications } from '../../src/db/notifications.ts';
 import { forgetRole, grantRights, type Rights, ROLE_KINDS, type RoleKind, readRights } from '../../src/db/rights.ts';
 import { checkDatabase } from '../../src/doctor/database-checks.ts';
 import { checkRights } from '../../src/doctor/rights-checks.ts';
-import { systemClock } from '../../src/env/system.ts';
+import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
 import { createDatabaseRoles, type DatabaseRoles, onServer } from './database-roles.ts';
 
 const FORBIDDEN = '42501'; // insufficient_privilege
@@ -265,4 +268,20 @@ test('C7: a role that is shown no sessions but its own counts the connections of
     await close();
     for (const client of others) await client.end();
   }
+});
+
+test('Z27: a process that only reads does not ask the server again and again for what it may not have', async () => {
+  const told: unknown[] = [];
+  let woken = 0;
+  const notifications = createNotifications({
+    ...{ clock: systemClock, random: systemRandom, applicationName: 'sluice-test-listen' },
+    connectionString: roles.connectionString('READ'),
+    logger: { ...database.logger, info: (_message, facts) => told.push(facts) },
+  });
+  notifications.listenBy?.(NEWS_LISTENER, () => told.push('heard'));
+  notifications.listen(LOG_CHANNEL, () => woken++);
+  await eventually(() => expect(woken).toBe(1));
+
+  expect(told).toEqual([{ listener: NEWS_LISTENER, why: expect.stringMatching(/^Our role may not/) }]);
+  await notifications.close();
 });
