@@ -57,7 +57,7 @@ const NOTHING: pg.QueryResult = { command: '', rowCount: null, oid: 0, fields: [
 
 export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAccess {
   const { scheduler, server, faults, dice, marks, onCrash, onPause, onViolation, connectionString } = options;
-  const hints = createHints({ scheduler, faults, dice });
+  const hints = createHints({ scheduler, faults, dice, marks });
   const postgres = scheduler.createActor('postgres');
   const side = createServerSide({ ...options, postgres, onNotified: hints.give });
 
@@ -248,7 +248,6 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       waiting: null,
       lastStatementMicros: 0n,
       unsent: [],
-      channels: new Set(),
     };
     side.add(connection);
     return connection;

@@ -38,6 +38,7 @@ export const ALWAYS_MET: readonly string[] = [
   'reserved holding archived by somebody else',
   'signer down',
   'subscriber cut off in the middle of a batch',
+  'told of events by their commit',
   'transfer to ourselves signed',
   'MERGE for DUST DONE',
   // What must not move when the database goes back is looked at only where something stood.

@@ -11,7 +11,7 @@ const SCHEDULES_PER_VACUUM = 200;
 export async function ownTables(client: pg.Client): Promise<readonly string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT tablename AS name FROM pg_tables
-     WHERE schemaname = 'public' AND tablename <> 'migration_hash' AND tablename NOT LIKE 'kysely%' ORDER BY 1`,
+     WHERE schemaname = 'public' AND tablename NOT IN ('migration_hash', 'news_channel') AND tablename NOT LIKE 'kysely%' ORDER BY 1`,
   );
   return rows.map(({ name }) => `"${name}"`);
 }

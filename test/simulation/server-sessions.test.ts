@@ -26,7 +26,7 @@ const SCRIPT = `
 const isOurs = existsSync('/proc/self/stat') && (process.env['DATABASE_URL'] ?? '') === '';
 
 test.skipIf(!isOurs)('whoever ends early leaves no server process stopped', async () => {
-  const database = await createTestDatabase({ isMigrated: false });
+  const database = await createTestDatabase();
   try {
     const child = spawn(process.execPath, ['--input-type=module', '--eval', SCRIPT], {
       env: { ...process.env, DATABASE: database.connectionString },

@@ -3,6 +3,8 @@
  * connection leaves behind. A session that is given up is rolled back and used again, which for the server is the same as a disconnect, and faster.
  */
 import pg from 'pg';
+import { LOG_CHANNEL, NEWS_LISTENER, OUTBOX_CHANNEL, UNNUMBERED_CHANNEL } from '../../src/db/event-log.ts';
+import { PROGRESS_CHANNEL } from '../../src/ingestion/batch-writer.ts';
 
 /** How a statement ended. */
 export type Outcome =
@@ -12,8 +14,13 @@ export type Outcome =
 /** A statement that the server has been given. */
 export type Running = { outcome: Outcome | null; readonly ended: Promise<void> };
 
+/** @property channel by its name, or by that of the function that listens to it. */
+export type Notice = { readonly channel: string; readonly said: string };
+
 export type ServerSession = {
   readonly pid: number;
+  /** What its transactions have notified when they committed, since this was last asked. */
+  takeNotices(): readonly Notice[];
   /**
    * Hands the statement over and waits until it has ended or waits for a lock.
    * @param before statements that go right before it, in the same breath; they return nothing, and what makes them fail makes this one fail.
@@ -177,6 +184,7 @@ async function connect(
   await client.query('SET client_min_messages = error');
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   const pid = rows[0]?.pid ?? 0;
+  const takeNotices = await listenToItself(client, pid);
   let running: Running | null = null;
 
   const waiters = async (): Promise<WaitingFor> => {
@@ -216,6 +224,7 @@ async function connect(
 
   const session: ServerSession = {
     pid,
+    takeNotices,
     run: async (statement, parameters, before) => {
       if (running !== null) throw new Error('A statement is running already.');
       const current: { outcome: Outcome | null } = { outcome: null };
@@ -260,6 +269,20 @@ async function connect(
     },
   };
   return { client, session };
+}
+
+const CHANNELS = [OUTBOX_CHANNEL, UNNUMBERED_CHANNEL, LOG_CHANNEL, PROGRESS_CHANNEL];
+
+/** A session that listens is told what it has notified itself before the answer to its commit, whatever statement or trigger did it; what others notify comes at any time, and is theirs to tell. */
+async function listenToItself(client: pg.Client, pid: number): Promise<() => readonly Notice[]> {
+  const notices: Notice[] = [];
+  for (const channel of CHANNELS) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+  const { rows } = await client.query<{ channel: string }>(`SELECT ${NEWS_LISTENER}() AS channel`);
+  const newsChannel = rows[0]?.channel;
+  client.on('notification', ({ processId, channel, payload = '' }) => {
+    if (processId === pid) notices.push({ channel: channel === newsChannel ? NEWS_LISTENER : channel, said: payload });
+  });
+  return () => notices.splice(0);
 }
 
 /** A server on another machine, or of another user, is not ours to stop: there the order is the server's. */

@@ -6,7 +6,7 @@ import pg from 'pg';
 import type { Dice } from './dice.ts';
 import type { Marks } from './marks.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
-import type { Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
+import type { Notice, Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
 import { mayHaveChanged, verbOf } from './statement-text.ts';
 
 /** One connection as its process sees it. */
@@ -24,7 +24,6 @@ export type Connection = {
   lastStatementMicros: bigint;
   /** Statements that the process believes carried out, and that go to the server with the next one. */
   readonly unsent: string[];
-  channels: Set<string>;
 };
 
 export type ServerSide = {
@@ -53,8 +52,8 @@ export type ServerSideOptions = {
   readonly server: ServerSessions;
   readonly dice: Dice;
   readonly marks: Marks;
-  /** A transaction that notified the channel has committed. */
-  readonly onNotified: (channel: string) => void;
+  /** A transaction that notified has committed. */
+  readonly onNotified: (notice: Notice) => void;
   /** After every transaction that the server committed. */
   readonly onCommitted: () => Promise<void>;
 };
@@ -157,17 +156,11 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
     const outcome = await connection.physical.run(statement, parameters, connection.unsent.splice(0));
     if (verb === 'begin' && outcome?.kind === 'done') begun(connection);
     if (verb === 'commit' || verb === 'rollback') connection.isInTransaction = false;
-    if (statement.includes('pg_notify')) {
-      for (const parameter of parameters) if (typeof parameter === 'string') connection.channels.add(parameter);
-    }
     if (outcome !== null) {
       noteReleased(connection, statement, outcome);
       noteCommitted(connection, statement, outcome);
     }
-    if (outcome?.kind === 'done' && !connection.isInTransaction) {
-      if (verb !== 'rollback') for (const channel of connection.channels) onNotified(channel);
-      connection.channels.clear();
-    }
+    for (const notice of connection.physical.takeNotices()) onNotified(notice);
     await settleWaiting();
     return outcome;
   }
