@@ -9,7 +9,7 @@ import { addTo, addViolation, type CommitCounts, type Counts, type Tier, writeCo
 import { type Say, sayPassing } from './say.ts';
 
 /** Faults between two moments of rest, which takes as long as an attempt may still commit, however many there were. */
-const ROUND = 12;
+const ROUND = 24;
 const ROUNDS_PER_WORLD = 40;
 /** Of the harness itself, in a row: then it is broken. */
 const FAILURES_MAX = 5;

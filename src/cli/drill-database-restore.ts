@@ -30,6 +30,8 @@ export async function drillDatabaseRestore(scene: Scene): Promise<boolean> {
   try {
     return await rehearse(scene, database, join(folder, 'anchor'));
   } finally {
+    // It writes there once a second, for as long as it runs.
+    await scene.stopService();
     await rm(folder, { recursive: true, force: true });
   }
 }

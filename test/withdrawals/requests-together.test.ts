@@ -77,15 +77,11 @@ test('the same key in one breath is one withdrawal, and with other content refus
     scene.request({ idempotencyKey: 'no treasury', treasuryParty: null }),
   ]);
 
-  expect(codesOf(outcomes)).toEqual([
-    'ACCEPTED',
-    'ACCEPTED',
-    'ACCEPTED',
-    'IDEMPOTENCY_KEY_REUSED',
-    'TREASURY_UNKNOWN',
-    'INSTRUMENT_NOT_ACCEPTED',
-    'ACCEPTED',
-  ]);
+  const [same, other, sameAgain, otherAmount, ...rest] = codesOf(outcomes);
+  // Of what comes in one breath one is first, and not always the one that was sent first.
+  const [won, lost] = ['ACCEPTED', 'IDEMPOTENCY_KEY_REUSED'];
+  expect([same, sameAgain, otherAmount]).toEqual(same === won ? [won, won, lost] : [lost, lost, won]);
+  expect([other, ...rest]).toEqual(['ACCEPTED', 'TREASURY_UNKNOWN', 'INSTRUMENT_NOT_ACCEPTED', 'ACCEPTED']);
   expect(await statesOf()).toEqual({ QUEUED: 3 });
 });
 
