@@ -13,7 +13,7 @@ import { startChild } from './child.ts';
 import { withServer } from './server.ts';
 import { quantile } from './statistics.ts';
 
-const WRITES = 500;
+const WRITES = 2_100;
 /** The first ones meet code that was never run. */
 const WARM_UP = 100;
 const QUERY = 'subscription { events { cursor eventId payload } }';
