@@ -43,8 +43,9 @@ export async function lookAtLog({ db, memory, clock, random, logger }: LogWatchO
   if (isKnown) memory.noteKept(kept);
   // A standby may lag, and says nothing against what was seen.
   if (head === null) return;
-  if (isKnown) await judgeAudit(head);
-  else memory.noteAudit(null); // Of a database that went back, which has its own freeze: what is there now is where it goes on.
+  if (!isKnown) return memory.noteAudit(null); // Of a database that went back, which has its own freeze: what is there now is where it goes on.
+  // Another loop of this process may have noted that it went back after the head was read, of what was there before that: then it says nothing, and the next look reads another one.
+  if (head.epoch === memory.known()?.epoch) await judgeAudit(head);
 
   /** What was seen is held on to where the audit is not what became of it. */
   async function judgeAudit(seen: AuditHead): Promise<void> {

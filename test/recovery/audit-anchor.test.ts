@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { chainAuditEntries } from '../../src/db/audit-chain.ts';
 import type { Database } from '../../src/db/connection.ts';
 import { readLogAnchor, runLogAnchor } from '../../src/db/log-anchor.ts';
-import { createLogMemory, type LogMemory, renewLogEpoch } from '../../src/db/log-history.ts';
+import { checkLogHistory, createLogMemory, type LogMemory, renewLogEpoch } from '../../src/db/log-history.ts';
 import { lookAtLog } from '../../src/db/log-watch.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { verifyAuditChain } from '../../src/read/audit-entries.ts';
@@ -131,6 +131,30 @@ test('Z28: lifted while what was seen is held to be true, the freeze comes back;
   await look();
 
   expect(await frozen()).toEqual(['AUDIT_CHANGED']);
+});
+
+test('a database that went back, noted by another loop of the process between two statements of a look, is no change of the past', async () => {
+  await forge(FORGERIES['a tail that is cut off']);
+  const seen = memory.known();
+  if (seen === null) throw new Error('Nothing was seen.');
+  memory.note({ ...seen, position: seen.position + 5n });
+  let isNoted = false;
+  const slow = db.withPlugin({
+    transformQuery: ({ node }) => node,
+    transformResult: async ({ result }) => {
+      if (isNoted || result.rows[0]?.['hashAtKnown'] === undefined) return result;
+      isNoted = true;
+      expect(await checkLogHistory(db, { ...env, memory, nowMicros: systemClock.nowMicros() })).toBe(false);
+      return result;
+    },
+  });
+
+  await lookAtLog({ ...env, db: slow, memory });
+  expect(isNoted).toBe(true);
+  await look();
+  await look();
+
+  expect(await frozen()).toEqual(['DATABASE_WENT_BACK']);
 });
 
 test('entries that come, restarts, and a database that went back and was noted are no change of the past', async () => {
