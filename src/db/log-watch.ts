@@ -36,16 +36,18 @@ export async function runLogWatch(options: LogWatchOptions & { readonly signal: 
 
 /** One look. */
 export async function lookAtLog({ db, memory, clock, random, logger }: LogWatchOptions): Promise<void> {
-  // In this order: what is read from a database that turns out to be another one must not take the place of what is known.
+  // In this order: what is read from a database that turns out to be another one must not take the place of what is known. Another loop of this process may have noted that it is while this one was reading: then
+  // what was read is of what was there before that, and says nothing.
+  const before = memory.known();
   const kept = (await memory.keeper?.read(db)) ?? null;
   const head = await readAuditHead(db, memory.audit());
   const isKnown = await checkLogHistory(db, { memory, random, logger, nowMicros: clock.nowMicros() });
-  if (isKnown) memory.noteKept(kept);
+  const isOfNow = before === null || before.epoch === memory.known()?.epoch;
+  if (isKnown && isOfNow) memory.noteKept(kept);
   // A standby may lag, and says nothing against what was seen.
   if (head === null) return;
   if (!isKnown) return memory.noteAudit(null); // Of a database that went back, which has its own freeze: what is there now is where it goes on.
-  // Another loop of this process may have noted that it went back after the head was read, of what was there before that: then it says nothing, and the next look reads another one.
-  if (head.epoch === memory.known()?.epoch) await judgeAudit(head);
+  if (isOfNow) await judgeAudit(head);
 
   /** What was seen is held on to where the audit is not what became of it. */
   async function judgeAudit(seen: AuditHead): Promise<void> {
