@@ -294,11 +294,13 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
     };
   }
 
-  /** Why whoever has read up to `position` cannot go on. */
+  /** Why whoever has read up to `position` cannot go on. Where to resume from is known once the log has another epoch: until then nothing is said of a cursor. */
   function refusalAt(position: bigint, log: ReplacedBy): Error {
+    const inDoubt = new RetryableError('DB_IN_DOUBT', 'The event log was replaced; it is read again in a moment.');
+    if (log.epoch === epoch) return inDoubt;
     try {
       checkEventPoint({ epoch, position }, log);
-      return new RetryableError('DB_IN_DOUBT', 'The event log was replaced; it is read again in a moment.');
+      return inDoubt;
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));
     }
@@ -341,6 +343,8 @@ export async function openEventTail(options: EventTailOptions): Promise<EventTai
       if (isOurs) return checkEventPoint(point, { epoch, head: ring.head() });
       const end = await readLogEnd(db);
       if (end.epoch !== epoch) throw new RetryableError('DB_IN_DOUBT', 'The event log has a new epoch, not read yet.');
+      // Of a log that went back, and was not given another epoch yet: the cursor may be of what is gone.
+      if (end.head < ring.head()) throw new RetryableError('DB_IN_DOUBT', 'The event log went back; it gets an epoch.');
       if (point.epoch === end.epoch && point.position > end.head && (await readIsStandby(db))) {
         throw new RetryableError('DB_BEHIND', 'This read replica is not as far as the cursor yet.', end);
       }

@@ -53,3 +53,27 @@ test('C3: a reader that is ahead when the database goes back is told so, and pas
   await log.stop();
   await database.close();
 });
+
+test('C3: of a log that went back, and has no other epoch yet, no cursor is called ahead: neither by a reader nor by whoever comes', async () => {
+  const database = await createTestDatabase();
+  const log = await startEventLog(database, { sequencersCount: 1 });
+  for (const id of ['1', '2', '3', '4']) await append(database, draftOf(id));
+  await eventually(() => expect(log.tail.head().position).toBe(4n));
+  const { epoch } = log.tail.head();
+  const reader = log.tail.read({ after: 3n });
+  expect(await reader.take({ countMax: 10, bytesMax: 1_000 })).toHaveLength(1);
+  const refused = expect(reader.take({ countMax: 10, bytesMax: 1_000 })).rejects.toMatchObject({ code: 'DB_IN_DOUBT' });
+
+  await database.db.transaction().execute(async (tx) => {
+    await sql`ALTER TABLE event DISABLE TRIGGER USER`.execute(tx);
+    await sql`DELETE FROM event WHERE position > 2`.execute(tx);
+    await sql`UPDATE event_log SET last_position = 2`.execute(tx);
+  });
+
+  await refused;
+  await expect(log.tail.pointAfter(formatEventCursor({ epoch, position: 9n }))).rejects.toMatchObject({
+    code: 'DB_IN_DOUBT',
+  });
+  await expect(log.stop()).rejects.toMatchObject({ code: 'EVENT_LOG_REPLACED' });
+  await database.close();
+});
