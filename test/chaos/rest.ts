@@ -100,7 +100,8 @@ async function comeToRest(world: World): Promise<{ readonly state: string } | { 
 /** In words, for people: what is waited for, and for how long. */
 async function underWay({ server, sluices }: World): Promise<string> {
   const starts = sluices.map(
-    (sluice) => `${sluice.name} ${sluice.port() === null ? 'starts' : 'serves'}, ${sluice.starts()} starts`,
+    (sluice) =>
+      `${sluice.name} ${sluice.isStopped() ? 'stands still' : sluice.port() === null ? 'starts' : 'serves'}, ${sluice.starts()} starts`,
   );
   try {
     const { rows } = await sql<{ what: string }>`
@@ -123,6 +124,8 @@ async function look(world: World): Promise<{ readonly isThere: boolean; readonly
   // Whoever cannot be started again does not come to rest: why is among the faults that the check tells.
   const over = sluices.filter(({ faults }) => faults.length > 0).map(({ name }) => name);
   if (over.length > 0) return { isThere: true, state: { over } };
+  // All that were told to stand still have been woken: who did so once more, before he heard that the order was taken back, is woken by nobody else.
+  for (const sluice of sluices) if (sluice.isStopped()) sluice.signal('SIGCONT');
   const { rows } = await sql<Counted>`
     SELECT (SELECT count(*)::int FROM ledger_update) AS updates,
       (SELECT update_id FROM ledger_update ORDER BY epoch DESC, ledger_offset DESC LIMIT 1) AS "newestUpdateId",
