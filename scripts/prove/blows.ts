@@ -5,7 +5,15 @@ import { systemRandom } from '../../src/env/system.ts';
 import { runRound } from '../../test/chaos/run.ts';
 import type { FaultKind, Schedule } from '../../test/chaos/schedule.ts';
 import { startWorld, type World } from '../../test/chaos/world.ts';
-import { addTo, addViolation, type CommitCounts, type Counts, type Tier, writeCounts } from './counts.ts';
+import {
+  addHarnessFailure,
+  addTo,
+  addViolation,
+  type CommitCounts,
+  type Counts,
+  type Tier,
+  writeCounts,
+} from './counts.ts';
 import { type Say, sayPassing } from './say.ts';
 
 /** Faults between two moments of rest, which takes as long as an attempt may still commit, however many there were. */
@@ -41,7 +49,7 @@ export async function proveBlows(options: BlowOptions): Promise<void> {
     } catch (error) {
       failures += 1;
       say(`the harness failed: ${messageOf(error)}`);
-      entry.harness.push(`${tier}: ${error instanceof Error ? (error.stack ?? error.message) : error}`.slice(0, 1_000));
+      addHarnessFailure(entry, tier, error);
       writeCounts(counts);
     }
   }

@@ -100,6 +100,12 @@ export function addViolation(entry: CommitCounts, violation: FoundViolation): vo
   entry.violations.push(shortened(violation));
 }
 
+/** @param where the tier or figure. Paths are those of the project, wherever it lies. */
+export function addHarnessFailure(entry: CommitCounts, where: string, error: unknown): void {
+  const said = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  entry.harness.push(beginningOf(`${where}: ${said.replaceAll(`file://${PROJECT}/`, '')}`, HOW_MAX));
+}
+
 function shortened({ tier, what, how }: FoundViolation): FoundViolation {
   return { tier, what: beginningOf(what, WHAT_MAX), how: beginningOf(how, HOW_MAX) };
 }

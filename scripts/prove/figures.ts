@@ -5,7 +5,7 @@ import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { checkAtRest } from '../../test/chaos/rest.ts';
 import { startWorld, type World } from '../../test/chaos/world.ts';
 import { post } from '../../test/support/api.ts';
-import { addSample, addViolation, type CommitCounts, type Counts, writeCounts } from './counts.ts';
+import { addHarnessFailure, addSample, addViolation, type CommitCounts, type Counts, writeCounts } from './counts.ts';
 import { type Say, sayPassing } from './say.ts';
 
 /** What `startWorld` shortens, as it is by default. */
@@ -116,7 +116,7 @@ export async function proveFigures(options: {
         await inWorld(measurement, over, { counts, entry, say });
       } catch (error) {
         say(`${measurement.figure}: the harness failed: ${messageOf(error)}`);
-        entry.harness.push(`${measurement.figure}: ${error instanceof Error ? error.stack : error}`.slice(0, 1_000));
+        addHarnessFailure(entry, measurement.figure, error);
         writeCounts(counts);
       }
     }

@@ -12,7 +12,15 @@ import { checkAtRest } from '../../test/chaos/rest.ts';
 import { drawAny } from '../../test/chaos/schedules.ts';
 import { startWorld, type World } from '../../test/chaos/world.ts';
 import { tableOf } from './blows.ts';
-import { addTo, addViolation, type CommitCounts, type Counts, PROJECT, writeCounts } from './counts.ts';
+import {
+  addHarnessFailure,
+  addTo,
+  addViolation,
+  type CommitCounts,
+  type Counts,
+  PROJECT,
+  writeCounts,
+} from './counts.ts';
 import { type Say, sayPassing } from './say.ts';
 import { drawSoak, type Sample } from './soak-graph.ts';
 
@@ -85,7 +93,7 @@ export async function proveSoak(options: {
       addViolation(entry, { tier: 'soak', what: slope, how: `seed ${seed}, proof/soak.csv` });
   } catch (error) {
     say(`the harness failed: ${messageOf(error)}`);
-    entry.harness.push(`soak: ${error instanceof Error ? (error.stack ?? error.message) : error}`.slice(0, 1_000));
+    addHarnessFailure(entry, 'soak', error);
   } finally {
     ending.abort();
     await sampling;
