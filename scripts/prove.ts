@@ -10,6 +10,7 @@
  */
 import { parseArgs } from 'node:util';
 import { drawKill, drawPostgres, drawZombie } from '../test/chaos/schedules.ts';
+import { fillCompileCache } from '../test/support/compile-cache.ts';
 import { proveBlows } from './prove/blows.ts';
 import { presentCounts, readCounts, TIERS, type Tier, writeCounts } from './prove/counts.ts';
 import { FIGURES, proveFigures } from './prove/figures.ts';
@@ -65,6 +66,7 @@ const whole = chosen.reduce((sum, tier) => sum + SHARES[tier], 0);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 
 if (!values.report) {
+  await fillCompileCache(); // Those that are killed leave nothing in it.
   for (const tier of chosen) {
     const seconds = (minutes * 60 * SHARES[tier]) / whole;
     const say = sayer(tier);

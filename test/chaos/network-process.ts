@@ -141,11 +141,11 @@ const OPERATIONS = {
   /** Streams say nothing more, calls are answered; until somebody has given up a stream. @returns milliseconds. */
   silence: async (): Promise<unknown> => {
     const { faults } = participant();
-    const before = faults.openStreams();
+    const stillOpen = faults.followStreams();
     const startedAt = performance.now();
     faults.silenceStreams();
-    // A stream that was given up is opened anew after a tenth of a second.
-    while (faults.openStreams() >= before) await systemClock.sleep(5);
+    // Those that are opened meanwhile, by a comparison with the ledger say, wait as long as the ones before.
+    while (stillOpen() > 0) await systemClock.sleep(5);
     faults.resume();
     return performance.now() - startedAt;
   },

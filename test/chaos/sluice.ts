@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { EXIT_CODES } from '../../src/cli/exit-code.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { PROJECT } from '../e2e/sluice-process.ts';
+import { COMPILE_CACHE } from '../support/compile-cache.ts';
 import { type Order, takeBack } from './orders.ts';
 
 export type Sluice = {
@@ -33,8 +34,6 @@ export type Sluice = {
   stop(): Promise<void>;
 };
 
-/** As the image has it: half of a start is compiling. */
-const COMPILED = `${PROJECT}/.sluice/compiled`;
 const RESTART_MS = 50;
 const START_DEADLINE_MS = 300_000; // A start takes a second; on a machine that others use too it has taken minutes.
 const SAID_MAX = 20_000;
@@ -56,7 +55,7 @@ export function keepSluice(name: string, environment: Readonly<Record<string, st
     const { PATH = '', HOME = '' } = process.env;
     const started = spawn(process.execPath, ['--import', './test/chaos/armed-failpoints.ts', 'src/main.ts', 'serve'], {
       cwd: PROJECT,
-      env: { PATH, HOME, NO_COLOR: '1', NODE_COMPILE_CACHE: COMPILED, ...environment },
+      env: { PATH, HOME, NO_COLOR: '1', ...COMPILE_CACHE, ...environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     starts += 1;

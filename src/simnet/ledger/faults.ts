@@ -48,6 +48,8 @@ export type FaultControls = DisturbanceControls & {
   hideParty(party: string, alsoActive?: boolean): void;
   showParty(party: string): void;
   openStreams(): number;
+  /** @returns how many of the streams that are open now are open still, whenever it is asked; those opened since do not count. */
+  followStreams(): () => number;
   /** Refuses further streams with MAXIMUM_NUMBER_OF_STREAMS while so many are open; undefined: no limit. */
   limitStreams(streamsMax: number | undefined): void;
   /** What goes wrong with prepare, execute and completions. */
@@ -148,6 +150,10 @@ export function createFaults({
       return alsoActive === true || (alsoActive === false && from === 'updates');
     },
     openStreams: () => streams.size,
+    followStreams: () => {
+      const followed = [...streams];
+      return () => followed.filter((stream) => streams.has(stream)).length;
+    },
     limitStreams: (limit) => {
       streamsMax = limit;
     },
