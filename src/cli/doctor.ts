@@ -11,6 +11,7 @@ import { type Finding, looked, worstOf } from '../doctor/finding.ts';
 import { checkLedger } from '../doctor/ledger-checks.ts';
 import { checkMachine } from '../doctor/machine-checks.ts';
 import { checkIssuers, checkRegistries, checkScan, checkSigner } from '../doctor/outside-checks.ts';
+import { checkPolicy } from '../doctor/policy-checks.ts';
 import { checkRights } from '../doctor/rights-checks.ts';
 import type { Logger } from '../env/logger.ts';
 import { createFailoverLedger } from '../ledger/failover-ledger.ts';
@@ -74,6 +75,14 @@ async function examine(config: Config, env: Env): Promise<readonly Finding[]> {
       ...ofDatabase,
       // An embedded server is ours alone.
       ...(db === null || opened.isEmbedded ? [] : await checkRights(db, config.role)),
+      // Whoever only answers requests screens nothing.
+      ...(db === null || config.role === 'api'
+        ? []
+        : await checkPolicy(db, {
+            network: config.network,
+            isScreening: config.screeningUrl !== null,
+            clock: env.clock,
+          })),
       ...(await examineLedger(config, env, { db, tokens })),
       ...(await examineOthers(config, env, tokens)),
       ...(await checkMachine({

@@ -13,6 +13,7 @@ import { judgeServer, type ServerFacts } from '../../src/doctor/database-checks.
 import type { Finding } from '../../src/doctor/finding.ts';
 import { checkSigner } from '../../src/doctor/outside-checks.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { createPolicyChanges } from '../../src/policy/policy-changes.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { startWithdrawalScene, type WithdrawalScene } from '../support/withdrawal-scene.ts';
@@ -127,6 +128,26 @@ test('Z29: a database that cannot be reached is told without its password, and t
   });
   expect(answer.text).not.toMatch(/canary-5ec/);
   expect(answer.findings.find(({ check }) => check === 'ledger.reachable')?.outcome).toBe('OK');
+});
+
+test('a policy that has withdrawals screened where nobody screens them', { timeout: 60_000 }, async () => {
+  const found = ({ findings }: Answer) => findings.find(({ check }) => check === 'policy');
+  expect(found(await ask())).toMatchObject({ outcome: 'OK', found: expect.stringContaining('nobody has set one') });
+  const { db } = scene.database;
+  const changes = createPolicyChanges({ db, clock: systemClock, network: environment['SLUICE_NETWORK'] ?? 'devnet' });
+  const document = JSON.stringify({
+    change: { approvals: 2, delaySeconds: 3_600 },
+    approvalSeconds: 86_400,
+    otherwise: 'ALLOW',
+    rules: [{ name: 'strangers', when: {}, outcome: 'SCREEN' }],
+  });
+  await changes.setFirst({ document, why: 'the first one', by: 'root' });
+
+  const answer = await expectFail('policy');
+  expect(found(answer)?.found).toContain('"strangers"');
+  const screened = { SLUICE_SCREENING_URL: 'https://screening.example', SLUICE_SCREENING_SECRET: 'ab'.repeat(32) };
+  expect(found(await ask(screened))).toMatchObject({ outcome: 'OK' });
+  expect(found(await ask({ SLUICE_ROLE: 'api' })), 'whoever only answers requests screens nothing').toBeUndefined();
 });
 
 test('a database that is not migrated, takes no writes, or forgets what it confirmed', {
