@@ -5,14 +5,14 @@
  */
 import { createHash } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { KeyStore } from './key-store.ts';
 
 /** @param directory made where it is not there. */
 export function createFileKeyStore(directory: string): KeyStore {
   return {
     keep: async (reference, key) => {
-      await mkdir(directory, { recursive: true });
+      await makeDurably(resolve(directory));
       const file = join(directory, createHash('sha256').update(reference, 'utf8').digest('hex'));
       const draft = `${file}.${key}`;
       await writeDurably(draft, JSON.stringify({ reference, key }));
@@ -30,6 +30,13 @@ export function createFileKeyStore(directory: string): KeyStore {
       throw new Error(`${file} holds no key.`);
     },
   };
+}
+
+/** Every folder that is new is named in the one above it. */
+async function makeDurably(directory: string): Promise<void> {
+  const first = await mkdir(directory, { recursive: true });
+  if (first === undefined) return;
+  for (let made = directory; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {

@@ -21,6 +21,7 @@ export async function proveSeeds(options: {
     const report = await runSeeds({
       databases,
       from: counts.nextSeed,
+      isAlone: true,
       seconds,
       onResult: ({ seed, violation }, soFar) => {
         entry.seeds = seeds + soFar.done;

@@ -1,6 +1,6 @@
 /** Processes that run schedules side by side, each on a database of its own: one schedule waits for its database most of the time, and a machine has several cores. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -33,12 +33,18 @@ const PROGRAM = fileURLToPath(new URL('seed-worker.ts', import.meta.url));
 /** What the modules are compiled to: each of many processes would compile them again. */
 const COMPILED = join(tmpdir(), 'sluice-simulation-compiled');
 
-/** @param options.mutant the mistake that the product is to have; none without. */
+/**
+ * @param options.mutant the mistake that the product is to have; none without.
+ * @param options.isAlone nothing else of weight runs on this machine: each process gets a processor of its own (one-processor.ts).
+ */
 export async function openCrew(
   connectionStrings: readonly string[],
-  options: { readonly mutant?: string } = {},
+  { mutant = '', isAlone = false }: { readonly mutant?: string; readonly isAlone?: boolean } = {},
 ): Promise<Crew> {
-  const workers = await Promise.all(connectionStrings.map(async (url) => await startWorker(url, options.mutant ?? '')));
+  const processors = isAlone ? availableParallelism() : 0;
+  const workers = await Promise.all(
+    connectionStrings.map(async (url, at) => await startWorker(url, mutant, at < processors ? String(at) : '')),
+  );
   return {
     run: async (orders, onResult) => {
       const queue = orders[Symbol.iterator]();
@@ -61,10 +67,16 @@ export async function openCrew(
 
 type Worker = { run(order: SeedOrder): Promise<SeedResult>; close(): Promise<void> };
 
-async function startWorker(connectionString: string, mutant: string): Promise<Worker> {
+async function startWorker(connectionString: string, mutant: string, processor: string): Promise<Worker> {
   const child = fork(PROGRAM, {
     execArgv: [],
-    env: { ...process.env, MUTANT: mutant, DATABASE: connectionString, NODE_COMPILE_CACHE: COMPILED },
+    env: {
+      ...process.env,
+      MUTANT: mutant,
+      DATABASE: connectionString,
+      PROCESSOR: processor,
+      NODE_COMPILE_CACHE: COMPILED,
+    },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   let complaints = '';

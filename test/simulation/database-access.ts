@@ -244,6 +244,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       isBroken: false,
       isInTransaction: false,
       hasChanged: false,
+      mayNotify: false,
       isAbandoned: false,
       waiting: null,
       lastStatementMicros: 0n,

@@ -23,6 +23,8 @@ const { values } = parseArgs({
     /** Processes side by side. */
     crew: { type: 'string', default: '2' },
     mutant: { type: 'string', default: '' },
+    /** Nothing else runs here. */
+    alone: { type: 'boolean', default: false },
   },
 });
 
@@ -36,7 +38,7 @@ const orders = Array.from({ length: count }, (_, index) => ({
 }));
 
 await withMigratedDatabases(Math.min(Number(values.crew), count), async (connectionStrings) => {
-  const crew = await openCrew(connectionStrings, { mutant: values.mutant });
+  const crew = await openCrew(connectionStrings, { mutant: values.mutant, isAlone: values.alone });
   const marks = createMarks();
   const startedAt = performance.now();
   let failures = 0;

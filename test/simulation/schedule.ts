@@ -14,6 +14,7 @@ import { prepareBackups } from './backups.ts';
 import type { FaultSwitches } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
+import { oneProcessor } from './one-processor.ts';
 import { DIRECT, OFFERED } from './orders.ts';
 import type { Process } from './process.ts';
 import { openRebuilding } from './rebuilding.ts';
@@ -58,17 +59,26 @@ const CALM_STEPS_MAX = 20_000; // Rest comes within some 500, or 9,000 where lon
 
 const BLIND_STEPS_MAX = 800;
 
-/** Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it. */
-export async function openSimulation(connectionString: string): Promise<Simulation> {
+/**
+ * Opens what all schedules share: the server's connections. The database must be migrated, and nobody else may use it.
+ * @param options.processor on which this process and its sessions are kept (one-processor.ts); null: anywhere.
+ */
+export async function openSimulation(
+  connectionString: string,
+  { processor = null }: { readonly processor?: number | null } = {},
+): Promise<Simulation> {
   const logger = createSystemLogger('silent');
   const shape = createDatabase({ connectionString, applicationName: 'simulation', poolSizeMax: 1, logger });
   const server = await createServerSessions(shape.pool.options);
   const reset = await prepareReset(server.keeper);
   const backups = await prepareBackups(server.keeper);
   const rebuilding = await openRebuilding(connectionString);
+  const home = oneProcessor(processor);
+  home.keep([process.pid]);
   return {
     run: async (seed, marks, switches = {}) => {
       await reset();
+      if (processor !== null) home.keep(await server.pids());
       await registerMemos(shape.db, NETWORK, MEMOS);
       return await runSchedule({
         seed,

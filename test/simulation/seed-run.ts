@@ -22,6 +22,8 @@ export type SeedRunOptions = {
   readonly off?: readonly string[];
   /** The mistake that the product is to have (all-mutants.ts). */
   readonly mutant?: string;
+  /** As for openCrew. */
+  readonly isAlone?: boolean;
   /** Told of each, in the order in which they are ready, with all that is known so far. Answering false ends the run. */
   readonly onResult?: (result: SeedResult & { readonly index: number }, soFar: SeedRunReport) => boolean | undefined;
 };
@@ -62,13 +64,13 @@ export function seedAt(index: number, salt: string): number {
 /** @throws when a process of the harness itself fails; what was found until then has been told to `onResult`. */
 export async function runSeeds(options: SeedRunOptions): Promise<SeedRunReport> {
   const { databases, from, count = Number.POSITIVE_INFINITY, seconds = Number.POSITIVE_INFINITY, salt = '' } = options;
-  const { on = [], off = [], mutant, onResult } = options;
+  const { on = [], off = [], mutant, isAlone = false, onResult } = options;
   const flags = [
     ...(on.length > 0 ? [` --on ${on.join(',')}`] : []),
     ...(off.length > 0 ? [` --off ${off.join(',')}`] : []),
     ...(mutant === undefined ? [] : [` --mutant ${mutant}`]),
   ].join('');
-  const crew = await openCrew(databases, mutant === undefined ? {} : { mutant });
+  const crew = await openCrew(databases, { isAlone, ...(mutant !== undefined && { mutant }) });
   const startedAt = performance.now();
   const secondsSoFar = (): number => (performance.now() - startedAt) / 1_000;
   const indexes = new Map<number, number>();

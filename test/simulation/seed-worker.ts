@@ -6,7 +6,7 @@ import { registerHooks } from 'node:module';
 import { MUTANTS } from './all-mutants.ts';
 import type { SeedOrder, SeedResult } from './crew.ts';
 
-const { MUTANT = '', DATABASE = '' } = process.env;
+const { MUTANT = '', DATABASE = '', PROCESSOR = '' } = process.env;
 
 if (MUTANT !== '') {
   const mutant = MUTANTS.find(({ name }) => name === MUTANT);
@@ -31,7 +31,7 @@ if (MUTANT !== '') {
 const { createMarks } = await import('./marks.ts');
 const { explain, replayed } = await import('./report.ts');
 const { openSimulation } = await import('./schedule.ts');
-const simulation = await openSimulation(DATABASE);
+const simulation = await openSimulation(DATABASE, { processor: PROCESSOR === '' ? null : Number(PROCESSOR) });
 
 const answer = (result: SeedResult): void => void process.send?.(result);
 

@@ -19,7 +19,7 @@ export type Notice = { readonly channel: string; readonly said: string };
 
 export type ServerSession = {
   readonly pid: number;
-  /** What its transactions have notified when they committed, since this was last asked. */
+  /** What its transactions have notified, of what was heard ({@link ServerSessions.hear}), since this was last asked. */
   takeNotices(): readonly Notice[];
   /**
    * Hands the statement over and waits until it has ended or waits for a lock.
@@ -45,12 +45,16 @@ export type ServerSession = {
 
 export type ServerSessions = {
   open(): Promise<ServerSession>;
+  /** Resolves when whatever was notified by transactions that have committed has been heard. */
+  hear(): Promise<void>;
   /** Rolls back whatever is open and keeps the session for the next one to ask. No statement may be running. */
   reclaim(session: ServerSession): Promise<void>;
   /** The harness's own connection, for what it checks. */
   readonly observer: pg.Client;
   /** Another one, for what it does to the database between and during schedules: what that takes makes a session forget its plans. */
   readonly keeper: pg.Client;
+  /** Of all server processes of this database, also of those that others have connected to; none where the server may be on another machine. */
+  pids(): Promise<readonly number[]>;
   close(): Promise<void>;
 };
 
@@ -94,6 +98,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     'SELECT rolsuper AS "isSuper" FROM pg_roles WHERE rolname = current_user',
   );
   const isSuper = rows[0]?.isSuper === true;
+  const ear = await listen(observer);
   const waitingFor: WaitingFor = new Map();
   const inFlight = new Set<number>();
   const held = new Set<number>();
@@ -111,16 +116,25 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     open: async () => {
       const kept = idle.pop();
       if (kept !== undefined) return kept.session;
-      const opened = await connect(options, { isSuper, observer, waitingFor, inFlight, held });
+      const opened = await connect(options, { isSuper, observer, ear, waitingFor, inFlight, held });
       all.set(opened.session, opened);
       return opened.session;
     },
+    hear: ear.hear,
     reclaim: async (session) => {
       const physical = all.get(session);
       if (physical === undefined) throw new Error('Not a session of this server.');
       await physical.client.query('ROLLBACK');
+      ear.take(session.pid);
       waitingFor.delete(session.pid);
       idle.push(physical);
+    },
+    pids: async () => {
+      if (!observer.host.startsWith('/')) return []; // Not reached by a file.
+      const { rows } = await observer.query<{ pid: number }>(
+        'SELECT pid FROM pg_stat_activity WHERE datname = current_database()',
+      );
+      return rows.map(({ pid }) => pid);
     },
     close: async () => {
       await Promise.all([...all.values()].map(async ({ client }) => await client.end()));
@@ -152,12 +166,14 @@ async function connect(
   {
     isSuper,
     observer,
+    ear,
     waitingFor,
     inFlight,
     held,
   }: {
     readonly isSuper: boolean;
     readonly observer: pg.Client;
+    readonly ear: Ear;
     readonly waitingFor: WaitingFor;
     /** Whose statements have been given to the server and have not ended. */
     readonly inFlight: Set<number>;
@@ -184,7 +200,6 @@ async function connect(
   await client.query('SET client_min_messages = error');
   const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   const pid = rows[0]?.pid ?? 0;
-  const takeNotices = await listenToItself(client, pid);
   let running: Running | null = null;
 
   const waiters = async (): Promise<WaitingFor> => {
@@ -224,7 +239,7 @@ async function connect(
 
   const session: ServerSession = {
     pid,
-    takeNotices,
+    takeNotices: () => ear.take(pid),
     run: async (statement, parameters, before) => {
       if (running !== null) throw new Error('A statement is running already.');
       const current: { outcome: Outcome | null } = { outcome: null };
@@ -273,16 +288,29 @@ async function connect(
 
 const CHANNELS = [OUTBOX_CHANNEL, UNNUMBERED_CHANNEL, LOG_CHANNEL, PROGRESS_CHANNEL];
 
-/** A session that listens is told what it has notified itself before the answer to its commit, whatever statement or trigger did it; what others notify comes at any time, and is theirs to tell. */
-async function listenToItself(client: pg.Client, pid: number): Promise<() => readonly Notice[]> {
-  const notices: Notice[] = [];
+type Ear = { hear(): Promise<void>; take(pid: number): readonly Notice[] };
+
+/**
+ * Listens for all sessions: each that listens is woken by every commit that notifies. A server process hands on what was notified by those who have committed before it is ready for its next statement.
+ */
+async function listen(client: pg.Client): Promise<Ear> {
+  const heard = new Map<number, Notice[]>();
   for (const channel of CHANNELS) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
   const { rows } = await client.query<{ channel: string }>(`SELECT ${NEWS_LISTENER}() AS channel`);
   const newsChannel = rows[0]?.channel;
   client.on('notification', ({ processId, channel, payload = '' }) => {
-    if (processId === pid) notices.push({ channel: channel === newsChannel ? NEWS_LISTENER : channel, said: payload });
+    const notices = heard.get(processId) ?? [];
+    heard.set(processId, notices);
+    notices.push({ channel: channel === newsChannel ? NEWS_LISTENER : channel, said: payload });
   });
-  return () => notices.splice(0);
+  return {
+    hear: async () => void (await client.query('')),
+    take: (pid) => {
+      const notices = heard.get(pid) ?? [];
+      heard.delete(pid);
+      return notices;
+    },
+  };
 }
 
 /** A server on another machine, or of another user, is not ours to stop: there the order is the server's. */

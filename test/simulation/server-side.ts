@@ -7,7 +7,7 @@ import type { Dice } from './dice.ts';
 import type { Marks } from './marks.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 import type { Notice, Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
-import { mayHaveChanged, verbOf } from './statement-text.ts';
+import { mayHaveChanged, mayNotify, verbOf } from './statement-text.ts';
 
 /** One connection as its process sees it. */
 export type Connection = {
@@ -17,6 +17,8 @@ export type Connection = {
   isInTransaction: boolean;
   /** Whether its transaction, so far, may have changed what an invariant is about. */
   hasChanged: boolean;
+  /** Whether its transaction, so far, may notify when it commits. */
+  mayNotify: boolean;
   /** Nothing of the process waits for the statement any more; the server has yet to find out. */
   isAbandoned: boolean;
   /** A statement that waits for a lock, and what to do with its outcome. */
@@ -67,6 +69,7 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
   const { postgres, scheduler, server, dice, marks, onNotified, onCommitted } = options;
   const connections = new Set<Connection>();
   let isCommitted = false;
+  let hasNotified = false;
   /** Server processes that have let go of locks since somebody last looked who waits for them. */
   const released = new Set<number>();
 
@@ -108,9 +111,12 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
   const noteCommitted = (connection: Connection, statement: string, outcome: Outcome): void => {
     if (outcome.kind !== 'done') return;
     connection.hasChanged ||= mayHaveChanged(statement, outcome.result);
+    connection.mayNotify ||= connection.hasChanged || mayNotify(statement);
     if (connection.isInTransaction) return;
     isCommitted ||= connection.hasChanged && verbOf(statement) !== 'rollback';
+    hasNotified ||= connection.mayNotify && verbOf(statement) !== 'rollback';
     connection.hasChanged = false;
+    connection.mayNotify = false;
   };
 
   /** Locks go with their transaction, with its savepoint, and with its first error. */
@@ -159,6 +165,10 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
     if (outcome !== null) {
       noteReleased(connection, statement, outcome);
       noteCommitted(connection, statement, outcome);
+    }
+    if (hasNotified) {
+      hasNotified = false;
+      await server.hear();
     }
     for (const notice of connection.physical.takeNotices()) onNotified(notice);
     await settleWaiting();

@@ -25,6 +25,11 @@ export function mayHaveChanged(
   );
 }
 
+/** Whether it notifies by itself, and not by what follows from a change. */
+export function mayNotify(statement: string): boolean {
+  return statement.includes('pg_notify(');
+}
+
 /**
  * Whether nothing depends on when the server carries it out, as long as that is before the next statement of its session: the beginning of a transaction takes neither
  * a lock nor a snapshot, and savepoints let go of nothing unless they are rolled back to.
