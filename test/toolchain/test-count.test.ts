@@ -78,6 +78,14 @@ test('a test that passes when it runs again is named, and what failed beside it 
     expect(status).toBe('1');
     expect(said).toMatch(/\nsomething failed that is no test: see above\n2 passed, 1 failed$/);
   }
+  // Two runs that together are everything; of one that ended early only that it failed.
+  const both = (kind: readonly [string, string]): readonly [string, string] => [
+    `${first[0]},${kind[0]}`,
+    `${first[1]},${kind[1]}`,
+  ];
+  expect((await count(both(again))).said).toBe('3 passed, 1 failed');
+  expect((await count(both(['1', join(folder, 'none.json')]))).said).toMatch(/1 passed, 2 failed$/);
+  expect([await failed(both(again)), await failed(both(end))]).toEqual([join(folder, 'one.test.mjs'), '']);
   // What failed in the end of the second run.
   expect((await count(first, ['1', again[1]])).status).toBe('1');
   // The checks, before any test.
