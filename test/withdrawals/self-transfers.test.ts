@@ -190,3 +190,23 @@ test('A16: merges whose inputs went behind a gap of history end when they cannot
   expect(await lapseAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, now)).toBe(3);
   expect(await states('self_transfer')).toEqual({ ENDED: 3 });
 });
+
+test('what another wallet of the treasury makes of the same holding is not ours, and ours ends when it cannot commit any more', async () => {
+  await fund(['1000']);
+  await keepPool(8, '20', 50);
+  const { db } = database;
+  const now = systemClock.nowMicros();
+  await openAttempts(db, treasuryOf().id, LIMITS, now);
+  const [attempt] = await takeDueAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, { nowMicros: now, countMax: 9 });
+  if (attempt === undefined) throw new Error('Nothing is under way.');
+  const signing = { hash: new Uint8Array(32).fill(1), scheme: 'V3', nowMicros: now } as const;
+  expect(await recordSignatureRequest(db, SELF_TRANSFERS, attempt, signing)).toBe(true);
+
+  simnet.network.split({ instrument: 'amulet', owner: 'treasury', amount: '1.5' });
+  await eventually(async () => expect(await holdings()).toContain('1.5000000000'), PATIENCE);
+  expect(await states('self_transfer')).toEqual({ IN_FLIGHT: 1 });
+
+  await sql`UPDATE synchronizer_time SET record_time = ${attempt.target + 1n}`.execute(db);
+  expect(await lapseAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, now)).toBe(1);
+  expect(await states('self_transfer')).toEqual({ ENDED: 1 });
+});

@@ -1,12 +1,13 @@
 /**
  * How a self-transfer learns that it happened: from the transaction that ingestion stores, inside that transaction. It carries the hash that was signed, or, where the participant tells none, spends exactly
- * what an attempt that may have been signed was given. The books are the treasury sink's: a merge moves nothing but what was charged for it, and touches no customer.
+ * what an attempt that may have been signed was given, to the amount that it was to make of it: another wallet of the treasury's may do something else with the same holdings, and ours is dead then. The books are the treasury sink's: a merge moves nothing but what was charged for it, and touches no customer.
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../../db/connection.ts';
 import type { Clock, Micros } from '../../env/clock.ts';
 import type { EffectSink, TransferChange, Treasury } from '../../ingestion/effect-sink.ts';
 import { settleAttempt } from '../../submissions/attempts.ts';
+import { formatAmount } from '../../tokens/amount.ts';
 
 export function createSelfTransferSink({ clock }: { readonly clock: Clock }): EffectSink {
   return {
@@ -32,12 +33,19 @@ async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promi
   return rows[0] ?? null;
 }
 
-async function spentFor(tx: Transaction, treasury: Treasury, { inputs }: TransferChange): Promise<Ours | null> {
+async function spentFor(
+  tx: Transaction,
+  treasury: Treasury,
+  { inputs, amount, holdingsDelta }: TransferChange,
+): Promise<Ours | null> {
+  // Without its terms, all that is known of a movement is what the holdings changed by.
+  const hasTerms = amount !== (holdingsDelta < 0n ? -holdingsDelta : holdingsDelta);
   const { rows } = await sql<Ours>`
     SELECT s.self_transfer_id AS "selfTransferId", one.submission_id AS "submissionId", one.number::int AS number
     FROM reservation one JOIN submission s ON s.id = one.submission_id AND s.self_transfer_id IS NOT NULL
     JOIN attempt a ON a.submission_id = one.submission_id AND a.number = one.number AND a.sign_requested_at IS NOT NULL
     WHERE one.treasury_id = ${treasury.id} AND one.is_open AND one.contract_id = ${inputs[0] ?? ''}
+      AND (NOT ${hasTerms}::boolean OR (a.transfer_object->>'amount')::numeric = ${formatAmount(amount)}::numeric)
       AND (SELECT array_agg(r.contract_id ORDER BY r.contract_id) FROM reservation r WHERE r.submission_id = one.submission_id AND r.number = one.number)
         = (SELECT array_agg(spent ORDER BY spent) FROM unnest(${[...inputs]}::text[]) AS spent)`.execute(tx);
   return rows[0] ?? null;
