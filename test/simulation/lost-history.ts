@@ -26,6 +26,8 @@ export type LostHistory = {
   atRest(): Promise<void>;
   /** Whether all that is to happen has happened once. */
   hasStruck(): boolean;
+  /** Whether somebody has noticed the last restore: the log has another epoch than it was put back with. Until then nothing stands again. */
+  isNoticed(logEpoch: string): boolean;
   /** Whether a hash was written down in a history that is gone: what a process asks for on its word is nobody's fault. */
   wasWritten(hash: Uint8Array): boolean;
 };
@@ -62,6 +64,8 @@ export function createLostHistory(options: LostHistoryOptions): LostHistory {
   let wal = 0n;
   let backup: { readonly wal: bigint; readonly position: bigint } | null = null;
   let restores = 0;
+  /** With which it was put back. */
+  let epoch: string | null = null;
 
   /** Null: nobody has looked at the log yet, so that nobody would know it again. */
   const readPosition = async (): Promise<bigint | null> => {
@@ -83,6 +87,7 @@ export function createLostHistory(options: LostHistoryOptions): LostHistory {
       if (restores > 0) await whatStood.atRest(observer);
     },
     hasStruck: () => !isOn || restores > 0,
+    isNoticed: (logEpoch) => logEpoch !== epoch,
     wasWritten: (hash) => written.has(Buffer.from(hash).toString('hex')),
     afterCommit: async () => {
       if (!isOn) return;
@@ -115,6 +120,7 @@ export function createLostHistory(options: LostHistoryOptions): LostHistory {
       await disconnect();
       await backups.putBack();
       await whatStood.wentBack(observer);
+      epoch = (await observer.query<{ epoch: string }>('SELECT epoch FROM event_log')).rows[0]?.epoch ?? null;
       if (kind === 'DUMP') await observer.query('UPDATE event_log SET history = $1', [ELSEWHERE]);
       wal = back.wal;
       onWentBack();

@@ -60,6 +60,8 @@ export type RefereeOptions = {
   readonly marks: Marks;
   readonly pools: Pools;
   readonly policies: Policies;
+  /** Whether a database that went back is known to have, by the epoch of its log (lost-history.ts). */
+  readonly isRestoreNoticed: (logEpoch: string) => boolean;
   /** Event ids as each subscriber has them. */
   readonly received: () => readonly (readonly string[])[];
   /** Where the participant hides what happens, nothing that was ingested can be compared with the truth. */
@@ -79,6 +81,7 @@ type Snapshot = {
   readonly verifiedUpdateId: string | null;
   readonly quarantined: string;
   readonly lastPosition: string;
+  readonly logEpoch: string;
   readonly events: string;
   readonly headPosition: string;
   readonly outbox: string;
@@ -93,7 +96,7 @@ const SNAPSHOT = `
          (SELECT count(*)::text FROM ledger_update) AS updates,
          (SELECT update_id FROM ledger_update ORDER BY epoch DESC, ledger_offset DESC LIMIT 1) AS "newestUpdateId",
          (SELECT count(*)::text FROM quarantine) AS quarantined,
-         l.last_position::text AS "lastPosition",
+         l.last_position::text AS "lastPosition", l.epoch AS "logEpoch",
          (SELECT count(*)::text FROM event) AS events,
          (SELECT coalesce(max(position), 0)::text FROM event) AS "headPosition",
          (SELECT count(*)::text FROM event_outbox) AS outbox,
@@ -121,6 +124,7 @@ export function createReferee({
   marks,
   pools,
   policies,
+  isRestoreNoticed,
   received,
   hidden,
 }: RefereeOptions): Referee {
@@ -252,7 +256,7 @@ export function createReferee({
         (truth.isRenumbered() || isBlind || BigInt(now.offset) >= (end?.offset ?? 0n)) &&
         now.outbox === '0' &&
         hasAll(now);
-      return isIngested && payouts.isAtRest();
+      return isIngested && payouts.isAtRest() && isRestoreNoticed(now.logEpoch);
     },
 
     describe: async () => ({

@@ -200,6 +200,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     marks,
     pools,
     policies,
+    isRestoreNoticed: lostHistory.isNoticed,
     hidden: hiding.mode,
     received: reader.all,
   });
