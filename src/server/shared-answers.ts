@@ -152,5 +152,12 @@ export function answerOf(result: ExecutionResult, masking: ErrorMasking): Answer
   if (away !== undefined && result.data == null) return away;
   const { data } = result;
   const shown = { ...(errors.length === 0 ? {} : { errors }), ...(data === undefined ? {} : { data }) };
-  return Buffer.from(JSON.stringify(shown));
+  return alone(JSON.stringify(shown));
+}
+
+/** In memory of its own: a short text is otherwise cut from a page of 64 KiB that it shares with what is long forgotten, and keeps all of that for as long as it is kept itself. */
+function alone(text: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
 }
