@@ -30,7 +30,8 @@ export async function findPayment(
   found: Resolvable,
   updateId: string | null,
 ): Promise<Payment | null> {
-  if (found.state === 'QUEUED') return await carried(tx, found, updateId);
+  // What waits is for people because of the payment that names it, and of no other.
+  if (found.state !== 'UNRESOLVED') return await carried(tx, found, updateId);
   if (updateId === null) return null;
   const { rows: taken } = await sql`
     SELECT FROM withdrawal WHERE update_id = ${updateId} AND id <> ${found.id} AND treasury_id = ${found.treasuryId}`.execute(

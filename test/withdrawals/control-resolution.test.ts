@@ -232,9 +232,21 @@ test('what waits for approvals that nobody can give, because it was paid before,
   await api.rows.transfer({ direction: 'OUT', updateId: 'earlier', amount: '12.5', transferObject });
   await db.updateTable('transfer').set({ counterparty: RECEIVER }).execute();
 
+  await db.updateTable('transfer').set({ status: 'FAILED' }).execute();
+  await expect(ask(id, 'COMPLETED')).rejects.toMatchObject({ code: 'OUTCOME_IMPOSSIBLE' });
+  await db.updateTable('transfer').set({ status: 'COMPLETED' }).execute();
+  await expect(ask(id, 'COMPLETED', { updateId: 'first' })).rejects.toMatchObject({ code: 'UPDATE_UNKNOWN' });
+
   await approve(await ask(id, 'COMPLETED'));
 
-  expect(await stateOf(id)).toBe('COMPLETED');
+  // By the transfer that paid it, which is then nobody else's.
+  const row = await db
+    .selectFrom('withdrawal')
+    .innerJoin('transfer', 'transfer.id', 'withdrawal.transfer_id')
+    .select(['withdrawal.state', 'withdrawal.update_id', 'transfer.update_id as paidIn'])
+    .where('withdrawal.id', '=', id)
+    .executeTakeFirst();
+  expect(row).toEqual({ state: 'COMPLETED', update_id: 'earlier', paidIn: 'earlier' });
   expect(await api.bookingsOf(id)).toHaveLength(2);
   expect(await faults()).toEqual([]);
 });
