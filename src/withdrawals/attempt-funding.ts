@@ -170,8 +170,10 @@ function fund(
   });
   if (selection.kind === 'KEPT_INPUT_TAKEN') return null;
   if (selection.kind === 'INSUFFICIENT') {
-    // What others of this pass took is on its way: the first one that it does not reach for is the head from now on.
-    if (amount <= state.available && (state.head === null || isOlder(withdrawal, state.head))) state.head = withdrawal;
+    // What others of this pass took is on its way, or what it has to keep takes the place of larger ones: the first one that it does not reach for is the head from now on.
+    const { keptCount } = selection;
+    if (amount <= state.available && (state.head === null || isOlder(withdrawal, state.head)))
+      state.head = { ...withdrawal, keptCount };
     return null;
   }
   const inputs = selection.inputs.map(({ contractId }) => contractId);

@@ -15,7 +15,13 @@ import { IS_PAYABLE } from './payable.ts';
 import type { PoolTarget } from './pool/self-transfer-planning.ts';
 
 /** The oldest withdrawal that the treasury has enough for, and cannot pay at the moment: reserved elsewhere, or in too many pieces. */
-export type Head = { readonly id: string; readonly createdAt: Micros; readonly amount: Amount };
+export type Head = {
+  readonly id: string;
+  readonly createdAt: Micros;
+  readonly amount: Amount;
+  /** Inputs that it has to keep of earlier attempts: as many fewer may make its amount. */
+  readonly keptCount: number;
+};
 
 export type FundingState = {
   readonly instrumentKey: number;
@@ -135,7 +141,7 @@ export async function readHeads(
     ORDER BY w.instrument_id, w.created_at, w.id`.execute(tx);
   for (const { instrumentKey, id, createdAt, amount } of rows) {
     const state = states.get(instrumentKey);
-    if (state !== undefined) state.head = { id, createdAt, amount: parseAmount(amount) };
+    if (state !== undefined) state.head = { id, createdAt, amount: parseAmount(amount), keptCount: 0 };
   }
 }
 

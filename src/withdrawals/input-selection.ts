@@ -24,8 +24,8 @@ const NO_POOL: SelectionLimits = { inputsMax: INPUTS_MAX, largeFrom: null };
 
 export type Selection =
   | { readonly kind: 'SELECTED'; readonly inputs: readonly SpendableHolding[] }
-  /** Not enough unlocked and unreserved funds at the moment, or in too many pieces. */
-  | { readonly kind: 'INSUFFICIENT' }
+  /** Not enough unlocked and unreserved funds at the moment, or in too many pieces beside those that are kept. */
+  | { readonly kind: 'INSUFFICIENT'; readonly keptCount: number }
   /** An input that an earlier attempt leaves to be kept is reserved by somebody else, or locked: without it the attempt must wait. */
   | { readonly kind: 'KEPT_INPUT_TAKEN' };
 
@@ -44,12 +44,12 @@ export function selectInputs(
 ): Selection {
   const kept = keptOf(holdings, earlierInputs);
   if (kept === null) return { kind: 'KEPT_INPUT_TAKEN' };
-  if (kept.size > inputsMax) return { kind: 'INSUFFICIENT' };
+  if (kept.size > inputsMax) return { kind: 'INSUFFICIENT', keptCount: kept.size };
   const rest = holdings.filter(({ contractId }) => !kept.has(contractId)).sort(bySize);
   const small = largeFrom === null ? rest : rest.filter(({ amount: units }) => units < largeFrom);
   const wanted = { amount, kept: [...kept.values()], inputsMax };
   const inputs = smallestFirst(wanted, small) ?? fewest(wanted, rest);
-  if (inputs === null) return { kind: 'INSUFFICIENT' };
+  if (inputs === null) return { kind: 'INSUFFICIENT', keptCount: kept.size };
   return { kind: 'SELECTED', inputs: inputs.sort((left, right) => compare(left.contractId, right.contractId)) };
 }
 

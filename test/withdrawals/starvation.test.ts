@@ -214,6 +214,72 @@ test('E7: merges that came to nothing together count once, and are tried again a
   expect(await pass()).toBe(merges);
 });
 
+async function inputsMax(count: number): Promise<void> {
+  await sql`
+    INSERT INTO pool_target (treasury_id, instrument_id, holdings_count, holding_amount, inputs_max, changed_at, changed_by)
+    SELECT ${treasury}, id, 0, 1000, ${count}, 0, 'test' FROM instrument WHERE instrument_id = 'Amulet'`.execute(
+    database.db,
+  );
+}
+
+/** What is under way was signed, and came to nothing by proof. */
+async function lapseAll(): Promise<void> {
+  await sql`
+    UPDATE attempt SET state = 'LAPSED', sign_requested_at = opened_at, sign_requests = 1, closed_at = opened_at, lapsed_by = target_record_time + 1
+    WHERE state = 'OPEN'`.execute(database.db);
+  await sql`UPDATE reservation SET is_open = false`.execute(database.db);
+  await sql`UPDATE withdrawal SET state = 'QUEUED' WHERE state = 'IN_FLIGHT'`.execute(database.db);
+}
+
+/** Transfers to ourselves that are under way commit: one holding of all that each consumes. */
+async function commitMerges(): Promise<void> {
+  made += 1;
+  const update = `u${made}`;
+  await sql`
+    INSERT INTO holding (treasury_id, contract_id, instrument_id, amount, template, created_update_id, created_record_time)
+    SELECT x.treasury_id, ${`${update}-`} || x.id, x.instrument_id, x.amount, 'test:Test:Test', ${update}, ${DAY}
+    FROM self_transfer x WHERE x.state = 'IN_FLIGHT'`.execute(database.db);
+  await sql`
+    UPDATE holding h SET archived_update_id = ${update}, archived_record_time = ${DAY}
+    FROM reservation r JOIN submission s ON s.id = r.submission_id AND s.self_transfer_id IS NOT NULL
+    WHERE r.is_open AND h.treasury_id = r.treasury_id AND h.contract_id = r.contract_id`.execute(database.db);
+  await sql`
+    UPDATE reservation r SET is_open = false FROM submission s WHERE s.id = r.submission_id AND s.self_transfer_id IS NOT NULL`.execute(
+    database.db,
+  );
+  await sql`
+    UPDATE attempt a SET state = 'SETTLED', closed_at = 0 FROM submission s
+    WHERE s.id = a.submission_id AND s.self_transfer_id IS NOT NULL AND a.state = 'OPEN'`.execute(database.db);
+  await sql`UPDATE self_transfer SET state = 'DONE', update_id = ${update} WHERE state = 'IN_FLIGHT'`.execute(
+    database.db,
+  );
+}
+
+test('E10: one that has to keep a small input of an earlier attempt is merged for, and holds nobody up for ever', async () => {
+  await inputsMax(3);
+  for (const amount of ['1', '4', '5']) await rows.holding(`h${amount}`, amount);
+  const head = await ask('head', '10');
+  expect(await pass()).toBe(1);
+  await lapseAll();
+  await sql`UPDATE holding SET archived_update_id = 'elsewhere', archived_record_time = 0 WHERE contract_id <> 'h1'`.execute(
+    database.db,
+  );
+  for (const [index, amount] of ['3', '3', '4'].entries()) await rows.holding(`new-${index}`, amount);
+  await clock.advance(60_000);
+  const younger = await ask('younger', '1');
+
+  // Three holdings make it, and not three with the one that it keeps.
+  expect(await pass()).toBe(1);
+  await commitMerges();
+  expect(await pass()).toBe(1);
+  expect(await stateOf(head)).toBe('IN_FLIGHT');
+  const { rows: kept } = await sql`SELECT FROM reservation WHERE is_open AND contract_id = 'h1'`.execute(database.db);
+  expect(kept).toHaveLength(1);
+  await commitAll();
+  expect(await pass()).toBe(1);
+  expect(await stateOf(younger)).toBe('IN_FLIGHT');
+});
+
 test('E22: many processes that fund at once reserve no holding twice, and give no withdrawal two attempts', async () => {
   for (let index = 0; index < 20; index += 1) await rows.holding(`h${index}`, '5');
   await copies(await ask('small', '5'), 19);

@@ -69,7 +69,7 @@ export async function openMerges(context: SelfTransferContext, state: FundingSta
     return await openAll(
       context,
       state,
-      planMergesFor(isEnough ? head.amount : seen, free, { inputsMax, plansMax: room }),
+      planMergesFor(isEnough ? head.amount : seen, free, { inputsMax, plansMax: room, keptCount: head.keptCount }),
     );
   }
   if (!isQuiet || target === null || state.mergesUnderWay > 0) return 0;

@@ -21,13 +21,17 @@ export type PoolTarget = { readonly count: number; readonly amount: Amount };
 
 /**
  * What has to be merged before one transaction can pay `amount`: of the fewest holdings that make it the smallest, as few as do.
- * @param holdings free, of one instrument. @param plansMax the rest is planned when these are done.
+ * @param holdings free, of one instrument. @param plansMax the rest is planned when these are done. @param keptCount inputs that the payment takes beside those that make its amount.
  * @returns nothing where one transaction does without, and where there is not enough.
  */
 export function planMergesFor(
   amount: bigint,
   holdings: readonly SpendableHolding[],
-  { inputsMax, plansMax }: { readonly inputsMax: number; readonly plansMax: number },
+  {
+    inputsMax,
+    plansMax,
+    keptCount = 0,
+  }: { readonly inputsMax: number; readonly plansMax: number; readonly keptCount?: number },
 ): readonly PlannedSelfTransfer[] {
   const largestFirst = [...holdings].sort(bySize).reverse();
   let needed = 0;
@@ -40,7 +44,7 @@ export function planMergesFor(
   if (total < amount) return [];
   const smallestFirst = largestFirst.slice(0, needed).reverse();
   const plans: PlannedSelfTransfer[] = [];
-  let excess = needed - inputsMax;
+  let excess = needed - Math.max(1, inputsMax - keptCount);
   let from = 0;
   while (excess > 0 && plans.length < plansMax) {
     const inputs = smallestFirst.slice(from, from + Math.min(inputsMax, excess + 1));
