@@ -59,7 +59,7 @@ export async function readFundingStates(
   const own = (table: string): RawBuilder<boolean> =>
     sql<boolean>`${sql.ref(`${table}.treasury_id`)} = ${treasury} AND ${sql.ref(`${table}.instrument_id`)} = i.id`;
   const live = sql`FROM holding WHERE ${own('holding')} AND holding.archived_update_id IS NULL AND NOT ${IS_LOCKED}`;
-  // What a dead attempt still holds, because its end cannot be decided, is nothing to count on.
+  // What a dead attempt still holds, because its end cannot be decided, is nothing to count on; nor is what it was to pay taken from what others have.
   const stuck = sql`EXISTS (
     SELECT FROM reservation r JOIN attempt a ON a.submission_id = r.submission_id AND a.number = r.number
     WHERE r.treasury_id = holding.treasury_id AND r.contract_id = holding.contract_id AND r.is_open AND a.target_record_time < ${clock.recordTime}
@@ -85,7 +85,7 @@ export async function readFundingStates(
       -- No more than one amount can be is of any use.
       least(${AMOUNT_MAX}::numeric, greatest(0, (SELECT coalesce(sum(holding.amount::numeric), 0) ${live} AND NOT ${stuck}) - (
         SELECT coalesce(sum(w.amount::numeric), 0) FROM attempt a JOIN submission s ON s.id = a.submission_id JOIN withdrawal w ON w.id = s.withdrawal_id
-        WHERE a.state = 'OPEN' AND ${own('s')}
+        WHERE a.state = 'OPEN' AND a.target_record_time >= ${clock.recordTime} AND ${own('s')}
       )))::text AS available,
       CASE WHEN p.holding_amount IS NULL THEN 0 ELSE (SELECT count(*) ${live} AND holding.amount >= p.holding_amount) END::int AS "largeCount",
       under_way.splits AS "splitsUnderWay", under_way.merges AS "mergesUnderWay", failed.count AS failures, failed.at AS "failedAt"

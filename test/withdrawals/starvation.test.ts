@@ -280,6 +280,24 @@ test('E10: one that has to keep a small input of an earlier attempt is merged fo
   expect(await stateOf(younger)).toBe('IN_FLIGHT');
 });
 
+test('E10: what nobody can decide keeps nothing back of what others have', async () => {
+  await inputsMax(2);
+  await rows.holding('large', '100');
+  await ask('undecided', '100');
+  expect(await pass()).toBe(1);
+  await sql`UPDATE attempt SET sign_requested_at = opened_at, sign_requests = 1`.execute(database.db);
+  await sql`UPDATE synchronizer_time SET record_time = ${DAY + 60_000_001n}`.execute(database.db);
+  await clock.advance(60_000);
+  for (let index = 0; index < 3; index += 1) await rows.holding(`h${index}`, '20');
+  const pieces = await ask('pieces', '60');
+
+  // Before its target is past nobody knows what comes back of it; now it is nothing to count on, and nothing to pay twice.
+  expect(await pass()).toBe(1);
+  await commitMerges();
+  expect(await pass()).toBe(1);
+  expect(await stateOf(pieces)).toBe('IN_FLIGHT');
+});
+
 test('E22: many processes that fund at once reserve no holding twice, and give no withdrawal two attempts', async () => {
   for (let index = 0; index < 20; index += 1) await rows.holding(`h${index}`, '5');
   await copies(await ask('small', '5'), 19);
