@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
 import { isFrozen } from '../ingestion/freezes.ts';
+import { IS_PAST } from '../submissions/attempts.ts';
 import { isHalted } from '../submissions/halts.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
@@ -32,7 +33,12 @@ export async function chooseTreasury(
           WHERE holding.treasury_id = t.id AND holding.instrument_id = i.id AND holding.archived_update_id IS NULL AND NOT ${IS_LOCKED})
         - (SELECT coalesce(sum(w.amount::numeric), 0) FROM withdrawal w
           WHERE w.treasury_id = t.id AND w.instrument_id = i.id AND w.state = 'QUEUED')
-        - (SELECT coalesce(sum(w.amount::numeric), 0) FROM attempt a JOIN submission s ON s.id = a.submission_id JOIN withdrawal w ON w.id = s.withdrawal_id
+        -- What an attempt past its target still holds, because its end cannot be decided, is nothing to count on: neither that it pays, nor that it leaves the rest.
+        - (SELECT coalesce(sum(CASE WHEN ${IS_PAST} THEN (
+            SELECT coalesce(sum(held.amount::numeric), 0) FROM reservation r JOIN holding held ON held.treasury_id = r.treasury_id AND held.contract_id = r.contract_id
+            WHERE r.submission_id = a.submission_id AND r.number = a.number AND r.is_open AND held.archived_update_id IS NULL
+          ) ELSE w.amount::numeric END), 0)
+          FROM attempt a JOIN submission s ON s.id = a.submission_id JOIN withdrawal w ON w.id = s.withdrawal_id
           WHERE a.state = 'OPEN' AND s.treasury_id = t.id AND s.instrument_id = i.id) AS spare
     ) AS funds
     WHERE n.name = ${network}

@@ -101,6 +101,38 @@ test('E7: a frozen treasury is chosen last', async () => {
   expect(await payers()).toEqual([NORTH]);
 });
 
+test('E7: what nobody can decide takes neither more nor less from a treasury than what it holds on to', async () => {
+  await rows.holding('gone', '100', { party: NORTH, isArchived: true });
+  await rows.holding('held', '500', { party: NORTH });
+  await rows.holding('n1', '60', { party: NORTH });
+  await withdrawals.create(request({ idempotencyKey: 'undecided', treasuryParty: NORTH, amount: parseAmount('300') }));
+  await sql`
+    INSERT INTO submission (id, treasury_id, instrument_id, purpose, withdrawal_id, created_at)
+    SELECT 'sb_undecided', treasury_id, instrument_id, 'WITHDRAWAL', id, 0 FROM withdrawal`.execute(database.db);
+  await sql`
+    INSERT INTO attempt (submission_id, number, state, synchronizer_id, target_record_time, transfer_object, next_try_at, opened_at, sign_requested_at, sign_requests)
+    VALUES ('sb_undecided', 1, 'OPEN', 'global', ${DAY}, '{}', 0, 0, 0, 1)`.execute(database.db);
+  await sql`
+    INSERT INTO reservation (submission_id, number, treasury_id, contract_id, is_open)
+    SELECT 'sb_undecided', 1, treasury_id, contract_id, true FROM holding WHERE contract_id IN ('gone', 'held')`.execute(
+    database.db,
+  );
+  await sql`UPDATE withdrawal SET state = 'UNRESOLVED'`.execute(database.db);
+  const choose = (amount: string) =>
+    withdrawals.create(request({ idempotencyKey: amount, amount: parseAmount(amount) }));
+
+  // Before its target is past it leaves what it does not pay.
+  await sql`
+    INSERT INTO synchronizer_time (treasury_id, synchronizer_id, record_time) SELECT treasury_id, 'global', ${DAY} FROM withdrawal`.execute(
+    database.db,
+  );
+  await expect(choose('261')).rejects.toMatchObject({ message: expect.stringContaining('north 260') });
+  await sql`UPDATE synchronizer_time SET record_time = record_time + 1`.execute(database.db);
+  await expect(choose('61')).rejects.toMatchObject({ message: expect.stringContaining('north 60') });
+  await choose('60');
+  expect(await payers()).toEqual([NORTH, NORTH]);
+});
+
 test('rivals with one key and no treasury are one withdrawal, whatever each would have chosen', async () => {
   await rows.holding('n1', '60', { party: NORTH });
   await rows.holding('s1', '60', { party: SOUTH });
