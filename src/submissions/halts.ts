@@ -42,30 +42,37 @@ const RIVALS_MAX = 8;
 export async function haltMoney(db: Database, scope: HaltScope, word: HaltWord): Promise<HaltResult> {
   demandWhy(word.why);
   return await db.transaction().execute(async (tx) => {
-    const keys = await keysOf(tx, scope);
-    for (let rival = 0; rival < RIVALS_MAX; rival += 1) {
-      const id = idOf(scope, word.nowMicros + BigInt(rival));
-      const inserted = await tx
-        .insertInto('halt')
-        .values({ id, ...keys, why: word.why, halted_at: word.nowMicros, halted_by: word.by })
-        .onConflict((conflict) => conflict.doNothing())
-        .executeTakeFirst();
-      if (inserted.numInsertedOrUpdatedRows === 1n) {
-        await announce(tx, id, `halted/${word.nowMicros}`, word.nowMicros);
-        return { haltId: id, isReplayed: false };
-      }
-      const { rows } = await sql<{ id: string }>`
-        UPDATE halt SET lift_asked_at = NULL, lift_asked_by = NULL, lift_why = NULL
-        WHERE lifted_at IS NULL AND treasury_id IS NOT DISTINCT FROM ${keys.treasury_id}::int AND instrument_id IS NOT DISTINCT FROM ${keys.instrument_id}::int
-        RETURNING id`.execute(tx);
-      const [standing] = rows;
-      // None: the one in the way was lifted meanwhile.
-      if (standing === undefined) continue;
-      await announce(tx, standing.id, `again/${word.by}/${word.nowMicros}`, word.nowMicros);
-      return { haltId: standing.id, isReplayed: true };
-    }
-    throw new RetryableError('HALT_CONTENDED', 'Others halt and lift the same at this moment.');
+    const halted: HaltResult[] = [];
+    for (const keys of await keysOf(tx, scope)) halted.push(await haltOne(tx, scope, keys, word));
+    const [first] = halted;
+    if (first === undefined) throw new HaltRefusal('INSTRUMENT_UNKNOWN');
+    return { haltId: first.haltId, isReplayed: halted.every(({ isReplayed }) => isReplayed) };
   });
+}
+
+async function haltOne(tx: Transaction, scope: HaltScope, keys: HaltKeys, word: HaltWord): Promise<HaltResult> {
+  for (let rival = 0; rival < RIVALS_MAX; rival += 1) {
+    const id = idOf(scope, word.nowMicros + BigInt(rival));
+    const inserted = await tx
+      .insertInto('halt')
+      .values({ id, ...keys, why: word.why, halted_at: word.nowMicros, halted_by: word.by })
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirst();
+    if (inserted.numInsertedOrUpdatedRows === 1n) {
+      await announce(tx, id, `halted/${word.nowMicros}`, word.nowMicros);
+      return { haltId: id, isReplayed: false };
+    }
+    const { rows } = await sql<{ id: string }>`
+      UPDATE halt SET lift_asked_at = NULL, lift_asked_by = NULL, lift_why = NULL
+      WHERE lifted_at IS NULL AND treasury_id IS NOT DISTINCT FROM ${keys.treasury_id}::int AND instrument_id IS NOT DISTINCT FROM ${keys.instrument_id}::int
+      RETURNING id`.execute(tx);
+    const [standing] = rows;
+    // None: the one in the way was lifted meanwhile, or is of another network.
+    if (standing === undefined) continue;
+    await announce(tx, standing.id, `again/${word.by}/${word.nowMicros}`, word.nowMicros);
+    return { haltId: standing.id, isReplayed: true };
+  }
+  throw new RetryableError('HALT_CONTENDED', 'Others halt and lift the same at this moment.');
 }
 
 /**
@@ -98,30 +105,30 @@ export async function liftHalt(db: Database, haltId: string, word: HaltWord): Pr
   });
 }
 
-/** Fails closed: a name that is not known here is refused, never taken for "everything". */
-async function keysOf(tx: Transaction, { treasury, instrument }: HaltScope) {
+type HaltKeys = { readonly treasury_id: number | null; readonly instrument_id: number | null };
+
+/**
+ * Fails closed: a name that is not known here is refused, never taken for "everything". Of a treasury the instrument is that of its network, or nothing would be covered; of every treasury it is that of each network.
+ * @returns one halt each; none: the instrument is not known.
+ */
+async function keysOf(tx: Transaction, { treasury, instrument }: HaltScope): Promise<readonly HaltKeys[]> {
   const party =
     treasury === null
       ? null
       : await tx
           .selectFrom('treasury_party as t')
           .innerJoin('network as n', 'n.id', 't.network_id')
-          .select('t.id')
+          .select(['t.id', 't.network_id as networkId'])
           .where('n.name', '=', treasury.network)
           .where('t.party', '=', treasury.party)
           .executeTakeFirst();
   if (party === undefined) throw new HaltRefusal('TREASURY_UNKNOWN');
-  const token =
-    instrument === null
-      ? null
-      : await tx
-          .selectFrom('instrument')
-          .select('id')
-          .where('admin', '=', instrument.admin)
-          .where('instrument_id', '=', instrument.id)
-          .executeTakeFirst();
-  if (token === undefined) throw new HaltRefusal('INSTRUMENT_UNKNOWN');
-  return { treasury_id: party?.id ?? null, instrument_id: token?.id ?? null };
+  const treasuryId = party?.id ?? null;
+  if (instrument === null) return [{ treasury_id: treasuryId, instrument_id: null }];
+  const { rows } = await sql<{ id: number }>`
+    SELECT id FROM instrument WHERE admin = ${instrument.admin} AND instrument_id = ${instrument.id}
+      AND (${party === null}::boolean OR network_id = ${party?.networkId ?? null}::int) ORDER BY id`.execute(tx);
+  return rows.map(({ id }) => ({ treasury_id: treasuryId, instrument_id: id }));
 }
 
 /** Of the scope and the moment: nobody has to remember one that was made up, and a restored database gets it back under the same id. */

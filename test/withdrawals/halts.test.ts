@@ -86,6 +86,38 @@ test.each([
   expect(await opened()).toBe(1);
 });
 
+test('S9: an instrument that two networks have is halted in the network of the treasury, and without one in both', async () => {
+  const { db } = api.database;
+  const { rows: moved } = await sql<{ id: number }>`
+    WITH elsewhere AS (INSERT INTO network (name) VALUES ('elsewhere') RETURNING id)
+    UPDATE instrument SET network_id = (SELECT id FROM elsewhere) WHERE instrument_id = 'Spam' RETURNING id`.execute(
+    db,
+  );
+  await sql`
+    INSERT INTO instrument (network_id, admin, instrument_id, name, is_accepted)
+    SELECT network_id, admin, 'Spam', 'Spam', true FROM instrument WHERE instrument_id = 'Amulet'`.execute(db);
+  const spam = { admin: AMULET_ADMIN, id: 'Spam' };
+  const networksOf = async (haltIds: readonly string[]) => {
+    const { rows } = await sql<{ name: string }>`
+      SELECT n.name FROM halt h JOIN instrument i ON i.id = h.instrument_id JOIN network n ON n.id = i.network_id
+      WHERE h.id = ANY (${haltIds}::text[]) ORDER BY 1`.execute(db);
+    return rows.map(({ name }) => name);
+  };
+  expect(moved).toHaveLength(1);
+
+  const { haltId } = await haltMoney(db, { treasury: TREASURY, instrument: spam }, word('mia'));
+  expect(await networksOf([haltId])).toEqual(['testnet']);
+
+  expect(await haltMoney(db, { treasury: null, instrument: spam }, word('mia', DAY + 9n))).toMatchObject({
+    isReplayed: false,
+  });
+  const { rows: general } = await sql<{ id: string }>`SELECT id FROM halt WHERE treasury_id IS NULL`.execute(db);
+  expect(await networksOf(general.map(({ id }) => id))).toEqual(['elsewhere', 'testnet']);
+  expect(await haltMoney(db, { treasury: null, instrument: spam }, word('noah', DAY + 10n))).toMatchObject({
+    isReplayed: true,
+  });
+});
+
 test('S9: a halt of something else stops nothing here', async () => {
   const { db } = api.database;
   const attempt = await openedAttempt();
