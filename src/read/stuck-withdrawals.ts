@@ -5,13 +5,14 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
+import { isPaidBefore } from '../withdrawals/earlier-payment.ts';
 import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
 import { readWaits, type WaitsAt, type WithdrawalWait } from './withdrawal-waits.ts';
 
 export type StuckWithdrawal = {
   readonly id: string;
   readonly state: WithdrawalState;
-  /** Since when it is where it is, by our clock. */
+  /** Since when it is where it is, by our clock; of one that is to be paid since its first attempt, where that was before. */
   readonly since: Micros;
   /** Stable, for programs. */
   readonly code: StuckCode;
@@ -57,8 +58,11 @@ type Row = {
   readonly state: WithdrawalState;
   readonly since: Micros;
   readonly doubt: string | null;
+  /** What the newest attempt that came to something bad, or the return of the offer, came to. */
   readonly lastError: string | null;
   readonly isPast: boolean | null;
+  readonly wasTried: boolean;
+  readonly isPaidBefore: boolean;
 };
 
 /** Oldest first. @param limit rows at most. */
@@ -67,7 +71,9 @@ export async function readStuckWithdrawals(
   { nowMicros, recordTimeAheadMsMax, limit }: WaitsAt & { readonly limit: number },
 ): Promise<readonly StuckWithdrawal[]> {
   const { rows } = await sql<Row>`
-    SELECT w.id, w.state, w.changed_at AS since, coalesce(w.doubt_detail, w.doubt_code) AS doubt, open.last_error AS "lastError", open.is_past AS "isPast"
+    SELECT w.id, w.state, least(w.changed_at, tried.since) AS since, coalesce(w.doubt_detail, w.doubt_code) AS doubt,
+      coalesce(back.trouble, open.last_error, tried.last_error) AS "lastError", open.is_past AS "isPast", tried.since IS NOT NULL AS "wasTried",
+      w.state = 'AWAITING_APPROVAL' AND ${isPaidBefore(sql`ARRAY[w.id]`)} AS "isPaidBefore"
     FROM withdrawal w
     LEFT JOIN LATERAL (
       SELECT a.last_error, passed.record_time > a.target_record_time AS is_past
@@ -75,15 +81,25 @@ export async function readStuckWithdrawals(
       LEFT JOIN synchronizer_time passed ON passed.treasury_id = s.treasury_id AND passed.synchronizer_id = a.synchronizer_id
       WHERE s.withdrawal_id = w.id LIMIT 1
     ) AS open ON true
+    -- Each attempt takes it from one state to another and back: however often, that is no progress.
+    LEFT JOIN LATERAL (
+      SELECT a.opened_at AS since, (
+        SELECT e.last_error FROM attempt e WHERE e.submission_id = s.id AND e.last_error IS NOT NULL ORDER BY e.number DESC LIMIT 1
+      ) AS last_error
+      FROM submission s JOIN attempt a ON a.submission_id = s.id AND a.number = 1
+      WHERE s.withdrawal_id = w.id
+    ) AS tried ON w.state IN ('QUEUED', 'IN_FLIGHT')
+    LEFT JOIN offer_return back ON back.withdrawal_id = w.id AND back.state IN ('QUEUED', 'IN_FLIGHT', 'PARKED') AND w.state = 'OFFERED'
     WHERE w.state IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT', 'OFFERED', 'UNRESOLVED') AND (
       (w.state = 'REQUESTED' AND w.changed_at < ${nowMicros - PATIENCE.judged})
       OR (w.state = 'AWAITING_APPROVAL' AND w.changed_at < ${nowMicros - PATIENCE.approved})
-      OR (w.state IN ('QUEUED', 'IN_FLIGHT') AND w.changed_at < ${nowMicros - PATIENCE.paid})
+      OR (w.state IN ('QUEUED', 'IN_FLIGHT') AND least(w.changed_at, tried.since) < ${nowMicros - PATIENCE.paid})
       OR (w.state = 'IN_FLIGHT' AND open.is_past AND w.changed_at < ${nowMicros - PATIENCE.ended})
       OR (w.state = 'OFFERED' AND EXISTS (
         SELECT FROM transfer_instruction i WHERE i.treasury_id = w.treasury_id AND i.transfer_id = w.transfer_id
           AND i.ended_update_id IS NULL AND i.execute_before < ${nowMicros - PATIENCE.paid}
       ))
+      OR back.created_at < ${nowMicros - PATIENCE.paid}
       OR w.state = 'UNRESOLVED'
       OR (w.state IN ('QUEUED', 'IN_FLIGHT') AND EXISTS (SELECT FROM withdrawal_stop p WHERE p.withdrawal_id = w.id AND p.released_at IS NULL))
     )
@@ -100,12 +116,12 @@ export async function readStuckWithdrawals(
   });
 }
 
-function codeOf({ state, isPast }: Row, wait: WithdrawalWait | null): StuckCode {
+function codeOf({ state, isPast, wasTried, isPaidBefore: wasPaid }: Row, wait: WithdrawalWait | null): StuckCode {
   switch (state) {
     case 'REQUESTED':
       return 'NOT_JUDGED';
     case 'AWAITING_APPROVAL':
-      return 'APPROVAL';
+      return wasPaid ? 'PAID_BEFORE' : 'APPROVAL';
     case 'OFFERED':
       return 'OFFER_NOT_TAKEN_BACK';
     case 'UNRESOLVED':
@@ -113,6 +129,7 @@ function codeOf({ state, isPast }: Row, wait: WithdrawalWait | null): StuckCode 
     case 'IN_FLIGHT':
       return isPast === true ? 'NOT_PROVEN' : 'NOT_TRIED';
     default:
-      return wait ?? 'TURN';
+      // Between two attempts nothing is in its way but what kept the last one from being paid.
+      return (wait ?? 'TURN') === 'TURN' && wasTried ? 'NOT_TRIED' : (wait ?? 'TURN');
   }
 }
