@@ -29,15 +29,18 @@ export type EarlierAttempt = {
   readonly inputs: readonly string[];
 };
 
+/** So many of them at most are told of: a signer that is away for a day is asked for one attempt after the other, and for the same inputs most of the time. */
+export const EARLIER_ATTEMPTS_MAX = 1_000;
+
 export type SigningRequest = {
   /** One per try; chosen and stored by the caller before it asks. */
   readonly requestId: string;
   readonly submissionId: string;
   /** From 1. */
   readonly attempt: number;
-  /** All attempts before this one for which a signature was ever asked. */
+  /** Attempts before this one for which a signature was ever asked: of those with the same inputs one, and of all that differ the newest. */
   readonly earlierAttempts: readonly EarlierAttempt[];
-  /** Contract ids seen archived by a transaction that is none of this submission's. */
+  /** Contract ids seen archived by a transaction that is none of this submission's, of all attempts before this one. */
   readonly inputsSpentElsewhere: readonly string[];
   readonly intent: Intent;
   readonly prepared: PreparedTransfer;

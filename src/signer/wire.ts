@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { CustodyRefusal, REFUSAL_CODES } from '../custody/custody-refusal.ts';
 import { PREPARED_BYTES_MAX } from '../custody/prepared-transaction.ts';
-import type { SigningRequest, TransferSignature } from '../custody/signer.ts';
+import { EARLIER_ATTEMPTS_MAX, type SigningRequest, type TransferSignature } from '../custody/signer.ts';
 import type { SigningKey } from '../custody/signing-key.ts';
 import { intentJson, intentShape } from './intent-wire.ts';
 import { base64, bytes, micros, text, word } from './wire-values.ts';
@@ -20,7 +20,6 @@ export const ANSWER_BYTES_MAX = 64 * 1024;
 const HASH_BYTES = 32;
 const SIGNATURE_BYTES_MAX = 256;
 const KEY_BYTES_MAX = 512;
-const ATTEMPTS_MAX = 1_000;
 const INPUTS_MAX = 100;
 
 const requestShape = z.strictObject({
@@ -29,8 +28,8 @@ const requestShape = z.strictObject({
   attempt: z.int().min(1).max(1_000_000),
   earlierAttempts: z
     .array(z.strictObject({ attempt: z.int().min(1).max(1_000_000), inputs: z.array(word).max(INPUTS_MAX) }))
-    .max(ATTEMPTS_MAX),
-  inputsSpentElsewhere: z.array(word).max(ATTEMPTS_MAX * INPUTS_MAX),
+    .max(EARLIER_ATTEMPTS_MAX),
+  inputsSpentElsewhere: z.array(word).max(EARLIER_ATTEMPTS_MAX * INPUTS_MAX),
   intent: intentShape,
   prepared: z.strictObject({
     preparedTransaction: bytes(PREPARED_BYTES_MAX),

@@ -1,6 +1,6 @@
 /** What the database knows beside attempts themselves: how late it is on the ledger, what was signed before, and what became of those inputs. */
 import { sql } from 'kysely';
-import type { EarlierAttempt } from '../custody/signer.ts';
+import { EARLIER_ATTEMPTS_MAX, type EarlierAttempt } from '../custody/signer.ts';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { AssertionError } from '../env/errors.ts';
@@ -13,9 +13,7 @@ export type LedgerView = {
   readonly inputsSpentElsewhere: readonly string[];
 };
 
-type Earlier = { readonly attempt: number; readonly inputs: string[]; readonly spent: string[] | null };
-
-/** One statement. @returns for each attempt, in their order, its view; an error for one on a synchronizer that was never seen. */
+/** One statement: of attempts with the same inputs the newest stands for all, or a request would grow with each minute that a signer is away until no signer takes it. @returns for each attempt, in their order, its view; an error for one on a synchronizer that was never seen. */
 export async function viewsOf(
   db: Database,
   attempts: readonly Pick<OpenAttempt, 'submissionId' | 'number' | 'synchronizerId'>[],
@@ -25,9 +23,14 @@ export async function viewsOf(
     numbers: attempts.map(({ number }) => number),
     synchronizerIds: attempts.map(({ synchronizerId }) => synchronizerId),
   };
-  const { rows } = await sql<{ recordTime: bigint | null; earlier: Earlier[] | null }>`
-    SELECT t.record_time AS "recordTime", (
-      SELECT json_agg(one ORDER BY one.attempt) FROM (
+  const { rows } = await sql<{ recordTime: bigint | null; earlier: EarlierAttempt[] | null; spent: string[] | null }>`
+    SELECT t.record_time AS "recordTime", earlier.attempts AS earlier, earlier.spent
+    FROM unnest(${asked.submissionIds}::text[], ${asked.numbers}::int[], ${asked.synchronizerIds}::text[])
+      WITH ORDINALITY AS asked (submission_id, number, synchronizer_id, place)
+    LEFT JOIN submission s ON s.id = asked.submission_id
+    LEFT JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = asked.synchronizer_id
+    CROSS JOIN LATERAL (
+      WITH before AS (
         SELECT a.number::int AS attempt, array_agg(r.contract_id ORDER BY r.contract_id) AS inputs,
                array_agg(r.contract_id) FILTER (WHERE coalesce(h.archived_update_id, i.ended_update_id) IS NOT NULL) AS spent
         FROM attempt a
@@ -36,21 +39,17 @@ export async function viewsOf(
         LEFT JOIN transfer_instruction i ON i.treasury_id = r.treasury_id AND i.contract_id = r.contract_id
         WHERE a.submission_id = asked.submission_id AND a.number < asked.number AND a.sign_requested_at IS NOT NULL
         GROUP BY a.number
-      ) one
+      ), newest AS (
+        SELECT * FROM (SELECT DISTINCT ON (inputs) attempt, inputs FROM before ORDER BY inputs, attempt DESC) AS each
+        ORDER BY attempt DESC LIMIT ${sql.lit(EARLIER_ATTEMPTS_MAX)}
+      )
+      SELECT (SELECT json_agg(newest ORDER BY newest.attempt) FROM newest) AS attempts,
+             (SELECT json_agg(DISTINCT gone.contract_id) FROM before, unnest(before.spent) AS gone (contract_id)) AS spent
     ) AS earlier
-    FROM unnest(${asked.submissionIds}::text[], ${asked.numbers}::int[], ${asked.synchronizerIds}::text[])
-      WITH ORDINALITY AS asked (submission_id, number, synchronizer_id, place)
-    LEFT JOIN submission s ON s.id = asked.submission_id
-    LEFT JOIN synchronizer_time t ON t.treasury_id = s.treasury_id AND t.synchronizer_id = asked.synchronizer_id
     ORDER BY asked.place`.execute(db);
-  return rows.map(({ recordTime, earlier }, index) => {
+  return rows.map(({ recordTime, earlier, spent }, index) => {
     if (recordTime === null)
       return new AssertionError('An attempt on a synchronizer that was never seen.', { ...attempts[index] });
-    const before = earlier ?? [];
-    return {
-      recordTime,
-      earlier: before.map(({ attempt, inputs }) => ({ attempt, inputs })),
-      inputsSpentElsewhere: [...new Set(before.flatMap(({ spent }) => spent ?? []))],
-    };
+    return { recordTime, earlier: earlier ?? [], inputsSpentElsewhere: spent ?? [] };
   });
 }

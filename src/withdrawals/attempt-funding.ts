@@ -293,7 +293,8 @@ async function earlierInputs(
 ): Promise<ReadonlyMap<string, EarlierInputs>> {
   if (queued.length === 0) return new Map();
   const { rows } = await sql<{ withdrawalId: string; inputs: string[] }>`
-    SELECT s.withdrawal_id AS "withdrawalId", array_agg(r.contract_id) AS inputs
+    -- Of those with the same inputs one: a signer that is away is asked for one attempt after the other.
+    SELECT DISTINCT s.withdrawal_id AS "withdrawalId", array_agg(r.contract_id ORDER BY r.contract_id) AS inputs
     FROM submission s
     JOIN attempt a ON a.submission_id = s.id AND a.sign_requested_at IS NOT NULL
     JOIN reservation r ON r.submission_id = a.submission_id AND r.number = a.number
@@ -310,7 +311,10 @@ async function earlierInputs(
     const before = found.get(withdrawalId) ?? NOTHING_EARLIER;
     found.set(withdrawalId, {
       byAttempt: [...before.byAttempt, inputs],
-      free: [...before.free, ...free.filter(({ contractId }) => inputs.includes(contractId))],
+      free: [
+        ...before.free,
+        ...free.filter((holding) => inputs.includes(holding.contractId) && !before.free.includes(holding)),
+      ],
     });
   }
   return found;

@@ -26,7 +26,7 @@ afterEach(async () => await api.close());
 const stuckAt = (nowMicros: bigint) =>
   readStuckWithdrawals(api.database.db, { nowMicros, recordTimeAheadMsMax: 60_000, limit: 9 });
 
-test('E22: one whose attempts come to nothing again and again is told of, with why, whatever its state is at the moment', async () => {
+test('one whose attempts come to nothing again and again is told of, with why, whatever its state is at the moment', async () => {
   const { db } = api.database;
   const id = await api.idOf('round and round');
   await db.updateTable('withdrawal').set({ changed_at: DAY }).execute();
