@@ -61,6 +61,13 @@ export const IS_PAST = sql<boolean>`EXISTS (
   WHERE passed.treasury_id = s.treasury_id AND passed.synchronizer_id = a.synchronizer_id AND passed.record_time > a.target_record_time
 )`;
 
+/** Clocks that are right are not further apart. */
+const AHEAD_MS_MAX = 10_000;
+
+/** Over an attempt `a`: somebody has taken it since `gapMs` ago. Not where his clock was ahead: nobody would take it again until all clocks have come as far. */
+export const isJustTaken = (nowMicros: Micros, gapMs: number) =>
+  sql<boolean>`coalesce(a.taken_at > ${nowMicros - millisToMicros(gapMs)}::bigint AND a.taken_at <= ${nowMicros + millisToMicros(AHEAD_MS_MAX)}::bigint, false)`;
+
 /**
  * Takes attempts that are due for a try and puts their next turn off, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. What may not be signed is left where it
  * is, with its turn: it is due at once when it may. So is what the ledger has passed: it would be refused there.

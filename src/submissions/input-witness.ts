@@ -12,7 +12,7 @@ import { isInDoubt } from '../ingestion/freezes.ts';
 import { unlessSilent } from '../ingestion/unless-silent.ts';
 import { updateFormatFor } from '../ingestion/update-format.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
-import { IS_PAST, isWitnessed, MAY_HAVE_PAID } from './attempts.ts';
+import { IS_PAST, isJustTaken, isWitnessed, MAY_HAVE_PAID } from './attempts.ts';
 import type { Purpose } from './submission-purpose.ts';
 
 /** Of a participant that hosts the treasury party: best the one that ingestion reads from. */
@@ -89,7 +89,7 @@ async function takeUnwitnessed({ db, purpose, treasuryId, clock }: WitnessOption
       SELECT a.submission_id, a.number FROM attempt a JOIN submission s ON s.id = a.submission_id
       WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name} AND NOT ${isWitnessed(purpose)}
         AND ${IS_PAST} AND NOT ${isInDoubt(sql`s.treasury_id`, sql`s.instrument_id`)} AND NOT ${MAY_HAVE_PAID}
-        AND coalesce(a.taken_at, 0) <= ${nowMicros}::bigint - ${ASK_AGAIN_MS * 1_000}::bigint
+        AND NOT ${isJustTaken(nowMicros, ASK_AGAIN_MS)}
       ORDER BY a.opened_at, a.submission_id LIMIT ${ASKED_MAX} FOR UPDATE OF a SKIP LOCKED
     ), taken AS (
       UPDATE attempt a SET taken_at = ${nowMicros} FROM asked WHERE a.submission_id = asked.submission_id AND a.number = asked.number

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { screenWithdrawalAgain } from '../policy/withdrawal-screening-rows.ts';
-import { IS_PAST } from '../submissions/attempts.ts';
+import { IS_PAST, isJustTaken } from '../submissions/attempts.ts';
 import { ControlRefusal } from './control-refusal.ts';
 import { retryReturn } from './offers/return-retry.ts';
 import { isFinal } from './withdrawal-state.ts';
@@ -36,7 +36,7 @@ export async function retryNow(
       isPast: boolean;
     }>`
       SELECT a.submission_id AS "submissionId", a.number::int AS number, a.tries::int AS tries, ${IS_PAST} AS "isPast",
-        coalesce(a.taken_at, 0) > ${nowMicros}::bigint - ${GAP_MS * 1_000}::bigint AS "isJust"
+        ${isJustTaken(nowMicros, GAP_MS)} AS "isJust"
       FROM attempt a JOIN submission s ON s.id = a.submission_id
       WHERE s.withdrawal_id = ${id} AND a.state = 'OPEN' FOR UPDATE OF a`.execute(tx);
     const [attempt] = rows;

@@ -1,7 +1,9 @@
 /** What people do about withdrawals, and what the loop beside the payments does: hold, park, cancel, try sooner, deadlines. */
+
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
+import { systemClock } from '../../src/env/system.ts';
 import { recordSignatureRequest, recordTry } from '../../src/submissions/attempt-signing.ts';
 import { lapseAttempts, type OpenAttempt, takeDueAttempts } from '../../src/submissions/attempts.ts';
 import { haltMoney, liftHalt } from '../../src/submissions/halts.ts';
@@ -230,11 +232,14 @@ test('E18: the next try comes sooner on a word, never more often than the gap, n
   expect(await retry(id)).toMatchObject({ code: 'NOTHING_TO_TRY' });
   await opened();
   await onlyDue();
-  await sql`UPDATE attempt SET next_try_at = ${2n ** 60n}, taken_at = ${2n ** 59n}`.execute(db);
+  await sql`UPDATE attempt SET next_try_at = ${2n ** 60n}, taken_at = ${systemClock.nowMicros() + 5_000_000n}`.execute(
+    db,
+  );
   expect(await retry(id)).toMatchObject({ code: 'TRIED_JUST_NOW' });
   expect((await db.selectFrom('attempt').select('next_try_at').executeTakeFirstOrThrow()).next_try_at).toBe(2n ** 60n);
 
-  await sql`UPDATE attempt SET taken_at = 0`.execute(db);
+  // By a clock that was ahead it says nothing.
+  await sql`UPDATE attempt SET taken_at = ${2n ** 59n}`.execute(db);
   expect(await retry(id)).toEqual({ __typename: 'WithdrawalControlPayload' });
   expect((await db.selectFrom('attempt').select('next_try_at').executeTakeFirstOrThrow()).next_try_at).toBeLessThan(
     2n ** 60n,

@@ -124,3 +124,15 @@ test('another participant that has passed the target is as good a witness', asyn
 
   expect(await witnessed({ name: 'theirs', offset: 3n, recordTime: TARGET + 1n })).toBe(1);
 });
+
+test('a clock that was ahead when it was taken keeps nobody from asking', async () => {
+  await passed();
+  await api.database.db.updateTable('ingestion_stream').set({ participant_id: 'ours', ledger_offset: 50n }).execute();
+  await api.database.db
+    .updateTable('attempt')
+    .set({ taken_at: DAY + 86_400_000_000n })
+    .execute();
+
+  expect(await witnessed({})).toBe(1);
+  expect(await lapse()).toBe(1);
+});
