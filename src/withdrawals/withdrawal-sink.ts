@@ -104,7 +104,8 @@ async function writeSeen({ tx, treasury, logger, nowMicros }: Writing, seen: rea
     const { transferId, updateId, status } = change;
     const transition = transitions[index];
     assert(transition !== undefined, 'What a withdrawal does with a transfer is not known.', { withdrawalId });
-    if (transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
+    const isUnexpected = transition.kind === 'MOVED' && ours.isAttemptDead === true;
+    if (isUnexpected || transition.kind === 'ALARM' || transition.kind === 'MOVED_WITH_ALARM') {
       logger.error('A transfer was seen against a withdrawal that did not expect it.', {
         withdrawalId,
         transferId,
@@ -156,6 +157,8 @@ async function tell(tx: Transaction, logger: Logger, seen: readonly Seen[]): Pro
 export type Ours = {
   readonly withdrawalId: string;
   readonly attempt: { readonly submissionId: string; readonly number: number } | null;
+  /** That attempt counted as dead, by proof, and committed all the same. Left out: it did not. */
+  readonly isAttemptDead?: boolean;
 };
 
 /** @returns null for a transfer that is not certainly a payment of ours. */
@@ -167,11 +170,22 @@ async function signedAmong(tx: Transaction, payouts: readonly TransferChange[]):
     signedHash === null || signedHash.length === 0 ? [] : [Buffer.from(signedHash)],
   );
   if (hashes.length === 0) return new Map();
-  const { rows } = await sql<{ hash: Buffer; submissionId: string; number: number; withdrawalId: string }>`
-    SELECT h.hash, h.submission_id AS "submissionId", h.number, s.withdrawal_id AS "withdrawalId"
-    FROM signed_hash h JOIN submission s ON s.id = h.submission_id
+  const { rows } = await sql<{
+    hash: Buffer;
+    submissionId: string;
+    number: number;
+    withdrawalId: string;
+    isAttemptDead: boolean;
+  }>`
+    SELECT h.hash, h.submission_id AS "submissionId", h.number, s.withdrawal_id AS "withdrawalId", a.state IN ('LAPSED', 'GIVEN_UP') AS "isAttemptDead"
+    FROM signed_hash h JOIN submission s ON s.id = h.submission_id JOIN attempt a ON a.submission_id = h.submission_id AND a.number = h.number
     WHERE h.hash = ANY (${hashes}::bytea[]) AND s.withdrawal_id IS NOT NULL`.execute(tx);
-  return new Map(rows.map(({ hash, withdrawalId, ...attempt }) => [hash.toString('hex'), { withdrawalId, attempt }]));
+  return new Map(
+    rows.map(({ hash, withdrawalId, isAttemptDead, ...attempt }) => [
+      hash.toString('hex'),
+      { withdrawalId, attempt, isAttemptDead },
+    ]),
+  );
 }
 
 function signedFor(signed: ReadonlyMap<string, Ours>, { signedHash }: TransferChange): Ours | null {

@@ -15,6 +15,7 @@ import {
   type OpenAttempt,
   takeDueAttempts,
 } from '../../src/submissions/attempts.ts';
+import { breakReservations } from '../../src/submissions/broken-reservations.ts';
 import { witnessInputs } from '../../src/submissions/input-witness.ts';
 import { releaseNotLet } from '../../src/submissions/release.ts';
 import { amountOf, parseAmount } from '../../src/tokens/amount.ts';
@@ -292,6 +293,36 @@ describe('an attempt', () => {
     const next = await withdrawals.create(request({ idempotencyKey: 'key-2' }));
     expect(await open()).toBe(0);
     expect(await stateOf(next.id)).toBe('QUEUED');
+  });
+
+  test('a transfer of an attempt that counts as dead pays once and freezes the treasury, also while the next one is open', async () => {
+    await fundTreasury('100', '50');
+    const { id } = await withdrawals.create(request());
+    await open();
+    const hash = new Uint8Array(32).fill(1);
+    const first = await sign(hash);
+    // As by a node that does not hold to the last record time.
+    await sql`UPDATE attempt SET state = 'LAPSED', closed_at = 1, lapsed_by = target_record_time + 1`.execute(
+      database.db,
+    );
+    await sql`UPDATE reservation SET is_open = false`.execute(database.db);
+    await sql`UPDATE withdrawal SET state = 'QUEUED'`.execute(database.db);
+    expect(await open()).toBe(1);
+
+    commit(first, hash);
+    await eventually(async () => expect(await stateOf(id)).toBe('COMPLETED'));
+
+    const freezes = await database.db.selectFrom('money_freeze').select(['instrument_id', 'reason']).execute();
+    expect(freezes).toEqual([{ instrument_id: null, reason: 'TRANSFER_NOT_EXPECTED' }]);
+    expect((await balances())['UNEXPLAINED']).toBeUndefined();
+    const { rows: stillOpen } = await sql`SELECT FROM attempt WHERE number = 2 AND state = 'OPEN'`.execute(database.db);
+    expect(stillOpen).toHaveLength(1);
+    // What was opened after it can never commit, and gives back what it holds.
+    await breakReservations(database.db, WITHDRAWALS, treasuryId, systemClock.nowMicros());
+    expect(
+      await database.db.selectFrom('reservation').select('contract_id').where('is_open', '=', true).execute(),
+    ).toEqual([]);
+    expect(await stateOf(id)).toBe('COMPLETED');
   });
 
   test('E19, Z13: a foreign transfer that names the withdrawal completes nothing, nor does a deposit', async () => {
