@@ -63,6 +63,8 @@ type Row = {
   readonly isPast: boolean | null;
   readonly wasTried: boolean;
   readonly isPaidBefore: boolean;
+  /** Nothing is missing but the word of the screening service, and it gives none. */
+  readonly isUnscreened: boolean;
 };
 
 /** Oldest first. @param limit rows at most. */
@@ -70,10 +72,16 @@ export async function readStuckWithdrawals(
   db: Database,
   { nowMicros, recordTimeAheadMsMax, limit }: WaitsAt & { readonly limit: number },
 ): Promise<readonly StuckWithdrawal[]> {
+  // A service that says that it is still looking has answered.
+  const isUnscreened = sql`(policy_leave(w.id, w.verdict, w.network_id, NULL) = 'SCREENING' AND EXISTS (
+    SELECT FROM withdrawal_screening q
+    WHERE q.withdrawal_id = w.id AND (q.state = 'PARKED' OR q.last_error IS NOT NULL OR q.next_try_at < ${nowMicros - PATIENCE.paid})
+  ))`;
   const { rows } = await sql<Row>`
     SELECT w.id, w.state, least(w.changed_at, tried.since) AS since, coalesce(w.doubt_detail, w.doubt_code) AS doubt,
       coalesce(back.trouble, open.last_error, tried.last_error) AS "lastError", open.is_past AS "isPast", tried.since IS NOT NULL AS "wasTried",
-      w.state = 'AWAITING_APPROVAL' AND ${isPaidBefore(sql`ARRAY[w.id]`)} AS "isPaidBefore"
+      w.state = 'AWAITING_APPROVAL' AND ${isPaidBefore(sql`ARRAY[w.id]`)} AS "isPaidBefore",
+      w.state IN ('AWAITING_APPROVAL', 'QUEUED') AND ${isUnscreened} AS "isUnscreened"
     FROM withdrawal w
     LEFT JOIN LATERAL (
       SELECT a.last_error, passed.record_time > a.target_record_time AS is_past
@@ -93,6 +101,7 @@ export async function readStuckWithdrawals(
     WHERE w.state IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT', 'OFFERED', 'UNRESOLVED') AND (
       (w.state = 'REQUESTED' AND w.changed_at < ${nowMicros - PATIENCE.judged})
       OR (w.state = 'AWAITING_APPROVAL' AND w.changed_at < ${nowMicros - PATIENCE.approved})
+      OR (w.state = 'AWAITING_APPROVAL' AND w.changed_at < ${nowMicros - PATIENCE.paid} AND ${isUnscreened})
       OR (w.state IN ('QUEUED', 'IN_FLIGHT') AND least(w.changed_at, tried.since) < ${nowMicros - PATIENCE.paid})
       OR (w.state = 'IN_FLIGHT' AND open.is_past AND w.changed_at < ${nowMicros - PATIENCE.ended})
       OR (w.state = 'OFFERED' AND EXISTS (
@@ -116,20 +125,26 @@ export async function readStuckWithdrawals(
   });
 }
 
-function codeOf({ state, isPast, wasTried, isPaidBefore: wasPaid }: Row, wait: WithdrawalWait | null): StuckCode {
-  switch (state) {
+function codeOf(row: Row, wait: WithdrawalWait | null): StuckCode {
+  switch (row.state) {
     case 'REQUESTED':
       return 'NOT_JUDGED';
     case 'AWAITING_APPROVAL':
-      return wasPaid ? 'PAID_BEFORE' : 'APPROVAL';
+      if (row.isPaidBefore) return 'PAID_BEFORE';
+      return row.isUnscreened ? 'NOT_JUDGED' : 'APPROVAL';
     case 'OFFERED':
       return 'OFFER_NOT_TAKEN_BACK';
     case 'UNRESOLVED':
       return 'UNRESOLVED';
     case 'IN_FLIGHT':
-      return isPast === true ? 'NOT_PROVEN' : 'NOT_TRIED';
+      return row.isPast === true ? 'NOT_PROVEN' : 'NOT_TRIED';
     default:
-      // Between two attempts nothing is in its way but what kept the last one from being paid.
-      return (wait ?? 'TURN') === 'TURN' && wasTried ? 'NOT_TRIED' : (wait ?? 'TURN');
+      return queuedCodeOf(row, wait ?? 'TURN');
   }
+}
+
+function queuedCodeOf({ wasTried, isUnscreened }: Row, wait: WithdrawalWait): StuckCode {
+  if (wait === 'APPROVAL' && isUnscreened) return 'NOT_JUDGED';
+  // Between two attempts nothing is in its way but what kept the last one from being paid.
+  return wait === 'TURN' && wasTried ? 'NOT_TRIED' : wait;
 }

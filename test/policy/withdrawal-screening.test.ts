@@ -7,6 +7,7 @@ import { runScreening } from '../../src/deposits/screening-loop.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { WITHDRAWAL_SCREENING } from '../../src/policy/withdrawal-screening.ts';
+import { readStuckWithdrawals } from '../../src/read/stuck-withdrawals.ts';
 import { failOverdue } from '../../src/withdrawals/overdue.ts';
 import { retryNow } from '../../src/withdrawals/retry-now.ts';
 import { eventually } from '../support/eventually.ts';
@@ -126,6 +127,30 @@ test('a question that was parked, because there was no answer for so long, is pu
   await expect(retryNow(scene.db, id, { triesMax: 8, nowMicros: systemClock.nowMicros() })).rejects.toMatchObject({
     code: 'NOTHING_TO_TRY',
   });
+});
+
+test('what waits for the service alone is told of as that, in minutes, and not to those who approve', async () => {
+  const id = await scene.request();
+  const both = await scene.request({ amount: '101' });
+  const stuckAfter = async (minutes: number) => {
+    const nowMicros = scene.clock.nowMicros() + BigInt(minutes) * 60_000_000n;
+    const stuck = await readStuckWithdrawals(scene.db, { nowMicros, recordTimeAheadMsMax: 60_000, limit: 9 });
+    return stuck.map((one) => [one.id, one.code]);
+  };
+
+  expect(await stuckAfter(4)).toEqual([]);
+  expect(await stuckAfter(6)).toEqual([[id, 'NOT_JUDGED']]);
+  // It answers that it is still looking.
+  const pending = scene.clock.nowMicros() + 3_600_000_000n;
+  await sql`UPDATE withdrawal_screening SET next_try_at = ${pending} WHERE withdrawal_id = ${id}`.execute(scene.db);
+  expect(await stuckAfter(6)).toEqual([]);
+  await sql`UPDATE withdrawal_screening SET last_error = 'HTTP 500' WHERE withdrawal_id = ${id}`.execute(scene.db);
+  expect(new Map((await stuckAfter(61)).map(([key, code]) => [key, code]))).toEqual(
+    new Map([
+      [id, 'NOT_JUDGED'],
+      [both, 'APPROVAL'],
+    ]),
+  );
 });
 
 test('what waits for its leave when the ledger passes its deadline fails, booked back, and whoever was asked is told', async () => {
