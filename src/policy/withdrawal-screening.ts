@@ -81,11 +81,11 @@ async function record(
   return 'RECORDED';
 }
 
-/** What has ended, or is past being stopped, needs no answer. */
+/** What has ended, or is past being stopped, needs no answer. What nobody can read may be queued again, where the ledger's word comes after all. */
 async function endNeedless(db: Database, nowMicros: Micros): Promise<void> {
   await sql`
     UPDATE withdrawal_screening s SET state = 'ENDED', next_try_at = NULL, decided_at = ${nowMicros}, decided_by = 'policy'
     FROM withdrawal w
     WHERE w.id = s.withdrawal_id AND s.state IN ('WAITING', 'PARKED')
-      AND w.state NOT IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT')`.execute(db);
+      AND w.state NOT IN ('REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT', 'UNRESOLVED')`.execute(db);
 }

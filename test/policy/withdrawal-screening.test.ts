@@ -153,6 +153,15 @@ test('what waits for the service alone is told of as that, in minutes, and not t
   );
 });
 
+test('what nobody can read is not given up by the service: the ledger may have it queued again', async () => {
+  const id = await scene.request();
+  await sql`UPDATE withdrawal SET state = 'UNRESOLVED' WHERE id = ${id}`.execute(scene.db);
+
+  await WITHDRAWAL_SCREENING.catchUp?.(scene.db, scene.clock.nowMicros());
+
+  expect((await questions(id)).state).toBe('WAITING');
+});
+
 test('what waits for its leave when the ledger passes its deadline fails, booked back, and whoever was asked is told', async () => {
   const deadline = DAY + 30_000_000n;
   const id = await scene.request({ deadline });
