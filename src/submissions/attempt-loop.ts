@@ -209,9 +209,12 @@ function isForeignSignature(error: unknown): boolean {
   return error instanceof CustodyRefusal && error.code === 'SIGNATURE_INVALID';
 }
 
-/** How services say, or do not say, that they cannot be asked now: the network between, the participant's front door, and whatever a registry may do better the next time. */
+/**
+ * How services say, or do not say, that they cannot be asked now: the network between, the participant's front door, also where it does not let us in (a token or a right of ours is nobody's withdrawal), and whatever a registry may
+ * do better the next time.
+ */
 const AWAY =
-  /^(REGISTRY_[A-Z_]+|GRPC_UNAVAILABLE|GRPC_DEADLINE_EXCEEDED|CONNECT_TIMEOUT|CHANNEL_CLOSED|TOKEN_UNAVAILABLE)$/;
+  /^(REGISTRY_[A-Z_]+|GRPC_UNAVAILABLE|GRPC_DEADLINE_EXCEEDED|CONNECT_TIMEOUT|CHANNEL_CLOSED|TOKEN_UNAVAILABLE|(GRPC_)?UNAUTHENTICATED|(GRPC_)?PERMISSION_DENIED)$/;
 
 function isAway(error: unknown): boolean {
   return error instanceof RetryableError && AWAY.test(error.code);

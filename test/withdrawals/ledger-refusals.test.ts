@@ -172,6 +172,28 @@ test('B6: a transfer that the network refuses over its timing, after the partici
   await expectPaidOnceEach(TIMING.length);
 });
 
+test.each(['UNAUTHENTICATED', 'PERMISSION_DENIED'] as const)(
+  'a participant that lets us do nothing (%s) fails no withdrawal, however long: nothing of it was ever signed',
+  async (code) => {
+    faults().rejectCalls({ share: 1, refusal: knownRefusal(code), calls: ['prepareSubmission'] });
+    await ask('rights');
+    start({ ...LIMITS, ttlMs: 4_000 });
+    await eventually(
+      async () => {
+        const [row] = await outcomes();
+        expect(row?.state).not.toBe('FAILED');
+        expect(row?.attempts).toBeGreaterThan(LIMITS.attemptsMax + 1);
+      },
+      { deadlineMs: 40_000 },
+    );
+
+    faults().acceptCalls();
+
+    await become('COMPLETED', 1);
+    await expectPaidOnceEach(1);
+  },
+);
+
 test('B10: while the receiver’s node has not vetted a package the withdrawal waits and says so; vetted in time it is paid, else it fails by proof', async () => {
   for (const code of PACKAGES) {
     faults().rejectCalls({ next: 1, refusal: knownRefusal(code), calls: ['prepareSubmission'] });
