@@ -5,6 +5,8 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { SNAPSHOT_PREFIX } from '../ingestion/known-updates.ts';
+import { IMPORT_RECORD_TIME } from '../ingestion/next-position.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
 
 /** Of one treasury party: from when to when its history is here, both inclusive; null: nothing was read. */
@@ -16,13 +18,14 @@ export type KnownHistory = {
 
 /**
  * All treasury parties, by network and party. Where a history was taken over as a balance, or goes on behind a gap, it begins with the first
- * update after that: what was held before is not known. `to` is the newest record time known to be complete.
+ * update after that, and what was taken over is no such update: what was held before is not known. `to` is the newest record time known to be complete.
  */
 export async function readKnownHistory(db: Database): Promise<readonly KnownHistory[]> {
   const { rows } = await sql<TreasuryParty & { readonly from: Micros | null; readonly to: Micros | null }>`
     SELECT network.name AS network, treasury_party.party, treasury_party.name, known.to, coalesce(
       (SELECT first.record_time FROM ledger_update AS first
-        WHERE first.treasury_id = treasury_party.id AND first.epoch >= known.since ORDER BY first.epoch, first.ledger_offset LIMIT 1),
+        WHERE first.treasury_id = treasury_party.id AND first.epoch >= known.since
+          AND first.record_time <> ${IMPORT_RECORD_TIME} AND NOT starts_with(first.update_id, ${SNAPSHOT_PREFIX}) ORDER BY first.epoch, first.ledger_offset LIMIT 1),
       known.to
     ) AS "from"
     FROM treasury_party

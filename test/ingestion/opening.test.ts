@@ -9,6 +9,7 @@ import { microsToTimestamp } from '../../src/env/clock.ts';
 import { GetUpdatesResponse } from '../../src/gen/com/daml/ledger/api/v2/update_service.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import type { Ledger } from '../../src/ledger/ledger-client.ts';
+import { readKnownHistory } from '../../src/read/as-of.ts';
 import { holdingsOf } from '../../src/simnet/network-commands.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
@@ -143,6 +144,21 @@ test('what was opened is spent like anything else, and restarts change nothing',
   await become({ opening: '30.0000000000', credited: '5.0000000000', held: '35.0000000000' });
   await expectConsistent();
   expect(await stream()).toMatchObject({ epoch: 1, status: 'RUNNING' });
+});
+
+test('what was taken over as a balance is not known of any time before it', async () => {
+  const { recordTimeMicros: before } = payIn(10);
+  node().prune(node().ledgerEnd());
+  await start();
+  await become({ opening: '10.0000000000' });
+  const known = async () => (await readKnownHistory(database.db))[0];
+  await eventually(async () => expect((await known())?.to).toBeGreaterThanOrEqual(before));
+  const opened = await known();
+  expect(opened?.from).toBe(opened?.to);
+
+  const { recordTimeMicros: first } = payIn(5);
+  await become({ credited: '5.0000000000' });
+  expect((await known())?.from).toBe(first);
 });
 
 test('a fresh start on a pruned participant where the treasury has nothing opens with nothing', async () => {
