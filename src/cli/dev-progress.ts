@@ -15,7 +15,7 @@ import {
 import type { Clock, Micros } from '../env/clock.ts';
 import { listBalances } from '../read/balances.ts';
 import { type Freshness, freshnessOf } from '../read/freshness.ts';
-import { type IngestionStream, newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
+import { type IngestionStream, readIngestionStreams } from '../read/ingestion-streams.ts';
 import { EVERYTHING } from '../read/reach.ts';
 import { listWithdrawals } from '../read/withdrawals.ts';
 import { parseAmount } from '../tokens/amount.ts';
@@ -115,7 +115,7 @@ export function watchProgress(options: {
     const streams = (await readIngestionStreams(db)).filter((stream) => stream.treasury.network === network);
     return streams.map((stream) => ({
       stream,
-      freshness: freshnessOf({ ...stream, recordTime: newestRecordTime(stream), now }),
+      freshness: freshnessOf({ ...stream, now }),
     }));
   }
 

@@ -24,6 +24,7 @@ const PROGRESS: DevProgress = {
         updatesCount: 40n,
         quarantinedCount: 0n,
         observedAt: 1_767_225_600_000_000n,
+        recordTime: 1_767_225_600_000_000n,
         synchronizers: [{ synchronizerId: 'global', recordTime: 1_767_225_600_000_000n }],
       },
       freshness: { recordTime: 1_767_225_600_000_000n, ageMs: 430, state: 'IDLE' },

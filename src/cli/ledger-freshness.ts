@@ -2,7 +2,7 @@
 import type { Database } from '../db/connection.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { freshnessOf } from '../read/freshness.ts';
-import { newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
+import { readIngestionStreams } from '../read/ingestion-streams.ts';
 import type { CommandContext } from './command-context.ts';
 
 /** @returns whether all of it is fresh. */
@@ -11,7 +11,7 @@ export async function printFreshness({ terminal, clock }: CommandContext, db: Da
   const now = clock.nowMicros();
   let isFresh = true;
   for (const stream of streams) {
-    const { state, recordTime, ageMs } = freshnessOf({ ...stream, recordTime: newestRecordTime(stream), now });
+    const { state, recordTime, ageMs } = freshnessOf({ ...stream, now });
     isFresh &&= state === 'IDLE';
     const age = ageMs === null ? 'nothing was received yet' : `${(ageMs / 1_000).toFixed(1)} s old`;
     const until = recordTime === null ? '' : `, up to ${formatRecordTime(recordTime)}`;

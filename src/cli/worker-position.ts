@@ -4,7 +4,7 @@ import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
 import type { EndpointState } from '../ledger/endpoint-health.ts';
-import { newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
+import { readIngestionStreams } from '../read/ingestion-streams.ts';
 
 /** Logs the position of `treasury` and what was tried; where the database cannot be asked, that. */
 export async function reportPosition({
@@ -42,7 +42,7 @@ export async function reportPosition({
       epoch: stream?.epoch,
       offset: stream?.ledgerOffset,
       updatesCount: stream?.updatesCount,
-      recordTime: stream === undefined ? null : newestRecordTime(stream),
+      recordTime: stream?.recordTime,
     });
   } catch (unavailable) {
     logger.error('The worker gives up, and its position cannot be read.', {

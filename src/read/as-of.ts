@@ -5,6 +5,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { recordTimePassed } from '../ingestion/home-synchronizer.ts';
 import { SNAPSHOT_PREFIX } from '../ingestion/known-updates.ts';
 import { IMPORT_RECORD_TIME } from '../ingestion/next-position.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
@@ -32,7 +33,7 @@ export async function readKnownHistory(db: Database): Promise<readonly KnownHist
     JOIN network ON network.id = treasury_party.network_id
     CROSS JOIN LATERAL (
       SELECT
-        (SELECT max(passed.record_time) FROM synchronizer_time AS passed WHERE passed.treasury_id = treasury_party.id) AS "to",
+        ${recordTimePassed(sql`treasury_party.id`)} AS "to",
         coalesce((SELECT max(begun.epoch) FROM stream_epoch AS begun
           WHERE begun.treasury_id = treasury_party.id AND begun.reason IN ('OPENING', 'RECOVERED')), 0) AS since
     ) AS known

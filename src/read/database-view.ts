@@ -5,6 +5,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { recordTimePassed } from '../ingestion/home-synchronizer.ts';
 
 export type StreamView = {
   readonly network: string;
@@ -12,7 +13,7 @@ export type StreamView = {
   readonly status: 'STARTING' | 'RUNNING' | 'HALTED';
   /** Wall clock of the last message. */
   readonly observedAt: Micros | null;
-  /** The newest of all synchronizers. */
+  /** Of its own synchronizer: all of the ledger's history up to it is here. */
   readonly recordTime: Micros | null;
 };
 
@@ -34,7 +35,7 @@ export async function readDatabaseView(db: Database): Promise<DatabaseView> {
   const { rows } = await sql<Row>`
     SELECT log.epoch, log.last_position AS head, pg_is_in_recovery() AS "isStandby", treasury.network, treasury.party,
       coalesce(stream.status, 'STARTING') AS status, stream.observed_at AS "observedAt",
-      (SELECT max(record_time) FROM synchronizer_time WHERE synchronizer_time.treasury_id = treasury.id) AS "recordTime"
+      ${recordTimePassed(sql`treasury.id`)} AS "recordTime"
     FROM event_log AS log
     LEFT JOIN (
       SELECT treasury_party.id, network.name AS network, treasury_party.party

@@ -16,7 +16,7 @@ import { type Micros, microsToMillis, millisToMicros } from '../env/clock.ts';
 export type FreshnessState = 'LAST_KNOWN' | 'STARTING' | 'IDLE' | 'BEHIND' | 'STALLED' | 'QUIET' | 'HALTED';
 
 export type Freshness = {
-  /** The newest record time known to be complete here, over all synchronizers; null before the first message. */
+  /** The newest record time known to be complete here, on the synchronizer of the treasury; null before the first message. */
   readonly recordTime: Micros | null;
   /** Wall clock less record time, milliseconds, not below 0; null with `recordTime`, but of a last known answer, whose own age is known. */
   readonly ageMs: number | null;

@@ -12,7 +12,7 @@ import type { Random } from '../env/random.ts';
 import { PROGRESS_CHANNEL } from '../ingestion/batch-writer.ts';
 import type { StreamView } from './database-view.ts';
 import { freshnessOf } from './freshness.ts';
-import { type IngestionStream, newestRecordTime, readIngestionStreams } from './ingestion-streams.ts';
+import { type IngestionStream, readIngestionStreams } from './ingestion-streams.ts';
 import { ledgerKey } from './ledger-keys.ts';
 
 export type IngestionProgress = {
@@ -116,11 +116,10 @@ export function createIngestionProgress(options: IngestionProgressOptions): Inge
 
 /** Everything a subscriber may see change, the age left out: it grows by itself. */
 function versionOf(stream: IngestionStream, now: bigint): string {
-  const { state } = freshnessOf({ ...stream, recordTime: newestRecordTime(stream), now });
+  const { state } = freshnessOf({ ...stream, now });
   return JSON.stringify([stream, state], (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 }
 
-function viewOf(stream: IngestionStream): StreamView {
-  const { treasury, status, observedAt } = stream;
-  return { network: treasury.network, party: treasury.party, status, observedAt, recordTime: newestRecordTime(stream) };
+function viewOf({ treasury, status, observedAt, recordTime }: IngestionStream): StreamView {
+  return { network: treasury.network, party: treasury.party, status, observedAt, recordTime };
 }

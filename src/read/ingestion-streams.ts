@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { recordTimePassed } from '../ingestion/home-synchronizer.ts';
 import type { TreasuryParty } from './treasury-parties.ts';
 
 export type IngestionStream = {
@@ -15,6 +16,8 @@ export type IngestionStream = {
   readonly quarantinedCount: bigint;
   /** Wall clock of the last message received. */
   readonly observedAt: Micros | null;
+  /** Of its own synchronizer: all of the ledger's history up to it is here. Null: nothing was heard of it yet. */
+  readonly recordTime: Micros | null;
   readonly synchronizers: readonly SynchronizerTime[];
 };
 
@@ -30,7 +33,7 @@ export async function readIngestionStreams(db: Database): Promise<IngestionStrea
       coalesce(stream.status, 'STARTING') AS status, stream.status_reason AS "statusReason",
       coalesce(stream.epoch, 1) AS epoch, stream.participant_id AS "participantId",
       coalesce(stream.ledger_offset, 0) AS "ledgerOffset", coalesce(stream.updates_count, 0) AS "updatesCount",
-      stream.observed_at AS "observedAt",
+      stream.observed_at AS "observedAt", ${recordTimePassed(sql`treasury_party.id`)} AS "recordTime",
       (SELECT count(*) FROM quarantine WHERE quarantine.treasury_id = treasury_party.id AND quarantine.closed_at IS NULL) AS "quarantinedCount",
       ARRAY(SELECT synchronizer_id FROM synchronizer_time
         WHERE synchronizer_time.treasury_id = treasury_party.id ORDER BY synchronizer_id) AS "synchronizerIds",
@@ -49,13 +52,6 @@ export async function readIngestionStreams(db: Database): Promise<IngestionStrea
       recordTime: recordTimes[index] ?? 0n,
     })),
   }));
-}
-
-/** The newest record time of any synchronizer: one that was left behind by an upgrade must not make the rest look old. */
-export function newestRecordTime(stream: IngestionStream): Micros | null {
-  let newest: Micros | null = null;
-  for (const { recordTime } of stream.synchronizers) if (newest === null || recordTime > newest) newest = recordTime;
-  return newest;
 }
 
 type StreamRow = TreasuryParty &

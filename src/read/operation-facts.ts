@@ -4,6 +4,7 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
+import { recordTimePassed } from '../ingestion/home-synchronizer.ts';
 import { readStuckWithdrawals } from './stuck-withdrawals.ts';
 import type { WaitsAt } from './withdrawal-waits.ts';
 
@@ -23,7 +24,7 @@ export async function readOperationFacts(db: Database, at: WaitsAt): Promise<rea
   const age = (column: string) => sql`greatest(${nowMicros}::bigint - ${sql.ref(column)}, 0)::float8 / 1e6`;
   const { rows } = await sql<OperationFact>`
     WITH stream AS (
-      SELECT p.name AS treasury, s.*, (SELECT max(record_time) FROM synchronizer_time t WHERE t.treasury_id = p.id) AS record_time, p.id AS party_id
+      SELECT p.name AS treasury, s.*, ${recordTimePassed(sql`p.id`)} AS record_time, p.id AS party_id
       FROM treasury_party p LEFT JOIN ingestion_stream s ON s.treasury_id = p.id
     ), open_state AS (
       SELECT unnest(ARRAY['REQUESTED', 'AWAITING_APPROVAL', 'QUEUED', 'IN_FLIGHT', 'OFFERED', 'UNRESOLVED']) AS state

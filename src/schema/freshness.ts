@@ -31,7 +31,7 @@ export const FreshnessRef = builder.objectRef<Freshness>('Freshness').implement(
       type: 'RecordTime',
       nullable: true,
       description:
-        'All of the ledger’s history up to it is here; the newest of all synchronizers, and of several treasury parties the oldest. Null before the first message. Scope: `read`. Since 0.1.',
+        'All of the ledger’s history up to it is here; by the synchronizer that the treasury party lives on, and of several treasury parties the oldest. Null before the first message. Scope: `read`. Since 0.1.',
     }),
     position: t.field({
       type: 'Cursor',

@@ -1,10 +1,5 @@
 /** `IngestionStream` with its freshness, its query and its subscription. */
-import {
-  type IngestionStream,
-  newestRecordTime,
-  readIngestionStreams,
-  type SynchronizerTime,
-} from '../read/ingestion-streams.ts';
+import { type IngestionStream, readIngestionStreams, type SynchronizerTime } from '../read/ingestion-streams.ts';
 import { ledgerKey } from '../read/ledger-keys.ts';
 import { readStreamEpochs } from '../read/stream-epochs.ts';
 import { builder } from './builder.ts';
@@ -67,8 +62,7 @@ builder.node(IngestionStreamRef, {
     freshness: t.field({
       type: FreshnessRef,
       description: 'How fresh its data is. Scope: `read`. Since 0.1.',
-      resolve: (stream, _args, context) =>
-        streamFreshness({ ...stream, recordTime: newestRecordTime(stream) }, context),
+      resolve: (stream, _args, context) => streamFreshness(stream, context),
     }),
     synchronizers: t.field({
       type: [SynchronizerTimeRef],

@@ -10,7 +10,7 @@ import { requireMigrated } from '../db/migrate.ts';
 import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
 import { messageOf, PermanentError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
-import { newestRecordTime, readIngestionStreams } from '../read/ingestion-streams.ts';
+import { readIngestionStreams } from '../read/ingestion-streams.ts';
 
 export type ReadinessCheck = {
   readonly name: 'running' | 'database' | 'schema' | 'log' | 'ingestion';
@@ -92,7 +92,7 @@ export function createReadiness(options: ReadinessOptions): () => Promise<Readin
     const now = clock.nowMicros();
     const late: string[] = [];
     for (const stream of await readIngestionStreams(db)) {
-      const recordTime = newestRecordTime(stream);
+      const { recordTime } = stream;
       if (stream.status === 'HALTED') late.push(`${stream.treasury.name} is halted`);
       else if (recordTime === null) late.push(`${stream.treasury.name} has nothing yet`);
       else if (now - recordTime > BigInt(options.lagSecondsMax) * 1_000_000n) {

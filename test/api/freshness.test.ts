@@ -5,11 +5,12 @@ import { formatEventCursor, parseEventCursor } from '../../src/db/event-cursor.t
 import { formatRecordTime } from '../../src/env/record-time.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { ledgerKey } from '../../src/read/ledger-keys.ts';
+import { readOperationFacts } from '../../src/read/operation-facts.ts';
 import { formatGlobalId } from '../../src/schema/global-id.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { append, draftOf } from '../support/event-log.ts';
-import { createRows } from '../support/rows.ts';
+import { createRows, SYNCHRONIZER } from '../support/rows.ts';
 import { subscribeSse } from '../support/sse-client.ts';
 import { connectAcknowledged } from '../support/ws-client.ts';
 
@@ -41,7 +42,7 @@ async function told(seconds: readonly (bigint | null)[]): Promise<void> {
       SELECT id, 'RUNNING', ${now}::bigint FROM treasury_party WHERE party = ${PARTIES[index]}`.execute(database.db);
     if (ago === null) continue;
     await sql`INSERT INTO synchronizer_time (treasury_id, synchronizer_id, record_time)
-      SELECT id, 'sync::1220', ${now - ago * SECOND}::bigint FROM treasury_party WHERE party = ${PARTIES[index]}`.execute(
+      SELECT id, ${SYNCHRONIZER}, ${now - ago * SECOND}::bigint FROM treasury_party WHERE party = ${PARTIES[index]}`.execute(
       database.db,
     );
   }
@@ -76,6 +77,33 @@ test('a query tells the worst of all treasury parties, or how one of them is', a
     id: treasuryId('nobody::1220cc'),
   });
   expect([unknown, errors[0].extensions.code]).toEqual([null, 'ID_INVALID']);
+});
+
+test('B4: another synchronizer that is ahead says nothing of the history of ours', async () => {
+  await told([3_000n, 3_000n]);
+  await sql`INSERT INTO synchronizer_time (treasury_id, synchronizer_id, record_time)
+    SELECT id, 'other::1220', ${systemClock.nowMicros()}::bigint FROM treasury_party`.execute(database.db);
+  const demanded = formatRecordTime(systemClock.nowMicros() - 60n * SECOND);
+
+  const { data } = await api.query(
+    `{ freshness { state } ingestionStreams { freshness { state } } availableRange { to } }`,
+  );
+  const { errors } = await api.query(
+    'query ($time: RecordTime!) @atLeast(recordTime: $time, waitMs: 0) { freshness { state } }',
+    { time: demanded },
+  );
+  const facts = await readOperationFacts(database.db, { nowMicros: systemClock.nowMicros(), recordTimeAheadMsMax: 0 });
+
+  expect(data.freshness.state).toBe('QUIET');
+  expect(data.ingestionStreams.map((stream: { freshness: unknown }) => stream.freshness)).toEqual([
+    { state: 'QUIET' },
+    { state: 'QUIET' },
+  ]);
+  for (const { to } of data.availableRange) expect(to < demanded).toBe(true);
+  expect(errors[0].extensions.code).toBe('NOT_CAUGHT_UP');
+  for (const { value } of facts.filter(({ name }) => name === 'ingestion_lag_seconds')) {
+    expect(value).toBeGreaterThanOrEqual(3_000);
+  }
 });
 
 test('a treasury party that has not been read leaves no record time to tell', async () => {
