@@ -59,7 +59,7 @@ export type Ledger = {
   prunedUpTo(): Promise<bigint>;
   /**
    * Updates after `beginExclusive`, without end, with offset checkpoints between them; in the order of offsets.
-   * Ends (without error) when the participant ends the stream or `signal` aborts.
+   * Ends (without error) when the participant ends the stream or `signal` aborts; and when the participant has learnt of views that were not asked for, so that they are from the next one on.
    */
   updates(options: { beginExclusive: bigint; format: UpdateFormat; signal: AbortSignal }): AsyncIterable<StreamMessage>;
   /** @returns `null` where the participant does not know the update, or has nothing of it that the format lets through. */
@@ -82,27 +82,25 @@ export function createLedgerClient(target: Channel | ChannelOptions): Ledger {
 
   const views = createSecondViews(async () => (await call(PackageServiceService.listPackages, {})).packageIds);
 
-  let answering: string | null = null;
-
   return {
     participantId: async () => {
       const { participantId } = await call(PartyManagementServiceService.getParticipantId, {});
-      if (participantId !== answering) views.forget();
-      answering = participantId;
+      views.forget(); // It may be another one, or have learnt of packages: both happen beside calls that go on for months.
       return participantId;
     },
     ledgerEnd: async () => ledgerEndOf(await call(StateServiceService.getLedgerEnd, {})),
     prunedUpTo: async () => (await call(StateServiceService.getLatestPrunedOffsets, {})).participantPrunedUpToInclusive,
     updates: ({ beginExclusive, format, signal }) => {
+      let viewsCount = 0;
       const open = async () => {
-        views.forget(); // A participant learns of packages while it is away for its upgrade, which ends every stream.
-        const request = GetUpdatesRequest.fromPartial({
-          beginExclusive,
-          updateFormat: await unlessAborted(views.updateFormat(format), signal),
-        });
+        views.forget();
+        const updateFormat = await unlessAborted(views.updateFormat(format), signal);
+        viewsCount = await views.count();
+        const request = GetUpdatesRequest.fromPartial({ beginExclusive, updateFormat });
         return await stream(UpdateServiceService.getUpdates, request, signal);
       };
-      return updatesOf(bytesOf(open, signal, 'GetUpdates'));
+      const isOutdated = async () => await views.areMoreThan(viewsCount);
+      return updatesOf(bytesOf(open, signal, 'GetUpdates'), isOutdated);
     },
     updateById: async (updateId, format) => {
       try {
@@ -139,8 +137,24 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   }
 }
 
-async function* updatesOf(messages: AsyncIterable<Buffer>): AsyncGenerator<StreamMessage, void, undefined> {
-  for await (const bytes of messages) yield { bytes, message: GetUpdatesResponse.decode(wireReader(bytes)) };
+/** Packages are uploaded to a participant that runs, and what has views of the second generation alone would come without any: so it is asked now and then, beside the stream, which waits for no answer. */
+async function* updatesOf(
+  messages: AsyncIterable<Buffer>,
+  isOutdated: () => Promise<boolean>,
+): AsyncGenerator<StreamMessage, void, undefined> {
+  let isOver = false;
+  let isAsking = false;
+  for await (const bytes of messages) {
+    const message = GetUpdatesResponse.decode(wireReader(bytes));
+    yield { bytes, message };
+    if (isOver) return;
+    if (message.update?.$case !== 'offsetCheckpoint' || isAsking) continue;
+    isAsking = true;
+    void isOutdated().then((found) => {
+      isOver = found;
+      isAsking = false;
+    });
+  }
 }
 
 async function* contractsOf(messages: AsyncIterable<Buffer>): AsyncGenerator<ActiveContract, void, undefined> {

@@ -23,6 +23,10 @@ const GENERATIONS: readonly { readonly first: StandardInterface; readonly second
 export type SecondViews = {
   /** Asks anew at the next format: another participant may answer, or this one have learnt of packages. */
   forget(): void;
+  /** How many of them a format has. @throws as the formats do. */
+  count(): Promise<number>;
+  /** Whether the participant has learnt of more than `count` since; false where it does not tell. Of one that knows them all nothing is asked. */
+  areMoreThan(count: number): Promise<boolean>;
   /** The format with a filter for the second generation beside each of the first. @throws what `packageIds` throws. */
   eventFormat(format: EventFormat): Promise<EventFormat>;
   updateFormat(format: UpdateFormat): Promise<UpdateFormat>;
@@ -31,20 +35,29 @@ export type SecondViews = {
 /** @param packageIds of the packages that the participant knows; asked once until it is forgotten. */
 export function createSecondViews(packageIds: () => Promise<readonly string[]>): SecondViews {
   let asked: Promise<readonly StandardInterface[]> | null = null;
+  const ask = async (): Promise<readonly StandardInterface[]> => {
+    const ids = await packageIds();
+    return GENERATIONS.flatMap(({ second }) => (second.packageIds.some((id) => ids.includes(id)) ? [second] : []));
+  };
   const known = (): Promise<readonly StandardInterface[]> => {
-    asked ??= packageIds().then(
-      (ids) => GENERATIONS.flatMap(({ second }) => (second.packageIds.some((id) => ids.includes(id)) ? [second] : [])),
-      (error: unknown) => {
-        asked = null;
-        throw error;
-      },
-    );
+    asked ??= ask().catch((error: unknown) => {
+      asked = null;
+      throw error;
+    });
     return asked;
   };
   const eventFormat = async (format: EventFormat): Promise<EventFormat> => widened(format, await known());
   return {
     forget: () => {
       asked = null;
+    },
+    count: async () => (await known()).length,
+    areMoreThan: async (count) => {
+      if (count === GENERATIONS.length) return false;
+      return await ask().then(
+        ({ length }) => length > count,
+        () => false,
+      );
     },
     eventFormat,
     updateFormat: async (format) => {

@@ -116,6 +116,8 @@ export type Network = Operations &
     setDelays(delays: SequencingDelays): void;
     /** A logical synchronizer upgrade at once: prepared transactions of before cannot be executed any more. */
     upgradeSynchronizer(): void;
+    /** Every participant is given the packages of the token standard's second version while it runs. */
+    uploadStandardV2(): void;
     /** The next update gets the record time of the one before it. */
     shareRecordTime(): void;
     /** Loses whatever is under way. Reading goes on. */
@@ -333,6 +335,7 @@ export function createNetwork(options: NetworkOptions): Network {
     revokeKey: (nameOrId, fingerprint) => keys.revoke(party(nameOrId), fingerprint),
     setDelays: sequencing.setDelays,
     upgradeSynchronizer: () => synchronizer.upgrade(),
+    uploadStandardV2: () => packages.add(STANDARD_V2_PACKAGES),
     shareRecordTime: synchronizer.shareNext,
     close: () => {
       sequencing.close();

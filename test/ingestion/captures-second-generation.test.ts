@@ -8,7 +8,9 @@ import { checkBooks } from '../../src/books/check-books.ts';
 import { microsToTimestamp } from '../../src/env/clock.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { Transaction } from '../../src/gen/com/daml/ledger/api/v2/transaction.ts';
+import { activeFormatFor } from '../../src/ingestion/active-set.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { createLedgerClient } from '../../src/ledger/ledger-client.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { registerMemos, startIngestion } from '../support/ingestion.ts';
@@ -37,6 +39,8 @@ async function serve({ hasStandardV2, isComposed = false }: { hasStandardV2: boo
   });
   closing.push(ingestion.stop);
   const participant = simnet.network.participant('participant1');
+  const other = createLedgerClient({ url: simnet.ledgerUrl() });
+  closing.push(async () => other.close());
   let count = 0;
   return {
     network: simnet.network,
@@ -56,6 +60,24 @@ async function serve({ hasStandardV2, isComposed = false }: { hasStandardV2: boo
           effectiveAt: microsToTimestamp(systemClock.nowMicros()),
         }),
       );
+    },
+    /** Of the worker that follows the stream: another one each time that it was opened. */
+    token: async () =>
+      (await db.selectFrom('ingestion_stream').select('fencing_token').executeTakeFirstOrThrow()).fencing_token,
+    /** By contract, how many views of it are shown to somebody who only asks what is active, round after round. */
+    views: async () => {
+      await other.participantId();
+      const shown: [string, number][] = [];
+      const format = activeFormatFor(TREASURY);
+      const { signal } = new AbortController();
+      for await (const { createdEvent } of other.activeContracts({
+        atOffset: participant.ledgerEnd(),
+        format,
+        signal,
+      })) {
+        shown.push([createdEvent.contractId, createdEvent.interfaceViews.length]);
+      }
+      return shown.sort();
     },
     transfers: async () => await db.selectFrom('transfer').select(['kind', 'direction', 'status', 'memo']).execute(),
     /** Waits until all is stored. @returns the balances that are not the treasury's, and how many holdings it has. */
@@ -138,4 +160,19 @@ test('a token with views of the second generation alone is held, offered, accept
   play([secondEnd('Accept', { ...sent, amount: '20', cid: '00offer', locked: '00lock', output: '00accepted' })]);
 
   expect(await settled()).toEqual({ balances: { 'CUSTOMER:alice': '50.0000000000' }, held: 2 });
+});
+
+test('a participant that learns of the second generation under an open stream is asked for it from then on, by whoever asks it anything', async () => {
+  const { network, play, settled, token, views } = await serve({ hasStandardV2: false, isComposed: true });
+  expect(await settled()).toEqual({ balances: {}, held: 0 });
+  expect(await views()).toEqual([]);
+  const before = await token();
+
+  network.uploadStandardV2();
+  await eventually(async () => expect(await token()).toBeGreaterThan(before));
+  const sent = { sender: ALICE, receiver: TREASURY, memo: 'alice-memo', instrument: NOTE } as const;
+  play([secondDirect({ ...sent, amount: '30', inputs: [], output: '00direct' })]);
+
+  expect(await settled()).toEqual({ balances: { 'CUSTOMER:alice': '30.0000000000' }, held: 1 });
+  expect(await views()).toEqual([['00direct', 1]]);
 });
