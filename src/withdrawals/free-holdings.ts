@@ -1,6 +1,7 @@
 /** Holdings that an attempt may take, as parts of statements: unspent, not locked any more, and reserved by nobody. */
 import { type RawBuilder, sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
+import { recordTimePassed } from '../ingestion/home-synchronizer.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import { INPUTS_MAX, type SpendableHolding } from './input-selection.ts';
 
@@ -14,9 +15,7 @@ import { INPUTS_MAX, type SpendableHolding } from './input-selection.ts';
 export const IS_LOCKED: RawBuilder<boolean> = sql<boolean>`(
   holding.lock_holders IS NOT NULL AND (
     holding.lock_expires_at IS NULL
-    OR NOT EXISTS (
-      SELECT FROM synchronizer_time WHERE synchronizer_time.treasury_id = holding.treasury_id AND synchronizer_time.record_time > holding.lock_expires_at
-    )
+    OR (${recordTimePassed(sql`holding.treasury_id`)} > holding.lock_expires_at) IS NOT TRUE
     OR EXISTS (
       SELECT FROM transfer_instruction AS offer
       WHERE offer.treasury_id = holding.treasury_id AND offer.instrument_id = holding.instrument_id AND offer.direction = 'OUT'

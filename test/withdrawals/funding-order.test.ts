@@ -149,6 +149,16 @@ test('E9: a holding whose lock the ledger has passed is paid with, one that is s
   expect(reserved).toEqual([{ id: 'expired' }]);
 });
 
+test('B4: a lock that only another synchronizer has passed still holds', async () => {
+  await ask('only', '5');
+  await rows.holding('locked', '5', { lockHolders: ['holder'], createdAt: DAY });
+  await sql`INSERT INTO synchronizer_time VALUES (${treasury}, 'other::1220', ${DAY + 3_600_000_000n})`.execute(
+    database.db,
+  );
+
+  expect(await openAll()).toEqual([]);
+});
+
 test('E9: what an offer of ours locked is left alone while the offer is there, however long its lock is over', async () => {
   await rows.holding('locked', '5', { lockHolders: ['holder'], createdAt: DAY - 3_600_000_000n });
   await sql`
