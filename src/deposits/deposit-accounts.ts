@@ -94,8 +94,15 @@ export class NetworkUnknownError extends PermanentError {
   }
 }
 
-/** Bytes in UTF-8; the limit of the table, and far above what senders' wallets let a user type. */
-const TEXT_BYTES_MAX = 256;
+/** Bytes in UTF-8. Of a memo the limit of the table, far above what senders' wallets let a user type; of an account what withdrawals and post transfers take, or who is credited could not get at it. */
+const TEXT_BYTES_MAX = { memo: 256, account: 255 } as const;
+/** What cannot be stored, and U+FFFD, which stands for it where it came all the same (src/env/storable-text.ts); of an account what withdrawals and post transfers do not take. */
+const UNFIT = {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
+  memo: /[\u0000-\u001f\ufffd]/,
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
+  account: /[\u0000-\u001f\u007f\ufffd]/,
+} as const;
 const MEMO_RANDOM_BYTES = 10; // 80 bits: a guessed memo hits nobody, and a collision is refused anyway.
 /** Without I, L, O and U: people read memos aloud and copy them by hand (Crockford's base 32). */
 const MEMO_ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -261,20 +268,21 @@ export async function announceCreated(tx: Transaction, created: DepositAccount):
 }
 
 /**
- * Any text a sender's wallet could carry, but no control characters: PostgreSQL refuses NUL, and nobody can type the others.
+ * Any text a sender's wallet could carry, but no control characters: PostgreSQL refuses NUL, and nobody can type the others. Nor U+FFFD, which stands for what cannot be stored.
  * @throws DepositInputError.
  */
 export function checkText(field: 'memo' | 'account', text: string): void {
   const bytes = Buffer.byteLength(text, 'utf8');
-  if (bytes < 1 || bytes > TEXT_BYTES_MAX) {
-    throw new DepositInputError(field, `The ${field} must have 1 to ${TEXT_BYTES_MAX} bytes in UTF-8.`, {
+  const bytesMax = TEXT_BYTES_MAX[field];
+  if (bytes < 1 || bytes > bytesMax) {
+    throw new DepositInputError(field, `The ${field} must have 1 to ${bytesMax} bytes in UTF-8.`, {
       why: `It has ${bytes} bytes.`,
       fix: bytes === 0 ? 'Leave the memo out to get a new one; an account cannot be empty.' : 'Shorten it.',
     });
   }
-  if (!text.isWellFormed() || [...text].some((character) => character < ' ')) {
+  if (!text.isWellFormed() || UNFIT[field].test(text)) {
     throw new DepositInputError(field, `The ${field} has characters that cannot be stored.`, {
-      why: 'Control characters (U+0000 to U+001F) and lone surrogates cannot travel from a wallet to the database unchanged.',
+      why: 'Control characters (U+0000 to U+001F), lone surrogates and what stands for them (U+FFFD) cannot travel from a wallet to the database unchanged; an account has no U+007F either.',
       fix: 'Use text that can be typed.',
     });
   }

@@ -224,7 +224,7 @@ const CreateDepositAccountInput = builder.inputType('CreateDepositAccountInput',
     network: t.string({ description: 'Name of the Canton network. Null: the only one served here.' }),
     account: t.string({
       required: true,
-      description: 'The exchange’s own name for the customer’s account, 1 to 256 bytes.',
+      description: 'The exchange’s own name for the customer’s account, 1 to 255 bytes.',
     }),
     memo: t.string({
       description:

@@ -132,7 +132,7 @@ describe('createDepositAccount', () => {
     ['memo', '\ud800'],
     ['account', ''],
     ['account', 'a\tb'],
-    ['account', 'x'.repeat(257)],
+    ['account', 'x'.repeat(256)],
   ])('%s %j is refused with advice', async (field, text) => {
     const refused = await create({ account: 'gina', [field]: text });
 

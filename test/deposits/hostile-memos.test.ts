@@ -94,6 +94,15 @@ test('G1: what nobody registered credits nobody, crashes nothing, and is found a
   expect(await find('\\')).toEqual(['\\']);
 });
 
+test('G1: what stands for text that cannot be stored is no memo, and an account that could not withdraw is none', async () => {
+  await expect(register('alice', 'alice\ufffd')).rejects.toMatchObject({ code: 'MEMO_INVALID' });
+  for (const account of ['x'.repeat(256), 'x\u007f', 'x\ufffd']) {
+    await expect(register(account, 'its-memo')).rejects.toMatchObject({ code: 'ACCOUNT_INVALID' });
+  }
+  expect(await register('x'.repeat(255), 'its-memo')).toMatchObject({ isReplayed: false });
+  expect(await register('alice', 'm'.repeat(256))).toMatchObject({ isReplayed: false });
+});
+
 test('a disabled memo credits nobody, is nobody else’s, and is known by name at the desk', async () => {
   const changes = createDepositAccountChanges({ db: scene.database.db, clock: systemClock, random: systemRandom });
   await register('carol', 'Carol-1');
