@@ -5,8 +5,11 @@
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
+import { isFrozen } from '../ingestion/freezes.ts';
+import { isHalted } from '../submissions/halts.ts';
 import { isPaidBefore } from '../withdrawals/earlier-payment.ts';
 import type { WithdrawalState } from '../withdrawals/withdrawal-state.ts';
+import { isStopped } from '../withdrawals/withdrawal-stops.ts';
 import { readWaits, type WaitsAt, type WithdrawalWait } from './withdrawal-waits.ts';
 
 export type StuckWithdrawal = {
@@ -65,6 +68,10 @@ type Row = {
   readonly isPaidBefore: boolean;
   /** Nothing is missing but the word of the screening service, and it gives none. */
   readonly isUnscreened: boolean;
+  /** By our clock its attempt is past its target, and the ledger has not told us so: what became of it, nobody can say before ingestion goes on. */
+  readonly isOverdue: boolean | null;
+  /** What people said that keeps Sluice from going on with it: of one in flight a stop, of an offer anything that keeps it from being taken back. Null: nothing. */
+  readonly obstacle: 'HALT' | 'FREEZE' | 'HELD' | 'PARKED' | null;
 };
 
 /** Oldest first. @param limit rows at most. */
@@ -77,14 +84,22 @@ export async function readStuckWithdrawals(
     SELECT FROM withdrawal_screening q
     WHERE q.withdrawal_id = w.id AND (q.state = 'PARKED' OR q.last_error IS NOT NULL OR q.next_try_at < ${nowMicros - PATIENCE.paid})
   ))`;
+  const spent = [sql`w.treasury_id`, sql`w.instrument_id`] as const;
   const { rows } = await sql<Row>`
     SELECT w.id, w.state, least(w.changed_at, tried.since) AS since, coalesce(w.doubt_detail, w.doubt_code) AS doubt,
       coalesce(back.trouble, open.last_error, tried.last_error) AS "lastError", open.is_past AS "isPast", tried.since IS NOT NULL AS "wasTried",
       w.state = 'AWAITING_APPROVAL' AND ${isPaidBefore(sql`ARRAY[w.id]`)} AS "isPaidBefore",
-      w.state IN ('AWAITING_APPROVAL', 'QUEUED') AND ${isUnscreened} AS "isUnscreened"
+      w.state IN ('AWAITING_APPROVAL', 'QUEUED') AND ${isUnscreened} AS "isUnscreened", open.is_overdue AS "isOverdue",
+      CASE
+        WHEN w.state = 'OFFERED' AND ${isHalted(...spent)} THEN 'HALT'
+        WHEN w.state = 'OFFERED' AND ${isFrozen(...spent)} THEN 'FREEZE'
+        WHEN ${isStopped(sql`w.id`, 'HOLD')} THEN 'HELD'
+        WHEN ${isStopped(sql`w.id`, 'PARK')} THEN 'PARKED'
+      END AS obstacle
     FROM withdrawal w
     LEFT JOIN LATERAL (
-      SELECT a.last_error, passed.record_time > a.target_record_time AS is_past
+      SELECT a.last_error, passed.record_time > a.target_record_time AS is_past,
+        a.target_record_time < ${nowMicros - PATIENCE.ended} AND passed.record_time <= a.target_record_time AS is_overdue
       FROM submission s JOIN attempt a ON a.submission_id = s.id AND a.state = 'OPEN'
       LEFT JOIN synchronizer_time passed ON passed.treasury_id = s.treasury_id AND passed.synchronizer_id = a.synchronizer_id
       WHERE s.withdrawal_id = w.id LIMIT 1
@@ -133,11 +148,13 @@ function codeOf(row: Row, wait: WithdrawalWait | null): StuckCode {
       if (row.isPaidBefore) return 'PAID_BEFORE';
       return row.isUnscreened ? 'NOT_JUDGED' : 'APPROVAL';
     case 'OFFERED':
-      return 'OFFER_NOT_TAKEN_BACK';
+      return row.obstacle ?? 'OFFER_NOT_TAKEN_BACK';
     case 'UNRESOLVED':
       return 'UNRESOLVED';
     case 'IN_FLIGHT':
-      return row.isPast === true ? 'NOT_PROVEN' : 'NOT_TRIED';
+      if (row.isPast === true) return 'NOT_PROVEN';
+      if (row.isOverdue === true) return 'LEDGER';
+      return row.obstacle ?? 'NOT_TRIED';
     default:
       return queuedCodeOf(row, wait ?? 'TURN');
   }
