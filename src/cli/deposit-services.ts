@@ -1,4 +1,5 @@
 /** What decides about deposits, wired from the configuration: the desk and its limits for the API, the screening loop for the workers. */
+import { sql } from 'kysely';
 import type { Config } from '../config/config.ts';
 import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
@@ -8,6 +9,7 @@ import { createDesk, type Desk, type DeskLimits } from '../deposits/desk.ts';
 import { createScreeningClient } from '../deposits/screening-client.ts';
 import { runScreening, SCREENING_LIMITS } from '../deposits/screening-loop.ts';
 import type { Clock } from '../env/clock.ts';
+import { PermanentError } from '../env/errors.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import type { ServiceEnv } from './service-config.ts';
@@ -16,6 +18,25 @@ import type { ServiceLoops } from './service-loops.ts';
 /** Whether deposits wait for a verdict. */
 export function isScreening({ screeningUrl }: Pick<Config, 'screeningUrl'>): boolean {
   return screeningUrl !== null;
+}
+
+/**
+ * Whether deposits that a command books wait for a verdict. A terminal has seldom all of the service's configuration: where deposits were ever screened, its silence about the screening service is no leave to credit without one.
+ * @param isUnscreened somebody has said that nobody screens them any more. @throws PermanentError SCREENING_UNKNOWN.
+ */
+export async function demandScreening(
+  db: Database,
+  config: Pick<Config, 'screeningUrl'>,
+  isUnscreened: boolean,
+): Promise<boolean> {
+  if (isScreening(config)) return true;
+  if (isUnscreened) return false;
+  const { rows } = await sql`SELECT FROM screening LIMIT 1`.execute(db);
+  if (rows.length === 0) return false;
+  throw new PermanentError(
+    'SCREENING_UNKNOWN',
+    'Deposits are screened here, and what this books would be credited without: give the command SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET as the service has them. Where nobody screens them any more: --unscreened.',
+  );
 }
 
 export function openDesk(

@@ -11,11 +11,11 @@ import { dropSecondSchema } from '../ingestion/second-schema.ts';
 import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { deriveAgain } from './derive-again.ts';
-import { allSinks, printResult } from './rebuild.ts';
+import { lateSinks, printResult, UNSCREENED, type Unscreened } from './rebuild.ts';
 import { listTreasuries } from './treasuries.ts';
 import { withDatabase } from './with-database.ts';
 
-type Options = { readonly update?: string; readonly all?: boolean; readonly by: string };
+type Options = { readonly update?: string; readonly all?: boolean; readonly by: string } & Unscreened;
 
 export function reparseCommand(context: CommandContext): Command {
   const command = new Command('reparse')
@@ -23,6 +23,7 @@ export function reparseCommand(context: CommandContext): Command {
     .option('--update <id>', 'the treasury that has this update in quarantine')
     .option('--all', 'every treasury that has updates in quarantine')
     .option('--by <name>', 'who you are: kept with what is closed', parseBy, 'operator')
+    .option(...UNSCREENED)
     .action(async (options: Options) => {
       if ((options.update === undefined) === (options.all !== true)) {
         command.error('Expected --update <id> or --all, one of them.');
@@ -34,6 +35,7 @@ export function reparseCommand(context: CommandContext): Command {
           if (options.update !== undefined) context.end('no');
           return;
         }
+        const sinks = await lateSinks(context, db, logger, options);
         const histories = await deriveAgain(context, db, treasuries, signal);
         // Nothing would change: the tables follow from the updates as they do, and what is refused is refused.
         if (histories.every(({ late }) => late.every(({ isQuarantined }) => !isQuarantined))) {
@@ -42,7 +44,7 @@ export function reparseCommand(context: CommandContext): Command {
           context.end('no');
           return;
         }
-        const parts = { ...context, db, histories, sinks: allSinks(context, logger), by: options.by };
+        const parts = { ...context, db, histories, sinks, by: options.by };
         const results = await switchOver({ ...parts, failpoint: noFailpoints });
         for (const result of results) printResult(context.terminal, result);
         if (results.some(({ stillQuarantined }) => stillQuarantined.length > 0)) context.end('no');
