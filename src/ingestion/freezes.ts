@@ -15,8 +15,22 @@ export type FreezeScope = {
   readonly instrumentKey: number | null;
 };
 
-/** Why; others may add their own, in capitals and underscores. */
-export type FreezeReason = 'LEDGER_DIFFERS' | 'QUARANTINE' | 'OPERATOR' | (string & {});
+/** Why. Each has its line in docs/runbooks/money-frozen.md: the alert names the reason, and whoever is woken looks for it there. */
+export const FREEZE_REASONS = [
+  'AUDIT_CHANGED',
+  'CREDIT_WITHOUT_TRANSFER',
+  'DATABASE_WENT_BACK',
+  'HISTORY_GAP',
+  'INVARIANT_BROKEN',
+  'LEDGER_DIFFERS',
+  'OFFER_END_UNREADABLE',
+  'OPERATOR',
+  'PAYMENT_NOT_RECOVERED',
+  'QUARANTINE',
+  'TRANSFER_NOT_EXPECTED',
+] as const;
+
+export type FreezeReason = (typeof FREEZE_REASONS)[number];
 
 export type NewFreeze = FreezeScope & {
   readonly reason: FreezeReason;

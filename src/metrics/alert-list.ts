@@ -77,7 +77,8 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'SluiceMoneyFrozen',
-    expression: 'max by (reason) (sluice_freezes_open) > 0',
+    // What a person froze he knows of: a token that is not enabled yet, or not any more, would wake somebody for as long as it is one.
+    expression: 'max by (reason) (sluice_freezes_open{reason!="OPERATOR"}) > 0',
     for: '5m',
     severity: 'page',
     summary: 'Money is frozen because of {{ $labels.reason }}.',

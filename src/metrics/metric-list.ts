@@ -87,7 +87,10 @@ export const METRICS = {
     'code',
   ),
   sluice_halts_open: table('Halts that people have set.'),
-  sluice_freezes_open: table('Freezes of money, which Sluice set itself, that are not lifted.', 'reason'),
+  sluice_freezes_open: table(
+    'Freezes of money that are not lifted. `OPERATOR`: those of people; the others Sluice set itself.',
+    'reason',
+  ),
   sluice_database_restores: table('How often it was noticed that the database went back in time.'),
   sluice_restored_withdrawals_open: table(
     'Withdrawals that are held since, until their client or a person wants them again.',

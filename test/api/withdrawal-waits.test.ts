@@ -33,7 +33,13 @@ test('one thing after the other is out of the way, and then an attempt opens', a
     return data.withdrawal.waitsFor;
   };
   const opened = async (): Promise<number> => await openAttempts(db, treasury, LIMITS, DAY);
-  const freeze = { treasuryId: treasury, instrumentKey: null, reason: 'OPERATOR', detail: 'Looking.', cause: 'test' };
+  const freeze = {
+    treasuryId: treasury,
+    instrumentKey: null,
+    reason: 'OPERATOR' as const,
+    detail: 'Looking.',
+    cause: 'test',
+  };
   await openFreeze(db, { ...freeze, openedBy: 'test', nowMicros: DAY });
   await rows.stream({ status: 'HALTED' });
   await rows.holding('locked', '100', { lockHolders: ['somebody::1220aa'] });

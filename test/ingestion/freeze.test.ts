@@ -220,7 +220,7 @@ test('while something was seen that could not be read, an attempt that was not s
     .executeTakeFirstOrThrow();
   await sql`UPDATE synchronizer_time SET record_time = ${target + 1n}`.execute(database.db);
   const lapse = () => lapseAttempts(database.db, WITHDRAWALS, treasuryId, LIMITS, systemClock.nowMicros());
-  const doubt = { reason: 'QUARANTINE', detail: 'x', cause: 'update:x', openedBy: 'test', nowMicros: 1n };
+  const doubt = { reason: 'QUARANTINE' as const, detail: 'x', cause: 'update:x', openedBy: 'test', nowMicros: 1n };
   await openFreeze(database.db, { treasuryId, instrumentKey: amulet, ...doubt });
 
   expect(await lapse()).toBe(0);

@@ -2,8 +2,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { FREEZE_REASONS } from '../../src/ingestion/freezes.ts';
+import { POSITION_IN_DOUBT } from '../../src/ingestion/position.ts';
 import { ALERTS } from '../../src/metrics/alert-list.ts';
 import { METRICS, type MetricDeclaration } from '../../src/metrics/metric-list.ts';
+import { STUCK_CODES } from '../../src/read/stuck-withdrawals.ts';
 import { PROJECT } from '../e2e/sluice-process.ts';
 
 const read = async (path: string): Promise<string> => await readFile(join(PROJECT, path), 'utf8');
@@ -46,6 +49,22 @@ test('every metric is described, in a sentence', async () => {
     expect(page).toContain(`| \`${name}\` `);
     expect(help).toMatch(/^[A-Z01].{10,}\.$/s);
   }
+});
+
+test('every reason that stops something has its line on the page of its alert', async () => {
+  const lines = async (page: string): Promise<string> =>
+    (await read(`docs/runbooks/${page}`))
+      .split('\n')
+      .filter((line) => line.startsWith('| `'))
+      .join('\n');
+  const [halted, frozen, stuck] = [
+    await lines('halted-stream.md'),
+    await lines('money-frozen.md'),
+    await lines('withdrawals-stuck.md'),
+  ];
+  for (const code of POSITION_IN_DOUBT) expect(halted).toContain(`\`${code}\``);
+  for (const code of FREEZE_REASONS) expect(frozen).toContain(`\`${code}\``);
+  for (const code of Object.keys(STUCK_CODES)) expect(stuck).toContain(`\`${code}\``);
 });
 
 test('every command, variable and page that a runbook names exists', async () => {

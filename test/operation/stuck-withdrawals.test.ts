@@ -64,7 +64,14 @@ test.each(['HALT', 'FREEZE', 'HELD'] as const)('an offer that is over is not tak
   );
   await sql`UPDATE transfer_instruction SET direction = 'OUT', execute_before = ${DAY}`.execute(db);
   expect(await stuckAt(now)).toEqual([{ of: id, code: 'OFFER_NOT_TAKEN_BACK' }]);
-  const freeze = { ...NOTHING_NAMED, reason: 'OPERATOR', detail: 'x', cause: 'test', openedBy: 'mia', nowMicros: DAY };
+  const freeze = {
+    ...NOTHING_NAMED,
+    reason: 'OPERATOR' as const,
+    detail: 'x',
+    cause: 'test',
+    openedBy: 'mia',
+    nowMicros: DAY,
+  };
   if (code === 'HALT') await haltMoney(db, EVERYTHING, word(DAY));
   if (code === 'FREEZE') await openFreeze(db, freeze);
   if (code === 'HELD') await stopWithdrawal(db, id, 'HOLD', word(DAY));

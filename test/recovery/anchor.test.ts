@@ -9,7 +9,7 @@ import { readLogAnchor, runLogAnchor } from '../../src/db/log-anchor.ts';
 import { createLogMemory, type LogMemory, renewLogEpoch } from '../../src/db/log-history.ts';
 import { lookAtLog } from '../../src/db/log-watch.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
-import { openFreeze } from '../../src/ingestion/freezes.ts';
+import { type FreezeReason, openFreeze } from '../../src/ingestion/freezes.ts';
 import { haltMoney, liftHalt } from '../../src/submissions/halts.ts';
 import { HELD_MONEY } from '../../src/submissions/held-money.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
@@ -55,7 +55,7 @@ const look = async (db: Database, memory: LogMemory) => await lookAtLog({ ...env
 
 async function freeze(
   db: Database,
-  reason: string,
+  reason: FreezeReason,
   scope: { treasury?: string; instrument?: string } = {},
 ): Promise<void> {
   const { rows } = await sql<{ treasuryId: number | null; instrumentKey: number | null }>`
@@ -91,7 +91,7 @@ async function throughFile(memory: LogMemory): Promise<LogMemory> {
 }
 
 test('C12: what stood still when the database was lost stands still in its backup, and what was lifted there does not come back', async () => {
-  await freeze(live.db, 'LIFTED_SINCE');
+  await freeze(live.db, 'HISTORY_GAP');
   const backup = await copyOf(live);
   const memory = memoryOf();
   await sql`UPDATE money_freeze SET lifted_at = 1, lifted_by = 'test', lift_detail = 'test'`.execute(live.db);
@@ -109,7 +109,7 @@ test('C12: what stood still when the database was lost stands still in its backu
   expect(await standing(backup.db)).toEqual([
     'DATABASE_WENT_BACK',
     // In the backup it stands: that it was lifted, somebody has to say again.
-    'LIFTED_SINCE',
+    'HISTORY_GAP',
     'OPERATOR first A',
     'QUARANTINE second',
     'halt B',
