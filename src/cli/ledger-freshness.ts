@@ -16,6 +16,9 @@ export async function printFreshness({ terminal, clock }: CommandContext, db: Da
     const age = ageMs === null ? 'nothing was received yet' : `${(ageMs / 1_000).toFixed(1)} s old`;
     const until = recordTime === null ? '' : `, up to ${formatRecordTime(recordTime)}`;
     terminal.print(`${stream.treasury.name}: ${state}, ${age}${until}`);
+    // Half of it is what a participant said, whose text must not be able to move the cursor or to turn the text around.
+    if (state === 'HALTED' && stream.statusReason !== null)
+      terminal.print(`  ${stream.statusReason.replaceAll(/\p{C}/gu, '\ufffd')}; docs/runbooks/halted-stream.md`);
   }
   if (streams.length === 0) terminal.print('no treasury is served here');
   return isFresh;
