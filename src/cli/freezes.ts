@@ -16,9 +16,10 @@ type Scope = { readonly treasury?: string; readonly instrument?: string };
 
 export function freezesCommand(context: CommandContext): Command {
   const list = new Command('list').description('what stands; exit code 1 where anything does').action(async () => {
-    await withDatabase(context, 'sluice-freezes', async (db) => {
+    const look = async (db: Database): Promise<void> => {
       if (!(await print(context, db))) context.end('no');
-    });
+    };
+    await withDatabase(context, 'sluice-freezes', look, { mayBeNewer: true });
   });
   const open = new Command('open')
     .description('nothing is reserved or signed from now on; without --treasury and --instrument: nothing at all')

@@ -23,11 +23,12 @@ export function haltCommand(context: CommandContext): Command {
     .requiredOption('--by <name>', 'who you are', parseBy)
     .requiredOption('--why <text>', 'for those who come after you')
     .action(async ({ by, why, ...scope }: Scope & Word) => {
-      await withDatabase(context, 'sluice-halt', async (db) => {
+      const halt = async (db: Database): Promise<void> => {
         const word = { by, why, nowMicros: context.clock.nowMicros() };
         const { haltId, isReplayed } = await haltMoney(db, await scopeOf(db, scope), word);
         context.terminal.print(isReplayed ? `${haltId} stands already` : `${haltId} stands: nothing is signed`);
-      });
+      };
+      await withDatabase(context, 'sluice-halt', halt, { mayBeNewer: true });
     });
 }
 

@@ -21,9 +21,10 @@ export function statusCommand(context: CommandContext): Command {
       'what is queued, in flight, offered, halted and frozen, and how fresh that is; exit code 1 where somebody has to look',
     )
     .action(async () => {
-      await withDatabase(context, 'sluice-status', async (db) => {
+      const look = async (db: Database): Promise<void> => {
         if (!(await printStatus(context, db))) context.end('no');
-      });
+      };
+      await withDatabase(context, 'sluice-status', look, { mayBeNewer: true });
     });
 }
 

@@ -14,9 +14,10 @@ export function stuckCommand(context: CommandContext): Command {
   return new Command('stuck')
     .description('withdrawals that are older than they should be, why, and what to do; exit code 1 where there is any')
     .action(async () => {
-      await withDatabase(context, 'sluice-stuck', async (db) => {
+      const look = async (db: Database): Promise<void> => {
         if (!(await printStuck(context, db))) context.end('no');
-      });
+      };
+      await withDatabase(context, 'sluice-stuck', look, { mayBeNewer: true });
     });
 }
 

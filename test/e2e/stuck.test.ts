@@ -1,4 +1,5 @@
 /** The commands an operator has when something hangs: `status`, `stuck`, `halt` and `lift`, on the database alone. */
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EXIT_CODES } from '../../src/cli/exit-code.ts';
 import { systemClock } from '../../src/env/system.ts';
@@ -58,4 +59,24 @@ test('says how fresh it is, what is where, what is halted and what is stuck; and
     stdout: 'lifted\n',
   });
   expect((await run('stuck')).stdout).toContain('QUEUED since 1970-01-01T00:00:00.000001Z: FUNDS');
+});
+
+test('halts, and says how things are, while a newer version is rolled out; and lets nothing go on', {
+  timeout: 240_000,
+}, async () => {
+  const { db } = api.database;
+  await sql`INSERT INTO migration_hash (name, sha256) VALUES ('9999_of_the_next_release', repeat('0', 64))`.execute(db);
+  const halted = await run('halt', '--by', 'mia', '--why', 'Payouts look wrong.');
+  expect(halted).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^ht_[0-9a-f]{40} stands: nothing is signed$/m),
+  });
+  expect(await run('status')).toMatchObject({ stdout: expect.stringMatching(/^HALTED every instrument/m) });
+  expect(await run('stuck')).toMatchObject({ stdout: expect.stringMatching(/: HALT$/m) });
+  expect(await run('freezes')).toMatchObject({ code: 0, stdout: 'nothing is frozen\n' });
+  const haltId = /ht_[0-9a-f]{40}/.exec(halted.stdout)?.[0] ?? '';
+  expect(await run('lift', haltId, '--by', 'noah', '--why', 'It is not.')).toMatchObject({
+    code: EXIT_CODES.refused.code,
+    stderr: expect.stringContaining('MIGRATION_UNKNOWN'),
+  });
 });
