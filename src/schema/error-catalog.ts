@@ -255,7 +255,7 @@ export const API_ERRORS = {
   RATE_LIMITED: {
     ...LIMITED,
     message: 'Your client asks faster than it may.',
-    why: 'Each client has so many operations a second (`serviceConfig`), and a reserve for bursts.',
+    why: 'Each client has so many operations a second (`serviceConfig`), and a reserve; costs above 500 count for several.',
     fix: 'Wait for `retryAfterSeconds`; ask for lists instead of single rows, and subscribe instead of asking again.',
   },
   RECORD_TIME_INVALID: {

@@ -111,3 +111,20 @@ test('Z6: clients that left are forgotten, those with something open or an empty
   expect(isRefusal(limiter.open(customer('kept'), 'SOCKETS'))).toBe(true);
   expect(isRefusal(kept)).toBe(false);
 });
+
+test('what costs much counts for several, and is paid back before the next begins', async () => {
+  const clock = createVirtualClock();
+  const limiter = createClientLimiter({ limits: LIMITS, clock });
+
+  expect(limiter.begin(customer('ann'))).toBeNull();
+  limiter.charge(customer('ann'), 500);
+  expect(limiter.begin(customer('ann'))).toBeNull();
+  limiter.charge(customer('ann'), 5_000);
+  // Two of four are left, less nine more.
+  expect(limiter.begin(customer('ann'))).toEqual({ code: 'RATE_LIMITED', limit: 2, retryAfterSeconds: 4 });
+  expect(limiter.begin(customer('bob'))).toBeNull();
+  await clock.advance(3_500);
+  expect(limiter.begin(customer('ann'))).not.toBeNull();
+  await clock.advance(500);
+  expect(limiter.begin(customer('ann'))).toBeNull();
+});

@@ -26,6 +26,12 @@ export type ClientLimiter = {
   open(principal: Principal, what: Counted): Release | LimitRefusal;
   /** Takes one operation from the client's bucket. @returns null, or why not. */
   begin(principal: Principal): LimitRefusal | null;
+  /**
+   * Takes for an operation that has begun and costs more than an ordinary one as many as it stands for. That may leave the bucket below nothing: the next one begins when it is filled again, so that whoever asks for the
+   * most that one operation may cost asks for it seldom.
+   * @param cost as src/server/query-limits.ts counts it.
+   */
+  charge(principal: Principal, cost: number): void;
   /** For gauges and tests. */
   stats(): {
     readonly clients: number;
@@ -45,6 +51,9 @@ type Client = {
 
 /** Quiet clients that are remembered: beyond, those whose bucket is full are forgotten. Some 200 bytes each. */
 const CLIENTS_KEPT = 10_000;
+
+/** A page of a frontend with its lists. */
+const ORDINARY_COST = 500;
 
 export function createClientLimiter({ limits, clock }: { limits: ApiLimits; clock: Clock }): ClientLimiter {
   const clients = new Map<string, Client>();
@@ -100,6 +109,10 @@ export function createClientLimiter({ limits, clock }: { limits: ApiLimits; cloc
       }
       client.tokens -= 1;
       return null;
+    },
+    charge: (principal, cost) => {
+      const more = Math.ceil(cost / ORDINARY_COST) - 1;
+      if (more > 0) clientOf(principal).tokens -= more;
     },
     stats: () => {
       const sum = (what: Counted): number => {

@@ -33,6 +33,7 @@ import { limitSubscriptions } from './limited-fan-out.ts';
 import { onceGone } from './once-gone.ts';
 import { limitError } from './operation-limits.ts';
 import { type ApiKey, createPrincipals, type PrincipalsOptions } from './principals.ts';
+import { createCostOf } from './query-limits.ts';
 import { areParametersReadable, type ReadRequest, readBody } from './request-body.ts';
 import { createRequestGuard, isLoopback, type Refusal } from './request-guard.ts';
 import { createRequestIds, type RequestIds } from './request-ids.ts';
@@ -149,7 +150,7 @@ export async function createServer(options: ServerOptions): Promise<RunningServe
     trusted: options.trusted ?? null,
     isIntrospectionOn: options.isIntrospectionOn ?? true,
   });
-  const fanOut = limitSubscriptions(createFanOut({ ...options, schema, masking }), limiter);
+  const fanOut = limitSubscriptions(createFanOut({ ...options, schema, masking }), limiter, createCostOf(schema));
   const webSockets = createWebSocketEndpoint({
     ...options,
     requests,

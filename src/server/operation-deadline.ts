@@ -1,5 +1,5 @@
 /**
- * How long a query or mutation may take and how many of them a client has in flight. When the time is up, or the client is gone, the operation is
+ * How long a query or mutation may take, how many of them a client has in flight, and that those which cost much count for more than one. When the time is up, or the client is gone, the operation is
  * answered at once and its SQL is cancelled (src/db/cancellation.ts).
  */
 import { type ExecutionArgs, type ExecutionResult, type GraphQLError, getOperationAST } from 'graphql';
@@ -10,6 +10,7 @@ import type { ApiLimits } from '../schema/api-limits.ts';
 import type { Principal } from '../schema/principal.ts';
 import { type ClientLimiter, isRefusal } from './client-limits.ts';
 import { limitError } from './operation-limits.ts';
+import { type CostOf, createCostOf } from './query-limits.ts';
 
 type Asking = {
   readonly principal: Principal;
@@ -27,10 +28,15 @@ export function createOperationDeadline({
   readonly limits: ApiLimits;
   readonly limiter: ClientLimiter;
 }): Plugin<Asking> {
+  let costOf: CostOf | null = null;
+
   async function run(args: ExecutionArgs, execute: Execute, { principal, gone }: Asking): Promise<ExecutionResult> {
     const release = limiter.open(principal, 'OPERATIONS');
     if (isRefusal(release)) return { errors: [limitError(release)] };
-    const isMutation = getOperationAST(args.document, args.operationName)?.operation === 'mutation';
+    const operation = getOperationAST(args.document, args.operationName);
+    costOf ??= createCostOf(args.schema);
+    if (operation != null) limiter.charge(principal, costOf(args.document, operation));
+    const isMutation = operation?.operation === 'mutation';
     const ending = new AbortController();
     const end = (): void => ending.abort();
     const timer = setTimeout(end, limits.executionMsMax);

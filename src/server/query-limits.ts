@@ -4,12 +4,14 @@
  */
 import {
   type ASTVisitor,
+  type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
   GraphQLError,
   type GraphQLField,
   type GraphQLNamedType,
   type GraphQLOutputType,
+  type GraphQLSchema,
   getNamedType,
   isCompositeType,
   isInterfaceType,
@@ -21,8 +23,9 @@ import {
   type OperationDefinitionNode,
   SchemaMetaFieldDef,
   type SelectionSetNode,
+  TypeInfo,
   TypeMetaFieldDef,
-  type ValidationContext,
+  ValidationContext,
   type ValidationRule,
 } from 'graphql';
 import type { QueryLimits } from '../schema/api-limits.ts';
@@ -111,6 +114,24 @@ export function createQueryLimitsRule(limits: QueryLimits): ValidationRule {
       OperationDefinition: (node) => check(node, context.getSchema().getRootType(node.operation) ?? undefined),
       FragmentDefinition: (node) => check(node, context.getSchema().getType(node.typeCondition.name.value)),
     };
+  };
+}
+
+/** What an operation of a valid document costs, counted as its bound is. Looked at once, for as long as the document lives. */
+export type CostOf = (document: DocumentNode, operation: OperationDefinitionNode) => number;
+
+export function createCostOf(schema: GraphQLSchema): CostOf {
+  const known = new WeakMap<OperationDefinitionNode, number>();
+  return (document, operation) => {
+    const before = known.get(operation);
+    if (before !== undefined) return before;
+    const context = new ValidationContext(schema, document, new TypeInfo(schema), () => undefined);
+    const { cost } = createMeasure(context)(
+      operation.selectionSet,
+      schema.getRootType(operation.operation) ?? undefined,
+    );
+    known.set(operation, cost);
+    return cost;
   };
 }
 

@@ -388,6 +388,53 @@ describe('Z6: floods', () => {
   });
 });
 
+describe('Z3: what one operation may cost at most', () => {
+  test('Z3: cannot be asked for as often as a small one, on HTTP and on a socket together, and others do not wait for it', async () => {
+    const limited = await startApi(database, {
+      limits: { ...LIMITS, service: { ...LIMITS.service, requestsPerSecond: 20, requestsBurst: 100 } },
+      apiKeys: [key('reader', 'read'), key('other', 'read')],
+    });
+    const lists = Array.from(
+      { length: 30 },
+      (_, index) => `a${index}: transfers(first: 100) { nodes { amount memo } }`,
+    );
+    const query = `{ ${lists.join(' ')} }`;
+    const codes = [];
+    for (let count = 0; count < 12; count++) {
+      const { errors = [] } = await post(limited.url, { query }, bearer('secret-of-reader'));
+      codes.push(...codesOf(errors));
+    }
+    expect(codes).toContain('RATE_LIMITED');
+    const socket = await connectAcknowledged(limited.url, 'Bearer secret-of-reader');
+    socket.send({ id: 'r', type: 'subscribe', payload: { query: ALLOWED } });
+    expect(codesOf((await socket.next()).payload)).toEqual(['RATE_LIMITED']);
+    await socket.close();
+    expect(await post(limited.url, { query: ALLOWED }, bearer('secret-of-other'))).toMatchObject({ status: 200 });
+    await limited.stop();
+  });
+
+  test('Z3: nor by a subscription that begins with as much, and is ended again', async () => {
+    const limited = await startApi(database, {
+      limits: { ...LIMITS, service: { ...LIMITS.service, requestsPerSecond: 20, requestsBurst: 100 } },
+      apiKeys: [key('reader', 'read+subscribe')],
+    });
+    const accounts = Array.from(
+      { length: 14 },
+      (_, index) => `a${index}: account { depositAccounts { addresses { memo } } }`,
+    );
+    const query = `subscription { withdrawalUpdated(withdrawalId: "wd_none") { cursor withdrawal { ${accounts.join(' ')} } } }`;
+    const socket = await connectAcknowledged(limited.url, 'Bearer secret-of-reader');
+    const codes = [];
+    for (let id = 0; id < 60; id++) {
+      socket.send({ id: `s${id}`, type: 'subscribe', payload: { query } });
+      codes.push(...codesOf((await socket.next()).payload));
+    }
+    expect(codes).toContain('RATE_LIMITED');
+    await socket.close();
+    await limited.stop();
+  });
+});
+
 describe('Z7: frames of a WebSocket', () => {
   test('Z7: compression is not spoken, a huge message is 1009, a hundred thousand tiny fragments end the socket and not the server', async () => {
     const offered = new WebSocket(`${api.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
