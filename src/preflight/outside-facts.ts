@@ -41,7 +41,8 @@ export type OutsideQuestion = {
   readonly packages: readonly string[];
   /** Whether the instrument knows preapprovals that Scan tells of. */
   readonly hasPreapprovals: boolean;
-  readonly isForCustomer: boolean;
+  /** The customer who asks for himself; null: a service asks. */
+  readonly customer: string | null;
 };
 
 export type AskOutside = (question: OutsideQuestion) => Promise<OutsideFacts>;
@@ -102,7 +103,7 @@ export function createOutsideFacts({
     const now = clock.nowMicros();
     const remembered = known.get(key);
     if (remembered !== undefined && remembered.until > now) return await remembered.facts;
-    const refused = budget.take(question.isForCustomer);
+    const refused = budget.take(question.customer);
     if (refused !== null) {
       const silent = { kind: 'SILENT', code: 'PREFLIGHT_RATE_LIMITED', why: refused } as const;
       return { transferKind: silent, preapproval: silent, receiver: silent };

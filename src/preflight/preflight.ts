@@ -78,7 +78,7 @@ export function createPreflight({
               transfer,
               packages: stored.token?.packages ?? [],
               hasPreapprovals: stored.token?.implementation === 'SPLICE_AMULET',
-              isForCustomer: request.isForCustomer === true,
+              customer: request.isForCustomer === true ? request.account : null,
             });
       return reportOf(request, stored, outside, clocks);
     },
