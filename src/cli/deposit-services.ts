@@ -1,5 +1,4 @@
 /** What decides about deposits, wired from the configuration: the desk and its limits for the API, the screening loop for the workers. */
-import { sql } from 'kysely';
 import type { Config } from '../config/config.ts';
 import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
@@ -7,6 +6,7 @@ import type { Notifications } from '../db/notifications.ts';
 import { createWakeUp } from '../db/polling-loop.ts';
 import { createDesk, type Desk, type DeskLimits } from '../deposits/desk.ts';
 import { createScreeningClient } from '../deposits/screening-client.ts';
+import { wereScreened } from '../deposits/screening-gate.ts';
 import { runScreening, SCREENING_LIMITS } from '../deposits/screening-loop.ts';
 import type { Clock } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
@@ -30,9 +30,7 @@ export async function demandScreening(
   isUnscreened: boolean,
 ): Promise<boolean> {
   if (isScreening(config)) return true;
-  if (isUnscreened) return false;
-  const { rows } = await sql`SELECT FROM screening LIMIT 1`.execute(db);
-  if (rows.length === 0) return false;
+  if (isUnscreened || !(await wereScreened(db))) return false;
   throw new PermanentError(
     'SCREENING_UNKNOWN',
     'Deposits are screened here, and what this books would be credited without: give the command SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET as the service has them. Where nobody screens them any more: --unscreened.',

@@ -11,7 +11,7 @@ import { type Finding, looked, worstOf } from '../doctor/finding.ts';
 import { checkLedger } from '../doctor/ledger-checks.ts';
 import { checkMachine } from '../doctor/machine-checks.ts';
 import { checkIssuers, checkRegistries, checkScan, checkSigner } from '../doctor/outside-checks.ts';
-import { checkPolicy } from '../doctor/policy-checks.ts';
+import { checkPolicy, checkScreening } from '../doctor/policy-checks.ts';
 import { checkRights } from '../doctor/rights-checks.ts';
 import type { Logger } from '../env/logger.ts';
 import { createFailoverLedger } from '../ledger/failover-ledger.ts';
@@ -83,6 +83,7 @@ async function examine(config: Config, env: Env): Promise<readonly Finding[]> {
             isScreening: config.screeningUrl !== null,
             clock: env.clock,
           })),
+      ...(db === null ? [] : await checkScreening(db, config.screeningUrl !== null)),
       ...(await examineLedger(config, env, { db, tokens })),
       ...(await examineOthers(config, env, tokens)),
       ...(await checkMachine({

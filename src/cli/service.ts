@@ -17,6 +17,7 @@ import { createNotifications } from '../db/notifications.ts';
 import { createOfferRequests } from '../deposits/acceptance/offer-requests.ts';
 import { createDepositAccountChanges } from '../deposits/deposit-account-changes.ts';
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
+import { wereScreened } from '../deposits/screening-gate.ts';
 import { createScreeningRequests } from '../deposits/screening-requests.ts';
 import { retry } from '../env/retry.ts';
 import { createApprovals } from '../policy/approvals.ts';
@@ -33,7 +34,7 @@ import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isOpen, openAccess } from './access.ts';
 import { answerLimitsOf } from './answer-limits.ts';
 import { apiLimitsOf } from './api-limits.ts';
-import { openDesk } from './deposit-services.ts';
+import { isScreening, openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
 import { openPreflight } from './preflight.ts';
 import { restoreWindowOf } from './recovery.ts';
@@ -125,6 +126,8 @@ async function start(
     const { network, customerBooks } = config;
     await agreeOnBooks(events, { network, configured: customerBooks, nowMicros: clock.nowMicros() });
     await lookAtLog({ db: events, memory, clock, random, logger });
+    if (!isScreening(config) && (await wereScreened(events)))
+      logger.warn('Deposits were screened here, and no screening service is configured: they are credited unseen.');
   };
   await retry(ready, START, retryEnv);
 

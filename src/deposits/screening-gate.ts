@@ -1,6 +1,12 @@
 /** What screening leaves to be done before a deposit is somebody's: for whoever credits one, and for whoever accepts an offer. */
 import { type RawBuilder, sql } from 'kysely';
+import type { Database } from '../db/connection.ts';
 import type { ScreeningRow } from './screening-rows.ts';
+
+/** Whether deposits were ever shown to a screening service here: then a configuration that names none is more likely incomplete than meant. */
+export async function wereScreened(db: Database): Promise<boolean> {
+  return (await sql`SELECT FROM screening LIMIT 1`.execute(db)).rows.length > 0;
+}
 
 /**
  * Whether a deposit may be credited to an account. A verdict is about one deposit of one customer: what was allowed for somebody else has to be asked anew.

@@ -1,8 +1,9 @@
-/** Whether the policy asks for what this installation has. Reads, changes nothing. */
+/** Whether the policy, and what was done before, ask for what this installation has. Reads, changes nothing. */
 import type { Database } from '../db/connection.ts';
+import { wereScreened } from '../deposits/screening-gate.ts';
 import type { Clock } from '../env/clock.ts';
 import { readPolicy } from '../policy/policy-in-force.ts';
-import { type Finding, fail, looked, ok } from './finding.ts';
+import { type Finding, fail, looked, ok, warn } from './finding.ts';
 
 /** @param db migrated. No finding where the network is not known yet: nothing was ever asked for there. */
 export async function checkPolicy(
@@ -25,5 +26,20 @@ export async function checkPolicy(
         ),
       ];
     return [ok('policy', `version ${version} holds, and asks for nothing that is not there`)];
+  });
+}
+
+/** One process without the screening service is enough for deposits to be credited that nobody has looked at. @param db migrated. */
+export async function checkScreening(db: Database, isScreening: boolean): Promise<readonly Finding[]> {
+  return await looked('screening', 'Is the database readable for our role?', async () => {
+    if (isScreening) return [ok('screening', 'deposits are shown to the screening service before they are credited')];
+    if (!(await wereScreened(db))) return [ok('screening', 'none is configured, and none ever was')];
+    return [
+      warn(
+        'screening',
+        'deposits were screened here, and this configuration names no screening service',
+        'A process that is started with it credits them unseen. Set SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET, unless nobody screens them any more.',
+      ),
+    ];
   });
 }

@@ -150,6 +150,22 @@ test('a policy that has withdrawals screened where nobody screens them', { timeo
   expect(found(await ask({ SLUICE_ROLE: 'api' })), 'whoever only answers requests screens nothing').toBeUndefined();
 });
 
+test('a configuration without the screening service where deposits were screened', { timeout: 60_000 }, async () => {
+  const found = ({ findings }: Answer) => findings.find(({ check }) => check === 'screening');
+  expect(found(await ask())).toMatchObject({ outcome: 'OK' });
+  const { db } = scene.database;
+  await sql`
+    WITH customer AS (INSERT INTO account (network_id, kind, owner) SELECT id, 'CUSTOMER', 'carol' FROM network RETURNING id)
+    INSERT INTO screening (transfer_id, treasury_id, instrument_id, is_offer, state, account_id, owner_decided_by, amount, update_id, record_time, next_try_at, opened_at)
+    SELECT 'tr_x', (SELECT min(id) FROM treasury_party), (SELECT min(id) FROM instrument), false, 'WAITING', id, 'memo', 1, '1220', 1, 1, 1 FROM customer`.execute(
+    db,
+  );
+  expect(found(await ask())).toMatchObject({ outcome: 'WARN', todo: expect.stringContaining('SLUICE_SCREENING_URL') });
+  const screened = { SLUICE_SCREENING_URL: 'https://screening.example', SLUICE_SCREENING_SECRET: 'ab'.repeat(32) };
+  expect(found(await ask(screened))).toMatchObject({ outcome: 'OK' });
+  await sql`DELETE FROM screening`.execute(db);
+});
+
 test('a database that is not migrated, takes no writes, or forgets what it confirmed', {
   timeout: 60_000,
 }, async () => {
