@@ -5,12 +5,18 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { stripTypeScriptTypes } from 'node:module';
 import { connect } from 'node:net';
 import { extname, join, resolve } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 
 const { SLUICE_URL = 'http://127.0.0.1:4000/graphql', SLUICE_TOKEN, PORT = '5173' } = process.env;
 const sluice = new URL(SLUICE_URL);
+/** The key goes over nothing else where Sluice is spoken to over TLS. */
+const isTls = sluice.protocol === 'https:';
+/** What this server is called in a browser; an exchange's backend has its own name here. */
+const NAMES = ['127.0.0.1', 'localhost'];
 const PROJECT = resolve(import.meta.dirname, '../..');
 
 /** What browsers may load: first part of the path → folder. */
@@ -45,6 +51,16 @@ async function serveFile(path: string, response: ServerResponse): Promise<void> 
   }
 }
 
+/**
+ * Whether our own page asks. The key is put in for whoever asks here, so this server has to look in Sluice's place: a browser lets any page of any site open a WebSocket to this machine, and a name that somebody else owns
+ * may lead here.
+ */
+function isOwn({ host = '', origin, 'sec-fetch-site': site = 'none' }: IncomingHttpHeaders): boolean {
+  const name = URL.parse(`http://${host}`)?.hostname ?? '';
+  const isOurs = origin === undefined ? site === 'none' || site === 'same-origin' : origin === `http://${host}`;
+  return NAMES.includes(name) && isOurs;
+}
+
 /** As Sluice is to see it: from this server, with the key. */
 function headersOf({ origin: _origin, authorization: _none, ...headers }: IncomingHttpHeaders): IncomingHttpHeaders {
   const own = Object.entries(headers).filter(([name]) => !name.startsWith('sec-fetch-'));
@@ -57,7 +73,7 @@ function headersOf({ origin: _origin, authorization: _none, ...headers }: Incomi
 
 /** HTTP, server-sent events included: what comes is passed on as it comes. */
 function passOn(incoming: IncomingMessage, response: ServerResponse): void {
-  const outgoing = request(
+  const outgoing = (isTls ? requestTls : request)(
     sluice,
     { method: incoming.method ?? 'GET', headers: headersOf(incoming.headers) },
     (answer) => {
@@ -75,7 +91,11 @@ function passOn(incoming: IncomingMessage, response: ServerResponse): void {
 
 const server = createServer((incoming, response) => {
   const { pathname } = new URL(incoming.url ?? '/', 'http://localhost');
-  if (pathname === '/graphql') return passOn(incoming, response);
+  if (pathname === '/graphql') {
+    if (isOwn(incoming.headers)) return passOn(incoming, response);
+    response.writeHead(403).end();
+    return;
+  }
   serveFile(pathname, response).catch((error: unknown) => {
     console.error(error);
     response.destroy();
@@ -84,7 +104,13 @@ const server = createServer((incoming, response) => {
 
 // WebSocket: the same upgrade, put to Sluice, and from then on bytes both ways.
 server.on('upgrade', (incoming, socket, head) => {
-  const upstream = connect(Number(sluice.port || 80), sluice.hostname, () => {
+  if (!isOwn(incoming.headers)) {
+    socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n');
+    return;
+  }
+  const place = { host: sluice.hostname, port: Number(sluice.port || (isTls ? 443 : 80)), servername: sluice.hostname };
+  const upstream = isTls ? connectTls(place) : connect(place);
+  upstream.once(isTls ? 'secureConnect' : 'connect', () => {
     const headers = Object.entries(headersOf(incoming.headers)).map(([name, value]) => `${name}: ${String(value)}\r\n`);
     upstream.write(`GET ${sluice.pathname} HTTP/1.1\r\n${headers.join('')}\r\n`);
     upstream.write(head);
