@@ -191,7 +191,8 @@ test('A16: merges whose inputs went behind a gap of history end when they cannot
   expect(await states('self_transfer')).toEqual({ ENDED: 3 });
 });
 
-test('what another wallet of the treasury makes of the same holding is not ours, and ours ends when it cannot commit any more', async () => {
+/** Funds for one split, whose signature has been asked for. */
+async function askForSplit(hash: Uint8Array) {
   await fund(['1000']);
   await keepPool(8, '20', 50);
   const { db } = database;
@@ -199,14 +200,41 @@ test('what another wallet of the treasury makes of the same holding is not ours,
   await openAttempts(db, treasuryOf().id, LIMITS, now);
   const [attempt] = await takeDueAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, { nowMicros: now, countMax: 9 });
   if (attempt === undefined) throw new Error('Nothing is under way.');
-  const signing = { hash: new Uint8Array(32).fill(1), scheme: 'V3', nowMicros: now } as const;
-  expect(await recordSignatureRequest(db, SELF_TRANSFERS, attempt, signing)).toBe(true);
+  expect(await recordSignatureRequest(db, SELF_TRANSFERS, attempt, { hash, scheme: 'V3', nowMicros: now })).toBe(true);
+  return {
+    ...attempt,
+    lapse: async () => {
+      await sql`UPDATE synchronizer_time SET record_time = ${attempt.target + 1n}`.execute(db);
+      expect(await lapseAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, now)).toBe(1);
+      expect(await states('self_transfer')).toEqual({ ENDED: 1 });
+    },
+  };
+}
+
+test('what another wallet of the treasury makes of the same holding is not ours, and ours ends when it cannot commit any more', async () => {
+  const { lapse } = await askForSplit(new Uint8Array(32).fill(1));
 
   simnet.network.split({ instrument: 'amulet', owner: 'treasury', amount: '1.5' });
   await eventually(async () => expect(await holdings()).toContain('1.5000000000'), PATIENCE);
   expect(await states('self_transfer')).toEqual({ IN_FLIGHT: 1 });
 
-  await sql`UPDATE synchronizer_time SET record_time = ${attempt.target + 1n}`.execute(db);
-  expect(await lapseAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, now)).toBe(1);
-  expect(await states('self_transfer')).toEqual({ ENDED: 1 });
+  await lapse();
+});
+
+test('one that happens although it counts as dead freezes the treasury: the proof does not hold, nor does it for payments', async () => {
+  const hash = new Uint8Array(32).fill(2);
+  const { transfer, lapse } = await askForSplit(hash);
+  // As if the participant had its inputs still: what is looked at here is what comes after.
+  await sql`UPDATE attempt SET inputs_active_offset = ${2n ** 62n}`.execute(database.db);
+  await lapse();
+
+  simnet.network.split({
+    instrument: 'amulet',
+    owner: 'treasury',
+    amount: transfer.amount,
+    externalTransactionHash: hash,
+  });
+  await eventually(async () => expect(await states('self_transfer')).toEqual({ DONE: 1 }), PATIENCE);
+  const freezes = await database.db.selectFrom('money_freeze').select(['instrument_id', 'reason']).execute();
+  expect(freezes).toEqual([{ instrument_id: null, reason: 'TRANSFER_NOT_EXPECTED' }]);
 });

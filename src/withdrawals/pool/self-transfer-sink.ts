@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import type { Transaction } from '../../db/connection.ts';
 import type { Clock, Micros } from '../../env/clock.ts';
 import type { EffectSink, TransferChange, Treasury } from '../../ingestion/effect-sink.ts';
+import { openFreeze } from '../../ingestion/freezes.ts';
 import { settleAttempt } from '../../submissions/attempts.ts';
 import { formatAmount } from '../../tokens/amount.ts';
 
@@ -16,19 +17,26 @@ export function createSelfTransferSink({ clock }: { readonly clock: Clock }): Ef
       const merges = changes.filter(({ isNew, kind, inputs }) => isNew && kind === 'MERGE' && inputs.length > 0);
       for (const merge of merges) {
         const ours = (await signedFor(tx, merge)) ?? (await spentFor(tx, treasury, merge));
-        if (ours !== null) await settle(tx, ours, merge.updateId, clock.nowMicros());
+        if (ours !== null) await settle(tx, treasury, ours, merge, clock.nowMicros());
       }
     },
   };
 }
 
-type Ours = { readonly selfTransferId: string; readonly submissionId: string; readonly number: number };
+type Ours = {
+  readonly selfTransferId: string;
+  readonly submissionId: string;
+  readonly number: number;
+  /** It counted as dead, by proof, and committed all the same. */
+  readonly isDead: boolean;
+};
 
 async function signedFor(tx: Transaction, { signedHash }: TransferChange): Promise<Ours | null> {
   if (signedHash === null || signedHash.length === 0) return null;
   const { rows } = await sql<Ours>`
-    SELECT s.self_transfer_id AS "selfTransferId", h.submission_id AS "submissionId", h.number::int AS number
-    FROM signed_hash h JOIN submission s ON s.id = h.submission_id
+    SELECT s.self_transfer_id AS "selfTransferId", h.submission_id AS "submissionId", h.number::int AS number,
+      a.state IN ('LAPSED', 'GIVEN_UP') AS "isDead"
+    FROM signed_hash h JOIN submission s ON s.id = h.submission_id JOIN attempt a ON a.submission_id = h.submission_id AND a.number = h.number
     WHERE h.hash = ${Buffer.from(signedHash)} AND s.self_transfer_id IS NOT NULL`.execute(tx);
   return rows[0] ?? null;
 }
@@ -41,7 +49,7 @@ async function spentFor(
   // Without its terms, all that is known of a movement is what the holdings changed by.
   const hasTerms = amount !== (holdingsDelta < 0n ? -holdingsDelta : holdingsDelta);
   const { rows } = await sql<Ours>`
-    SELECT s.self_transfer_id AS "selfTransferId", one.submission_id AS "submissionId", one.number::int AS number
+    SELECT s.self_transfer_id AS "selfTransferId", one.submission_id AS "submissionId", one.number::int AS number, false AS "isDead"
     FROM reservation one JOIN submission s ON s.id = one.submission_id AND s.self_transfer_id IS NOT NULL
     JOIN attempt a ON a.submission_id = one.submission_id AND a.number = one.number AND a.sign_requested_at IS NOT NULL
     WHERE one.treasury_id = ${treasury.id} AND one.is_open AND one.contract_id = ${inputs[0] ?? ''}
@@ -51,8 +59,14 @@ async function spentFor(
   return rows[0] ?? null;
 }
 
-/** Also one that counted as ended: it happened, whatever was believed. */
-async function settle(tx: Transaction, ours: Ours, updateId: string, nowMicros: Micros): Promise<void> {
+/** Also one that counted as ended: it happened, whatever was believed. Then the proof of its end does not hold, and payments rest on the same one: nothing is paid until somebody has looked. */
+async function settle(
+  tx: Transaction,
+  treasury: Treasury,
+  ours: Ours,
+  { transferId, updateId }: TransferChange,
+  nowMicros: Micros,
+): Promise<void> {
   await tx
     .updateTable('self_transfer')
     .set({ state: 'DONE', reason: null, detail: null, update_id: updateId, changed_at: nowMicros })
@@ -60,4 +74,14 @@ async function settle(tx: Transaction, ours: Ours, updateId: string, nowMicros: 
     .where('state', '<>', 'DONE')
     .execute();
   await settleAttempt(tx, ours, nowMicros);
+  if (!ours.isDead) return;
+  await openFreeze(tx, {
+    treasuryId: treasury.id,
+    instrumentKey: null,
+    reason: 'TRANSFER_NOT_EXPECTED',
+    detail: `The transfer ${transferId} is the transfer to ourselves ${ours.selfTransferId}, whose attempt counted as dead.`,
+    cause: `update:${updateId}`,
+    openedBy: 'self-transfers',
+    nowMicros,
+  });
 }
