@@ -141,6 +141,7 @@ const OPERATIONS = {
   /** Streams say nothing more, calls are answered; until somebody has given up a stream. @returns milliseconds. */
   silence: async (): Promise<unknown> => {
     const { faults } = participant();
+    while (faults.openStreams() === 0) await systemClock.sleep(5); // Nobody follows the ledger yet.
     const stillOpen = faults.followStreams();
     const startedAt = performance.now();
     faults.silenceStreams();

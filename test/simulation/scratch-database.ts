@@ -14,12 +14,15 @@ const MEMORY = '/dev/shm';
 
 const SETTINGS = {
   fsync: 'off',
-  synchronous_commit: 'off',
   full_page_writes: 'off',
   wal_level: 'minimal',
   max_wal_senders: '0',
   autovacuum: 'off',
   jit: 'off',
+  // What a server tells of itself, which nobody asks here.
+  track_activities: 'off',
+  track_counts: 'off',
+  update_process_title: 'off',
   max_wal_size: '4GB',
   checkpoint_timeout: '1h',
 };
