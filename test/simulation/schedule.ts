@@ -55,7 +55,7 @@ const SHRINKS = 0.9;
 /** How often nobody ends in order, once everything has arrived: what they would do then is the same in all schedules. */
 const ENDS_BY_KILL = 0.6;
 const TRIES_STEPS_MAX = 500; // To wait for tries; what is done in them needs not be done later.
-const CALM_STEPS_MAX = 20_000; // Rest comes within some 500, or 9,000 where long attempts must lapse one after the other; who needs more never comes to rest.
+const CALM_STEPS_MAX = 50_000; // Rest comes within some 500, or 9,000 where long attempts must lapse one after the other, or 23,000 where four look after the log until an offer that nobody answers is over; who needs more never comes to rest.
 
 const BLIND_STEPS_MAX = 800;
 
