@@ -1,6 +1,7 @@
 /**
  * The lines of a post transfer: what each account gains or loses, signed, as an exchange has them; and what they are in the journal, where a posting moves an amount from one account to another. Pure.
  */
+import { UNPRINTABLE } from '../env/storable-text.ts';
 import { type Amount, amountOf, formatAmount } from '../tokens/amount.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import type { AccountRef, JournalLine } from './journal.ts';
@@ -23,8 +24,6 @@ export type PostTransferLine = {
 export const POST_TRANSFER_LINES_MAX = 100;
 
 const TEXT_BYTES_MAX = 255;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
-const UNPRINTABLE = /[\u0000-\u001f\u007f\ufffd]/;
 
 export function isPrintable(text: string): boolean {
   return text !== '' && text.isWellFormed() && Buffer.byteLength(text) <= TEXT_BYTES_MAX && !UNPRINTABLE.test(text);

@@ -8,6 +8,7 @@ import { appendEvents } from '../db/event-log.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 import type { Random } from '../env/random.ts';
+import { UNPRINTABLE } from '../env/storable-text.ts';
 import type { JsonValue } from '../gen/db.ts';
 import { keysetOf, type Page, type PageKey, type PageRequest, pageOf } from '../read/page.ts';
 import { type Reach, withinReach } from '../read/reach.ts';
@@ -100,8 +101,7 @@ const TEXT_BYTES_MAX = { memo: 256, account: 255 } as const;
 const UNFIT = {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
   memo: /[\u0000-\u001f\ufffd]/,
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
-  account: /[\u0000-\u001f\u007f\ufffd]/,
+  account: UNPRINTABLE,
 } as const;
 const MEMO_RANDOM_BYTES = 10; // 80 bits: a guessed memo hits nobody, and a collision is refused anyway.
 /** Without I, L, O and U: people read memos aloud and copy them by hand (Crockford's base 32). */

@@ -7,3 +7,7 @@
 export function storableText(text: string): string {
   return text.replaceAll('\0', '\uFFFD').toWellFormed();
 }
+
+/** What no name or reference of ours may have, wherever it is given: control characters, and the replacement character, which stands for what cannot be stored. The same everywhere, or a name could be credited under which nothing can be withdrawn. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
+export const UNPRINTABLE = /[\u0000-\u001f\u007f\ufffd]/;

@@ -4,6 +4,7 @@ import type { AccountRef } from '../books/journal.ts';
 import type { EventDraft } from '../db/event-log.ts';
 import type { Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
+import { UNPRINTABLE } from '../env/storable-text.ts';
 import type { Judgeable } from '../policy/judging.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
 import { eventId } from '../tokens/ids.ts';
@@ -51,9 +52,6 @@ export class WithdrawalRefusal extends PermanentError {
 }
 
 const PARTY_ID = /^[A-Za-z0-9_-]{1,185}::1220[0-9a-f]{64}$/;
-// Control characters have no place in a memo, and U+0000 none in PostgreSQL; the replacement character stands for what could not be stored.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
-const UNPRINTABLE = /[\u0000-\u001f\u007f\ufffd]/;
 const TEXT_BYTES_MAX = 255;
 
 /** Whether a request can be understood at all. @throws WithdrawalRefusal. */
