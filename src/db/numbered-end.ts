@@ -3,7 +3,7 @@
  * wrote one waits for that to name its place.
  */
 import { sql } from 'kysely';
-import { type Clock, microsToMillis } from '../env/clock.ts';
+import { type Clock, elapsedMsOf } from '../env/clock.ts';
 import type { Database } from './connection.ts';
 import type { EventPoint } from './event-cursor.ts';
 
@@ -16,7 +16,7 @@ const WAIT_MS_MAX = 2_000; // Eight of its polls: longer, and none is at work.
  */
 export async function readNumberedEnd(db: Database, clock: Clock): Promise<EventPoint | null> {
   // A wall clock that is set back would let it wait for as long.
-  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
+  const nowMs = (): number => elapsedMsOf(clock);
   const startedAtMs = nowMs();
   const { seq } = await db
     .selectFrom('event_outbox')

@@ -21,6 +21,11 @@ export type Clock = {
 const MICROS_PER_MILLI = 1_000n;
 const MICROS_PER_SECOND = 1_000_000n;
 
+/** For how long something lasts: milliseconds that no setting of the wall clock moves, where the clock has such. */
+export function elapsedMsOf(clock: Clock): number {
+  return clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
+}
+
 /** @returns `durationMs` as microseconds; fractions of a microsecond are cut. */
 export function millisToMicros(durationMs: number): Micros {
   return BigInt(Math.trunc(durationMs * 1_000));

@@ -10,7 +10,7 @@ import type { Ledger } from '../ledger/ledger-client.ts';
 import type { Known } from '../tokens/update-effects.ts';
 import type { Treasury } from './effect-sink.ts';
 import { openingEffects } from './opening-effects.ts';
-import { unlessSilent } from './unless-silent.ts';
+import { unlessSilent } from './silence.ts';
 import { updateFormatFor } from './update-format.ts';
 
 export type ActiveContracts = {

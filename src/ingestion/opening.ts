@@ -18,8 +18,8 @@ import { noteEpoch } from './epochs.ts';
 import { IMPORT_RECORD_TIME } from './next-position.ts';
 import { bindParticipant, type Position } from './position.ts';
 import { receive } from './received-update.ts';
+import { unlessSilent } from './silence.ts';
 import { snapshotUpdates } from './snapshot.ts';
-import { unlessSilent } from './unless-silent.ts';
 import { updateFormatFor } from './update-format.ts';
 
 export type Opening = {

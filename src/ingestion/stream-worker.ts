@@ -11,7 +11,7 @@
  */
 import type { Database } from '../db/connection.ts';
 import type { Lease, Leases } from '../db/lease.ts';
-import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
+import { type Clock, elapsedMsOf, type Micros, microsToMillis } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
@@ -30,6 +30,7 @@ import type { Opening } from './opening.ts';
 import { createPatientWriter } from './patient-writer.ts';
 import { claimStream, haltStream, POSITION_IN_DOUBT, type Position } from './position.ts';
 import { type Checkpoint, type ReceivedUpdate, receive } from './received-update.ts';
+import { type Heard, untilSilent } from './silence.ts';
 import { updateFormatFor } from './update-format.ts';
 
 export type StreamWorkerOptions = {
@@ -77,8 +78,6 @@ const LAG_EVERY_MS = 10_000; // One small call per stream; scrapes come at that 
 const FROM_THE_BEGINNING: Opening = { at: null };
 
 type Item = ReceivedUpdate | Checkpoint;
-/** When the participant was last heard, and whether it is we who keep it waiting. */
-type Heard = { at: Micros; isHeldBack: boolean };
 
 /** Rights changed, or a token ended: the participant asks to be asked again at once. */
 const REOPENED_AT_ONCE: ReadonlySet<string> = new Set(['STALE_STREAM_AUTHORIZATION', 'ACCESS_TOKEN_EXPIRED']);
@@ -179,7 +178,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
       const streamSignal = AbortSignal.any([held, over.signal]);
       const queue = createBatchQueue<Item>({ countMax: settings.batchCountMax, bytesMax: settings.batchBytesMax });
       openedAt = clock.nowMicros();
-      const heard: Heard = { at: openedAt, isHeldBack: false };
+      const heard: Heard = { atMs: elapsedMsOf(clock), isHeldBack: false };
       const reading = read(position, queue, heard, streamSignal);
       const watching = watchForSilence(queue, heard, over, streamSignal);
       const looking = measureLag(() => position, streamSignal);
@@ -246,7 +245,7 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
         heard.isHeldBack = true;
         await queue.push(receive(message), message.bytes.length);
         heard.isHeldBack = false;
-        heard.at = clock.nowMicros();
+        heard.atMs = elapsedMsOf(clock);
         if (streamSignal.aborted) break;
       }
       queue.close(
@@ -276,19 +275,14 @@ export async function runStreamWorker(options: StreamWorkerOptions): Promise<voi
     over: AbortController,
     streamSignal: AbortSignal,
   ): Promise<void> {
-    const { silenceMsMax } = settings;
-    let silentMs = 0;
-    while (!streamSignal.aborted) {
-      // Exactly when it would have been silent for too long; while we do not read ourselves, now and then.
-      await clock.sleep(silentMs < silenceMsMax ? silenceMsMax - silentMs : silenceMsMax / 5, streamSignal);
-      silentMs = microsToMillis(clock.nowMicros() - heard.at);
-      if (!streamSignal.aborted && !heard.isHeldBack && silentMs >= silenceMsMax) {
-        const stalled = new RetryableError('STREAM_STALLED', 'No message, not even a checkpoint.', { silentMs });
-        queue.close(stalled);
-        // The reason tells the connection that it is not to be used again.
-        over.abort(stalled);
-      }
-    }
+    const silentMs = await untilSilent(heard, { clock, signal: streamSignal, silenceMsMax: settings.silenceMsMax });
+    if (silentMs === null) return;
+    const stalled = new RetryableError('STREAM_STALLED', 'No message, not even a checkpoint.', {
+      silentMs: Math.round(silentMs),
+    });
+    queue.close(stalled);
+    // The reason tells the connection that it is not to be used again.
+    over.abort(stalled);
   }
 
   async function giveUp(error: unknown, position: Position): Promise<void> {

@@ -5,7 +5,7 @@
  * The tables are asked at most every ten seconds, however many scrape. Where they do not answer in time their metrics are left out: a number that is not known is not shown, least of all an old one.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
+import { type Clock, elapsedMsOf, type Micros } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Measures } from '../env/measures.ts';
@@ -72,7 +72,7 @@ export function createMetrics({ clock, logger, build, readFacts, pools, process 
   let facts: Promise<readonly OperationFact[] | null> | null = null;
   let factsAtMs: number | null = null;
   // A wall clock that is set back would have what was read then shown for as long.
-  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
+  const nowMs = (): number => elapsedMsOf(clock);
 
   gauge('sluice_build_info').set({ ...build }, 1);
   const databaseUp = gauge('sluice_database_up');

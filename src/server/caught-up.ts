@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Database } from '../db/connection.ts';
 import { checkEventPoint, type EventPoint, formatEventCursor, parseEventCursor } from '../db/event-cursor.ts';
 import { sharedPositionOf } from '../db/log-history.ts';
-import { type Clock, type Micros, microsToMillis } from '../env/clock.ts';
+import { type Clock, elapsedMsOf, type Micros } from '../env/clock.ts';
 import { RetryableError } from '../env/errors.ts';
 import { formatRecordTime } from '../env/record-time.ts';
 import { type DatabaseView, readDatabaseView } from '../read/database-view.ts';
@@ -44,7 +44,7 @@ export function createCaughtUp({ db, clock, waitMsMax }: { db: Database; clock: 
   let waiting = 0;
   let looking: Promise<DatabaseView> | null = null;
   // A wall clock that is set back would let everybody wait for as long.
-  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
+  const nowMs = (): number => elapsedMsOf(clock);
 
   /** The next reading that begins, not one under way: what a caller committed before is in it. */
   async function look(): Promise<DatabaseView> {

@@ -10,7 +10,7 @@
  */
 import { CustodyRefusal } from '../custody/custody-refusal.ts';
 import type { WakeUp } from '../db/polling-loop.ts';
-import { type Micros, microsToMillis, millisToMicros } from '../env/clock.ts';
+import { elapsedMsOf, type Micros, millisToMicros } from '../env/clock.ts';
 import { messageOf, PermanentError, RetryableError } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Measures } from '../env/measures.ts';
@@ -85,7 +85,7 @@ async function tryAllDue(options: PassOptions): Promise<{ readonly opened: numbe
   const store = createTryStore(db, purpose, options.log);
   const running = new Set<Promise<void>>();
   const failures: unknown[] = [];
-  const nowMs = (): number => clock.elapsedMs?.() ?? microsToMillis(clock.nowMicros());
+  const nowMs = (): number => elapsedMsOf(clock);
   let tried = 0;
   let opened = 0;
   let lookedAtMs: number | null = null;

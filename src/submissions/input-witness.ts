@@ -9,7 +9,7 @@ import type { Clock, Micros } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import { isInDoubt } from '../ingestion/freezes.ts';
-import { unlessSilent } from '../ingestion/unless-silent.ts';
+import { unlessSilent } from '../ingestion/silence.ts';
 import { updateFormatFor } from '../ingestion/update-format.ts';
 import type { Ledger } from '../ledger/ledger-client.ts';
 import { IS_PAST, isJustTaken, isWitnessed, MAY_HAVE_PAID } from './attempts.ts';
