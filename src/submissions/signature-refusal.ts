@@ -1,5 +1,5 @@
 /**
- * What a signer's refusal by its owner's policy means: that no signature was made for this request. When that was the answer to every request there ever was for a submission, none exists, and it need not
+ * What a signer's refusal means: that no signature was made for this request. Where its owner's policy was the answer to every request there ever was for a submission, no signature exists, and it need not
  * wait for its target. While one answer is unknown (lost, late, a process that died), or there was another attempt, only the ledger ends it.
  */
 import { sql } from 'kysely';
@@ -11,9 +11,15 @@ import type { Purpose } from './submission-purpose.ts';
 
 /** Refusals that another try would meet as well: the owner of the key does not want it. */
 const BY_POLICY: ReadonlySet<string> = new Set(['SIGNING_POLICY', 'SIGNING_LIMIT']);
+/** … because of what this signer signed of the same submission before. After a restore of the database only the signer knows of it, and may refuse for ever what pays by other inputs. */
+const BY_ITS_PAST: ReadonlySet<string> = new Set([
+  'SIGNING_ATTEMPT_CHANGED',
+  'SIGNING_SUBMISSION_CHANGED',
+  'SIGNING_INPUT_NOT_KEPT',
+]);
 
 /**
- * Counts a refusal, and ends the attempt when nothing can have been signed.
+ * Counts a refusal that concerns the submission, so that its attempts do not go on for ever as those do that nobody answered; and ends the attempt when nothing can have been signed.
  * @returns whether it was ended. False for every error that is no refusal by policy.
  */
 export async function endRefused(
@@ -23,12 +29,14 @@ export async function endRefused(
   error: unknown,
   nowMicros: Micros,
 ): Promise<boolean> {
-  if (!(error instanceof CustodyRefusal) || !BY_POLICY.has(error.code)) return false;
+  if (!(error instanceof CustodyRefusal)) return false;
   const { code, message } = error;
+  if (!BY_POLICY.has(code) && !BY_ITS_PAST.has(code)) return false;
   // By itself: a refusal is a fact, whatever comes of it.
   await sql`
     UPDATE attempt SET sign_refusals = sign_refusals + 1
     WHERE submission_id = ${submissionId} AND number = ${number} AND sign_refusals < sign_requests`.execute(db);
+  if (!BY_POLICY.has(code)) return false;
   return db.transaction().execute(async (tx) => {
     if ((await purpose.lockSubjects(tx, [subjectId])).length === 0) return false;
     // A version of us that does not count its requests still writes down a hash for each.

@@ -291,3 +291,26 @@ test('S1: who asks while a signer keeps another payment waiting is given funds a
   await become({ COMPLETED: 2 });
   expect(await paidToBob()).toBe('10.0000000000');
 });
+
+test('a signer who refuses for what he signed of it before, of which we know nothing any more, does not keep it waiting for ever', {
+  timeout: 60_000,
+}, async () => {
+  fund(1);
+  const local = createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) });
+  start({
+    limits: { ...LIMITS, ttlMs: 2_000, tryHoldMs: 2_000, attemptsMax: 2 },
+    signer: {
+      ...local,
+      sign: async () => {
+        throw new CustodyRefusal('SIGNING_INPUT_NOT_KEPT', 'No input of an earlier attempt is kept.', 'intent.inputs');
+      },
+    },
+  });
+  await ask('remembered');
+  await become({ FAILED: 1 }, 30_000);
+  expect((await database.db.selectFrom('attempt').select('state').execute()).map(({ state }) => state)).toEqual([
+    'LAPSED',
+    'LAPSED',
+  ]);
+  expect(await paidToBob()).toBe('0.0000000000');
+});
