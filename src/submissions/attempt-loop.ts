@@ -20,6 +20,7 @@ import { type TryOptions, tryAttempt } from './attempt-try.ts';
 import {
   type AttemptLimits,
   giveUpUnsigned,
+  hasOpenAttempts,
   lapseAttempts,
   type OpenAttempt,
   recordTrouble,
@@ -32,8 +33,8 @@ import { createTryStore, type TryStore } from './try-store.ts';
 export type PassOptions = TryOptions & {
   readonly treasuryId: number;
   readonly limits: AttemptLimits;
-  /** Opens attempts for what waits. @returns how many. */
-  readonly open: (nowMicros: Micros) => Promise<number>;
+  /** Opens attempts for what waits. @returns how many. Left out: others open them. */
+  readonly open?: (nowMicros: Micros) => Promise<number>;
   /** Whether an attempt is given up at once when a try came to nothing before any signature, rather than tried again until its target. */
   readonly isGivenUpEarly: boolean;
   readonly logger: Logger;
@@ -59,8 +60,20 @@ export async function passOver(options: PassOptions): Promise<boolean> {
   return tried > 0 || opened > 0;
 }
 
-/** Ends what is over and opens what waits. @returns how many were opened. */
-async function lookAround(options: PassOptions): Promise<number> {
+/** Ends what is over and opens what waits. @returns how many were opened, and whether any attempt may be open now. */
+async function lookAround(options: PassOptions): Promise<{ readonly opened: number; readonly isAnyOpen: boolean }> {
+  const { db, purpose, treasuryId, open, clock, failpoint } = options;
+  const wasAnyOpen = await hasOpenAttempts(db, purpose, treasuryId);
+  if (wasAnyOpen) await endDead(options);
+  // What cannot be submitted is not reserved for either: its time would run out untried.
+  const opened = open !== undefined && (await roomOf(options, 1)) > 0 ? await open(clock.nowMicros()) : 0;
+  // Transfers to ourselves are opened with the withdrawals.
+  if (opened > 0 && purpose.failpoints !== 'selfTransfers') await failpoint(`${purpose.failpoints}.afterFunding`);
+  return { opened, isAnyOpen: wasAnyOpen || opened > 0 };
+}
+
+/** Ends what the ledger has passed, and what lost an input. */
+async function endDead(options: PassOptions): Promise<void> {
   const { db, purpose, treasuryId, limits, clock, failpoint } = options;
   const lapsed = await lapseAttempts(db, purpose, treasuryId, limits, clock.nowMicros(), (subjectId, error) =>
     options.logger.error('An attempt that is over could not be ended.', {
@@ -71,12 +84,6 @@ async function lookAround(options: PassOptions): Promise<number> {
   );
   if (lapsed > 0) await failpoint(`${purpose.failpoints}.afterLapse`);
   await breakReservations(db, purpose, treasuryId, clock.nowMicros());
-  // What cannot be submitted is not reserved for either: its time would run out untried.
-  const isOpen = (await roomOf(options, 1)) > 0;
-  const opened = isOpen ? await options.open(clock.nowMicros()) : 0;
-  // Transfers to ourselves are opened with the withdrawals.
-  if (opened > 0 && purpose.failpoints !== 'selfTransfers') await failpoint(`${purpose.failpoints}.afterFunding`);
-  return opened;
 }
 
 /** Keeps so many tries going as long as something is due: a slow one holds its own place and nobody else's. */
@@ -90,6 +97,7 @@ async function tryAllDue(options: PassOptions): Promise<{ readonly opened: numbe
   let opened = 0;
   let lookedAtMs: number | null = null;
   let triedAtLook = 0;
+  let isAnyOpen = true;
 
   /** Waits until no more than `enough` are under way or, where it is said when we looked last, there is something to look for. @returns whether there is. */
   async function untilFew(enough: number, sinceMs: number | null): Promise<boolean> {
@@ -121,10 +129,12 @@ async function tryAllDue(options: PassOptions): Promise<{ readonly opened: numbe
       if (lookedAtMs === null || tried - triedAtLook >= TRIES_A_LOOK_MAX) {
         lookedAtMs = nowMs();
         triedAtLook = tried;
-        opened += await lookAround(options);
+        const look = await lookAround(options);
+        opened += look.opened;
+        isAnyOpen = look.isAnyOpen;
       }
       const wanted = Math.min(TRIES_AT_ONCE_MAX - running.size, TRIES_A_LOOK_MAX - (tried - triedAtLook));
-      const countMax = await roomOf(options, wanted);
+      const countMax = isAnyOpen ? await roomOf(options, wanted) : 0;
       const due =
         countMax === 0
           ? []

@@ -68,6 +68,16 @@ const AHEAD_MS_MAX = 10_000;
 export const isJustTaken = (nowMicros: Micros, gapMs: number) =>
   sql<boolean>`coalesce(a.taken_at > ${nowMicros - millisToMicros(gapMs)}::bigint AND a.taken_at <= ${nowMicros + millisToMicros(AHEAD_MS_MAX)}::bigint, false)`;
 
+/** @returns whether any attempt of the purpose is open: while none is, nothing can lapse, break, be tried, or be given back. For loops that mostly find nothing: one cheap question instead of each of theirs. */
+export async function hasOpenAttempts(db: Database, purpose: Purpose, treasuryId: number): Promise<boolean> {
+  const { rows } = await sql<{ isAny: boolean }>`
+    SELECT EXISTS (
+      SELECT FROM attempt a JOIN submission s ON s.id = a.submission_id
+      WHERE a.state = 'OPEN' AND s.treasury_id = ${treasuryId} AND s.purpose = ${purpose.name}
+    ) AS "isAny"`.execute(db);
+  return rows[0]?.isAny === true;
+}
+
 /**
  * Takes attempts that are due for a try and puts their next turn off, so that others leave them alone meanwhile. Two tries at once would be harmless, only wasteful. What may not be signed is left where it
  * is, with its turn: it is due at once when it may. So is what the ledger has passed: it would be refused there.

@@ -1,7 +1,8 @@
 /** The only clock by which attempts are opened: the record time that ingestion has committed. */
+import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
 import { type Micros, millisToMicros } from '../env/clock.ts';
-import { homeSynchronizer } from '../ingestion/home-synchronizer.ts';
+import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
 import type { AttemptLimits } from './attempts.ts';
 
 export type PositionClock = { readonly synchronizerId: string; readonly recordTime: Micros };
@@ -16,19 +17,14 @@ export async function positionClock(
   limits: Pick<AttemptLimits, 'recordTimeAgeMsMax' | 'recordTimeAheadMsMax'>,
   nowMicros: Micros,
 ): Promise<PositionClock | null> {
-  const synchronizerId = await homeSynchronizer(tx, treasuryId);
-  if (synchronizerId === null) return null;
-  const time = await tx
-    .selectFrom('synchronizer_time as t')
-    .innerJoin('ingestion_stream as s', 's.treasury_id', 't.treasury_id')
-    .select('t.record_time as recordTime')
-    .where('t.treasury_id', '=', treasuryId)
-    .where('t.synchronizer_id', '=', synchronizerId)
-    .where('s.status', '=', 'RUNNING')
-    .executeTakeFirst();
+  const { rows } = await sql<PositionClock>`
+    SELECT t.synchronizer_id AS "synchronizerId", t.record_time AS "recordTime"
+    FROM synchronizer_time t JOIN ingestion_stream s ON s.treasury_id = t.treasury_id AND s.status = 'RUNNING'
+    WHERE t.treasury_id = ${treasuryId} AND t.synchronizer_id = ${homeSynchronizerOf(sql`t.treasury_id`)}`.execute(tx);
+  const [time] = rows;
   if (time === undefined) return null;
   const distance = nowMicros - time.recordTime;
   const isTold =
     distance <= millisToMicros(limits.recordTimeAgeMsMax) && -distance <= millisToMicros(limits.recordTimeAheadMsMax);
-  return isTold ? { synchronizerId, recordTime: time.recordTime } : null;
+  return isTold ? time : null;
 }

@@ -110,9 +110,7 @@ async function upkeepOnce(options: AutomationOptions): Promise<boolean> {
     lane: 'UPKEEP',
     purpose: SELF_TRANSFERS,
     plan: planSelfTransfers(options),
-    // They are opened with the withdrawals, out of the same funds.
-    open: async () => 0,
-    // What comes to nothing before a signature frees its funds for whoever waits.
+    // They are opened with the withdrawals, out of the same funds. What comes to nothing before a signature frees its funds for whoever waits.
     isGivenUpEarly: true,
     news: options.wakeUp,
   });

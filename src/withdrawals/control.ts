@@ -9,6 +9,7 @@ import { messageOf } from '../env/errors.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { Treasury } from '../ingestion/effect-sink.ts';
+import { hasOpenAttempts } from '../submissions/attempts.ts';
 import { type WitnessLedger, witnessInputs } from '../submissions/input-witness.ts';
 import { releaseNotLet } from '../submissions/release.ts';
 import { WITHDRAWALS } from './attempts.ts';
@@ -43,10 +44,12 @@ export async function runControl(options: ControlOptions): Promise<void> {
 /** One pass. @returns true when there may be more to do at once. */
 export async function controlOnce(options: ControlOptions): Promise<boolean> {
   const { db, treasury, clock, logger } = options;
-  const released = await releaseNotLet(db, WITHDRAWALS, treasury.id, clock.nowMicros());
+  const isAnyOpen = await hasOpenAttempts(db, WITHDRAWALS, treasury.id);
+  const released = isAnyOpen ? await releaseNotLet(db, WITHDRAWALS, treasury.id, clock.nowMicros()) : 0;
   const overdue = await failOverdue(db, treasury.id, clock.nowMicros(), (subjectId, error) =>
     logger.error('A withdrawal that is overdue could not be failed.', { subjectId, why: messageOf(error) }),
   );
+  if (!isAnyOpen) return overdue > 0;
   const unreadable = await markUnreadable(db, treasury.id, clock.nowMicros());
   if (unreadable > 0) logger.error('Withdrawals need people: nobody can read whether they were paid.', { unreadable });
   await witnessInputs({ ...options, treasuryId: treasury.id, purpose: WITHDRAWALS });

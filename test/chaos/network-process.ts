@@ -44,6 +44,7 @@ network.tap({ instrument: INSTRUMENT, owner: 'alice', amount: '100000000' });
 
 const deposited: Deposited[] = [];
 let seenUpTo = 0n;
+let turns: Promise<void> = Promise.resolve();
 let newestUpdateId: string | null = null;
 const updateIds = new Set<string>();
 
@@ -71,8 +72,19 @@ function payIn({ offers }: { readonly offers: number }): void {
   deposited.push({ memo, amount, isOffer, updateId });
 }
 
+/** One after the other: what is read while the participant numbers anew would say of its old numbers how far the new ones were read. */
+function inTurn(work: () => Promise<void> | void): Promise<void> {
+  const done = turns.then(work);
+  turns = done.catch(() => undefined); // Told to whoever asked for it.
+  return done;
+}
+
 /** Reads on in what the participant shows of the treasury. */
 async function readUpdates(): Promise<void> {
+  await inTurn(readOn);
+}
+
+async function readOn(): Promise<void> {
   const end = participant().ledgerEnd();
   if (end <= seenUpTo) return;
   const { token } = network.access.issueToken({ user: USER, lifetimeMs: LOOK_MS });
@@ -160,9 +172,11 @@ const OPERATIONS = {
     return null;
   },
   /** The participant's own database was put back: it numbers what it reads again anew. */
-  restore: ({ updatesBack }: { updatesBack: number }): Answer => {
-    participant().restore({ updatesBack, catchUp: { everyMs: 1 }, numbering: 'fresh' });
-    seenUpTo = 0n;
+  restore: async ({ updatesBack }: { updatesBack: number }): Promise<unknown> => {
+    await inTurn(() => {
+      participant().restore({ updatesBack, catchUp: { everyMs: 1 }, numbering: 'fresh' });
+      seenUpTo = 0n;
+    });
     return null;
   },
   /** From now on everybody needs a token. Anew where it was so already: streams of the user end. */

@@ -28,10 +28,11 @@ export async function openReturnAttempts(
   onRefused: OnRefused = throwRefused,
 ): Promise<number> {
   return await db.transaction().execute(async (tx) => {
-    const clock = await positionClock(tx, treasuryId, limits, nowMicros);
+    const due = await takeDue(tx, treasuryId, nowMicros);
+    const clock = due.length === 0 ? null : await positionClock(tx, treasuryId, limits, nowMicros);
     if (clock === null) return 0;
     let opened = 0;
-    for (const offer of await takeDue(tx, treasuryId, nowMicros)) {
+    for (const offer of due) {
       const refused = await isolated(tx, async () => {
         await insertAttempt(tx, {
           submissionId: `sr_${offer.id.slice(3)}`,
