@@ -69,6 +69,7 @@ export function createLastMoment({
       const now = scheduler.clock.nowMicros();
       if (isHeld || target <= now) return;
       isHeld = true;
+      let isCommitted = false;
       const act = (label: string, delayMs: number, run: () => Promise<void>): void =>
         void scheduler.enqueue({
           actor: synchronizer,
@@ -81,7 +82,8 @@ export function createLastMoment({
           },
         });
       act('time is held at a target', Number(target - now) / 1_000, async () => {
-        if (isResting) return;
+        // Both may be due at once, and whoever is second finds the other done: nobody would let go of a time that is held then.
+        if (isResting || isCommitted) return;
         networkClock.pin(target);
         network.tap({ instrument: DIRECT, owner: TREASURY, amount: '1' });
       });
@@ -92,6 +94,7 @@ export function createLastMoment({
         await execute();
         networkClock.release();
         isHeld = false;
+        isCommitted = true;
         if (before === target) marks.add('commit at the target');
       });
     },
