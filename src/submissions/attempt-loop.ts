@@ -167,8 +167,9 @@ async function roomOf({ budget, lane = 'WITHDRAWALS' }: PassOptions, wanted: num
 
 async function tryOnce(options: PassOptions & { readonly store: TryStore }, attempt: OpenAttempt): Promise<void> {
   const { db, store, purpose, clock, random, logger, limits } = options;
+  const startedAt = clock.nowMicros();
   const delayMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** attempt.tries) * (0.5 + random.next() / 2);
-  const nextTryAt = clock.nowMicros() + millisToMicros(delayMs);
+  const nextTryAt = startedAt + millisToMicros(delayMs);
   const { requestId = null } = attempt;
   const facts = {
     purpose: purpose.name,
@@ -177,10 +178,11 @@ async function tryOnce(options: PassOptions & { readonly store: TryStore }, atte
     tryNumber: attempt.tries + 1,
     ...(requestId !== null && { requestId, traceId: traceIdOf(requestId) }),
   };
-  let isEnding = false;
+  /** How long it has until it is in its last moments, of which there is always one more try: it decides between a lapse and a release. */
+  let untilEnding: Micros | null = null;
   try {
     const view = await store.viewOf(attempt);
-    isEnding = attempt.target - view.recordTime <= millisToMicros(Math.min(limits.tryHoldMs, limits.ttlMs / 2));
+    untilEnding = attempt.target - view.recordTime - millisToMicros(Math.min(limits.tryHoldMs, limits.ttlMs / 2));
     const outcome = await tryAttempt(options, attempt, view, nextTryAt);
     if (outcome === 'EXECUTED') await options.budget?.noteTaken();
     logger.info('Tried an attempt.', { ...facts, outcome });
@@ -192,6 +194,7 @@ async function tryOnce(options: PassOptions & { readonly store: TryStore }, atte
     if (isForeignSignature(error))
       logger.error('What the signer signed cannot be sent.', { ...facts, why: messageOf(error) });
     const isOverload = (await options.budget?.noteRefusal(error)) === true;
+    const isEnding = untilEnding !== null && untilEnding <= 0n;
     try {
       if (
         options.isGivenUpEarly &&
@@ -206,13 +209,22 @@ async function tryOnce(options: PassOptions & { readonly store: TryStore }, atte
         (await giveUpUnsigned(db, purpose, attempt, releasedOf(error), clock.nowMicros()))
       )
         return;
-      await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });
+      const again = untilEnding === null || isEnding ? nextTryAt : startedAt + atLeast(untilEnding, RETRY_MS_MIN / 2);
+      await recordTrouble(db, attempt, {
+        message: messageOf(error),
+        nextTryAt: again < nextTryAt ? again : nextTryAt,
+      });
     } catch (refused) {
       if (!isPoison(refused)) throw refused;
       // One that cannot be written about is in nobody's way: it was put off when it was taken, and ends with its target.
       logger.error('What a try came to could not be written down.', { ...facts, why: messageOf(refused) });
     }
   }
+}
+
+function atLeast(micros: Micros, leastMs: number): Micros {
+  const least = millisToMicros(leastMs);
+  return micros > least ? micros : least;
 }
 
 function isForeignSignature(error: unknown): boolean {
