@@ -209,11 +209,9 @@ async function tryOnce(options: PassOptions & { readonly store: TryStore }, atte
         (await giveUpUnsigned(db, purpose, attempt, releasedOf(error), clock.nowMicros()))
       )
         return;
-      const again = untilEnding === null || isEnding ? nextTryAt : startedAt + atLeast(untilEnding, RETRY_MS_MIN / 2);
-      await recordTrouble(db, attempt, {
-        message: messageOf(error),
-        nextTryAt: again < nextTryAt ? again : nextTryAt,
-      });
+      const endingAt = startedAt + atLeast(untilEnding ?? 0n, RETRY_MS_MIN / 2);
+      const againAt = untilEnding === null || isEnding || nextTryAt < endingAt ? nextTryAt : endingAt;
+      await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt: againAt });
     } catch (refused) {
       if (!isPoison(refused)) throw refused;
       // One that cannot be written about is in nobody's way: it was put off when it was taken, and ends with its target.

@@ -57,8 +57,8 @@ export const WITHDRAWAL_MISTAKES: readonly DirectMistake[] = [
     changes: [
       {
         file: 'submissions/position-clock.ts',
-        find: "    .where('t.synchronizer_id', '=', synchronizerId)\n",
-        replace: "    .orderBy('t.record_time', 'desc').limit(1)\n",
+        find: ' AND t.synchronizer_id = ',
+        replace: ' ORDER BY t.record_time DESC LIMIT 1 -- ',
       },
     ],
     killer: { file: MECHANISM, test: 'B4: is opened on the synchronizer of the treasury' },

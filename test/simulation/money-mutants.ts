@@ -37,7 +37,7 @@ const UNRESERVED = `
 const RESERVE = 'AS input JOIN opened USING (submission_id)';
 /** The database holds on to what the code forgets: without its constraint the mistake shows. */
 const RESERVE_ANYWAY = `${RESERVE} ON CONFLICT DO NOTHING`;
-const TROUBLE = 'await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt });';
+const TROUBLE = 'await recordTrouble(db, attempt, { message: messageOf(error), nextTryAt: againAt });';
 const GIVE_UP = `await giveUpUnsigned(db, purpose, attempt, { code: 'MUTANT', detail: messageOf(error) }, clock.nowMicros());`;
 /** Here, too, the table would refuse it. */
 const FORGOTTEN = {

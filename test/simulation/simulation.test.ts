@@ -38,7 +38,7 @@ test(`${SEEDS} schedules keep every invariant`, { timeout: (SEEDS + 60) * SECOND
   let seconds = 0;
 
   await withMigratedDatabases(PROCESSES, async (databases) => {
-    const crew = await openCrew(databases);
+    const crew = await openCrew(databases, { isAlone: true });
     const startedAt = performance.now();
     await crew.run(seeds.map(orderOf), (result) => {
       steps += result.steps;

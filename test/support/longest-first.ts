@@ -5,7 +5,6 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Parts of paths, the longest-running first. */
 const LONG = [
-  'test/simulation/simulation',
   'test/chaos/chaos',
   'test/drills/',
   'test/outages/database',
