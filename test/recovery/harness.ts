@@ -150,12 +150,17 @@ export async function fund(sluice: Sluice, count: number): Promise<void> {
   await caughtUp(sluice);
 }
 
+const printed = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+
 export async function caughtUp({ db, ingestion }: Sluice): Promise<void> {
   const end = simnet.network.participant('participant1').ledgerEnd();
   await eventually(async () => {
     ingestion.throwIfFailed();
-    const stream = await db.selectFrom('ingestion_stream').select('ledger_offset').executeTakeFirst();
-    expect(stream?.ledger_offset ?? 0n).toBeGreaterThanOrEqual(end);
+    const stream = await db.selectFrom('ingestion_stream').selectAll().executeTakeFirst();
+    expect(
+      stream?.ledger_offset ?? 0n,
+      `${JSON.stringify(stream, printed)}\n${ingestion.log()}`,
+    ).toBeGreaterThanOrEqual(end);
   }, PATIENCE);
 }
 

@@ -1,11 +1,13 @@
 /** Ingestion wired as the command line wires it, for tests that need no API. */
+import { inspect } from 'node:util';
 import { createTreasurySink } from '../../src/books/treasury-sink.ts';
 import { createDatabase, type Database } from '../../src/db/connection.ts';
 import { createLeases } from '../../src/db/lease.ts';
 import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
 import type { Clock } from '../../src/env/clock.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
-import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import type { LogFields, Logger } from '../../src/env/logger.ts';
+import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
 import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
 import type { Opening } from '../../src/ingestion/opening.ts';
@@ -41,6 +43,8 @@ export type RunningIngestion = {
   readonly endpoints: EndpointPool;
   /** Settles when every worker has ended; rejects with what ended one. */
   readonly ended: Promise<unknown>;
+  /** What was logged last, oldest first: for whoever waits in vain. */
+  log(): string;
   /** @throws what ended a worker, if one has ended: a test that waits for progress asks now and then. */
   throwIfFailed(): void;
   stop(): Promise<void>;
@@ -48,7 +52,7 @@ export type RunningIngestion = {
 
 export async function startIngestion(options: IngestionOptions): Promise<RunningIngestion> {
   const { clock = systemClock, failpoint = noFailpoints } = options;
-  const logger = createSystemLogger('silent');
+  const { logger, lines } = rememberingLogger();
   const connection = createDatabase({
     connectionString: options.connectionString,
     applicationName: 'test-ingestion',
@@ -103,6 +107,7 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
     treasuries,
     endpoints,
     ended,
+    log: () => lines.join('\n'),
     throwIfFailed: () => {
       if (failures.length > 0) throw failures[0];
     },
@@ -113,6 +118,27 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
       await connection.close();
     },
   };
+}
+
+const LINES_MAX = 60;
+
+/** Keeps the last lines and prints none: most tests make trouble on purpose. */
+function rememberingLogger(): { readonly logger: Logger; readonly lines: readonly string[] } {
+  const lines: string[] = [];
+  const note =
+    (level: string) =>
+    (message: string, fields: LogFields = {}): void => {
+      lines.push(`${new Date().toISOString()} ${level} ${message} ${inspect(fields, { breakLength: Infinity })}`);
+      if (lines.length > LINES_MAX) lines.shift();
+    };
+  const logger: Logger = {
+    debug: () => undefined,
+    info: note('info'),
+    warn: note('warn'),
+    error: note('error'),
+    child: () => logger,
+  };
+  return { logger, lines };
 }
 
 /** Registers memos for customers, all of them in the network of `catalog`. */
