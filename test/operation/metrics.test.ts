@@ -83,9 +83,11 @@ test('a session that listens and does not read is seen before the room for notif
 
   const before = await ratio();
   // The room is that of the whole server: whoever else did not read at first may have caught up since.
+  let line = 0;
   await eventually(
     async () => {
-      for (let line = 0; line < 200; line += 1) await append(database, draftOf(`${'long '.repeat(20)}${line}`));
+      for (const until = line + 200; line < until; line += 1)
+        await append(database, draftOf(`${'long '.repeat(20)}${line}`));
       expect(await ratio()).toBeGreaterThan(before);
     },
     { deadlineMs: 30_000 },
