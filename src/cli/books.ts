@@ -8,6 +8,7 @@ import { formatRecordTime } from '../env/record-time.ts';
 import { readCustomerBooks } from '../read/customer-books.ts';
 import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
+import { printable } from './printable.ts';
 import { withDatabase } from './with-database.ts';
 
 const MODES: Readonly<Record<string, BooksMode>> = { external: 'EXTERNAL', opening: 'OPENING', internal: 'INTERNAL' };
@@ -74,9 +75,4 @@ export function booksCommand(context: CommandContext): Command {
     })
     .addCommand(change)
     .addCommand(resent);
-}
-
-/** Text of others must not be able to move the cursor or to turn the text around. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '\ufffd');
 }

@@ -8,6 +8,7 @@ import { type Halt, listHalts } from '../read/halts.ts';
 import { type HaltScope, haltMoney, liftHalt } from '../submissions/halts.ts';
 import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
+import { printable } from './printable.ts';
 import { withDatabase } from './with-database.ts';
 
 const SHOWN_MAX = 100;
@@ -72,11 +73,6 @@ function linesOf({ id, treasury, instrument, why, haltedAt, haltedBy, liftAskedB
       ? `  sluice lift ${id} --by <name> --why <text>, by two people`
       : `  ${printable(liftAskedBy)} wants it lifted (${printable(liftWhy ?? '')}): somebody else says sluice lift ${id} --by <name> --why <text>`;
   return [head, wish];
-}
-
-/** Text of others must not be able to move the cursor or to turn the text around. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '\ufffd');
 }
 
 /** @throws PermanentError SCOPE_UNKNOWN where a name is nobody's, or several treasuries' or instruments'. */

@@ -9,6 +9,7 @@ import { isScope, type Scope } from '../schema/principal.ts';
 import { isRole, ROLE_MEANINGS, ROLE_SCOPES, ROLES } from '../schema/role.ts';
 import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
+import { printable } from './printable.ts';
 import { withDatabase } from './with-database.ts';
 
 type CreateOptions = {
@@ -99,11 +100,6 @@ function lineOf(key: ApiKeyEntry, now: bigint): string {
     `made ${formatRecordTime(createdAt)} by ${printable(createdBy)}`,
     lastUsedAt === null ? 'never used' : `last used ${formatRecordTime(lastUsedAt)}`,
   ].join('  ');
-}
-
-/** Text of others must not be able to move the cursor or to turn the text around. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '\ufffd');
 }
 
 function parseRole(text: string): readonly Scope[] {
