@@ -53,6 +53,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Making>>> = {
   treasury: async () => (await import('./cli/treasury.ts')).treasuryCommand,
   funds: async () => (await import('./cli/funds.ts')).fundsCommand,
   books: async () => (await import('./cli/books.ts')).booksCommand,
+  screening: async () => (await import('./cli/screening.ts')).screeningCommand,
   'deposit-accounts': async () => (await import('./cli/deposit-accounts.ts')).depositAccountsCommand,
   drill: async () => (await import('./cli/drill.ts')).drillCommand,
   recover: async () => (await import('./cli/recover.ts')).recoverCommand,

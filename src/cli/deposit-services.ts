@@ -4,44 +4,23 @@ import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { createWakeUp } from '../db/polling-loop.ts';
-import { createDesk, type Desk, type DeskLimits } from '../deposits/desk.ts';
+import { createDesk, type Desk, type DeskLimits, type DeskOptions } from '../deposits/desk.ts';
 import { createScreeningClient } from '../deposits/screening-client.ts';
-import { wereScreened } from '../deposits/screening-gate.ts';
 import { runScreening, SCREENING_LIMITS } from '../deposits/screening-loop.ts';
-import type { Clock } from '../env/clock.ts';
-import { PermanentError } from '../env/errors.ts';
 import { parseAmount } from '../tokens/amount.ts';
-import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import type { ServiceEnv } from './service-config.ts';
 import type { ServiceLoops } from './service-loops.ts';
 
-/** Whether deposits wait for a verdict. */
-export function isScreening({ screeningUrl }: Pick<Config, 'screeningUrl'>): boolean {
-  return screeningUrl !== null;
+/** Whether deposits are to wait for a verdict, as this process is configured: what decides stands in the database (src/deposits/screening-mode.ts). */
+export function isScreeningWanted({
+  screeningUrl,
+  depositScreening,
+}: Pick<Config, 'screeningUrl' | 'depositScreening'>): boolean {
+  return depositScreening === null ? screeningUrl !== null : depositScreening === 'on';
 }
 
-/**
- * Whether deposits that a command books wait for a verdict. A terminal has seldom all of the service's configuration: where deposits were ever screened, its silence about the screening service is no leave to credit without one.
- * @param isUnscreened somebody has said that nobody screens them any more. @throws PermanentError SCREENING_UNKNOWN.
- */
-export async function demandScreening(
-  db: Database,
-  config: Pick<Config, 'screeningUrl'>,
-  isUnscreened: boolean,
-): Promise<boolean> {
-  if (isScreening(config)) return true;
-  if (isUnscreened || !(await wereScreened(db))) return false;
-  throw new PermanentError(
-    'SCREENING_UNKNOWN',
-    'Deposits are screened here, and what this books would be credited without: give the command SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET as the service has them. Where nobody screens them any more: --unscreened.',
-  );
-}
-
-export function openDesk(
-  config: Pick<Config, 'screeningUrl' | 'deskLimits' | 'instruments'>,
-  parts: { readonly db: Database; readonly clock: Clock; readonly withdrawals: Withdrawals | null },
-): Desk {
-  return createDesk({ ...parts, limits: deskLimitsOf(config), isScreening: isScreening(config) });
+export function openDesk(config: Pick<Config, 'deskLimits' | 'instruments'>, parts: Omit<DeskOptions, 'limits'>): Desk {
+  return createDesk({ ...parts, limits: deskLimitsOf(config) });
 }
 
 /** The configuration names instruments; the desk knows them by admin and id. */

@@ -19,6 +19,7 @@ import { readTokensOfNetwork, type Token } from '../read/tokens.ts';
 import { createSend } from '../scan/http-send.ts';
 import { keysOfParties } from '../signer/remote-signer.ts';
 import type { CommandContext } from './command-context.ts';
+import { isScreeningWanted } from './deposit-services.ts';
 import { openDatabase } from './open-database.ts';
 import { openRegistries } from './open-registries.ts';
 import { openSigner } from './open-signer.ts';
@@ -83,7 +84,15 @@ async function examine(config: Config, env: Env): Promise<readonly Finding[]> {
             isScreening: config.screeningUrl !== null,
             clock: env.clock,
           })),
-      ...(db === null ? [] : await checkScreening(db, config.screeningUrl !== null)),
+      ...(db === null
+        ? []
+        : await checkScreening(db, {
+            network: config.network,
+            worker:
+              config.role === 'api'
+                ? null
+                : { isWanted: isScreeningWanted(config), isAsking: config.screeningUrl !== null },
+          })),
       ...(await examineLedger(config, env, { db, tokens })),
       ...(await examineOthers(config, env, tokens)),
       ...(await checkMachine({

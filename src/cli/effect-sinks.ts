@@ -2,29 +2,29 @@
 import { createTreasurySink } from '../books/treasury-sink.ts';
 import { createOfferSink } from '../deposits/acceptance/offer-sink.ts';
 import { createDepositSink } from '../deposits/deposit-sink.ts';
-import type { Clock } from '../env/clock.ts';
+import type { Clock, Micros } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink } from '../ingestion/effect-sink.ts';
 import { createSelfTransferSink } from '../withdrawals/pool/self-transfer-sink.ts';
 import { createWithdrawalSink, type RecoverPayment } from '../withdrawals/withdrawal-sink.ts';
 
 /**
- * @param isScreening whether deposits wait for the verdict of a screening service.
+ * @param screenedSince as `createDepositSink` has it.
  * @param recover as `createWithdrawalSink` has it.
  */
 export function createSinks({
   clock,
   logger,
-  isScreening,
+  screenedSince = null,
   recover,
 }: {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly isScreening: boolean;
+  readonly screenedSince?: Micros | null;
   readonly recover?: RecoverPayment | undefined;
 }): readonly EffectSink[] {
   return [
-    createDepositSink({ clock, isScreening }),
+    createDepositSink({ clock, screenedSince }),
     createTreasurySink(),
     createWithdrawalSink({ clock, logger, ...(recover !== undefined && { recover }) }),
     createSelfTransferSink({ clock }),

@@ -11,7 +11,7 @@ import { runAcceptance } from '../deposits/acceptance/acceptance.ts';
 import type { OfferRules } from '../deposits/acceptance/offer-rules.ts';
 import { isCleared } from '../deposits/screening-gate.ts';
 import type { TokenSources } from '../directory/token-sources.ts';
-import type { Clock } from '../env/clock.ts';
+import type { Clock, Micros } from '../env/clock.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import { type Measures, noMeasures } from '../env/measures.ts';
@@ -26,7 +26,6 @@ import { createSubmissionBudget, DEFAULT_BUDGET } from '../submissions/submissio
 import { DEFAULT_LIMITS, runAutomation } from '../withdrawals/automation.ts';
 import { runReopening } from '../withdrawals/reopening.ts';
 import { createWithdrawals, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
-import { isScreening } from './deposit-services.ts';
 import { openRegistries, type RegistriesConfig } from './open-registries.ts';
 import { openSigner, type SignerConfig } from './open-signer.ts';
 import { originSealOf, type RecoveryConfig } from './recovery.ts';
@@ -50,7 +49,6 @@ type PayoutConfig = Pick<
   | 'submissionsPerSecond'
   | 'trafficReserveBytes'
   | 'network'
-  | 'screeningUrl'
   | 'offerTries'
   | 'offerBackoffSeconds'
   | 'offerTriesPerHour'
@@ -105,8 +103,10 @@ export function preparePayouts(parts: {
   readonly tokens: Pick<TokenSources, 'sourceOf' | 'implementationOf'>;
   /** What this process has seen of the database. */
   readonly log: LogMemory;
+  /** As `isCleared` has it. */
+  readonly screenedSince: Micros | null;
 }): (treasuries: readonly Treasury[], working: ServiceLoops) => void {
-  const { config, env, lane, call, openLedger, notifications, tokens, log } = parts;
+  const { config, env, lane, call, openLedger, notifications, tokens, log, screenedSince } = parts;
   const opened = config.withdrawalKey === null ? null : openSigner(config, env);
   if (opened === null) return () => undefined;
   const signer = measuredSigner(opened, { clock: env.clock, measures: env.measures ?? noMeasures });
@@ -134,7 +134,7 @@ export function preparePayouts(parts: {
     trafficReserve: config.trafficReserveBytes,
   };
   const offers = lane('offers', CONNECTIONS);
-  const rules = offerRulesOf(config);
+  const rules = offerRulesOf(config, screenedSince);
   const asker = `${hostname()}:${process.pid}:${env.random.uuid()}`;
   return (treasuries, working) => {
     working.run('registry health', async (signal) => {
@@ -160,7 +160,7 @@ export function preparePayouts(parts: {
 const OFFER_BACKOFF_MS_MAX = 3_600_000; // Beyond that a person has been told, or the offer has ended.
 const OFFER_TRIES_PER_ATTEMPT = 3; // Then the attempt waits for its end: what has been executed is usually seen within a second.
 
-function offerRulesOf(config: PayoutConfig): OfferRules {
+function offerRulesOf(config: PayoutConfig, screenedSince: Micros | null): OfferRules {
   const perSender = config.offerTriesPerSenderHour;
   return {
     limits: {
@@ -179,7 +179,7 @@ function offerRulesOf(config: PayoutConfig): OfferRules {
       perAccount: perSender,
       perSender,
     },
-    isCleared: (transferId) => isCleared(transferId, isScreening(config)),
+    isCleared: (offer) => isCleared(offer, screenedSince),
   };
 }
 

@@ -7,6 +7,6 @@ const silent = (): void => undefined;
 const logger: Logger = { debug: silent, info: silent, warn: silent, error: silent, child: () => logger };
 
 test('what is read late is told to the same sinks, in the same order, as what is read in time', () => {
-  const names = allSinks({ clock: systemClock, environment: {} }, logger, false).map(({ name }) => name);
+  const names = allSinks({ clock: systemClock, environment: {} }, logger).map(({ name }) => name);
   expect(names).toEqual(['deposits', 'treasury', 'withdrawals', 'self-transfers', 'offers']);
 });

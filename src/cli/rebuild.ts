@@ -5,14 +5,12 @@
 import { Command } from 'commander';
 import { type SwitchResult, switchOver } from '../books/switch-over.ts';
 import { loadConfig } from '../config/config.ts';
-import type { Database } from '../db/connection.ts';
 import { noFailpoints } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { EffectSink } from '../ingestion/effect-sink.ts';
 import { compareSchemas, dropSecondSchema } from '../ingestion/second-schema.ts';
 import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
-import { demandScreening } from './deposit-services.ts';
 import { deriveAgain } from './derive-again.ts';
 import { createSinks } from './effect-sinks.ts';
 import { paymentRecoveryOf, RECOVERY_KEYS } from './recovery.ts';
@@ -20,20 +18,16 @@ import type { Terminal } from './terminal.ts';
 import { listTreasuries } from './treasuries.ts';
 import { withDatabase } from './with-database.ts';
 
-type Options = { readonly switch?: boolean; readonly by: string } & Unscreened;
-/** Of commands that book what was not booked before. */
-export type Unscreened = { readonly unscreened?: boolean };
-export const UNSCREENED = ['--unscreened', 'nobody screens deposits here any more'] as const;
+type Options = { readonly switch?: boolean; readonly by: string };
 
 export function rebuildCommand(context: CommandContext): Command {
   return new Command('rebuild')
     .description('derive all tables again into a second schema and show what differs; exit code 1 where anything does')
     .option('--switch', 'put them in the place of the ones in use, and bring quarantine and books in line')
     .option('--by <name>', 'who you are: kept with what is closed', parseBy, 'operator')
-    .option(...UNSCREENED)
     .action(async (options: Options) => {
       await withDatabase(context, 'sluice-rebuild', async (db, { signal, logger }) => {
-        const sinks = options.switch === true ? await lateSinks(context, db, logger, options) : null;
+        const sinks = options.switch === true ? allSinks(context, logger) : null;
         const histories = await deriveAgain(context, db, await listTreasuries(db), signal);
         let isEqual = true;
         for (const history of histories) {
@@ -58,24 +52,13 @@ export function rebuildCommand(context: CommandContext): Command {
     });
 }
 
-/** {@link allSinks} as the service has them: what is read late is screened as well. To be asked for first, since it may refuse. @throws PermanentError SCREENING_UNKNOWN. */
-export async function lateSinks(
-  context: Pick<CommandContext, 'clock' | 'environment'>,
-  db: Database,
-  logger: Logger,
-  { unscreened = false }: Unscreened,
-): Promise<readonly EffectSink[]> {
-  const config = loadConfig(context.environment, ['screeningUrl']);
-  return allSinks(context, logger, await demandScreening(db, config, unscreened));
-}
-
+/** As the service has them: what is read late is screened as well where the database says so. */
 export function allSinks(
   { clock, environment }: Pick<CommandContext, 'clock' | 'environment'>,
   logger: Logger,
-  isScreening: boolean,
 ): readonly EffectSink[] {
   const config = loadConfig(environment, RECOVERY_KEYS);
-  return createSinks({ clock, logger, isScreening, recover: paymentRecoveryOf(config, { clock, logger }) });
+  return createSinks({ clock, logger, recover: paymentRecoveryOf(config, { clock, logger }) });
 }
 
 export function printResult(terminal: Terminal, result: SwitchResult): void {

@@ -13,7 +13,7 @@ import { claimStream } from '../ingestion/position.ts';
 import { planRecovery, type RecoveryPlan, recover, requireRecoverable } from '../ingestion/recover.ts';
 import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
-import { lateSinks, UNSCREENED, type Unscreened } from './rebuild.ts';
+import { allSinks } from './rebuild.ts';
 import { releaseHeld, reportRestores } from './recover-report.ts';
 import { paymentRecoveryOf, RECOVERY_KEYS } from './recovery.ts';
 import type { Terminal } from './terminal.ts';
@@ -24,7 +24,7 @@ import { withLedger } from './with-ledger.ts';
 const LEASE_MS = 60_000;
 const LISTEN_MS = 80_000; // A healthy participant sends a checkpoint at least every 75 s.
 
-type Options = { readonly by: string; readonly why: string; readonly yes?: boolean } & Unscreened;
+type Options = { readonly by: string; readonly why: string; readonly yes?: boolean };
 type Given = Partial<Options> & { readonly release?: readonly string[] };
 
 export function recoverCommand(context: CommandContext): Command {
@@ -36,7 +36,6 @@ export function recoverCommand(context: CommandContext): Command {
     .option('--by <name>', 'who you are; needed to change anything', parseBy)
     .option('--why <text>', 'for those who come after you; needed to change anything')
     .option('--yes', 'go on behind the gap; without it nothing is changed')
-    .option(...UNSCREENED)
     .option(
       '--release <ids...>',
       'withdrawals that were held because the database went back, `all` of them or by id: they are still wanted',
@@ -50,7 +49,7 @@ export function recoverCommand(context: CommandContext): Command {
         const treasury = (await listTreasuries(db)).find((one) => one.name === name || one.party === name);
         if (treasury === undefined)
           throw new PermanentError('TREASURY_UNKNOWN', 'There is no such treasury.', { name });
-        const sinks = options.yes === true ? await lateSinks(context, db, logger, options) : [];
+        const sinks = options.yes === true ? allSinks(context, logger) : [];
         const isDone = await withLedger(context, logger, async (ledger) => {
           const { clock, terminal } = context;
           const plan = await planRecovery({ db, ledger, treasury, clock, listenMs: LISTEN_MS, signal });

@@ -11,11 +11,11 @@ import { dropSecondSchema } from '../ingestion/second-schema.ts';
 import { parseBy } from './by.ts';
 import type { CommandContext } from './command-context.ts';
 import { deriveAgain } from './derive-again.ts';
-import { lateSinks, printResult, UNSCREENED, type Unscreened } from './rebuild.ts';
+import { allSinks, printResult } from './rebuild.ts';
 import { listTreasuries } from './treasuries.ts';
 import { withDatabase } from './with-database.ts';
 
-type Options = { readonly update?: string; readonly all?: boolean; readonly by: string } & Unscreened;
+type Options = { readonly update?: string; readonly all?: boolean; readonly by: string };
 
 export function reparseCommand(context: CommandContext): Command {
   const command = new Command('reparse')
@@ -23,7 +23,6 @@ export function reparseCommand(context: CommandContext): Command {
     .option('--update <id>', 'the treasury that has this update in quarantine')
     .option('--all', 'every treasury that has updates in quarantine')
     .option('--by <name>', 'who you are: kept with what is closed', parseBy, 'operator')
-    .option(...UNSCREENED)
     .action(async (options: Options) => {
       if ((options.update === undefined) === (options.all !== true)) {
         command.error('Expected --update <id> or --all, one of them.');
@@ -35,7 +34,7 @@ export function reparseCommand(context: CommandContext): Command {
           if (options.update !== undefined) context.end('no');
           return;
         }
-        const sinks = await lateSinks(context, db, logger, options);
+        const sinks = allSinks(context, logger);
         const histories = await deriveAgain(context, db, treasuries, signal);
         // Nothing would change: the tables follow from the updates as they do, and what is refused is refused.
         if (histories.every(({ late }) => late.every(({ isQuarantined }) => !isQuarantined))) {

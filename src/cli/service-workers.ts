@@ -11,12 +11,13 @@ import type { LogMemory } from '../db/log-history.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { presentHolder, tellPresence } from '../db/presence.ts';
 import { createSharedLeases } from '../db/shared-leases.ts';
+import type { Micros } from '../env/clock.ts';
 import { type RetryPolicy, retry } from '../env/retry.ts';
 import { registerCatalog } from '../ingestion/catalog.ts';
 import { runStreamWorker } from '../ingestion/stream-worker.ts';
 import { runInvariantLoop } from '../invariants/invariant-loop.ts';
 import { createFailoverLedger } from '../ledger/failover-ledger.ts';
-import { isScreening, prepareScreening } from './deposit-services.ts';
+import { prepareScreening } from './deposit-services.ts';
 import { createSinks } from './effect-sinks.ts';
 import { openEndpoints } from './ledger-endpoints.ts';
 import { preparePayouts } from './payouts.ts';
@@ -68,8 +69,10 @@ export async function startWorkers(parts: {
   readonly openLane: OpenLane;
   readonly notifications: Notifications;
   readonly memory: LogMemory;
+  /** Since when deposits wait for the screening, as this process started; null: they did not. */
+  readonly screenedSince: Micros | null;
 }): Promise<Workers> {
-  const { config, env, connectionString, openLane, notifications, memory } = parts;
+  const { config, env, connectionString, openLane, notifications, memory, screenedSince } = parts;
   const teardown = createTeardown(env.logger);
   const lane = (name: string, options: LaneOptions): Database => {
     const { db, close } = openLane(name, options);
@@ -101,6 +104,7 @@ export async function startWorkers(parts: {
       notifications,
       tokens: sources,
       log: memory,
+      screenedSince,
     });
     const startScreening = prepareScreening({
       config,
@@ -139,7 +143,7 @@ export async function startWorkers(parts: {
       db,
       leases,
       holder,
-      sinks: createSinks({ ...env, isScreening: isScreening(config), recover: paymentRecoveryOf(config, env) }),
+      sinks: createSinks({ ...env, screenedSince, recover: paymentRecoveryOf(config, env) }),
       settings: {
         leaseTtlMs,
         batchCountMax: config.batchUpdates,

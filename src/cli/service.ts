@@ -17,8 +17,9 @@ import { createNotifications } from '../db/notifications.ts';
 import { createOfferRequests } from '../deposits/acceptance/offer-requests.ts';
 import { createDepositAccountChanges } from '../deposits/deposit-account-changes.ts';
 import { createDepositAccounts, type DepositAccounts } from '../deposits/deposit-accounts.ts';
-import { wereScreened } from '../deposits/screening-gate.ts';
+import { agreeOnScreening, type DepositScreening, readDepositScreening } from '../deposits/screening-mode.ts';
 import { createScreeningRequests } from '../deposits/screening-requests.ts';
+import type { Clock, Micros } from '../env/clock.ts';
 import { retry } from '../env/retry.ts';
 import { createApprovals } from '../policy/approvals.ts';
 import { createPolicyChanges } from '../policy/policy-changes.ts';
@@ -34,7 +35,7 @@ import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { isOpen, openAccess } from './access.ts';
 import { answerLimitsOf } from './answer-limits.ts';
 import { apiLimitsOf } from './api-limits.ts';
-import { isScreening, openDesk } from './deposit-services.ts';
+import { isScreeningWanted, openDesk } from './deposit-services.ts';
 import { openWithdrawals, sampleInstrumentOf } from './payouts.ts';
 import { openPreflight } from './preflight.ts';
 import { restoreWindowOf } from './recovery.ts';
@@ -121,15 +122,15 @@ async function start(
     keeper: HELD_MONEY,
     window: restoreWindowOf(config),
   });
-  const ready = async (): Promise<void> => {
+  const ready = async (): Promise<Micros | null> => {
     await requireMigrated(events);
     const { network, customerBooks } = config;
     await agreeOnBooks(events, { network, configured: customerBooks, nowMicros: clock.nowMicros() });
+    const screening = await agreedScreening(config, events, clock);
     await lookAtLog({ db: events, memory, clock, random, logger });
-    if (!isScreening(config) && (await wereScreened(events)))
-      logger.warn('Deposits were screened here, and no screening service is configured: they are credited unseen.');
+    return screening.isOn ? (screening.decided?.at ?? null) : null;
   };
-  await retry(ready, START, retryEnv);
+  const screenedSince = await retry(ready, START, retryEnv);
 
   const notifications = createNotifications({ ...env, connectionString, applicationName: 'sluice-listen' });
   teardown.add('database notifications', notifications.close);
@@ -175,7 +176,7 @@ async function start(
 
   async function work(): Promise<Workers> {
     const begin = async (): Promise<Workers> =>
-      await startWorkers({ config, env, connectionString, openLane, notifications, memory });
+      await startWorkers({ config, env, connectionString, openLane, notifications, memory, screenedSince });
     const first = await begin();
     const running = isWorker ? first : superviseWorkers(first, begin, env);
     teardown.add('workers', running.stop, running.stopping);
@@ -222,7 +223,7 @@ async function start(
         db: api,
         depositAccounts,
         depositAccountChanges: createDepositAccountChanges({ db: api, clock, random }),
-        desk: openDesk(config, { db: api, clock, withdrawals }),
+        desk: openDesk(config, { db: api, clock, withdrawals, screenedSince }),
         screeningRequests: createScreeningRequests({ db: api, clock }),
         offers: createOfferRequests({ db: api, clock }),
         approvals: createApprovals({ db: api, clock }),
@@ -248,6 +249,13 @@ async function start(
     teardown.add('API server', server.stop);
     return server.url;
   }
+}
+
+/** Who only answers requests asks no screening service, and needs none to be configured: what its desk credits goes by the database. */
+async function agreedScreening(config: ServiceConfig, db: Database, clock: Clock): Promise<DepositScreening> {
+  const { network, role } = config;
+  if (role === 'api') return await readDepositScreening(db, network);
+  return await agreeOnScreening(db, { network, isWanted: isScreeningWanted(config), nowMicros: clock.nowMicros() });
 }
 
 const EVENTS_CONNECTIONS = 6; // Four pages of subscribers that are behind, the tail and the ingestion progress.

@@ -108,6 +108,7 @@ test('the shortest environment, and its defaults', () => {
     withdrawalKey: null,
     screeningUrl: null,
     screeningSecret: null,
+    depositScreening: null,
     screeningTries: 20,
     deskLimits: [],
     signerSeed: null,

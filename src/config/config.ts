@@ -132,6 +132,9 @@ function conflicts(config: Partial<Config>): readonly string[] {
   if (screening.every((part) => part !== undefined) && isGiven(screening[0]) !== isGiven(screening[1])) {
     faults.push('SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET: expected both or none');
   }
+  if (config.depositScreening === 'on' && config.screeningUrl === null && config.role !== 'api') {
+    faults.push('SLUICE_SCREENING_URL is required with SLUICE_DEPOSIT_SCREENING=on: nobody else lets a deposit pass');
+  }
   if (isGiven(config.ledgerToken) && isGiven(config.oauthUrl)) {
     faults.push('SLUICE_LEDGER_TOKEN and SLUICE_LEDGER_OAUTH_URL are both set: expected one of them');
   }

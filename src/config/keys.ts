@@ -370,7 +370,7 @@ export const CONFIG_KEYS = {
     variable: 'SLUICE_SCREENING_URL',
     type: 'http or https URL',
     meaning:
-      'The screening service that every deposit is shown to before it is credited (docs/guides/deposits.md). Without its leave a deposit stays held and an offer is not accepted. Needs `SLUICE_SCREENING_SECRET`. Unset: nothing is screened.',
+      'The screening service that every deposit is shown to before it is credited (docs/guides/deposits.md). Without its leave a deposit stays held and an offer is not accepted. Every worker needs it; what only answers requests does not. Needs `SLUICE_SCREENING_SECRET`. Unset: nothing is screened.',
     schema: values.httpUrl,
   }),
   screeningSecret: optional({
@@ -379,6 +379,13 @@ export const CONFIG_KEYS = {
     meaning: 'Signs questions to the screening service, and its answers.',
     isSecret: true,
     schema: values.secretBytes32,
+  }),
+  depositScreening: optional({
+    variable: 'SLUICE_DEPOSIT_SCREENING',
+    type: 'on or off',
+    meaning:
+      'Whether deposits wait for the screening service. Decided in the database by the first worker; one that is told otherwise does not start. To change it: `sluice screening switch`. `off` with `SLUICE_SCREENING_URL`: the service is asked about withdrawals, and about deposits that waited already. Unset: on where `SLUICE_SCREENING_URL` is set.',
+    schema: values.oneOf(['on', 'off']),
   }),
   screeningTries: withDefault('20', {
     variable: 'SLUICE_SCREENING_TRIES',

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
 import type { DepositQuestion } from './screening-client.ts';
 import type { ScreeningKind } from './screening-kind.ts';
+import { depositsWait } from './screening-mode.ts';
 import { recordVerdict } from './screening-verdict.ts';
 
 export const DEPOSIT_SCREENING: ScreeningKind<DepositQuestion> = {
@@ -32,7 +33,7 @@ async function questionsOf(db: Database, ids: readonly string[]) {
   }));
 }
 
-/** Offers that were here before anybody screened: an offer without a verdict is not accepted, so each gets its question. */
+/** Offers that were here before anybody screened: where an offer without a verdict is not accepted, each gets its question. */
 async function openForPendingOffers(db: Database, nowMicros: bigint): Promise<void> {
   await sql`
     INSERT INTO screening (transfer_id, treasury_id, instrument_id, is_offer, state, account_id, deposit_account_id, owner_decided_by,
@@ -47,6 +48,7 @@ async function openForPendingOffers(db: Database, nowMicros: bigint): Promise<vo
     LEFT JOIN deposit_account d ON d.network_id = p.network_id AND d.memo = t.memo AND d.state <> 'DISABLED'
     WHERE t.status = 'PENDING' AND t.direction = 'IN' AND t.kind = 'OFFER' AND t.amount > 0
       AND coalesce(c.account_id, d.account_id) IS NOT NULL
+      AND ${depositsWait(sql`p.network_id`, null)}
       AND NOT EXISTS (SELECT FROM treasury_party own WHERE own.network_id = p.network_id AND own.party = t.counterparty)
     ON CONFLICT (transfer_id) DO NOTHING`.execute(db);
 }

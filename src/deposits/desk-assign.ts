@@ -1,5 +1,5 @@
 /**
- * Makes a case a customer's. Money that is here is credited, or, where a screening service has to allow it, held until the verdict; of an offer only the owner
+ * Makes a case a customer's. Money that is here is credited, or, where deposits are screened, held until the verdict; of an offer only the owner
  * is noted, and its acceptance credits him.
  */
 import { sql } from 'kysely';
@@ -17,6 +17,7 @@ import { DEPOSIT_CREDITED, DEPOSIT_HELD, type DepositCredited } from './deposit-
 import { depositFactsOf } from './desk-announcement.ts';
 import type { LockedCase } from './desk-case-lock.ts';
 import { leaveFor } from './screening-gate.ts';
+import { readWhetherDepositsWait } from './screening-mode.ts';
 import { openScreenings } from './screening-rows.ts';
 
 export async function assignCase(
@@ -27,12 +28,14 @@ export async function assignCase(
     readonly by: string;
     readonly decisionId: bigint;
     readonly nowMicros: Micros;
-    readonly isScreening: boolean;
+    /** As `depositsWait` has it. */
+    readonly screenedSince: Micros | null;
   },
 ): Promise<void> {
-  const { account, by, decisionId, nowMicros, isScreening } = wanted;
+  const { account, by, decisionId, nowMicros, screenedSince } = wanted;
   const { transferId } = found;
   const isHere = found.funds !== null;
+  const isScreening = await readWhetherDepositsWait(tx, found.networkId, screenedSince);
   // What was denied two people overrule by naming its owner, and what was allowed for him is not asked about again.
   const isToBeScreened = leaveFor(found.screening, account.id, isScreening) === 'WANTED';
   await sql`

@@ -44,8 +44,8 @@ export type DeskOptions = {
   readonly db: Database;
   readonly clock: Clock;
   readonly limits: DeskLimits;
-  /** Whether a screening service has to allow what is assigned. */
-  readonly isScreening: boolean;
+  /** Whether what is assigned waits for the screening stands in the database; this is as `depositsWait` has it. */
+  readonly screenedSince?: Micros | null;
   /** Null: this installation does not pay out, and so sends nothing back. */
   readonly withdrawals: Withdrawals | null;
 };
@@ -161,7 +161,8 @@ export function createDesk(options: DeskOptions): Desk {
     nowMicros: Micros,
   ): Promise<string | null> {
     if (account !== null) {
-      await assignCase(tx, found, { account, by, decisionId, nowMicros, isScreening: options.isScreening });
+      const { screenedSince = null } = options;
+      await assignCase(tx, found, { account, by, decisionId, nowMicros, screenedSince });
       return null;
     }
     const { withdrawals } = options;

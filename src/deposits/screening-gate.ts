@@ -1,12 +1,8 @@
 /** What screening leaves to be done before a deposit is somebody's: for whoever credits one, and for whoever accepts an offer. */
 import { type RawBuilder, sql } from 'kysely';
-import type { Database } from '../db/connection.ts';
+import type { Micros } from '../env/clock.ts';
+import { depositsWait } from './screening-mode.ts';
 import type { ScreeningRow } from './screening-rows.ts';
-
-/** Whether deposits were ever shown to a screening service here: then a configuration that names none is more likely incomplete than meant. */
-export async function wereScreened(db: Database): Promise<boolean> {
-  return (await sql`SELECT FROM screening LIMIT 1`.execute(db)).rows.length > 0;
-}
 
 /**
  * Whether a deposit may be credited to an account. A verdict is about one deposit of one customer: what was allowed for somebody else has to be asked anew.
@@ -15,7 +11,7 @@ export async function wereScreened(db: Database): Promise<boolean> {
  *   WANTED  the service has to allow it first; until then it is held.
  *   DENIED  the service said no: two people may overrule it, nobody else.
  *
- * @param screening null: nobody was asked. @param isScreening whether a screening service is configured; what was ever asked about needs its answer without one, too.
+ * @param screening null: nobody was asked. @param isScreening whether deposits wait (screening-mode.ts); what was ever asked about needs its answer where they do not, too.
  */
 export function leaveFor(
   screening: ScreeningRow | null,
@@ -28,13 +24,15 @@ export function leaveFor(
 }
 
 /**
- * Whether an offer may be accepted. Part of the statement that picks offers to accept, so that it is judged on the same snapshot.
- * @param transferId an expression of the statement.
- * @param isScreening whether a screening service is configured: then an offer without its leave is not accepted; else one that was ever asked about still needs it.
+ * Whether an offer may be accepted: where deposits wait, not without leave; elsewhere one that was ever asked about still needs it. Part of the statement that picks offers to accept, so that it is judged on the same snapshot.
+ * @param offer.transferId, offer.networkId expressions of the statement. @param screenedSince as {@link depositsWait} has it.
  */
-export function isCleared(transferId: RawBuilder<unknown>, isScreening: boolean): RawBuilder<boolean> {
-  const hasLeave = sql`EXISTS (SELECT FROM screening s WHERE s.transfer_id = ${transferId} AND s.state = 'ALLOWED')`;
-  return isScreening
-    ? sql<boolean>`${hasLeave}`
-    : sql<boolean>`(${hasLeave} OR NOT EXISTS (SELECT FROM screening s WHERE s.transfer_id = ${transferId}))`;
+export function isCleared(
+  { transferId, networkId }: { readonly transferId: RawBuilder<unknown>; readonly networkId: RawBuilder<unknown> },
+  screenedSince: Micros | null,
+): RawBuilder<boolean> {
+  return sql<boolean>`(
+    EXISTS (SELECT FROM screening s WHERE s.transfer_id = ${transferId} AND s.state = 'ALLOWED')
+    OR (NOT EXISTS (SELECT FROM screening s WHERE s.transfer_id = ${transferId}) AND NOT ${depositsWait(networkId, screenedSince)})
+  )`;
 }

@@ -1,6 +1,7 @@
 /** Whether the policy, and what was done before, ask for what this installation has. Reads, changes nothing. */
 import type { Database } from '../db/connection.ts';
-import { wereScreened } from '../deposits/screening-gate.ts';
+import { readDepositScreening } from '../deposits/screening-mode.ts';
+import { countWaiting } from '../deposits/screening-switch.ts';
 import type { Clock } from '../env/clock.ts';
 import { readPolicy } from '../policy/policy-in-force.ts';
 import { type Finding, fail, looked, ok, warn } from './finding.ts';
@@ -29,17 +30,40 @@ export async function checkPolicy(
   });
 }
 
-/** One process without the screening service is enough for deposits to be credited that nobody has looked at. @param db migrated. */
-export async function checkScreening(db: Database, isScreening: boolean): Promise<readonly Finding[]> {
+/**
+ * What a worker with this configuration would be told at its start.
+ * @param db migrated. @param wanted.isWanted whether it would have deposits screened, `isAsking` whether it has a service to ask; null: only answers requests, and does neither.
+ */
+export async function checkScreening(
+  db: Database,
+  wanted: {
+    readonly network: string;
+    readonly worker: { readonly isWanted: boolean; readonly isAsking: boolean } | null;
+  },
+): Promise<readonly Finding[]> {
+  const { network, worker } = wanted;
   return await looked('screening', 'Is the database readable for our role?', async () => {
-    if (isScreening) return [ok('screening', 'deposits are shown to the screening service before they are credited')];
-    if (!(await wereScreened(db))) return [ok('screening', 'none is configured, and none ever was')];
-    return [
-      warn(
-        'screening',
-        'deposits were screened here, and this configuration names no screening service',
-        'A process that is started with it credits them unseen. Set SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET, unless nobody screens them any more.',
-      ),
-    ];
+    const { isOn, decided } = await readDepositScreening(db, network);
+    const found = isOn
+      ? 'deposits wait for the screening service before they are credited'
+      : 'deposits are not screened';
+    if (worker !== null && isOn !== worker.isWanted && (isOn || decided !== null))
+      return [
+        fail(
+          'screening',
+          `${found}, and this configuration says otherwise`,
+          `A worker does not start with it (DEPOSIT_SCREENING_DIFFERS). ${isOn ? 'Set SLUICE_SCREENING_URL and SLUICE_SCREENING_SECRET' : 'Set SLUICE_DEPOSIT_SCREENING=off'}, or change what holds with \`sluice screening switch\`.`,
+        ),
+      ];
+    const waiting = worker === null || worker.isAsking ? 0 : await countWaiting(db, network);
+    if (waiting > 0)
+      return [
+        warn(
+          'screening',
+          `${found}, and ${waiting} still wait for a verdict from before`,
+          'Nobody asks for it without the service: let one worker have SLUICE_SCREENING_URL, with SLUICE_DEPOSIT_SCREENING=off.',
+        ),
+      ];
+    return [ok('screening', found)];
   });
 }

@@ -149,6 +149,14 @@ export interface DepositAccountTable {
   changed_by: string | null;
 }
 
+export interface DepositScreeningTable {
+  network_id: number;
+  is_on: boolean;
+  decided_at: bigint;
+  decided_by: string;
+  why: string;
+}
+
 export interface DeskCaseTable {
   transfer_id: string;
   treasury_id: number;
@@ -873,6 +881,7 @@ export interface DB {
   database_restore: DatabaseRestoreTable;
   database_role: DatabaseRoleTable;
   deposit_account: DepositAccountTable;
+  deposit_screening: DepositScreeningTable;
   desk_case: DeskCaseTable;
   desk_decision: DeskDecisionTable;
   event: EventTable;

@@ -81,7 +81,6 @@ test('G6: an instrument of the same name by another admin credits nobody, stays 
     db: scene.database.db,
     clock: systemClock,
     limits: new Map(),
-    isScreening: false,
     withdrawals: scene.withdrawals,
   });
   await expect(desk.assign({ transferId, account: 'alice', reason: 'please', by: 'support' })).rejects.toMatchObject({
@@ -99,7 +98,6 @@ test('G8: the smallest and the largest amounts are credited, assigned and summed
     db: scene.database.db,
     clock: systemClock,
     limits: new Map([[`${admin}/${id}`, parseAmount('1')]]),
-    isScreening: false,
     withdrawals: null,
   });
   const transferId = (await scene.transferIds()).at(-1) ?? '';
@@ -174,7 +172,6 @@ test('what people decided survives that all tables are derived anew and switched
     db: scene.database.db,
     clock: systemClock,
     limits: new Map([[`${admin}/${id}`, parseAmount('100')]]),
-    isScreening: false,
     withdrawals: scene.withdrawals,
   });
   for (const amount of ['7', '8', '9']) scene.pay({ amount, memo: 'nobody' });

@@ -10,20 +10,19 @@ let desk: Desk;
 
 beforeEach(async () => {
   scene = await startDepositScene();
-  desk = deskOf({ isScreening: false });
+  desk = deskOf();
 });
 
 afterEach(async () => {
   await scene.close();
 });
 
-function deskOf({ isScreening, limit = '100' }: { isScreening: boolean; limit?: string }): Desk {
+function deskOf(): Desk {
   const { admin, id } = scene.simnet.network.instrument('amulet');
   return createDesk({
     db: scene.database.db,
     clock: systemClock,
-    limits: new Map([[`${admin}/${id}`, parseAmount(limit)]]),
-    isScreening,
+    limits: new Map([[`${admin}/${id}`, parseAmount('100')]]),
     withdrawals: scene.withdrawals,
   });
 }
@@ -96,7 +95,6 @@ test('an instrument without a limit, and a limit of others, need two people', as
     db: scene.database.db,
     clock: systemClock,
     limits: new Map(),
-    isScreening: false,
     withdrawals: null,
   });
   const transferId = await wrongMemo('0.0000000001');

@@ -8,6 +8,7 @@ import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { createWithdrawals, type Withdrawals } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { decideScreening } from '../support/deposit-screening.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RunningIngestion, registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
@@ -31,17 +32,17 @@ export type DepositScene = {
   close(): Promise<void>;
 };
 
-/** Memos `alice-memo` and `bob-memo` are registered. */
+/** Memos `alice-memo` and `bob-memo` are registered. @param options.isScreening whether the network has its deposits screened; left out: nobody has decided. */
 export async function startDepositScene(options: { readonly isScreening?: boolean } = {}): Promise<DepositScene> {
   const { isScreening = false } = options;
   const database = await createTestDatabase();
   const simnet = await startTestNetwork('deposits');
   await registerMemos(database.db, NETWORK, { 'alice-memo': 'alice', 'bob-memo': 'bob' });
+  if (isScreening) await decideScreening(database.db, NETWORK, true);
   const ingestion = await startIngestion({
     connectionString: database.connectionString,
     ledgerUrl: simnet.ledgerUrl(),
     catalog: simnet.catalog,
-    isScreening,
     sinks: [createWithdrawalSink({ clock: systemClock, logger: database.logger })],
   });
   const { db } = database;

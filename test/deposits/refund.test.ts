@@ -23,7 +23,6 @@ beforeEach(async () => {
     db: scene.database.db,
     clock: systemClock,
     limits: new Map([[`${admin}/${id}`, parseAmount('1000')]]),
-    isScreening: false,
     withdrawals: scene.withdrawals,
   });
   const [treasury] = scene.ingestion.treasuries;
@@ -132,7 +131,6 @@ test('what only was offered, and what is not paid out here, is not sent back', a
     db: scene.database.db,
     clock: systemClock,
     limits: new Map(),
-    isScreening: false,
     withdrawals: null,
   });
   await expect(poor.refund({ transferId, reason: 'asked', by: 'support' })).rejects.toEqual(refused('WITHDRAWALS_OFF'));

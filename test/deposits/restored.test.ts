@@ -29,7 +29,6 @@ beforeEach(async () => {
     db: scene.database.db,
     clock: systemClock,
     limits: new Map([[`${admin}/${id}`, parseAmount('1000')]]),
-    isScreening: false,
     withdrawals: scene.withdrawals,
   });
   const [treasury] = scene.ingestion.treasuries;

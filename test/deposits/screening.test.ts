@@ -16,7 +16,9 @@ import { noFailpoints } from '../../src/env/failpoint.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { COMPILE_CACHE } from '../support/compile-cache.ts';
+import { decideScreening } from '../support/deposit-screening.ts';
 import { eventually } from '../support/eventually.ts';
+import { NETWORK } from '../support/network.ts';
 import {
   type Behaviour,
   SCREENING_SECRET,
@@ -78,10 +80,11 @@ const screening = async (transferId: string) =>
 const become = async (transferId: string, state: string) =>
   await eventually(async () => expect((await screening(transferId)).state).toBe(state), PATIENT);
 
-async function mayAccept(transferId: string, isScreening = true): Promise<boolean> {
-  const { rows } = await sql<{
-    may: boolean;
-  }>`SELECT ${isCleared(sql`${transferId}::text`, isScreening)} AS may`.execute(scene.database.db);
+async function mayAccept(transferId: string): Promise<boolean> {
+  const offer = { transferId: sql`${transferId}::text`, networkId: sql`n.id` };
+  const { rows } = await sql<{ may: boolean }>`SELECT ${isCleared(offer, null)} AS may FROM network n`.execute(
+    scene.database.db,
+  );
   return rows[0]?.may === true;
 }
 
@@ -128,7 +131,6 @@ describe('a direct deposit', () => {
       db: scene.database.db,
       clock: systemClock,
       limits: new Map([[`${admin}/${id}`, parseAmount('1000')]]),
-      isScreening: true,
       withdrawals: scene.withdrawals,
     });
     const asked = await desk.assign({ transferId, account: 'alice', reason: 'a false alarm', by: 'compliance' });
@@ -211,7 +213,6 @@ describe('a direct deposit', () => {
       db: scene.database.db,
       clock: systemClock,
       limits,
-      isScreening: true,
       withdrawals: null,
     });
     await desk.assign({ transferId, account: 'bob', reason: 'ticket', by: 'support' });
@@ -248,7 +249,9 @@ describe('an offer', () => {
     startLoop();
     await become(transferId, 'DENIED');
     expect(await mayAccept(transferId)).toBe(false);
-    expect(await mayAccept(transferId, false)).toBe(false);
+    await decideScreening(scene.database.db, NETWORK, false);
+    expect(await mayAccept(transferId)).toBe(false);
+    await decideScreening(scene.database.db, NETWORK, true);
 
     scene.simnet.network.accept({ instructionCid });
     await scene.settled();

@@ -26,7 +26,6 @@ beforeEach(async () => {
     db: scene.database.db,
     clock: systemClock,
     limits: new Map([[`${admin}/${id}`, parseAmount('100')]]),
-    isScreening: true,
     withdrawals: scene.withdrawals,
   });
 });

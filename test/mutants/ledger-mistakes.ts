@@ -54,8 +54,8 @@ export const LEDGER_MISTAKES: readonly DirectMistake[] = [
     changes: [
       {
         file: 'deposits/acceptance/offer-gate.ts',
-        find: 'isCleared(sql`i.transfer_id`)',
-        replace: 'isCleared(sql`i.transfer_id`) && sql`true`',
+        find: 'isCleared({ transferId: sql`i.transfer_id`, networkId: sql`p.network_id` })',
+        replace: 'isCleared({ transferId: sql`i.transfer_id`, networkId: sql`p.network_id` }) && sql`true`',
       },
     ],
     killer: { file: 'test/deposits/acceptance-passes.test.ts', test: 'G1: what screening has not let pass' },

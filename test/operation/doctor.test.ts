@@ -15,6 +15,7 @@ import { checkSigner } from '../../src/doctor/outside-checks.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { createPolicyChanges } from '../../src/policy/policy-changes.ts';
 import { createTestDatabase } from '../support/database.ts';
+import { decideScreening } from '../support/deposit-screening.ts';
 import { eventually } from '../support/eventually.ts';
 import { startWithdrawalScene, type WithdrawalScene } from '../support/withdrawal-scene.ts';
 
@@ -150,20 +151,35 @@ test('a policy that has withdrawals screened where nobody screens them', { timeo
   expect(found(await ask({ SLUICE_ROLE: 'api' })), 'whoever only answers requests screens nothing').toBeUndefined();
 });
 
-test('a configuration without the screening service where deposits were screened', { timeout: 60_000 }, async () => {
+test('a configuration of a worker that says otherwise about the screening of deposits than the network', {
+  timeout: 60_000,
+}, async () => {
   const found = ({ findings }: Answer) => findings.find(({ check }) => check === 'screening');
-  expect(found(await ask())).toMatchObject({ outcome: 'OK' });
   const { db } = scene.database;
+  const network = environment['SLUICE_NETWORK'] ?? 'devnet';
+  const screened = { SLUICE_SCREENING_URL: 'https://screening.example', SLUICE_SCREENING_SECRET: 'ab'.repeat(32) };
+  const differs = { outcome: 'FAIL', todo: expect.stringContaining('DEPOSIT_SCREENING_DIFFERS') };
+  expect(found(await ask(screened)), 'the worker of this scene has decided').toMatchObject(differs);
+  await sql`DELETE FROM deposit_screening`.execute(db);
+  expect(found(await ask(screened)), 'nobody has decided').toMatchObject({ outcome: 'OK' });
   await sql`
     WITH customer AS (INSERT INTO account (network_id, kind, owner) SELECT id, 'CUSTOMER', 'carol' FROM network RETURNING id)
     INSERT INTO screening (transfer_id, treasury_id, instrument_id, is_offer, state, account_id, owner_decided_by, amount, update_id, record_time, next_try_at, opened_at)
     SELECT 'tr_x', (SELECT min(id) FROM treasury_party), (SELECT min(id) FROM instrument), false, 'WAITING', id, 'memo', 1, '1220', 1, 1, 1 FROM customer`.execute(
     db,
   );
-  expect(found(await ask())).toMatchObject({ outcome: 'WARN', todo: expect.stringContaining('SLUICE_SCREENING_URL') });
-  const screened = { SLUICE_SCREENING_URL: 'https://screening.example', SLUICE_SCREENING_SECRET: 'ab'.repeat(32) };
+  expect(found(await ask()), 'they were screened before anybody decided').toMatchObject(differs);
+  await decideScreening(db, network, true);
+  expect(found(await ask())).toMatchObject(differs);
   expect(found(await ask(screened))).toMatchObject({ outcome: 'OK' });
+  expect(found(await ask({ SLUICE_ROLE: 'api' }))).toMatchObject({ outcome: 'OK' });
+
+  await decideScreening(db, network, false);
+  expect(found(await ask(screened))).toMatchObject(differs);
+  expect(found(await ask({ ...screened, SLUICE_DEPOSIT_SCREENING: 'off' }))).toMatchObject({ outcome: 'OK' });
+  expect(found(await ask())).toMatchObject({ outcome: 'WARN', found: expect.stringContaining('1 still wait') });
   await sql`DELETE FROM screening`.execute(db);
+  expect(found(await ask())).toMatchObject({ outcome: 'OK' });
 });
 
 test('a database that is not migrated, takes no writes, or forgets what it confirmed', {

@@ -11,6 +11,8 @@ import { LOG_CHANNEL, NEWS_LISTENER } from '../../src/db/event-log.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { createNotifications } from '../../src/db/notifications.ts';
 import { forgetRole, grantRights, type Rights, ROLE_KINDS, type RoleKind, readRights } from '../../src/db/rights.ts';
+import { agreeOnScreening, readDepositScreening } from '../../src/deposits/screening-mode.ts';
+import { switchScreening } from '../../src/deposits/screening-switch.ts';
 import { checkDatabase } from '../../src/doctor/database-checks.ts';
 import { checkRights } from '../../src/doctor/rights-checks.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
@@ -268,6 +270,33 @@ test('C7: a role that is shown no sessions but its own counts the connections of
     await close();
     for (const client of others) await client.end();
   }
+});
+
+test('a worker decides for a network that has not decided whether deposits are screened, and only the owner changes that', async () => {
+  const { db } = database;
+  const switched = async (kind: RoleKind | null) => {
+    const opened = createDatabase({
+      connectionString: kind === null ? database.connectionString : roles.connectionString(kind),
+      applicationName: 'sluice-test',
+      poolSizeMax: 1,
+      logger: database.logger,
+    });
+    const wanted = { network: 'screened', to: 'off', by: 'mallory', why: 'because', nowMicros: 2n } as const;
+    const first = { network: 'screened', isWanted: true, nowMicros: 1n };
+    try {
+      if (kind === 'WORKER') await agreeOnScreening(opened.db, first);
+      return await switchScreening(opened.db, wanted).catch(({ cause }) => cause?.code ?? null);
+    } finally {
+      await opened.close();
+    }
+  };
+
+  await db.insertInto('network').values({ name: 'screened' }).execute();
+  for (const kind of ROLE_KINDS.filter((kind) => kind !== 'WORKER')) expect(await switched(kind), kind).toBe(FORBIDDEN);
+  expect(await readDepositScreening(db, 'screened')).toMatchObject({ decided: null });
+  expect(await switched('WORKER')).toBe(FORBIDDEN);
+  expect(await readDepositScreening(db, 'screened')).toMatchObject({ isOn: true, decided: { by: 'sluice:start' } });
+  expect(await switched(null)).toBe('on');
 });
 
 test('Z27: a process that only reads does not ask the server again and again for what it may not have', async () => {

@@ -118,7 +118,7 @@ export async function startApi(
       depositAccounts: createDepositAccounts({ db, clock, random: systemRandom }),
       tokens: createTokenDirectory({ db, clock, openRegistry }),
       depositAccountChanges: createDepositAccountChanges({ db, clock, random: systemRandom }),
-      desk: createDesk({ db, clock, limits: deskLimits, isScreening: false, withdrawals }),
+      desk: createDesk({ db, clock, limits: deskLimits, withdrawals }),
       screeningRequests: createScreeningRequests({ db, clock }),
       offers: createOfferRequests({ db, clock }),
       approvals: createApprovals({ db, clock }),

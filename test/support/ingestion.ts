@@ -30,8 +30,6 @@ export type IngestionOptions = {
   readonly failpoint?: Failpoint;
   readonly settings?: Partial<StreamSettings>;
   readonly opening?: Opening;
-  /** Whether deposits are held until a screening service allows them. */
-  readonly isScreening?: boolean;
   /** Further sinks, after the real ones. */
   readonly sinks?: readonly EffectSink[];
   readonly wrapLedger?: (ledger: Ledger) => Ledger;
@@ -83,11 +81,7 @@ export async function startIngestion(options: IngestionOptions): Promise<Running
       leases: createLeases({ db }),
       ledger: openLedger(),
       treasury,
-      sinks: [
-        createDepositSink({ clock, isScreening: options.isScreening ?? false }),
-        createTreasurySink(),
-        ...(options.sinks ?? []),
-      ],
+      sinks: [createDepositSink({ clock }), createTreasurySink(), ...(options.sinks ?? [])],
       holder: systemRandom.uuid(),
       clock,
       random: systemRandom,

@@ -28,5 +28,5 @@ export const IS_LARGE_ENOUGH: RawBuilder<boolean> = sql<boolean>`(i.amount::nume
 
 /** Over {@link OFFER_FACTS} and an offer_action `a`. */
 export function mayBeAccepted({ isCleared }: Pick<OfferRules, 'isCleared'>): RawBuilder<boolean> {
-  return sql<boolean>`(${IS_FOR_US} AND (a.is_forced OR ${IS_LARGE_ENOUGH}) AND ${isCleared(sql`i.transfer_id`)})`;
+  return sql<boolean>`(${IS_FOR_US} AND (a.is_forced OR ${IS_LARGE_ENOUGH}) AND ${isCleared({ transferId: sql`i.transfer_id`, networkId: sql`p.network_id` })})`;
 }

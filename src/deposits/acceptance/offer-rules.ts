@@ -12,8 +12,11 @@ export type OfferRules = {
   readonly backoffMsMax: number;
   /** Tries per window of {@link BUDGET_WINDOW_MS}, each of which may cost the traffic of one transaction. */
   readonly budget: OfferBudget;
-  /** Whether screening lets the offer of a transfer be accepted, as a condition of the statement that picks offers. @param transferId an expression of that statement. */
-  readonly isCleared: (transferId: RawBuilder<unknown>) => RawBuilder<boolean>;
+  /** Whether screening lets the offer of a transfer be accepted, as a condition of the statement that picks offers. @param offer expressions of that statement. */
+  readonly isCleared: (offer: {
+    readonly transferId: RawBuilder<unknown>;
+    readonly networkId: RawBuilder<unknown>;
+  }) => RawBuilder<boolean>;
 };
 
 export type OfferBudget = {
