@@ -3,6 +3,7 @@
  * keeps from then on is what the journal says of that moment.
  */
 import { sql } from 'kysely';
+import { actByCommand } from '../db/acting.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
@@ -28,40 +29,48 @@ export class NegativeCustomersError extends PermanentError {
   }
 }
 
+export type BooksSwitch = {
+  readonly network: string;
+  readonly to: BooksMode;
+  /** Who wants it; kept in the audit log. */
+  readonly by: string;
+  readonly nowMicros: Micros;
+};
+
 /**
- * @param wanted.by who wants it; kept in the audit log.
  * @returns what was in force before; the same as wanted: nothing was changed.
  * @throws PermanentError NETWORK_UNKNOWN, BOOKS_SWITCH_IMPOSSIBLE; {@link NegativeCustomersError}. Nothing is changed then.
  */
-export async function switchBooks(
-  db: Database,
-  wanted: { readonly network: string; readonly to: BooksMode; readonly by: string; readonly nowMicros: Micros },
-): Promise<BooksMode> {
-  const { network, to, by, nowMicros } = wanted;
-  return await db.transaction().execute(async (tx) => {
-    const found = await tx.selectFrom('network').select('id').where('name', '=', network).executeTakeFirst();
-    if (found === undefined) throw new PermanentError('NETWORK_UNKNOWN', `No network is called ${network} here.`);
-    await sql`LOCK TABLE posting IN SHARE ROW EXCLUSIVE MODE`.execute(tx);
-    const from = await readBooksMode(tx, found.id);
-    if (from === to) return from;
-    if (from === 'INTERNAL' && to === 'OPENING') {
-      throw new PermanentError(
-        'BOOKS_SWITCH_IMPOSSIBLE',
-        'Books that are internal are open already: there is nothing to open.',
-      );
-    }
-    await sql`
-      INSERT INTO customer_books (network_id, mode, changed_at, changed_by) VALUES (${found.id}, ${to}, ${nowMicros}::bigint, ${by})
-      ON CONFLICT (network_id) DO UPDATE SET mode = excluded.mode, changed_at = excluded.changed_at, changed_by = excluded.changed_by`.execute(
-      tx,
+export async function switchBooks(db: Database, wanted: BooksSwitch): Promise<BooksMode> {
+  return await actByCommand(
+    wanted.by,
+    async () => await db.transaction().execute(async (tx) => await turn(tx, wanted)),
+  );
+}
+
+async function turn(tx: Transaction, { network, to, by, nowMicros }: BooksSwitch): Promise<BooksMode> {
+  const found = await tx.selectFrom('network').select('id').where('name', '=', network).executeTakeFirst();
+  if (found === undefined) throw new PermanentError('NETWORK_UNKNOWN', `No network is called ${network} here.`);
+  await sql`LOCK TABLE posting IN SHARE ROW EXCLUSIVE MODE`.execute(tx);
+  const from = await readBooksMode(tx, found.id);
+  if (from === to) return from;
+  if (from === 'INTERNAL' && to === 'OPENING') {
+    throw new PermanentError(
+      'BOOKS_SWITCH_IMPOSSIBLE',
+      'Books that are internal are open already: there is nothing to open.',
     );
-    await sql`
-      DELETE FROM customer_balance k USING account a WHERE a.id = k.account_id AND a.network_id = ${found.id}`.execute(
-      tx,
-    );
-    if (to === 'INTERNAL') await keepBalances(tx, found.id);
-    return from;
-  });
+  }
+  await sql`
+    INSERT INTO customer_books (network_id, mode, changed_at, changed_by) VALUES (${found.id}, ${to}, ${nowMicros}::bigint, ${by})
+    ON CONFLICT (network_id) DO UPDATE SET mode = excluded.mode, changed_at = excluded.changed_at, changed_by = excluded.changed_by`.execute(
+    tx,
+  );
+  await sql`
+    DELETE FROM customer_balance k USING account a WHERE a.id = k.account_id AND a.network_id = ${found.id}`.execute(
+    tx,
+  );
+  if (to === 'INTERNAL') await keepBalances(tx, found.id);
+  return from;
 }
 
 async function keepBalances(tx: Transaction, networkId: number): Promise<void> {
@@ -87,27 +96,26 @@ async function keepBalances(tx: Transaction, networkId: number): Promise<void> {
  * Somebody says that every post transfer which a restored database had lost was sent again. What the house laid out meanwhile has to be settled by then: whoever's payment it covered has it once more now.
  * @throws PermanentError BOOKS_NOT_INTERNAL, SHORTFALL_OPEN.
  */
-export async function confirmPosts(
-  db: Database,
-  { network, by, nowMicros }: { readonly network: string; readonly by: string; readonly nowMicros: Micros },
-): Promise<void> {
-  await db.transaction().execute(async (tx) => {
-    const { rows } = await sql`
-      UPDATE customer_books b SET posts_whole_at = ${nowMicros}::bigint, changed_by = ${by}
-      FROM network n WHERE n.id = b.network_id AND n.name = ${network} AND b.mode = 'INTERNAL' RETURNING b.mode`.execute(
-      tx,
+export async function confirmPosts(db: Database, wanted: Omit<BooksSwitch, 'to'>): Promise<void> {
+  await actByCommand(wanted.by, async () => await db.transaction().execute(async (tx) => await confirm(tx, wanted)));
+}
+
+async function confirm(tx: Transaction, { network, by, nowMicros }: Omit<BooksSwitch, 'to'>): Promise<void> {
+  const { rows } = await sql`
+    UPDATE customer_books b SET posts_whole_at = ${nowMicros}::bigint, changed_by = ${by}
+    FROM network n WHERE n.id = b.network_id AND n.name = ${network} AND b.mode = 'INTERNAL' RETURNING b.mode`.execute(
+    tx,
+  );
+  if (rows.length === 0)
+    throw new PermanentError('BOOKS_NOT_INTERNAL', 'Only internal books have post transfers that can be lost.');
+  const open = await readOpenShortfalls(tx, network);
+  if (open.length > 0) {
+    throw new PermanentError(
+      'SHORTFALL_OPEN',
+      `The house laid out ${open.join(', ')} for payments that their customers could not cover. Post it from them to SHORTFALL, or from HOUSE where it is lost, and confirm again; the log tells of each with books.shortfall.`,
+      { count: open.length },
     );
-    if (rows.length === 0)
-      throw new PermanentError('BOOKS_NOT_INTERNAL', 'Only internal books have post transfers that can be lost.');
-    const open = await readOpenShortfalls(tx, network);
-    if (open.length > 0) {
-      throw new PermanentError(
-        'SHORTFALL_OPEN',
-        `The house laid out ${open.join(', ')} for payments that their customers could not cover. Post it from them to SHORTFALL, or from HOUSE where it is lost, and confirm again; the log tells of each with books.shortfall.`,
-        { count: open.length },
-      );
-    }
-  });
+  }
 }
 
 /** What the house laid out and nobody settled, as text: amount and instrument. */

@@ -23,6 +23,11 @@ export function actAs<Result>(acting: Acting, work: () => Result): Result {
   return storage.run(acting, work);
 }
 
+/** {@link actAs} for a command that may change a row of the same person again. It has to open a transaction: who acts is told at its beginning. */
+export function actByCommand<Result>(by: string, work: () => Result): Result {
+  return actAs({ principal: by, action: null, inputHash: null }, work);
+}
+
 /** Null: nobody told, so Sluice acts by itself, or a person through a command whose row names him. */
 export function actingNow(): Acting | null {
   return storage.getStore() ?? null;

@@ -1,6 +1,6 @@
 /** Changes whether deposits wait for the verdict of a screening service (screening-mode.ts), for every process in one moment. */
 import { sql } from 'kysely';
-import { actAs } from '../db/acting.ts';
+import { actByCommand } from '../db/acting.ts';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
@@ -21,8 +21,10 @@ export type Switch = {
  * @throws PermanentError NETWORK_UNKNOWN; RetryableError DB_LOCK_TIMEOUT where somebody credits for longer than is waited, as a rebuild does. Nothing is changed then.
  */
 export async function switchScreening(db: Database, wanted: Switch): Promise<'on' | 'off'> {
-  const acting = { principal: wanted.by, action: null, inputHash: null };
-  return await actAs(acting, async () => await db.transaction().execute(async (tx) => await turn(tx, wanted)));
+  return await actByCommand(
+    wanted.by,
+    async () => await db.transaction().execute(async (tx) => await turn(tx, wanted)),
+  );
 }
 
 async function turn(tx: Transaction, { network, to, by, why, nowMicros }: Switch): Promise<'on' | 'off'> {

@@ -131,6 +131,17 @@ describe('a switch', () => {
     for (const [name, balance] of Object.entries(await books.kept())) expect(journal[name]).toBe(balance);
   });
 
+  test('is audited with who gave it, also where it was the same person as before', async () => {
+    await agree('external');
+    await turn('OPENING');
+    await turn('INTERNAL');
+    await confirmPosts(books.database.db, { network: 'testnet', by: 'test', nowMicros: 9n });
+
+    const { rows } = await sql<{ principal: string }>`
+      SELECT principal FROM audit_outbox WHERE subject_type = 'customer_books' ORDER BY seq`.execute(books.database.db);
+    expect(rows.slice(-4).map(({ principal }) => principal)).toEqual(['sluice:start', 'test', 'test', 'test']);
+  });
+
   test('confirming what was sent again is for internal books', async () => {
     await agree('external');
     const by = { network: 'testnet', by: 'test', nowMicros: 9n };

@@ -40,6 +40,14 @@ test('a pool is set and set again, and funds are told by what may be done with t
     await expect(setPoolTarget(database.db, { ...setting, count: 501 })).rejects.toThrow();
     const { rows: targets } = await sql`SELECT holdings_count FROM pool_target`.execute(database.db);
     expect(targets).toEqual([{ holdings_count: 8 }]);
+    const { rows: audited } = await sql`
+      SELECT principal, after ->> 'holdings_count' AS count FROM audit_outbox WHERE subject_type = 'pool_target' ORDER BY seq`.execute(
+      database.db,
+    );
+    expect(audited, 'the same person twice').toEqual([
+      { principal: 'mia', count: '2' },
+      { principal: 'mia', count: '8' },
+    ]);
   } finally {
     await database.close();
   }

@@ -1,6 +1,7 @@
 /** The pools that treasuries keep, as people set them, and how they stand. */
 import { sql } from 'kysely';
-import type { Database } from '../../db/connection.ts';
+import { actByCommand } from '../../db/acting.ts';
+import type { Database, Transaction } from '../../db/connection.ts';
 import type { Micros } from '../../env/clock.ts';
 import { type Amount, formatAmount } from '../../tokens/amount.ts';
 import { IS_FREE, IS_LOCKED } from '../free-holdings.ts';
@@ -26,11 +27,13 @@ export async function setPoolTarget(db: Database, setting: PoolSetting): Promise
     changed_at: setting.nowMicros,
     changed_by: setting.by,
   };
-  await db
-    .insertInto('pool_target')
-    .values({ treasury_id: setting.treasuryId, instrument_id: setting.instrumentKey, ...values })
-    .onConflict((conflict) => conflict.columns(['treasury_id', 'instrument_id']).doUpdateSet(values))
-    .execute();
+  const set = async (tx: Transaction) =>
+    await tx
+      .insertInto('pool_target')
+      .values({ treasury_id: setting.treasuryId, instrument_id: setting.instrumentKey, ...values })
+      .onConflict((conflict) => conflict.columns(['treasury_id', 'instrument_id']).doUpdateSet(values))
+      .execute();
+  await actByCommand(setting.by, async () => await db.transaction().execute(set));
 }
 
 /** Amounts are decimal strings; a holding is free, reserved or locked. */
