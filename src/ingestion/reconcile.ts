@@ -79,6 +79,8 @@ export async function reconcile(
   const offset = await loadActiveSet(tx, treasury, position, (at) =>
     readActiveSet(ledger, { party: treasury.party, offset: at, clock, signal }),
   );
+  // Before and after: who was put back in between showed us the contracts of another moment.
+  await demandInPlace(treasury, ledger, position);
   const { holdingsCount, offersCount } = await counts(tx);
   const differing = await differences(tx, treasury);
   const others = differing.filter(({ instrumentKey }) => instrumentKey === null);
@@ -98,7 +100,14 @@ export async function reconcile(
   };
 }
 
-type ComparablePosition = { readonly epoch: number; readonly offset: bigint; readonly verifiedOffset: bigint };
+type ComparablePosition = {
+  readonly epoch: number;
+  readonly offset: bigint;
+  /** Our newest update; null: there is none. */
+  readonly updateId: string | null;
+  /** Its offset; that of the position where there is none. */
+  readonly verifiedOffset: bigint;
+};
 
 /** The position, once it is proven that this participant's offsets are the ones it counts in. */
 async function comparablePosition(
@@ -119,20 +128,30 @@ async function comparablePosition(
     const facts = { stored: row.participant_id, connected: participantId };
     throw new RetryableError('OTHER_PARTICIPANT', 'Offsets of another participant are stored.', facts);
   }
-  const { epoch, ledger_offset: offset, verified_update_id: updateId, verified_offset: verifiedOffset } = row;
+  const { epoch, ledger_offset: offset, verified_update_id: updateId, verified_offset } = row;
+  const verifiedOffset = verified_offset ?? offset;
   const anchor = await anchorOffset(tx, treasury, epoch);
-  if (anchor !== null && anchor > (verifiedOffset ?? offset)) {
+  if (anchor !== null && anchor > verifiedOffset) {
     const facts = { epoch, anchorOffset: anchor, offset };
     throw new RetryableError(NOTHING_TO_COMPARE, 'The stream has not yet read up to our newest update again.', facts);
   }
-  if (updateId === null || verifiedOffset === null) return { epoch, offset, verifiedOffset: offset };
+  const position = { epoch, offset, updateId: verified_offset === null ? null : updateId, verifiedOffset };
+  await demandInPlace(treasury, ledger, position);
+  return position;
+}
+
+/** @throws RetryableError OTHER_HISTORY unless our newest update is where we have it: offsets of a participant that was put back are other places. */
+async function demandInPlace(
+  treasury: Treasury,
+  ledger: ActiveSetSource,
+  { updateId, verifiedOffset }: ComparablePosition,
+): Promise<void> {
+  if (updateId === null) return;
   const found = await ledger.updateById(updateId, updateFormatFor(treasury.party));
   const foundOffset = found?.update?.value.offset ?? null;
-  if (foundOffset !== verifiedOffset) {
-    const facts = { updateId, storedOffset: verifiedOffset, foundOffset };
-    throw new RetryableError('OTHER_HISTORY', 'Our newest update is not where it was.', facts);
-  }
-  return { epoch, offset, verifiedOffset };
+  if (foundOffset === verifiedOffset) return;
+  const facts = { updateId, storedOffset: verifiedOffset, foundOffset };
+  throw new RetryableError('OTHER_HISTORY', 'Our newest update is not where it was.', facts);
 }
 
 /** Where the newest update that we had before an epoch stands in it: our rows are those of no earlier offset. Null: there was none. */

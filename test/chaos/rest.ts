@@ -111,7 +111,7 @@ async function underWay({ server, sluices }: World): Promise<string> {
       UNION ALL SELECT count(*) || ' screenings of withdrawals ' || state FROM withdrawal_screening WHERE state IN ('WAITING', 'PARKED') GROUP BY state
       UNION ALL SELECT count(*) || ' attempts ' || state FROM attempt GROUP BY state
       UNION ALL SELECT count(*) || ' offers to us ' || state FROM offer_action WHERE state NOT IN ('DONE', 'ENDED') GROUP BY state
-      UNION ALL SELECT 'frozen: ' || reason FROM money_freeze WHERE lifted_at IS NULL
+      UNION ALL SELECT 'frozen: ' || reason || ', ' || detail FROM money_freeze WHERE lifted_at IS NULL
       UNION ALL SELECT 'lease ' || name || ' until ' || expires_at FROM lease`.execute(server.db);
     return [...starts, ...rows.map(({ what }) => what), ...(await heldHoldings(server.db))].join('; ');
   } catch (error) {

@@ -12,6 +12,7 @@ import { systemClock, systemRandom } from '../../src/env/system.ts';
 import type { ActiveSetSource } from '../../src/ingestion/active-set.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
+import { updateFormatFor } from '../../src/ingestion/update-format.ts';
 import { createLedgerClient, type Ledger, type StreamMessage } from '../../src/ledger/ledger-client.ts';
 import { readVerifications } from '../../src/read/verifications.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -348,6 +349,46 @@ test('a participant that cannot be compared with is trouble, and no difference',
   expect(shown).toMatchObject({ trouble: expect.any(String), result: null });
   expect((await compared()).isEqual).toBe(true);
 });
+
+test('A13: a participant that is put back between the proof and the reading, both times, is trouble and no difference', async () => {
+  await start();
+  for (let paid = 0; paid < 6; paid += 1) payIn('1');
+  await caughtUp();
+  const node = simnet.network.participant('participant1');
+  let restores = 0;
+  const putBack: ActiveSetSource = {
+    ...ledger,
+    activeContracts: async function* (request) {
+      restores += 1;
+      node.restore({ updatesBack: 5, numbering: 'fresh', offsetSteps: { min: 1, max: 1 } });
+      // What comes since stands at offsets that others had before.
+      for (let paid = 0; paid < 20; paid += 1) payIn('1');
+      yield* ledger.activeContracts(request);
+      await inPlace(); // The second look begins when the stream has found its place again.
+    },
+  };
+
+  expect(await verify(putBack)).toMatchObject({ kind: 'NOT_COMPARED', code: 'OTHER_HISTORY' });
+  expect(restores).toBeGreaterThan(0);
+  expect(await openFreezes()).toEqual([]);
+  await inPlace();
+  expect((await compared()).isEqual).toBe(true);
+});
+
+/** Until our newest update is where it is stored, with all that came after it. */
+async function inPlace(): Promise<void> {
+  await caughtUp();
+  await eventually(
+    async () => {
+      ingestion.throwIfFailed();
+      const row = await database.db.selectFrom('ingestion_stream').selectAll().executeTakeFirstOrThrow();
+      const found = await ledger.updateById(row.verified_update_id ?? '', updateFormatFor(treasury().party));
+      expect(found?.update?.value.offset).toBe(row.verified_offset);
+      expect(row.ledger_offset).toBeGreaterThanOrEqual((await ledger.ledgerEnd()).offset);
+    },
+    { deadlineMs: 15_000 },
+  );
+}
 
 test('two processes share the rounds: one in each interval', async () => {
   await start();
