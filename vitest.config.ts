@@ -1,10 +1,18 @@
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import { COMPILE_CACHE } from './test/support/compile-cache.ts';
 import { LONG_TESTS } from './test/support/long-tests.ts';
 import { LongestFirst } from './test/support/longest-first.ts';
+import { STRUCK_FILE } from './test/support/struck.ts';
 
-Object.assign(process.env, COMPILE_CACHE); // Every worker inherits it, and so does what a test starts.
+// Every worker inherits them, and so does what a test starts.
+Object.assign(process.env, COMPILE_CACHE);
+const struck = join(tmpdir(), `sluice-struck-${process.pid}`);
+process.env[STRUCK_FILE] = struck;
+process.once('exit', () => rmSync(struck, { force: true }));
 
 const SIMULATION = 'test/simulation/simulation.test.ts';
 const DATABASE_SETUP = 'test/support/global-setup.ts';

@@ -57,19 +57,22 @@ export let memory: LogMemory;
 const databases: TestDatabase[] = [];
 const running: Sluice[] = [];
 
-beforeEach(async () => {
-  simnet = await startTestNetwork('restored', { checkpoints: { busyMs: 100, idleMs: 200 } });
-  const key = await createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) }).currentKey();
-  simnet.network.registerKey('treasury', key.publicKey.export({ type: 'spki', format: 'der' }));
-  simnet.network.preapprove({ instrument: 'amulet', receiver: 'bob' });
-  memory = createLogMemory(null, { keeper: HELD_MONEY, window: WINDOW });
-});
+/** To be called by each file: a worker that runs several loads this module once, and hooks of the module would be those of the first file alone. */
+export function onNetworkOfItsOwn(): void {
+  beforeEach(async () => {
+    simnet = await startTestNetwork('restored', { checkpoints: { busyMs: 100, idleMs: 200 } });
+    const key = await createLocalSigner({ privateKey: ed25519PrivateKey(SIGNER_SEED) }).currentKey();
+    simnet.network.registerKey('treasury', key.publicKey.export({ type: 'spki', format: 'der' }));
+    simnet.network.preapprove({ instrument: 'amulet', receiver: 'bob' });
+    memory = createLogMemory(null, { keeper: HELD_MONEY, window: WINDOW });
+  });
 
-afterEach(async () => {
-  for (const one of running.splice(0)) await one.stop();
-  await simnet.stop();
-  for (const database of databases.splice(0)) await database.close();
-});
+  afterEach(async () => {
+    for (const one of running.splice(0)) await one.stop();
+    await simnet.stop();
+    for (const database of databases.splice(0)) await database.close();
+  });
+}
 
 export async function openDatabase(copyOf?: TestDatabase): Promise<TestDatabase> {
   const database = await createTestDatabase(copyOf && { copyOf });

@@ -26,6 +26,7 @@ import {
   logger,
   look,
   memory,
+  onNetworkOfItsOwn,
   openDatabase,
   openFreezes,
   openOnly,
@@ -38,6 +39,8 @@ import {
   stop,
   WINDOW,
 } from './harness.ts';
+
+onNetworkOfItsOwn();
 
 /** What travels with the payment of a request. */
 function metadata(wanted: WithdrawalRequest, by: Pick<OriginSeal, 'seal'> = seal): Record<string, string> {

@@ -23,6 +23,7 @@ import {
   LIMITS,
   look,
   memory,
+  onNetworkOfItsOwn,
   openDatabase,
   openFreezes,
   openOnly,
@@ -35,6 +36,8 @@ import {
   sluiceOn,
   stop,
 } from './harness.ts';
+
+onNetworkOfItsOwn();
 
 test('C12, I3, I25: at whatever moment of a withdrawal’s life the backup was made, it is paid once and every old key meets it', {
   timeout: 150_000,

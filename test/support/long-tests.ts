@@ -1,6 +1,6 @@
 /**
  * What `npm test` leaves to `npm run test:long`: what starts, kills, and replaces processes, databases, and participants of its own, by the dozen, and the mistakes that are planted to see whether the others find
- * them. Half of the work of all tests is here; a continuous integration runs both. The simulation and the chaos schedules are in `npm test`: between them every named point of the work is hit there.
+ * them. Half of the work of all tests is here; a continuous integration runs both. What kills at every named point of the work is in `npm test`, with the simulation and the chaos schedules.
  */
 export const LONG_TESTS = [
   'test/mutants/**/*.test.ts',
@@ -8,8 +8,9 @@ export const LONG_TESTS = [
   'test/outages/**/*.test.ts',
   'test/processes/**/*.test.ts',
   'test/examples/**/*.test.ts',
-  'test/**/*kill*.test.ts',
   'test/**/*processes.test.ts',
+  'test/books/killed-callers.test.ts',
+  'test/withdrawals/request-kill.test.ts',
   'test/e2e/{errors,migrate,screening,shutdown,stuck,two-participants,withdrawals}.test.ts',
   'test/ingestion/{crash-loop,endpoint-failover,outage,rebuild,zombie}.test.ts',
   'test/roles/{canaries,serving}.test.ts',
