@@ -44,6 +44,7 @@ export function drawSoak(samples: readonly Sample[]): void {
   });
   const height = 40 + CURVES.length * (HEIGHT + 50);
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#57606a">
+<title>Memory, handles and lag over the soak</title>
 ${curves.join('\n')}
 <text x="${WIDTH - 10}" y="${height - 12}" text-anchor="end">${(end / 60).toFixed(0)} minutes, ${samples.at(-1)?.faults ?? 0} faults</text>
 </svg>
