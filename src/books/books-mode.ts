@@ -10,6 +10,7 @@
  */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
+import { knowNetwork } from '../db/known-network.ts';
 import type { Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 
@@ -69,11 +70,7 @@ async function decide(
   nowMicros: Micros,
 ): Promise<BooksMode> {
   return await db.transaction().execute(async (tx) => {
-    await tx
-      .insertInto('network')
-      .values({ name: network })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    await knowNetwork(tx, network);
     // Nobody books a customer between the look and the commit: what is not there when the lock is held was not booked before the decision either.
     await sql`SELECT hold_postings()`.execute(tx);
     const { rows } = await sql<{ mode: BooksMode }>`

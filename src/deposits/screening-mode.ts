@@ -5,6 +5,7 @@
  */
 import { type RawBuilder, sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
+import { knowNetwork } from '../db/known-network.ts';
 import type { Micros } from '../env/clock.ts';
 import { PermanentError } from '../env/errors.ts';
 
@@ -108,11 +109,7 @@ async function decide(
     nowMicros,
   }: { readonly network: string; readonly isWanted: boolean; readonly nowMicros: Micros },
 ): Promise<void> {
-  await db
-    .insertInto('network')
-    .values({ name: network })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+  await knowNetwork(db, network);
   await sql`
     INSERT INTO deposit_screening (network_id, is_on, decided_at, decided_by, why)
     SELECT n.id, ${isWanted}::boolean OR were.screened, ${nowMicros}::bigint, ${BY_START},

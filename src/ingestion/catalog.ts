@@ -1,6 +1,7 @@
 /** What this installation serves: its network, treasury parties and accepted instruments, from the configuration into the database. */
 import { sql } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
+import { knowNetwork } from '../db/known-network.ts';
 import { assert } from '../env/errors.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
 import type { KnownInstrument, Treasury } from './effect-sink.ts';
@@ -20,11 +21,7 @@ export type CatalogConfig = {
  */
 export async function registerCatalog(db: Database, config: CatalogConfig): Promise<readonly Treasury[]> {
   return db.transaction().execute(async (tx) => {
-    await tx
-      .insertInto('network')
-      .values({ name: config.network })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    await knowNetwork(tx, config.network);
     const { id: networkId } = await tx
       .selectFrom('network')
       .select('id')

@@ -7,6 +7,7 @@ import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
 import type { Clock } from '../../src/env/clock.ts';
 import { type Failpoint, noFailpoints } from '../../src/env/failpoint.ts';
 import type { LogFields, Logger } from '../../src/env/logger.ts';
+import { formatRecordTime } from '../../src/env/record-time.ts';
 import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
 import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
@@ -122,7 +123,9 @@ function rememberingLogger(): { readonly logger: Logger; readonly lines: readonl
   const note =
     (level: string) =>
     (message: string, fields: LogFields = {}): void => {
-      lines.push(`${new Date().toISOString()} ${level} ${message} ${inspect(fields, { breakLength: Infinity })}`);
+      lines.push(
+        `${formatRecordTime(systemClock.nowMicros())} ${level} ${message} ${inspect(fields, { breakLength: Infinity })}`,
+      );
       if (lines.length > LINES_MAX) lines.shift();
     };
   const logger: Logger = {
