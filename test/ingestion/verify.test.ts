@@ -330,19 +330,21 @@ test('a participant that cannot be compared with is trouble, and no difference',
   const restored: ActiveSetSource = { ...ledger, updateById: async () => null };
   expect(await verify(restored)).toMatchObject({ kind: 'NOT_COMPARED', code: 'OTHER_HISTORY' });
   const { faults } = simnet.network.participant('participant1');
-  const cut: ActiveSetSource = {
+  const cutBy = (end: () => void): ActiveSetSource => ({
     ...ledger,
     activeContracts: (request) => {
       const contracts = ledger.activeContracts(request);
       faults.stall();
       void systemClock.sleep(50).then(() => {
-        faults.abortStreams({ code: 'SERVER_IS_SHUTTING_DOWN', category: 'transientServerFailure', text: 'ended' });
+        end();
         faults.resume();
       });
       return contracts;
     },
-  };
-  expect(await verify(cut)).toMatchObject({ kind: 'NOT_COMPARED' });
+  });
+  const shutDown = { code: 'SERVER_IS_SHUTTING_DOWN', category: 'transientServerFailure', text: 'ended' } as const;
+  expect(await verify(cutBy(() => faults.abortStreams(shutDown)))).toMatchObject({ kind: 'NOT_COMPARED' });
+  expect(await verify(cutBy(() => faults.endStreams()))).toMatchObject({ kind: 'NOT_COMPARED' });
 
   expect(await openFreezes()).toEqual([]);
   const [shown] = await readVerifications(database.db);

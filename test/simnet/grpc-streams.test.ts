@@ -83,6 +83,14 @@ test('streams can be ended cleanly and failed with any error of Canton, redacted
   expect(served.node.faults.endStreams()).toBe(1);
   expect((await clean).error).toBeUndefined();
 
+  // One that has an end of its own and does not reach it must not look complete.
+  served.node.faults.stall();
+  const cut = drain(served.getUpdates({ endInclusive: served.node.ledgerEnd() }));
+  await waitFor(() => served.node.faults.openStreams() === 1);
+  served.node.faults.endStreams();
+  served.node.faults.resume();
+  expect((await cut).error?.code).toBe(status.UNAVAILABLE);
+
   const expired = drain(served.getUpdates({}));
   await waitFor(() => served.node.faults.openStreams() === 1);
   served.node.faults.abortStreams({

@@ -81,7 +81,7 @@ export function createActiveContracts({
     after: bigint,
     client: AbortSignal | undefined,
   ): AsyncGenerator<GetActiveContractsResponse, void, undefined> {
-    const handle = faults.open(client);
+    const handle = faults.open(client, { hasEnd: true });
     try {
       for (const response of snapshot(offset, filter, after)) {
         await faults.answering(handle.signal);

@@ -24,7 +24,7 @@ export type RejectedCalls = HowOften & {
 };
 
 export type FaultControls = DisturbanceControls & {
-  /** Ends all open streams as if complete. @returns how many. */
+  /** Ends all open streams: those without an end of their own as if complete, which tells a reader nothing; the others fail, for what stops short of its end and looks complete would be a lie. @returns how many. */
   endStreams(): number;
   /** Fails all open streams. @returns how many. */
   abortStreams(refusal: Refusal): number;
@@ -69,12 +69,15 @@ export type Faults = FaultControls &
     /** @throws CantonError when this call is to be refused. */
     admit(call: CallName): void;
     isHiddenParty(party: string, from: 'updates' | 'activeContracts'): boolean;
-    open(client: AbortSignal | undefined): StreamHandle;
+    /** @param options.hasEnd whether the stream completes by itself. */
+    open(client: AbortSignal | undefined, options: { readonly hasEnd: boolean }): StreamHandle;
     /** Resolves when the participant answers (at once, normally), or when `signal` aborts. */
     answering(signal: AbortSignal | undefined, what?: 'call' | 'stream'): Promise<void>;
     /** Resolves when the update at hand may be delivered. */
     delivering(signal: AbortSignal): Promise<void>;
   };
+
+type OpenStream = { readonly hasEnd: boolean; readonly controller: AbortController; failure: Error | undefined };
 
 export function createFaults({
   clock,
@@ -85,7 +88,7 @@ export function createFaults({
   readonly random: Random;
   readonly submissions: SubmissionFaults;
 }): Faults {
-  const streams = new Set<{ readonly controller: AbortController; failure: Error | undefined }>();
+  const streams = new Set<OpenStream>();
   const resumed = new Set<() => void>();
   const disturbances = createDisturbances();
   const hiddenParties = new Map<string, boolean>();
@@ -94,10 +97,10 @@ export function createFaults({
   let delayMs = 0;
   let streamsMax: number | undefined;
 
-  const stop = (failure: () => Error | undefined): number => {
+  const stop = (failure: (stream: OpenStream) => Error | undefined): number => {
     const stopped = [...streams];
     for (const stream of stopped) {
-      stream.failure = failure();
+      stream.failure = failure(stream);
       stream.controller.abort();
     }
     return stopped.length;
@@ -108,7 +111,7 @@ export function createFaults({
 
   return {
     ...disturbances,
-    endStreams: () => stop(() => undefined),
+    endStreams: () => stop(({ hasEnd }) => (hasEnd ? cantonError(SHUTDOWN) : undefined)),
     abortStreams: (refusal) => stop(() => cantonError(refusal)),
     duplicateNext: (count) => disturbances.disturbNext({ kind: 'duplicate' }, count),
     delayDelivery: (ms) => {
@@ -158,11 +161,11 @@ export function createFaults({
       streamsMax = limit;
     },
     submissions,
-    open: (client) => {
+    open: (client, { hasEnd }) => {
       if (streamsMax !== undefined && streams.size >= streamsMax)
         throw cantonError(knownRefusal('MAXIMUM_NUMBER_OF_STREAMS'));
       const controller = new AbortController();
-      const stream = { controller, failure: undefined };
+      const stream: OpenStream = { hasEnd, controller, failure: undefined };
       const leave = (): void => controller.abort();
       streams.add(stream);
       client?.addEventListener('abort', leave);

@@ -61,7 +61,7 @@ export async function* streamDescending({
   readonly project: Project;
   readonly client: AbortSignal | undefined;
 }): AsyncGenerator<GetUpdatesResponse, void, undefined> {
-  const handle = faults.open(client);
+  const handle = faults.open(client, { hasEnd: true });
   try {
     let position = range.endInclusive;
     for (;;) {

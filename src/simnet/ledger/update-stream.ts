@@ -78,7 +78,7 @@ export function streamUpdates({
 /** Ends quietly when the client leaves. @throws CantonError as the call fails on the wire. */
 export async function* streamOffsets<Message>(stream: OffsetStream<Message>): AsyncGenerator<Message, void, undefined> {
   const { faults, clock, cadence } = stream;
-  const handle = faults.open(stream.client);
+  const handle = faults.open(stream.client, { hasEnd: stream.endInclusive !== undefined });
   const recordTimes = new Map<string, bigint>();
   let position = stream.beginExclusive;
   let checkpointDue = clock.nowMicros() + millisToMicros(cadence.idleMs);
