@@ -1,6 +1,7 @@
 /** Every mistake that the simulation must find. */
 import { MONEY_MUTANTS } from './money-mutants.ts';
 import { INGESTION_MUTANTS, type Mutant } from './mutants.ts';
+import { OFFER_MUTANTS } from './offer-mutants.ts';
 import { REST_MUTANTS } from './rest-mutants.ts';
 
-export const MUTANTS: readonly Mutant[] = [...INGESTION_MUTANTS, ...MONEY_MUTANTS, ...REST_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [...INGESTION_MUTANTS, ...MONEY_MUTANTS, ...OFFER_MUTANTS, ...REST_MUTANTS];

@@ -91,6 +91,8 @@ const FAULTS = {
   policies: SELDOM,
   /** Several subscribers read the log as those of the API do, are cut off in the middle of what they are given, and come back with their cursors. */
   subscribers: SELDOM,
+  /** Offers to the treasury are accepted by Sluice, and people who decide about offers. */
+  acceptances: SELDOM,
   /** The treasury's funds are in pieces, and a pool of large ones is kept: merges and splits on the path that pays. */
   pools: SELDOM,
 } as const;
@@ -127,6 +129,7 @@ const SHARES: ReadonlyMap<string, number> = new Map<FaultClass, number>([
   ['subscribers', 0.15],
   ['policies', 0.12],
   ['pools', 0.15],
+  ['acceptances', 0.12],
 ]);
 
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */

@@ -5,7 +5,8 @@ import { OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
-import { runAutomation } from '../../src/withdrawals/automation.ts';
+import type { AttemptLimits } from '../../src/submissions/attempts.ts';
+import { type AutomationOptions, runAutomation } from '../../src/withdrawals/automation.ts';
 import { createSelfTransferSink } from '../../src/withdrawals/pool/self-transfer-sink.ts';
 import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
@@ -18,6 +19,7 @@ import { createOperator } from './operator.ts';
 import { DIRECT, OFFERED, type Orders, SEAL } from './orders.ts';
 import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
+import type { Life } from './process.ts';
 import { registryFor } from './registry-access.ts';
 import type { Extension } from './serve-loop.ts';
 import { createSimulatedSigner } from './signer-access.ts';
@@ -46,9 +48,18 @@ const USER = 'sluice';
 /** Well beyond the skew of two processes; also the margin after a restore, as the command line has it. */
 const CLOCKS_APART_MS_MAX = 60_000;
 
+/** Whom a process asks about a submission of any purpose. */
+export type Outside = Pick<AutomationOptions, 'submitter' | 'signer' | 'implementationOf' | 'userId'> & {
+  readonly registry: ReturnType<typeof registryFor>;
+};
+
 export type Payouts = {
   /** What every process runs beside ingestion. */
   readonly extension: Extension;
+  /** For submissions beside those of withdrawals. @param onTried when one has reached the participant. */
+  outsideOf(life: Life, onTried: () => void): Outside;
+  /** Of an attempt of a withdrawal. */
+  readonly limits: AttemptLimits;
   /** Whether anything was prepared for signing yet. */
   haveBegun(): boolean;
   /** Submissions that reached the participant. */
@@ -99,6 +110,13 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
   const onTried = (): void => {
     tries += 1;
   };
+  const outsideOf = (life: Life, onTried: () => void): Outside => ({
+    submitter: submitterFor(life, { ...options, wrongSignatures: signer.wrongSignatures, onTried }),
+    registry: registryFor(life, { network, faults, marks, onBegun }),
+    signer: signer.accessFor(life),
+    implementationOf: ({ id }) => (id === network.instrument(DIRECT).id ? 'SPLICE_AMULET' : 'UTILITY_REGISTRY'),
+    userId: USER,
+  });
   const extension: Extension = {
     sinks: ({ clock, logger, history }) => [
       createWithdrawalSink({
@@ -123,15 +141,11 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
           treasury,
           limits,
           returnRules,
-          submitter: submitterFor(life, { ...options, wrongSignatures: signer.wrongSignatures, onTried }),
-          registry: registryFor(life, { network, faults, marks, onBegun }),
-          signer: signer.accessFor(life),
-          implementationOf: ({ id }) => (id === network.instrument(DIRECT).id ? 'SPLICE_AMULET' : 'UTILITY_REGISTRY'),
-          userId: USER,
+          ...outsideOf(life, onTried),
           wakeUp,
         }).finally(unlisten),
       ]);
     },
   };
-  return { extension, haveBegun: () => hasBegun, tries: () => tries, restoreWindow };
+  return { extension, outsideOf, limits, haveBegun: () => hasBegun, tries: () => tries, restoreWindow };
 }

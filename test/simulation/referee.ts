@@ -9,6 +9,7 @@ import { CRASH_LOOP } from '../../src/ingestion/crash-guard.ts';
 import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { compareWithRebuild } from '../../src/ingestion/rebuild.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
+import type { Acceptances } from './acceptances.ts';
 import type { Halts } from './halts.ts';
 import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
@@ -60,6 +61,7 @@ export type RefereeOptions = {
   readonly marks: Marks;
   readonly pools: Pools;
   readonly policies: Policies;
+  readonly acceptances: Acceptances;
   /** Whether a database that went back is known to have, by the epoch of its log (lost-history.ts). */
   readonly isRestoreNoticed: (logEpoch: string) => boolean;
   /** Event ids as each subscriber has them. */
@@ -124,6 +126,7 @@ export function createReferee({
   marks,
   pools,
   policies,
+  acceptances,
   isRestoreNoticed,
   received,
   hidden,
@@ -149,6 +152,7 @@ export function createReferee({
       const now = view?.snapshot ?? null;
       if (view === undefined || now === null) return false;
       payouts.afterCommit(view);
+      await acceptances.afterCommit(observer);
       const state = JSON.stringify([
         now.status,
         now.updates,
@@ -156,6 +160,7 @@ export function createReferee({
         now.outbox,
         now.headPosition,
         view.withdrawals,
+        acceptances.describe(),
       ]);
       const isChanged = state !== stateBefore;
       stateBefore = state;
@@ -238,6 +243,7 @@ export function createReferee({
     wentBack: () => {
       before = null;
       payouts.wentBack();
+      acceptances.wentBack();
     },
 
     areOrdersDone: payouts.isAtRest,
@@ -256,7 +262,7 @@ export function createReferee({
         (truth.isRenumbered() || isBlind || BigInt(now.offset) >= (end?.offset ?? 0n)) &&
         now.outbox === '0' &&
         hasAll(now);
-      return isIngested && payouts.isAtRest() && isRestoreNoticed(now.logEpoch);
+      return isIngested && payouts.isAtRest() && acceptances.isAtRest() && isRestoreNoticed(now.logEpoch);
     },
 
     describe: async () => ({
@@ -264,6 +270,7 @@ export function createReferee({
       end: truth.updates().at(-1)?.offset,
       received: received().map((one) => one.length),
       withdrawals: await payouts.describe(),
+      offers: acceptances.describe(),
     }),
 
     atRest: async () => {
@@ -278,6 +285,7 @@ export function createReferee({
       await checkRanks(observer, treasury.party);
       await checkDeposits(observer, traffic);
       await payouts.atRest();
+      await acceptances.atRest(observer);
       for (const one of received()) await checkReceived(observer, one);
       return await checkEvents(observer);
     },

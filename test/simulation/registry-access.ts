@@ -1,5 +1,8 @@
 /** The registries as a process reaches them. What they say wrong costs time and nothing else. */
+
+import type { OfferRegistry } from '../../src/deposits/acceptance/offer-plan.ts';
 import type { Network } from '../../src/simnet/network.ts';
+import type { Instrument } from '../../src/tokens/transfer-record.ts';
 import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
 import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 import { registryOf } from '../support/simnet-registry.ts';
@@ -15,7 +18,7 @@ export type RegistryAccessOptions = {
   readonly onBegun: () => void;
 };
 
-export function registryFor(life: Life, options: RegistryAccessOptions): Registry & ReturnRegistry {
+export function registryFor(life: Life, options: RegistryAccessOptions): Registry & ReturnRegistry & OfferRegistry {
   const { network, faults, marks, onBegun } = options;
   const registry = registryOf({ network });
   return {
@@ -33,7 +36,15 @@ export function registryFor(life: Life, options: RegistryAccessOptions): Registr
         }
         return answer;
       }),
-    instructionContext: async (...asked) =>
-      await life.calls.call('InstructionContext', async () => await registry.instructionContext(...asked)),
+    instructionContext: async (
+      instrument: Instrument,
+      instructionId: string,
+      choice: 'accept' | 'reject' | 'withdraw',
+    ) =>
+      await life.calls.call('InstructionContext', async () =>
+        choice === 'withdraw'
+          ? await registry.instructionContext(instrument, instructionId, choice)
+          : await registry.instructionContext(instrument, instructionId, choice),
+      ),
   };
 }

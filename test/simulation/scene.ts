@@ -6,6 +6,7 @@ import type { Micros } from '../../src/env/clock.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
 import type { StreamSettings } from '../../src/ingestion/stream-worker.ts';
 import { createNetwork, type Network, TREASURY } from '../../src/simnet/network.ts';
+import { createAcceptances } from './acceptances.ts';
 import { type Anchor, createAnchor } from './anchor.ts';
 import type { Backups } from './backups.ts';
 import { type Bystanders, createBystanders } from './bystanders.ts';
@@ -134,7 +135,10 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
   });
   const traffic = createTraffic({
     network,
+    truth,
+    clock: scheduler.clock,
     dice: dice('traffic'),
+    areAccepted: faults.isDrawn('acceptances'),
     withdrawalIds: () => orders.all().flatMap(({ ids }) => [...ids]),
   });
   const lastMoment = createLastMoment({ scheduler, network, networkClock, truth, dice: dice('last moment'), marks });
@@ -177,6 +181,15 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     truth,
     observer: server.observer,
   });
+  const acceptances = createAcceptances({
+    network,
+    truth,
+    traffic,
+    payouts,
+    faults,
+    dice: dice('acceptances'),
+    marks,
+  });
   await truth.catchUp();
   // Known before any process starts, as on a running installation; each start registers it once more.
   const [{ id: treasuryId } = { id: 0 }] = await registerCatalog(db, catalog);
@@ -200,6 +213,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     marks,
     pools,
     policies,
+    acceptances,
     isRestoreNoticed: lostHistory.isNoticed,
     hidden: hiding.mode,
     received: reader.all,
@@ -233,7 +247,12 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
   const poolSize = shape.pick([1, 1, 2, 3]);
   const isSkewed = shape.chance(0.5);
   const stall: Stall = { untilMicros: 0n };
-  const extensions = [payouts.extension, policies.extension, ...(lostHistory.isOn ? [whatStood.extension] : [])];
+  const extensions = [
+    payouts.extension,
+    acceptances.extension,
+    policies.extension,
+    ...(lostHistory.isOn ? [whatStood.extension] : []),
+  ];
   const common = { seed, scheduler, database, participant, hiding, faults, marks, stall, onViolation };
   for (let index = 0; index < instances; index += 1) {
     const name = `sluice${index + 1}`;

@@ -1,8 +1,10 @@
 /** Customers, and the treasury's own wallet, at work on the simulated network. Keeps what the treasury must have been credited, by its own count. */
+import { type Clock, type Micros, millisToMicros } from '../../src/env/clock.ts';
 import { PermanentError, RetryableError } from '../../src/env/errors.ts';
 import { unitsOfDecimal } from '../../src/simnet/daml/decimal.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import type { Dice } from './dice.ts';
+import type { Truth } from './truth.ts';
 
 /** A memo that is registered stands for the customer of the same number. */
 export const MEMOS: Readonly<Record<string, string>> = { 'memo-0': 'customer-0', 'memo-1': 'customer-1' };
@@ -20,29 +22,48 @@ export type Traffic = {
   /** One operation of somebody. @returns what it was. */
   act(): string;
   deposits(): readonly Deposit[];
-  /** Offers to the treasury: made, and ended without reaching it. */
-  offers(): { readonly received: number; readonly ended: number };
+  /** Every offer that was made to the treasury. */
+  offers(): readonly Offer[];
 };
 
-type Offer = { readonly instructionCid: string; readonly deposit: Deposit | null };
+export type Offer = {
+  readonly instructionCid: string;
+  /** What it is once it is accepted. */
+  readonly deposit: Deposit;
+  /** After it nobody can accept it; null: it outlives the schedule. */
+  readonly expiresAt: Micros | null;
+};
 
 const SENDERS = ['alice', 'carol'];
+/** Of an offer that ends by itself: from sooner than it is seen to later than most of what happens. */
+const SHORT_MS_MIN = 100;
+const SHORT_MS_MAX = 30_000;
+/** The choice by which an offer reaches whom it was made to. */
+export const ACCEPT = 'TransferInstruction_Accept';
+/** What becomes of offers to the treasury, by how often: where its wallet alone accepts them, and where Sluice does. */
+const ENDS = ['accept', 'accept', 'accept', 'reject', 'withdraw'] as const;
+const ENDS_BESIDE_US = ['accept', 'reject', 'withdraw', 'withdraw'] as const;
 
 export function createTraffic({
   network,
+  truth,
+  clock,
   dice,
   withdrawalIds,
+  areAccepted,
 }: {
+  readonly clock: Clock;
   readonly network: Network;
+  readonly truth: Truth;
   readonly dice: Dice;
+  /** Whether Sluice accepts offers: then the treasury's own wallet seldom does, and senders change their minds more often than it is fast enough. */
+  readonly areAccepted: boolean;
   /** Of withdrawals that somebody was told of: what a stranger can write into a payment of his own. */
   readonly withdrawalIds: () => readonly string[];
 }): Traffic {
   const deposits: Deposit[] = [];
-  const incoming: Offer[] = [];
-  const outgoing: Offer[] = [];
-  let received = 0;
-  let ended = 0;
+  const offers: Offer[] = [];
+  const outgoing: string[] = [];
 
   const amount = (): string => `${dice.integer(1, 40)}.${String(dice.integer(0, 9_999_999_999)).padStart(10, '0')}`;
   const drawMemo = (): { readonly memo?: string } => {
@@ -62,6 +83,9 @@ export function createTraffic({
     const drawn = drawMemo();
     const decimal = amount();
     network.tap({ instrument, owner: sender, amount: '100' });
+    const lifeMs =
+      kind === 'offer' && areAccepted && dice.chance(0.2) ? dice.logUniform(SHORT_MS_MIN, SHORT_MS_MAX) : null;
+    const expiresAt = lifeMs === null ? null : clock.nowMicros() + millisToMicros(Math.round(lifeMs));
     const { instructionCid } = network.transfer({
       instrument,
       sender,
@@ -69,14 +93,14 @@ export function createTraffic({
       amount: decimal,
       ...drawn,
       ...(kind === 'offer' ? { kind } : {}),
+      ...(expiresAt !== null && { executeBeforeMicros: expiresAt }),
       proxy: instrument === 'amulet' && dice.chance(0.2),
     });
     const deposit = depositOf(instrument, decimal, drawn.memo);
     if (instructionCid === undefined) {
       deposits.push(deposit);
     } else {
-      received += 1;
-      incoming.push({ instructionCid, deposit });
+      offers.push({ instructionCid, deposit, expiresAt });
     }
   };
   const payMany = (): void => {
@@ -98,26 +122,24 @@ export function createTraffic({
     for (const { decimal, memo } of parts) deposits.push(depositOf(instrument, decimal, memo));
   };
   const endIncoming = (): void => {
-    const index = dice.integer(0, incoming.length - 1);
-    const offer = incoming[index];
+    const open = offers.filter(
+      ({ instructionCid }) => network.ledger.contracts.find(instructionCid)?.isActive === true,
+    );
+    const offer = open[dice.integer(0, open.length - 1)];
     if (offer === undefined) {
       pay('offer');
       return;
     }
-    const how = dice.pick(['accept', 'accept', 'accept', 'reject', 'withdraw'] as const);
-    network[how]({ instructionCid: offer.instructionCid });
-    incoming.splice(index, 1);
-    if (how === 'accept' && offer.deposit !== null) deposits.push(offer.deposit);
-    else ended += 1;
+    network[dice.pick(areAccepted ? ENDS_BESIDE_US : ENDS)]({ instructionCid: offer.instructionCid });
   };
   const endOutgoing = (): void => {
     const index = dice.integer(0, outgoing.length - 1);
-    const offer = outgoing[index];
-    if (offer === undefined) {
+    const instructionCid = outgoing[index];
+    if (instructionCid === undefined) {
       send();
       return;
     }
-    network[dice.pick(['accept', 'reject', 'withdraw'] as const)]({ instructionCid: offer.instructionCid });
+    network[dice.pick(['accept', 'reject', 'withdraw'] as const)]({ instructionCid });
     outgoing.splice(index, 1);
   };
   const send = (): void => {
@@ -132,12 +154,12 @@ export function createTraffic({
       memo: forgeable === undefined ? 'bob-at-elsewhere' : forgeable,
       ...(dice.chance(0.5) ? { kind: 'offer' } : {}),
     });
-    if (instructionCid !== undefined) outgoing.push({ instructionCid, deposit: null });
+    if (instructionCid !== undefined) outgoing.push(instructionCid);
   };
 
   const actions: readonly (readonly [weight: number, name: string, act: () => unknown])[] = [
     [8, 'deposit', () => pay('direct')],
-    [4, 'offer', () => pay('offer')],
+    [areAccepted ? 14 : 4, 'offer', () => pay('offer')],
     [4, 'end offer', endIncoming],
     [3, 'batch', payMany],
     [1, 'tap', () => network.tap({ instrument: 'amulet', owner: TREASURY, amount: '3' })],
@@ -150,8 +172,11 @@ export function createTraffic({
   const deck = actions.flatMap((action) => Array.from({ length: action[0] }, () => action));
 
   return {
-    deposits: () => deposits,
-    offers: () => ({ received, ended }),
+    deposits: () => [
+      ...deposits,
+      ...offers.filter(({ instructionCid }) => truth.endOf(instructionCid) === ACCEPT).map(({ deposit }) => deposit),
+    ],
+    offers: () => offers,
     act: () => {
       const [, name, act] = dice.pick(deck);
       try {

@@ -27,6 +27,8 @@ export type Truth = {
   at(offset: bigint): TrueUpdate | null;
   /** Per word, the ids of the updates whose bytes have it. */
   naming(words: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
+  /** The choice that consumed a contract; null: none has, that the treasury could see. */
+  endOf(contractId: string): string | null;
   /** Contract id → units, of all instruments, now. */
   holdings(): ReadonlyMap<string, bigint>;
 };
@@ -41,6 +43,7 @@ export function createTruth({
   readonly party: string;
 }): Truth {
   const updates: TrueUpdate[] = [];
+  const ends = new Map<string, string>();
   let readUpTo = 0n;
   let isRenumbered = false;
 
@@ -70,6 +73,7 @@ export function createTruth({
           ),
         ),
       ),
+    endOf: (contractId) => ends.get(contractId) ?? null,
     naming: async (words) => {
       const found = new Map<string, string[]>();
       const messages = participant.api.getUpdates({
@@ -98,7 +102,10 @@ export function createTruth({
       });
       for await (const { update } of messages) {
         if (update?.$case !== 'transaction') continue;
-        const { offset, updateId, recordTime } = update.value;
+        const { offset, updateId, recordTime, events } = update.value;
+        for (const { event } of events)
+          if (event?.$case === 'exercised' && event.value.consuming)
+            ends.set(event.value.contractId, event.value.choice);
         if (isRenumbered && updates.some((known) => known.updateId === updateId)) continue;
         if (recordTime === undefined) throw new Error('An update without a record time.');
         seen.push({ offset, updateId, recordTime: recordTime.seconds * 1_000_000n + BigInt(recordTime.nanos / 1_000) });

@@ -1,10 +1,12 @@
 /** The registry of a simulated token, asked in process: the same answers that it gives over HTTP. */
 
+import type { OfferRegistry } from '../../src/deposits/acceptance/offer-plan.ts';
 import type { DisclosedContract } from '../../src/gen/com/daml/ledger/api/v2/commands.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
 import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
 import { instructionOf } from '../../src/simnet/network-commands.ts';
 import { contextBool } from '../../src/simnet/tokens/standard.ts';
+import type { Instrument } from '../../src/tokens/transfer-record.ts';
 import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
 import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 import type { TestNetwork } from './network.ts';
@@ -26,7 +28,7 @@ function disclose(network: TestNetwork['network'], contractIds: readonly string[
     }));
 }
 
-export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry & ReturnRegistry {
+export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry & ReturnRegistry & OfferRegistry {
   return {
     transferFactory: async (instrument, transfer) => {
       const token = network.tokens.find(
@@ -54,15 +56,21 @@ export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry 
         disclosedContracts: disclose(network, [plan.factoryCid, ...named]),
       };
     },
-    instructionContext: async (instrument, instructionId) => {
+    instructionContext: async (
+      instrument: Instrument,
+      instructionId: string,
+      asked: 'accept' | 'reject' | 'withdraw',
+    ) => {
       const token = network.tokens.find(
         ({ instrumentId }) => instrumentId.admin === instrument.admin && instrumentId.id === instrument.id,
       );
       const known = network.ledger.contracts.find(instructionId);
       const transfer = known?.isActive === true ? instructionOf(known.contract) : undefined;
       if (token === undefined || transfer === undefined) throw new Error('No such instruction.');
-      const choiceContext = token.instructionContext('Withdraw', 'new');
+      const choice = ({ accept: 'Accept', reject: 'Reject', withdraw: 'Withdraw' } as const)[asked];
+      const choiceContext = token.instructionContext(choice, 'new');
       const isBacked = transfer.inputHoldingCids.every((id) => network.ledger.contracts.find(id)?.isActive === true);
+      if (!isBacked && choice === 'Accept') throw new Error('What is offered is gone.');
       if (!isBacked && choiceContext.has('expire-lock')) {
         return { choiceContext: new Map([['expire-lock', contextBool(false)]]), disclosedContracts: [] };
       }
