@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { openCrew, type SeedResult } from './crew.ts';
 import { createMarks } from './marks.ts';
+import { replayOf } from './report.ts';
 
 export type SeedRunOptions = {
   /** Connection strings of migrated databases (scratch-database.ts), each for a process of its own. */
@@ -65,11 +66,6 @@ export function seedAt(index: number, salt: string): number {
 export async function runSeeds(options: SeedRunOptions): Promise<SeedRunReport> {
   const { databases, from, count = Number.POSITIVE_INFINITY, seconds = Number.POSITIVE_INFINITY, salt = '' } = options;
   const { on = [], off = [], mutant, isAlone = false, onResult } = options;
-  const flags = [
-    ...(on.length > 0 ? [` --on ${on.join(',')}`] : []),
-    ...(off.length > 0 ? [` --off ${off.join(',')}`] : []),
-    ...(mutant === undefined ? [] : [` --mutant ${mutant}`]),
-  ].join('');
   const crew = await openCrew(databases, { isAlone, ...(mutant !== undefined && { mutant }) });
   const startedAt = performance.now();
   const secondsSoFar = (): number => (performance.now() - startedAt) / 1_000;
@@ -108,7 +104,7 @@ export async function runSeeds(options: SeedRunOptions): Promise<SeedRunReport> 
       steps += result.steps;
       for (const [mark, times] of result.marks) marks.add(mark, times);
       if (violation !== null) {
-        const replay = `node test/simulation/run.ts --seed ${seed}${flags} --trace`;
+        const replay = replayOf(seed, { on, off, ...(mutant !== undefined && { mutant }) });
         violations.push({ index, seed, ...violation, replay });
       }
       return onResult?.({ ...result, index }, report()) !== false;

@@ -50,7 +50,9 @@ process.on('message', (message) => {
         traceHash: report.traceHash,
         logHash: report.logHash,
         violation:
-          report.violation === null ? null : { invariant: report.violation.invariant, explanation: explain(report) },
+          report.violation === null
+            ? null
+            : { invariant: report.violation.invariant, explanation: explain(report, { on, off, mutant: MUTANT }) },
         marks: [...marks.counts()],
         trace: isTraced ? replayed(report) : null,
       }),
