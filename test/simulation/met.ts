@@ -30,6 +30,8 @@ export const ALWAYS_MET: readonly string[] = [
   'halted',
   'key rotated',
   'node restored',
+  'offer: ACCEPT DONE after 1 attempts',
+  'parked offer tried again',
   'our offer ignored',
   'our offer: accept',
   'our offer: reject',
