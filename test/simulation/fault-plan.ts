@@ -95,6 +95,8 @@ const FAULTS = {
   acceptances: SELDOM,
   /** The treasury's funds are in pieces, and a pool of large ones is kept: merges and splits on the path that pays. */
   pools: SELDOM,
+  /** A screening service is asked about deposits, and about withdrawals where there is a policy; people decide what it denied, and it does what such services do. */
+  screening: SELDOM,
 } as const;
 
 export type FaultClass = keyof typeof FAULTS;
@@ -130,6 +132,7 @@ const SHARES: ReadonlyMap<string, number> = new Map<FaultClass, number>([
   ['policies', 0.12],
   ['pools', 0.15],
   ['acceptances', 0.12],
+  ['screening', 0.08],
 ]);
 
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */

@@ -12,19 +12,21 @@ import type { Clock } from '../../src/env/clock.ts';
 import { RetryableError } from '../../src/env/errors.ts';
 import { ApprovalRefusal } from '../../src/policy/approval-refusal.ts';
 import { createApprovals } from '../../src/policy/approvals.ts';
-import { formatIntentHash, intentHash } from '../../src/policy/intent.ts';
+import { formatIntentHash } from '../../src/policy/intent.ts';
 import { PolicyChangeRefusal } from '../../src/policy/policy-change-refusal.ts';
 import { createPolicyChanges } from '../../src/policy/policy-changes.ts';
 import { runPolicyLoop } from '../../src/policy/policy-loop.ts';
-import { type Network, TREASURY } from '../../src/simnet/network.ts';
+import type { Network } from '../../src/simnet/network.ts';
 import { amountOf, formatAmount } from '../../src/tokens/amount.ts';
 import type { WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
+import { orderHash } from './order-intent.ts';
 import { CLIENT, type Order, type Orders } from './orders.ts';
 import type { Life } from './process.ts';
+import type { Screenings } from './screenings.ts';
 import type { Extension } from './serve-loop.ts';
 import { createVelocities } from './velocities.ts';
 import { must } from './violation.ts';
@@ -50,7 +52,13 @@ const PEOPLE = ['approver-1', 'approver-2', 'approver-3'];
 const OTHER_HASH = formatIntentHash(new Uint8Array(32).fill(1));
 
 /** Amounts, in whole tokens, beyond which it takes one person, two, or is denied. */
-type Thresholds = { readonly one: number; readonly two: number; readonly none: number };
+type Thresholds = {
+  readonly one: number;
+  readonly two: number;
+  readonly none: number;
+  /** Beyond which it is screened; null: never. */
+  readonly screened: number | null;
+};
 
 export function createPolicies({
   network,
@@ -58,20 +66,23 @@ export function createPolicies({
   dice,
   marks,
   orders,
+  screenings,
 }: {
   readonly network: Network;
   readonly faults: FaultPlan;
   readonly dice: Dice;
   readonly marks: Marks;
   readonly orders: Orders;
+  readonly screenings: Screenings;
 }): Policies {
   const isOn = faults.isDrawn('policies');
-  const drawThresholds = (): Thresholds => ({
+  const drawThresholds = (version: 0 | 1): Thresholds => ({
     one: dice.integer(0, 15),
     two: dice.integer(8, 25),
     none: dice.integer(20, 40),
+    screened: screenings.screenedAbove?.[version] ?? null,
   });
-  const [first, second] = [drawThresholds(), drawThresholds()];
+  const [first, second] = [drawThresholds(0), drawThresholds(1)];
   const countAbove = dice.integer(1, 2);
   const countMax = countAbove + dice.integer(0, 3);
   const velocities = createVelocities(orders);
@@ -79,7 +90,7 @@ export function createPolicies({
   const words = new Map<string, Set<string>>();
   let isChanging = false;
 
-  const documentOf = ({ one, two, none }: Thresholds): string =>
+  const documentOf = ({ one, two, none, screened }: Thresholds): string =>
     JSON.stringify({
       change: { approvals: 2, delaySeconds: 60 },
       approvalSeconds: 60,
@@ -98,6 +109,9 @@ export function createPolicies({
           when: { velocity: { per: 'ACCOUNT', windowSeconds: WINDOW_SECONDS, countAbove: countMax } },
           outcome: 'DENY',
         },
+        ...(screened === null
+          ? []
+          : [{ name: 'screened', when: { amountAbove: String(screened) }, outcome: 'SCREEN' }]),
       ],
     });
   const needed = ({ units }: Order, { one, two, none }: Thresholds): number => {
@@ -105,20 +119,7 @@ export function createPolicies({
     return isAbove(none) ? Number.POSITIVE_INFINITY : isAbove(two) ? 2 : isAbove(one) ? 1 : 0;
   };
   const hashOf = (order: Order, withdrawalId: string, receiver: string): string =>
-    formatIntentHash(
-      intentHash({
-        withdrawalId,
-        network: NETWORK,
-        treasuryParty: network.party(TREASURY),
-        accountKind: 'CUSTOMER',
-        account: order.account,
-        instrument: network.instrument(order.instrument),
-        receiver,
-        amount: amountOf(order.units),
-        memo: null,
-        deadline: null,
-      }),
-    );
+    orderHash(network, order, withdrawalId, receiver);
 
   const pending = async ({ db }: Life) =>
     await db
@@ -227,6 +228,9 @@ export function createPolicies({
       if (byCount > 0) marks.add('signed what a count made people approve');
       const people = [...(words.get(key) ?? [])];
       must(people.length >= least, 'nothing is signed that too few have approved', { key, least, people, count });
+      const isScreened = ({ screened }: Thresholds): boolean =>
+        screened !== null && order.units > BigInt(screened) * UNITS;
+      if (isScreened(first) && (!isChanging || isScreened(second))) screenings.demandAllowed(order);
       if (least > 0) marks.add(`signed with ${people.length} approvals of ${least}`);
     },
     extension: {

@@ -18,6 +18,7 @@ import { createPayoutReferee, PAYOUT_VIEW, type PayoutView } from './payout-refe
 import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
 import {
+  checkAnnouncements,
   checkDeposits,
   checkEvents,
   checkHoldings,
@@ -26,6 +27,7 @@ import {
   checkUpdates,
   isEqual,
 } from './rest-checks.ts';
+import type { Screenings } from './screenings.ts';
 import type { Traffic } from './traffic.ts';
 import type { Truth } from './truth.ts';
 import { must } from './violation.ts';
@@ -62,6 +64,7 @@ export type RefereeOptions = {
   readonly pools: Pools;
   readonly policies: Policies;
   readonly acceptances: Acceptances;
+  readonly screenings: Screenings;
   /** Whether a database that went back is known to have, by the epoch of its log (lost-history.ts). */
   readonly isRestoreNoticed: (logEpoch: string) => boolean;
   /** Event ids as each subscriber has them. */
@@ -127,6 +130,7 @@ export function createReferee({
   pools,
   policies,
   acceptances,
+  screenings,
   isRestoreNoticed,
   received,
   hidden,
@@ -153,6 +157,7 @@ export function createReferee({
       if (view === undefined || now === null) return false;
       payouts.afterCommit(view);
       await acceptances.afterCommit(observer);
+      await screenings.afterCommit();
       const state = JSON.stringify([
         now.status,
         now.updates,
@@ -244,6 +249,7 @@ export function createReferee({
       before = null;
       payouts.wentBack();
       acceptances.wentBack();
+      screenings.wentBack();
     },
 
     areOrdersDone: payouts.isAtRest,
@@ -262,7 +268,13 @@ export function createReferee({
         (truth.isRenumbered() || isBlind || BigInt(now.offset) >= (end?.offset ?? 0n)) &&
         now.outbox === '0' &&
         hasAll(now);
-      return isIngested && payouts.isAtRest() && acceptances.isAtRest() && isRestoreNoticed(now.logEpoch);
+      return (
+        isIngested &&
+        payouts.isAtRest() &&
+        acceptances.isAtRest() &&
+        screenings.isAtRest() &&
+        isRestoreNoticed(now.logEpoch)
+      );
     },
 
     describe: async () => ({
@@ -283,7 +295,11 @@ export function createReferee({
       await checkUpdates(observer, truth);
       await checkHoldings(observer, truth);
       await checkRanks(observer, treasury.party);
-      await checkDeposits(observer, traffic);
+      if (screenings.isOn) await screenings.atRest();
+      else {
+        await checkDeposits(observer, traffic);
+        await checkAnnouncements(observer);
+      }
       await payouts.atRest();
       await acceptances.atRest(observer);
       for (const one of received()) await checkReceived(observer, one);

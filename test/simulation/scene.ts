@@ -32,6 +32,7 @@ import { createProcess, type Process } from './process.ts';
 import { createReferee, type Referee } from './referee.ts';
 import { SIZES, type Size } from './schedule-size.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
+import { createScreenings } from './screenings.ts';
 import { serveLoop } from './serve-loop.ts';
 import type { ServerSessions } from './server-sessions.ts';
 import { createSubscribers } from './subscribers.ts';
@@ -164,7 +165,16 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
       orders.askAgain();
     },
   });
-  const policies = createPolicies({ network, faults, dice: dice('policies'), marks, orders });
+  const screenings = createScreenings({
+    network,
+    faults,
+    dice: dice('screenings'),
+    marks,
+    orders,
+    traffic,
+    observer: server.observer,
+  });
+  const policies = createPolicies({ network, faults, dice: dice('policies'), marks, orders, screenings });
   const pools = createPools({ network, truth, faults, dice: dice('pools'), marks });
   const payouts = await createPayouts({
     policies,
@@ -214,6 +224,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     pools,
     policies,
     acceptances,
+    screenings,
     isRestoreNoticed: lostHistory.isNoticed,
     hidden: hiding.mode,
     received: reader.all,
@@ -252,6 +263,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     acceptances.extension,
     policies.extension,
     ...(lostHistory.isOn ? [whatStood.extension] : []),
+    ...(screenings.isOn ? [screenings.extension] : []),
   ];
   const common = { seed, scheduler, database, participant, hiding, faults, marks, stall, onViolation };
   for (let index = 0; index < instances; index += 1) {
@@ -267,7 +279,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
         poolSize,
-        loop: serveLoop(catalog, settings, extensions),
+        loop: serveLoop(catalog, settings, extensions, screenings.isOn ? screenings.start : null),
       }),
     );
   }

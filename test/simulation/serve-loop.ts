@@ -9,6 +9,7 @@ import { createLeases, type Leases } from '../../src/db/lease.ts';
 import { checkLogHistory } from '../../src/db/log-history.ts';
 import { runLogWatch } from '../../src/db/log-watch.ts';
 import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
+import type { Micros } from '../../src/env/clock.ts';
 import { type RetryPolicy, retry } from '../../src/env/retry.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
 import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
@@ -28,10 +29,13 @@ export function serveLoop(
   catalog: CatalogConfig,
   settings: Partial<StreamSettings>,
   extensions: readonly Extension[],
+  /** At the start, as `createDepositSink` has it; null: nothing is screened, and nothing is waited for. */
+  screenedSinceOf: ((life: Life) => Promise<Micros | null>) | null,
 ): ProcessLoop {
   return async (life) => {
     const { db, clock, random, history } = life;
     const watching = history === null ? [] : await watchHistory(life, history);
+    const screenedSince = screenedSinceOf === null ? null : await screenedSinceOf(life);
     const treasuries = await registerCatalog(db, catalog);
     const sequencer = createEventSequencer({
       ...life,
@@ -40,7 +44,7 @@ export function serveLoop(
     });
     const sinks = [
       ...extensions.flatMap((extension) => extension.sinks?.(life) ?? []),
-      createDepositSink({ clock }),
+      createDepositSink({ clock, screenedSince }),
       createTreasurySink(),
     ];
     const holder = random.uuid();

@@ -253,7 +253,8 @@ async function connect(
       const ended = answer.then(
         (result) => {
           inFlight.delete(pid);
-          current.outcome = { kind: 'done', result };
+          // Of several statements in one text, as a transaction begins that says who acts, each has its own.
+          current.outcome = { kind: 'done', result: Array.isArray(result) ? result.at(-1) : result };
         },
         (error: unknown) => {
           inFlight.delete(pid);
