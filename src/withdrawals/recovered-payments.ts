@@ -210,19 +210,18 @@ async function makeAnew(
   return laidOut;
 }
 
-/** The deposit that it sends back lies at the desk again, as before somebody decided to: it takes its refund, as the desk does, and its money goes to the account that pays it. */
+/**
+ * The deposit that it sends back lies here again, as before somebody decided to: at the desk, or held for a verdict that was given in the life before. It takes its refund, as the desk does, its money goes to the account that pays
+ * it, and nobody is asked about it any more: whatever the answer would be, there is nothing left to credit.
+ */
 async function sendBackAnew(
   tx: Transaction,
   { networkId }: Treasury,
   refund: { readonly id: string; readonly transferId: string; readonly nowMicros: Micros },
 ): Promise<void> {
   const { id, transferId, nowMicros } = refund;
-  const { rows } = await sql<{ kind: AccountKind; owner: string; instrumentKey: number; amount: string }>`
-    SELECT a.kind, a.owner, d.instrument_id AS "instrumentKey", d.amount::text AS amount
-    FROM desk_case d JOIN account a ON a.id = d.funds_account_id
-    WHERE d.transfer_id = ${transferId} AND d.state = 'OPEN' AND a.kind <> 'REFUNDS' FOR UPDATE OF d`.execute(tx);
-  const [found] = rows;
-  if (found === undefined) return;
+  const found = await lockWaiting(tx, transferId);
+  if (found === null) return;
   const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
   const { kind, owner, instrumentKey, amount } = found;
   await postEntries(tx, networkId, [
@@ -234,9 +233,45 @@ async function sendBackAnew(
     },
   ]);
   const accounts = await openAccounts(tx, networkId, [payer]);
-  await sql`
+  const known = await sql`
     UPDATE desk_case SET state = 'REFUNDED', withdrawal_id = ${id}, funds_account_id = ${accounts(payer)}, account_id = NULL, decided_by = NULL
     WHERE transfer_id = ${transferId}`.execute(tx);
+  if (known.numAffectedRows === 0n) {
+    // What is held by its memo alone is no case before it was denied, and without that nobody had sent it back.
+    await sql`
+      INSERT INTO desk_case (transfer_id, treasury_id, instrument_id, state, why, amount, memo, sender, update_id, record_time, named_account_id, funds_account_id, withdrawal_id)
+      SELECT transfer_id, treasury_id, instrument_id, 'REFUNDED', 'DENIED', held, memo, sender, update_id, record_time, account_id, ${accounts(payer)}::bigint, ${id}
+      FROM screening WHERE transfer_id = ${transferId}`.execute(tx);
+  }
+  await sql`
+    UPDATE screening SET state = 'ENDED', next_try_at = NULL, decided_at = ${nowMicros}::bigint, decided_by = 'withdrawals'
+    WHERE transfer_id = ${transferId} AND state IN ('WAITING', 'PARKED')`.execute(tx);
+}
+
+type Waiting = {
+  readonly kind: AccountKind;
+  readonly owner: string;
+  readonly instrumentKey: number;
+  readonly amount: string;
+};
+
+/** Where the money of a deposit waits, with its case and its question locked in the order in which everybody locks them. @returns null where none does. */
+async function lockWaiting(tx: Transaction, transferId: string): Promise<Waiting | null> {
+  await sql`SELECT FROM desk_case WHERE transfer_id = ${transferId} FOR UPDATE`.execute(tx);
+  await sql`SELECT FROM screening WHERE transfer_id = ${transferId} FOR UPDATE`.execute(tx);
+  // A statement of its own, which sees what the locks waited for.
+  const { rows } = await sql<Waiting>`
+    SELECT a.kind, a.owner, d.instrument_id AS "instrumentKey", d.amount::text AS amount
+    FROM desk_case d JOIN account a ON a.id = d.funds_account_id
+    WHERE d.transfer_id = ${transferId} AND d.state = 'OPEN' AND a.kind <> 'REFUNDS'
+    UNION ALL
+    SELECT 'HELD', a.owner, s.instrument_id, s.held::text
+    FROM screening s JOIN account a ON a.id = s.account_id
+    WHERE s.transfer_id = ${transferId} AND s.state IN ('WAITING', 'PARKED') AND s.held IS NOT NULL
+      AND NOT EXISTS (SELECT FROM desk_case d WHERE d.transfer_id = s.transfer_id AND d.funds_account_id IS NOT NULL)`.execute(
+    tx,
+  );
+  return rows[0] ?? null;
 }
 
 /** Whether it is known already that what led to this payment may be lost. */

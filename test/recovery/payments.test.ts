@@ -5,10 +5,12 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
+import { createDesk } from '../../src/deposits/desk.ts';
+import { recordVerdict } from '../../src/deposits/screening-verdict.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { openFreeze } from '../../src/ingestion/freezes.ts';
 import { readRestoreReport } from '../../src/read/restores.ts';
-import { formatAmount } from '../../src/tokens/amount.ts';
+import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { withdrawalId } from '../../src/tokens/ids.ts';
 import { recoverLate } from '../../src/withdrawals/late-recovery.ts';
 import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
@@ -16,7 +18,10 @@ import { createOriginSeal, metadataOf, type OriginSeal } from '../../src/withdra
 import type { WithdrawalRequest } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { decideScreening } from '../support/deposit-screening.ts';
 import { eventually } from '../support/eventually.ts';
+import { registerMemos } from '../support/ingestion.ts';
+import { NETWORK } from '../support/network.ts';
 import {
   become,
   becomeReopened,
@@ -312,12 +317,17 @@ async function expectTrouble({ db }: Sluice, expected: RegExp): Promise<void> {
   );
 }
 
-test('C12: a deposit that was sent back is sent back again by its payment, and the desk knows', async () => {
-  const sluice = await start();
+/** @returns the id of the transfer. */
+async function depositOf(sluice: Sluice, memo: string): Promise<string> {
   simnet.network.tap({ instrument: 'amulet', owner: 'alice', amount: '4' });
-  simnet.network.transfer({ instrument: 'amulet', sender: 'alice', receiver: 'treasury', amount: '4', memo: 'nobody' });
+  simnet.network.transfer({ instrument: 'amulet', sender: 'alice', receiver: 'treasury', amount: '4', memo });
   await caughtUp(sluice);
-  const { transfer_id: deposit } = await sluice.db.selectFrom('desk_case').selectAll().executeTakeFirstOrThrow();
+  const { id } = await sluice.db.selectFrom('transfer').select('id').where('memo', '=', memo).executeTakeFirstOrThrow();
+  return id;
+}
+
+/** As the life before did, by a refund of which nothing else is left. @returns the id of its withdrawal. */
+function sendBack(deposit: string): string {
   const wanted = { ...request('refund', '4'), client: 'sluice:desk', account: deposit, memo: null };
   const id = withdrawalId(idKey, wanted.client, wanted.idempotencyKey);
   const sealedOrigin = seal.seal(
@@ -325,6 +335,13 @@ test('C12: a deposit that was sent back is sent back again by its payment, and t
     { ...wanted, withdrawalId: id },
   );
   pay(wanted, { meta: metadataOf({ id, memo: null, sealedOrigin }) });
+  return id;
+}
+
+test('C12: a deposit that was sent back is sent back again by its payment, and the desk knows', async () => {
+  const sluice = await start();
+  const deposit = await depositOf(sluice, 'nobody');
+  const id = sendBack(deposit);
 
   await become(sluice, { refund: 'COMPLETED' });
   const found = await sluice.db.selectFrom('desk_case').selectAll().executeTakeFirstOrThrow();
@@ -332,3 +349,35 @@ test('C12: a deposit that was sent back is sent back again by its payment, and t
   expect((await readRestoreReport(sluice.db, 10)).refunds).toEqual([]);
   expect(await checkBooks(sluice.db)).toEqual([]);
 });
+
+test.each([
+  ['by its memo', 'carol-memo'],
+  ['by the desk', 'nobody'],
+])(
+  'C12: one that was sent back and is carol’s %s, until a verdict, goes with its payment as well, whatever the verdict is',
+  async (_, memo) => {
+    const sluice = await start();
+    const { db } = sluice;
+    await registerMemos(db, NETWORK, { 'carol-memo': 'carol' });
+    await decideScreening(db, NETWORK, true);
+    const deposit = await depositOf(sluice, memo);
+    if (memo === 'nobody') {
+      const { admin, id } = simnet.network.instrument('amulet');
+      const limits = new Map([[`${admin}/${id}`, parseAmount('10')]]);
+      const desk = createDesk({ db, clock: systemClock, limits, withdrawals: null });
+      await desk.assign({ transferId: deposit, account: 'carol', reason: 'ticket', by: 'support' });
+    }
+    const id = sendBack(deposit);
+
+    await become(sluice, { refund: 'COMPLETED' });
+    const verdict = { kind: 'ALLOW', caseId: null, reason: null } as const;
+    const about = { account: 'carol', by: 'screening', nowMicros: systemClock.nowMicros() };
+    const recorded = await db.transaction().execute(async (tx) => await recordVerdict(tx, deposit, verdict, about));
+    expect(recorded).toBe('NOT_ASKED');
+    expect(await db.selectFrom('attribution').selectAll().execute()).toEqual([]);
+    const found = await db.selectFrom('desk_case').selectAll().executeTakeFirstOrThrow();
+    expect(found).toMatchObject({ state: 'REFUNDED', withdrawal_id: id });
+    expect((await readRestoreReport(db, 10)).refunds).toEqual([]);
+    expect(await checkBooks(db)).toEqual([]);
+  },
+);
