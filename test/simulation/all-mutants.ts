@@ -3,5 +3,12 @@ import { MONEY_MUTANTS } from './money-mutants.ts';
 import { INGESTION_MUTANTS, type Mutant } from './mutants.ts';
 import { OFFER_MUTANTS } from './offer-mutants.ts';
 import { REST_MUTANTS } from './rest-mutants.ts';
+import { SCREENING_MUTANTS } from './screening-mutants.ts';
 
-export const MUTANTS: readonly Mutant[] = [...INGESTION_MUTANTS, ...MONEY_MUTANTS, ...OFFER_MUTANTS, ...REST_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...INGESTION_MUTANTS,
+  ...MONEY_MUTANTS,
+  ...OFFER_MUTANTS,
+  ...REST_MUTANTS,
+  ...SCREENING_MUTANTS,
+];

@@ -43,7 +43,7 @@ export type Switches = {
 const PAUSE_MS_MAX = 1_500;
 const PEOPLE = ['clerk-1', 'clerk-2', 'clerk-3'];
 const CUSTOMERS = Object.values(MEMOS);
-const SWITCHED = 0.04;
+const SWITCHED = 0.1;
 const TRIES_MAX = 8; // Of an attempt; nothing but the question to the service is brought forward here.
 
 export function createCompliance({
@@ -63,12 +63,12 @@ export function createCompliance({
   const ever = new Map<string, Set<string>>();
   const sinceDenied = new Map<string, Set<string>>();
   const keyOf = (transferId: string, owner: string): string => `${transferId} ${owner}`;
-  const denied = new Set<string>();
+  const everDenied = new Set<string>();
 
   /** Before it is sent: it may be taken whatever is heard of it. */
   const speak = (transferId: string, owner: string, by: string): void => {
     const person = personIn(by);
-    for (const said of denied.has(transferId) ? [ever, sinceDenied] : [ever])
+    for (const said of everDenied.has(transferId) ? [ever, sinceDenied] : [ever])
       said.set(keyOf(transferId, owner), (said.get(keyOf(transferId, owner)) ?? new Set()).add(person));
   };
   const drawPerson = (): string => {
@@ -87,12 +87,14 @@ export function createCompliance({
   const assign = async (life: Life, screenedSince: Micros | null): Promise<void> => {
     const cases = await life.db
       .selectFrom('desk_case')
-      .select('transfer_id as transferId')
+      .select(['transfer_id as transferId', 'why'])
       .where('state', 'in', ['OPEN', 'OFFERED'])
       .orderBy('transfer_id')
       .execute();
-    if (cases.length === 0) return;
-    const { transferId } = dice.pick(cases);
+    const denied = cases.filter(({ why }) => why === 'DENIED');
+    const known = denied.length > 0 && dice.chance(0.6) ? denied : cases;
+    if (known.length === 0) return;
+    const { transferId } = dice.pick(known);
     const account = dice.pick(CUSTOMERS);
     const by = drawPerson();
     speak(transferId, account, by);
@@ -163,7 +165,7 @@ export function createCompliance({
   return {
     isWanted: () => isWanted,
     keepSwitched,
-    denied: (transferId) => void denied.add(transferId),
+    denied: (transferId) => void everDenied.add(transferId),
     voices: (transferId, owner) => ({
       ever: ever.get(keyOf(transferId, owner))?.size ?? 0,
       sinceDenied: sinceDenied.get(keyOf(transferId, owner))?.size ?? 0,

@@ -46,6 +46,11 @@ export const ALWAYS_MET: readonly string[] = [
   // What must not move when the database goes back is looked at only where something stood.
   'database lost under a key',
   'subscriber ahead of the log',
+  'credited as allowed',
+  'deposit at rest: denied',
+  'desk: assigned',
+  'screening switched off',
+  'screening switched on',
   // The ends that a withdrawal can have, and how it comes to them.
   'withdrawal ended CANCELLED after 0 attempts',
   'withdrawal ended CANCELLED after 1 attempts',

@@ -33,6 +33,7 @@ export type ScreeningServiceOptions = {
 const SECRET = new Uint8Array(32).fill(9);
 const URL = 'https://screening.example/';
 const LATE_MS_MAX = 30_000; // Past the deadline of the client.
+const SLOW_MS_MAX = 9_000; // Within it. By then others may ask the same, whose clocks are ahead.
 
 /** What it does instead of answering. */
 const MISDEEDS = ['PENDING', 'STATUS', 'RUBBISH', 'UNSIGNED', 'OTHER', 'REPLAYED', 'SILENT', 'LATE'] as const;
@@ -45,6 +46,7 @@ export function createScreeningService(options: ScreeningServiceOptions): Screen
   const { faults, dice, marks, onAsked, onDenied } = options;
   const allowShare = dice.pick([0.2, 0.6, 0.9]);
   const misdeedShare = dice.pick([0, 0.3, 0.8]);
+  const slowMsMax = dice.pick([0, 0, SLOW_MS_MAX]);
   /** By what was asked about. */
   const verdicts = new Map<string, 'ALLOW' | 'DENY'>();
   const keyOf = (id: string, account: string): string => `${id} ${account}`;
@@ -97,6 +99,7 @@ export function createScreeningService(options: ScreeningServiceOptions): Screen
     const { promise: silence } = Promise.withResolvers<never>();
     const response = await calls.call('Screen', async () => reply(misdeed, request)).catch(failed);
     if (misdeed === 'SILENT') return await silence;
+    if (slowMsMax > 0 && faults.isOn('screening')) await clock.sleep(dice.integer(0, slowMsMax));
     if (misdeed === 'LATE') await clock.sleep(Math.round(dice.logUniform(100, LATE_MS_MAX)));
     return response;
   };

@@ -1,0 +1,78 @@
+/** Mistakes with screening: money that nobody let pass, or let pass once. */
+import type { Mutant } from './mutants.ts';
+
+const VERDICT = 'deposits/screening-verdict.ts';
+const LOOP = 'deposits/screening-loop.ts';
+
+export const SCREENING_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'denial-credits',
+    mistake: 'Whoever answers has no objection.',
+    company: ['screening'],
+    changes: [
+      {
+        file: 'deposits/screening-client.ts',
+        find: `kind: verdict === 'allow' ? 'ALLOW' : 'DENY'`,
+        replace: `kind: 'ALLOW'`,
+      },
+    ],
+  },
+  {
+    name: 'silence-is-leave',
+    mistake: 'A service that does not answer has no objection.',
+    company: ['screening'],
+    changes: [
+      {
+        file: LOOP,
+        find: 'answer = await client.ask(question, signal);',
+        replace: `answer = await client.ask(question, signal).catch(() => ({ kind: 'ALLOW', caseId: null, reason: null }));`,
+      },
+    ],
+  },
+  {
+    name: 'allowed-twice-credited-twice',
+    mistake: 'Each answer is booked, whoever asked, and however often.',
+    company: ['screening', 'pauseAtFailpoint', 'answerLost'],
+    changes: [
+      {
+        file: VERDICT,
+        find: `if (screening?.state !== 'WAITING' && screening?.state !== 'PARKED') return 'NOT_ASKED';`,
+        replace: `if (screening === null || screening.state === 'ENDED') return 'NOT_ASKED';`,
+      },
+      {
+        file: VERDICT,
+        find: `if (verdict.kind === 'ALLOW' && place === 'HELD') await credit(`,
+        replace: `if (verdict.kind === 'ALLOW' && (place === 'HELD' || place === 'SETTLED')) await credit(`,
+      },
+      // The tables would refuse both: without those walls the mistake shows.
+      {
+        file: VERDICT,
+        find: `cause: \`screening:\${row.transferId}:allowed\``,
+        replace: `cause: \`screening:\${row.transferId}:allowed:\${nowMicros}\``,
+      },
+      {
+        file: VERDICT,
+        find: `await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, [`,
+        replace: `const { rows: credited } = await sql\`SELECT FROM attribution WHERE transfer_id = \${row.transferId}\`.execute(tx);
+  if (credited.length === 0) await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, [`,
+      },
+    ],
+  },
+  {
+    name: 'denied-withdrawal-goes-on',
+    mistake: 'What the service says of a withdrawal is noted, for people to read.',
+    company: ['screening', 'policies'],
+    changes: [
+      {
+        file: 'policy/withdrawal-screening.ts',
+        find: `state = \${verdict.kind === 'ALLOW' ? 'ALLOWED' : 'DENIED'}, next_try_at`,
+        replace: `state = 'ALLOWED', next_try_at`,
+      },
+      {
+        file: 'policy/withdrawal-screening.ts',
+        find: `if (verdict.kind === 'DENY') {`,
+        replace: `if (verdict.kind === 'DENY' && standing.number < 0) {`,
+      },
+    ],
+  },
+];
