@@ -25,6 +25,18 @@ export const DESK_CLIENT = 'sluice:desk';
 /** Refunds of one deposit that a restored database may lack; each of them needs a person. */
 const LOST_MAX = 20;
 
+const SENT_BACK = 'The ledger shows that it was sent back, and the withdrawal that did it is not here.';
+
+/** Before it becomes a customer's: what a restored database has forgotten may have paid it back. @throws DeskRefusal DEPOSIT_GONE. */
+export async function demandNotSentBack(
+  tx: Transaction,
+  transferId: string,
+  withdrawals: Pick<Withdrawals, 'hasPaid'>,
+): Promise<void> {
+  const { all } = await keysOf(tx, transferId);
+  if (await withdrawals.hasPaid(tx, DESK_CLIENT, all)) throw new DeskRefusal('DEPOSIT_GONE', SENT_BACK);
+}
+
 /** @returns the id of the withdrawal. @throws DeskRefusal; `tx` must be rolled back then. */
 export async function refundCase(
   tx: Transaction,
@@ -36,12 +48,7 @@ export async function refundCase(
   if (sender === null) throw new DeskRefusal('SENDER_UNKNOWN');
   assert(funds !== null, 'What is sent back has come.', { transferId });
   const keys = await keysOf(tx, transferId);
-  if (await withdrawals.hasPaid(tx, DESK_CLIENT, keys.all)) {
-    throw new DeskRefusal(
-      'REFUND_REFUSED',
-      'The ledger shows that it was sent back, and the withdrawal that did it is not here.',
-    );
-  }
+  if (await withdrawals.hasPaid(tx, DESK_CLIENT, keys.all)) throw new DeskRefusal('REFUND_REFUSED', SENT_BACK);
   const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
   const amount = parseAmount(found.amount);
   await postEntries(tx, found.networkId, [

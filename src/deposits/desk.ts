@@ -11,7 +11,7 @@ import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { announceDecision } from './desk-announcement.ts';
 import { assignCase } from './desk-assign.ts';
 import { isOpenForDecision, type LockedCase, lockCase } from './desk-case-lock.ts';
-import { refundCase } from './desk-refund.ts';
+import { demandNotSentBack, refundCase } from './desk-refund.ts';
 import { DeskRefusal } from './desk-refusal.ts';
 
 export type DeskKind = 'ASSIGN' | 'REFUND';
@@ -160,12 +160,14 @@ export function createDesk(options: DeskOptions): Desk {
     decisionId: bigint,
     nowMicros: Micros,
   ): Promise<string | null> {
+    const { withdrawals } = options;
     if (account !== null) {
       const { screenedSince = null } = options;
+      // Without withdrawals nothing was sent back from here.
+      if (withdrawals !== null && found.funds !== null) await demandNotSentBack(tx, found.transferId, withdrawals);
       await assignCase(tx, found, { account, by, decisionId, nowMicros, screenedSince });
       return null;
     }
-    const { withdrawals } = options;
     if (withdrawals === null) throw new DeskRefusal('WITHDRAWALS_OFF');
     return await refundCase(tx, found, { decisionId, nowMicros, withdrawals });
   }

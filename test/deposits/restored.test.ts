@@ -122,6 +122,20 @@ test('C12: a refund that was paid is not paid again', { timeout: 90_000 }, async
   expect(received()).toBe(before);
 });
 
+test('C12: what was sent back is nobody’s any more, whoever is named', { timeout: 90_000 }, async () => {
+  scene.simnet.network.preapprove({ instrument: 'amulet', receiver: 'alice' });
+  const transferId = await strange();
+  await refund(transferId);
+  await become('COMPLETED');
+  await scene.settled();
+  await restore();
+
+  await expect(desk.assign({ transferId, account: 'bob', reason: 'it is his', by: 'support' })).rejects.toEqual(
+    refused('DEPOSIT_GONE'),
+  );
+  expect(await scene.database.db.selectFrom('attribution').selectAll().execute()).toEqual([]);
+});
+
 test('C12: nor is one that was the second, after a first that was not paid', { timeout: 90_000 }, async () => {
   const transferId = await strange();
   await refund(transferId);
