@@ -2,7 +2,6 @@
  * Offers to the treasury that Sluice accepts by itself, for customers whose memo it knows, and the people who decide about some of them: leave it alone, give it back, try it now. Senders take offers back, and
  * the treasury's own wallet ends some, while attempts of ours are under way.
  */
-import { sql } from 'kysely';
 import type pg from 'pg';
 import { OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
@@ -11,6 +10,7 @@ import { OfferRefusal } from '../../src/deposits/acceptance/offer-refusal.ts';
 import { createOfferRequests } from '../../src/deposits/acceptance/offer-requests.ts';
 import type { OfferRules } from '../../src/deposits/acceptance/offer-rules.ts';
 import { createOfferSink } from '../../src/deposits/acceptance/offer-sink.ts';
+import { isCleared } from '../../src/deposits/screening-gate.ts';
 import { RetryableError } from '../../src/env/errors.ts';
 import type { Network } from '../../src/simnet/network.ts';
 import type { Dice } from './dice.ts';
@@ -18,6 +18,7 @@ import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import type { Payouts } from './payouts.ts';
 import type { Life } from './process.ts';
+import type { Screenings } from './screenings.ts';
 import type { Extension } from './serve-loop.ts';
 import { named } from './server-sessions.ts';
 import { ACCEPT, type Traffic } from './traffic.ts';
@@ -46,6 +47,8 @@ type Row = {
   readonly reason: string | null;
   readonly contractId: string;
   readonly openAttempts: number;
+  /** What the screening service said no to: it waits for people. */
+  readonly isDenied: boolean;
 };
 
 type View = {
@@ -68,7 +71,8 @@ const VIEW = `
   SELECT (SELECT coalesce(json_agg(x), '[]') FROM (
       SELECT a.id, a.choice, a.state, a.reason,
              (SELECT i.contract_id FROM transfer_instruction i WHERE i.transfer_id = a.transfer_id ORDER BY i.created_record_time DESC LIMIT 1) AS "contractId",
-             (SELECT count(*)::int FROM submission s JOIN attempt t ON t.submission_id = s.id WHERE s.offer_action_id = a.id AND t.state = 'OPEN') AS "openAttempts"
+             (SELECT count(*)::int FROM submission s JOIN attempt t ON t.submission_id = s.id WHERE s.offer_action_id = a.id AND t.state = 'OPEN') AS "openAttempts",
+             EXISTS (SELECT FROM screening s WHERE s.transfer_id = a.transfer_id AND s.state = 'DENIED') AS "isDenied"
       FROM offer_action a ORDER BY a.id
     ) AS x) AS actions,
     (SELECT count(*)::int FROM transfer_instruction i JOIN instrument k ON k.id = i.instrument_id AND k.is_accepted
@@ -84,6 +88,7 @@ export function createAcceptances({
   truth,
   traffic,
   payouts,
+  screenings,
   faults,
   dice,
   marks,
@@ -92,18 +97,18 @@ export function createAcceptances({
   readonly truth: Truth;
   readonly traffic: Traffic;
   readonly payouts: Payouts;
+  readonly screenings: Pick<Screenings, 'sinceOf'>;
   readonly faults: FaultPlan;
   readonly dice: Dice;
   readonly marks: Marks;
 }): Acceptances {
   const isOn = faults.isDrawn('acceptances');
-  const rules: OfferRules = {
+  const rules: Omit<OfferRules, 'isCleared'> = {
     limits: { ...payouts.limits, triesMax: dice.pick([1, 3]) },
     triesMax: dice.pick([1, 3]),
     backoffMsMin: 500,
     backoffMsMax: 2_000,
     budget: { all: PLENTY, perInstrument: PLENTY, perAccount: PLENTY, perSender: PLENTY },
-    isCleared: () => sql<boolean>`true`,
   };
   const ends = new Map<string, string>();
   let newest: View = { actions: [], unfound: 0, promised: 0 };
@@ -193,15 +198,20 @@ export function createAcceptances({
       !isOn ||
       (newest.unfound === 0 &&
         newest.actions.every(
-          ({ state, reason }) => state === 'DONE' || state === 'ENDED' || (state === 'PARKED' && reason === TOO_LATE),
+          ({ state, reason, isDenied }) =>
+            state === 'DONE' ||
+            state === 'ENDED' ||
+            (state === 'PARKED' && reason === TOO_LATE) ||
+            (state !== 'IN_FLIGHT' && isDenied),
         )),
 
     atRest: async (observer) => {
       if (!isOn) return;
       for (const { instructionCid, deposit, expiresAt } of traffic.offers()) {
         const end = truth.endOf(instructionCid);
+        const isDenied = newest.actions.some((action) => action.contractId === instructionCid && action.isDenied);
         must(
-          end !== null || deposit.customer === null || expiresAt !== null,
+          end !== null || deposit.customer === null || expiresAt !== null || isDenied,
           'every offer to somebody whom we know has come to its end',
           {
             instructionCid,
@@ -232,7 +242,7 @@ export function createAcceptances({
             ...(life.history !== null && { log: life.history.memory }),
             clock: life.lazyClock,
             treasury,
-            rules,
+            rules: { ...rules, isCleared: (offer) => isCleared(offer, screenings.sinceOf(life)) },
             ...payouts.outsideOf(life, () => undefined),
             wakeUp,
           }).finally(unlisten),

@@ -196,6 +196,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     truth,
     traffic,
     payouts,
+    screenings,
     faults,
     dice: dice('acceptances'),
     marks,

@@ -36,6 +36,8 @@ export type Screenings = {
   readonly extension: Extension;
   /** At the start of a process, as `createDepositSink` has it. A process that was told otherwise does not start before it is switched. */
   start(life: Life): Promise<Micros | null>;
+  /** What {@link start} gave; null: that life screens nothing. */
+  sinceOf(life: Life): Micros | null;
   /** @throws Violation. After every commit. */
   afterCommit(): Promise<void>;
   /** The database went back. */
@@ -160,6 +162,7 @@ export function createScreenings({
       since.set(life, screenedSince);
       return screenedSince;
     },
+    sinceOf: (life) => since.get(life) ?? null,
     afterCommit: isOn ? referee.afterCommit : idle,
     wentBack: referee.wentBack,
     isAtRest: () => !isOn || referee.isAtRest(),
