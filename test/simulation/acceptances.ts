@@ -162,8 +162,9 @@ export function createAcceptances({
       openAttempts,
     });
     if (state !== 'DONE' && state !== 'ENDED') return;
-    ends.set(id, state);
     const isReplaced = reason === 'REPLACED';
+    // Whoever wanted something else of the offer may change his mind again.
+    if (!isReplaced) ends.set(id, state);
     const wanted = choice === 'ACCEPT' ? ACCEPT : 'TransferInstruction_Reject';
     const found = truth.endOf(contractId);
     must(isReplaced || found !== null, 'an offer that counts as ended has ended', { id, state, reason });
