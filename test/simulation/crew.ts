@@ -33,8 +33,11 @@ const PROGRAM = fileURLToPath(new URL('seed-worker.ts', import.meta.url));
 /** What the modules are compiled to: each of many processes would compile them again. */
 const COMPILED = join(tmpdir(), 'sluice-simulation-compiled');
 
-/** In MiB. A schedule leaves much behind and little of it lives: with more room it is collected when it is dead, which is a fourteenth of all that a schedule costs. */
-const ROOM_FOR_THE_YOUNG = '--max-semi-space-size=64';
+/**
+ * For who runs thousands of schedules. One leaves much behind and little of it lives: with more room (in MiB) it is collected when it is dead. And what was compiled is kept: a function that no schedule needed for a while is needed by
+ * the next one. Together a quarter more schedules in the same time.
+ */
+const V8_OPTIONS = ['--max-semi-space-size=64', '--no-flush-bytecode'];
 
 /**
  * @param options.mutant the mistake that the product is to have; none without.
@@ -72,7 +75,7 @@ type Worker = { run(order: SeedOrder): Promise<SeedResult>; close(): Promise<voi
 
 async function startWorker(connectionString: string, mutant: string, processor: string): Promise<Worker> {
   const child = fork(PROGRAM, {
-    execArgv: [ROOM_FOR_THE_YOUNG],
+    execArgv: V8_OPTIONS,
     env: {
       ...process.env,
       MUTANT: mutant,

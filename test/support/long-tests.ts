@@ -1,6 +1,6 @@
 /**
- * What `npm test` leaves to `npm run test:long`: what starts, kills, and replaces processes, databases, and participants of its own, by the dozen, and the mistakes that are planted to see whether the others find
- * them. Half of the work of all tests is here; a continuous integration runs both. What kills at every named point of the work is in `npm test`, with the simulation and the chaos schedules.
+ * What `npm test` leaves to `npm run test:long`: what starts, kills, and replaces processes, databases, and participants of its own, by the dozen, restores, agreements of many registries, what takes its time, and the mistakes that are
+ * planted to see whether the others find them. Half of the work of all tests is here; a continuous integration runs both. What kills at every named point of the work is in `npm test`, with the simulation and the chaos schedules.
  */
 export const LONG_TESTS = [
   'test/mutants/**/*.test.ts',
@@ -9,15 +9,16 @@ export const LONG_TESTS = [
   'test/processes/**/*.test.ts',
   'test/examples/**/*.test.ts',
   'test/**/*processes.test.ts',
-  'test/books/killed-callers.test.ts',
-  'test/withdrawals/{guide,kill,request-kill,retries,upkeep-kill}.test.ts',
+  'test/books/{invariants,killed-callers}.test.ts',
+  'test/recovery/**/*.test.ts',
+  'test/scan/**/*.test.ts',
+  'test/client/**/*.test.ts',
+  'test/withdrawals/{guide,hints,kill,ledger-refusals,request-kill,retries}.test.ts',
   'test/deposits/guide.test.ts',
   'test/signer/payouts.test.ts',
-  'test/client/credentials.test.ts',
   'test/api/held-up-streams.test.ts',
   'test/e2e/**/*.test.ts',
   'test/ingestion/{crash-loop,endpoint-failover,outage,rebuild,zombie}.test.ts',
   'test/roles/{canaries,serving}.test.ts',
-  'test/recovery/promoted.test.ts',
   'test/db/embedded.test.ts',
 ];
