@@ -65,9 +65,10 @@ test('C3: of a log that went back, and has no other epoch yet, no cursor is call
   const refused = expect(reader.take({ countMax: 10, bytesMax: 1_000 })).rejects.toMatchObject({ code: 'DB_IN_DOUBT' });
 
   await database.db.transaction().execute(async (tx) => {
+    // First, as whoever numbers events locks it first.
+    await sql`UPDATE event_log SET last_position = 2`.execute(tx);
     await sql`ALTER TABLE event DISABLE TRIGGER USER`.execute(tx);
     await sql`DELETE FROM event WHERE position > 2`.execute(tx);
-    await sql`UPDATE event_log SET last_position = 2`.execute(tx);
   });
 
   await refused;

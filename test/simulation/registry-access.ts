@@ -1,11 +1,6 @@
 /** The registries as a process reaches them. What they say wrong costs time and nothing else. */
-
-import type { OfferRegistry } from '../../src/deposits/acceptance/offer-plan.ts';
 import type { Network } from '../../src/simnet/network.ts';
-import type { Instrument } from '../../src/tokens/transfer-record.ts';
-import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
-import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
-import { registryOf } from '../support/simnet-registry.ts';
+import { registryOf, type SimnetRegistry } from '../support/simnet-registry.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import type { Life } from './process.ts';
@@ -18,7 +13,7 @@ export type RegistryAccessOptions = {
   readonly onBegun: () => void;
 };
 
-export function registryFor(life: Life, options: RegistryAccessOptions): Registry & ReturnRegistry & OfferRegistry {
+export function registryFor(life: Life, options: RegistryAccessOptions): SimnetRegistry {
   const { network, faults, marks, onBegun } = options;
   const registry = registryOf({ network });
   return {
@@ -36,15 +31,7 @@ export function registryFor(life: Life, options: RegistryAccessOptions): Registr
         }
         return answer;
       }),
-    instructionContext: async (
-      instrument: Instrument,
-      instructionId: string,
-      choice: 'accept' | 'reject' | 'withdraw',
-    ) =>
-      await life.calls.call('InstructionContext', async () =>
-        choice === 'withdraw'
-          ? await registry.instructionContext(instrument, instructionId, choice)
-          : await registry.instructionContext(instrument, instructionId, choice),
-      ),
+    instructionContext: async (...asked) =>
+      await life.calls.call('InstructionContext', async () => await registry.instructionContext(...asked)),
   };
 }

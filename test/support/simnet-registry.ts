@@ -1,5 +1,4 @@
 /** The registry of a simulated token, asked in process: the same answers that it gives over HTTP. */
-
 import type { OfferRegistry } from '../../src/deposits/acceptance/offer-plan.ts';
 import type { DisclosedContract } from '../../src/gen/com/daml/ledger/api/v2/commands.ts';
 import type { Value } from '../../src/gen/com/daml/ledger/api/v2/value.ts';
@@ -7,7 +6,6 @@ import { createdEventBlob } from '../../src/simnet/ledger/projection.ts';
 import { instructionOf } from '../../src/simnet/network-commands.ts';
 import { contextBool } from '../../src/simnet/tokens/standard.ts';
 import type { Instrument } from '../../src/tokens/transfer-record.ts';
-import type { ReturnRegistry } from '../../src/withdrawals/offers/return-plan.ts';
 import type { Registry } from '../../src/withdrawals/transfer-plan.ts';
 import type { TestNetwork } from './network.ts';
 
@@ -28,7 +26,16 @@ function disclose(network: TestNetwork['network'], contractIds: readonly string[
     }));
 }
 
-export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry & ReturnRegistry & OfferRegistry {
+/** For whatever is to become of an offer: what each of those asks who accepts offers, gives them back, or takes them back. */
+export type SimnetRegistry = Registry & {
+  instructionContext(
+    instrument: Instrument,
+    instructionId: string,
+    choice: 'accept' | 'reject' | 'withdraw',
+  ): ReturnType<OfferRegistry['instructionContext']>;
+};
+
+export function registryOf({ network }: Pick<TestNetwork, 'network'>): SimnetRegistry {
   return {
     transferFactory: async (instrument, transfer) => {
       const token = network.tokens.find(
@@ -56,11 +63,7 @@ export function registryOf({ network }: Pick<TestNetwork, 'network'>): Registry 
         disclosedContracts: disclose(network, [plan.factoryCid, ...named]),
       };
     },
-    instructionContext: async (
-      instrument: Instrument,
-      instructionId: string,
-      asked: 'accept' | 'reject' | 'withdraw',
-    ) => {
+    instructionContext: async (instrument, instructionId, asked) => {
       const token = network.tokens.find(
         ({ instrumentId }) => instrumentId.admin === instrument.admin && instrumentId.id === instrument.id,
       );
