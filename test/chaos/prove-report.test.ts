@@ -90,6 +90,16 @@ test('a goal counts as held only where it was measured, and the largest sample d
   expect(halfOpen([...Array.from({ length: 200 }, () => 1_000), 31_000])).toMatch(/MISSED \|$/);
 });
 
+test('samples from before a figure meant what it means today are left out', () => {
+  const commits = [
+    entry({ figures: { silent: [90_000] } }),
+    entry({ commit: '0cc3ad9218', figures: { silent: [75_010] } }),
+  ];
+  const line = figureLines({ nextSeed: 1, commits }).find((each) => each.includes('Silent stream'));
+
+  expect(line).toMatch(/^\| Silent stream, until it is given up \| 1 \| 75\.01 s .* held \|$/);
+});
+
 test('what grows over the second half of a soak is a slope, and noise is none', () => {
   const soak = (memory: (index: number) => number) =>
     Array.from({ length: 400 }, (_, index) => ({

@@ -9,7 +9,6 @@ import { runAcceptance } from '../../src/deposits/acceptance/acceptance.ts';
 import { OfferRefusal } from '../../src/deposits/acceptance/offer-refusal.ts';
 import { createOfferRequests } from '../../src/deposits/acceptance/offer-requests.ts';
 import type { OfferRules } from '../../src/deposits/acceptance/offer-rules.ts';
-import { createOfferSink } from '../../src/deposits/acceptance/offer-sink.ts';
 import { isCleared } from '../../src/deposits/screening-gate.ts';
 import { RetryableError } from '../../src/env/errors.ts';
 import type { Network } from '../../src/simnet/network.ts';
@@ -231,7 +230,6 @@ export function createAcceptances({
     describe: () => (isOn ? newest : undefined),
 
     extension: {
-      sinks: ({ clock }) => (isOn ? [createOfferSink({ clock })] : []),
       loop: async (life, treasury) => {
         if (!isOn) return;
         const wakeUp = createWakeUp(life.lazyClock);

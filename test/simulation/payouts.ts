@@ -7,9 +7,8 @@ import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
 import { type AutomationOptions, runAutomation } from '../../src/withdrawals/automation.ts';
-import { createSelfTransferSink } from '../../src/withdrawals/pool/self-transfer-sink.ts';
 import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
-import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
+import type { RecoverPayment } from '../../src/withdrawals/withdrawal-sink.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Halts } from './halts.ts';
@@ -56,6 +55,8 @@ export type Outside = Pick<AutomationOptions, 'submitter' | 'signer' | 'implemen
 export type Payouts = {
   /** What every process runs beside ingestion. */
   readonly extension: Extension;
+  /** What gives payments back to withdrawals that a restored database does not know; nothing where it never goes back. */
+  recoverOf(life: Life): RecoverPayment | undefined;
   /** For submissions beside those of withdrawals. @param onTried when one has reached the participant. */
   outsideOf(life: Life, onTried: () => void): Outside;
   /** Of an attempt of a withdrawal. */
@@ -118,16 +119,6 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
     userId: USER,
   });
   const extension: Extension = {
-    sinks: ({ clock, logger, history }) => [
-      createWithdrawalSink({
-        clock,
-        logger,
-        ...(history !== null && {
-          recover: createPaymentRecovery({ seal: SEAL, clock, logger, window: restoreWindow }),
-        }),
-      }),
-      createSelfTransferSink({ clock }),
-    ],
     loop: async (life, treasury) => {
       const wakeUp = createWakeUp(life.lazyClock);
       const unlisten = life.notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
@@ -147,5 +138,7 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
       ]);
     },
   };
-  return { extension, outsideOf, limits, haveBegun: () => hasBegun, tries: () => tries, restoreWindow };
+  const recoverOf = ({ history, clock, logger }: Life): RecoverPayment | undefined =>
+    history === null ? undefined : createPaymentRecovery({ seal: SEAL, clock, logger, window: restoreWindow });
+  return { extension, recoverOf, outsideOf, limits, haveBegun: () => hasBegun, tries: () => tries, restoreWindow };
 }

@@ -266,6 +266,8 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     ...(lostHistory.isOn ? [whatStood.extension] : []),
     ...(screenings.isOn ? [screenings.extension] : []),
   ];
+  const { recoverOf } = payouts;
+  const screenedSinceOf = screenings.isOn ? screenings.start : null;
   const common = { seed, scheduler, database, participant, hiding, faults, marks, stall, onViolation };
   for (let index = 0; index < instances; index += 1) {
     const name = `sluice${index + 1}`;
@@ -280,7 +282,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
         skewMicros: isSkewed ? BigInt(shape.integer(-20_000, 20_000)) * 1_000n : 0n,
         lazyStretch: shape.integer(4, 20),
         poolSize,
-        loop: serveLoop(catalog, settings, extensions, screenings.isOn ? screenings.start : null),
+        loop: serveLoop({ catalog, settings, extensions, screenedSinceOf, recoverOf }),
       }),
     );
   }

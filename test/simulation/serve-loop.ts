@@ -2,36 +2,38 @@
  * What a process runs, wired as the command line wires it. A further loop joins here: it takes its database, clock, failpoints and calls to the outside from the life
  * it is given, and with that every wait of its own becomes an operation of the scheduler.
  */
-import { createTreasurySink } from '../../src/books/treasury-sink.ts';
+import { createSinks } from '../../src/cli/effect-sinks.ts';
 import { createEventSequencer } from '../../src/db/event-sequencer.ts';
 import { openEventTail } from '../../src/db/event-tail.ts';
 import { createLeases, type Leases } from '../../src/db/lease.ts';
 import { checkLogHistory } from '../../src/db/log-history.ts';
 import { runLogWatch } from '../../src/db/log-watch.ts';
-import { createDepositSink } from '../../src/deposits/deposit-sink.ts';
 import type { Micros } from '../../src/env/clock.ts';
 import { type RetryPolicy, retry } from '../../src/env/retry.ts';
 import { type CatalogConfig, registerCatalog } from '../../src/ingestion/catalog.ts';
-import type { EffectSink, Treasury } from '../../src/ingestion/effect-sink.ts';
+import type { Treasury } from '../../src/ingestion/effect-sink.ts';
 import { runStreamWorker, type StreamSettings } from '../../src/ingestion/stream-worker.ts';
 import { runReopening } from '../../src/withdrawals/reopening.ts';
+import type { RecoverPayment } from '../../src/withdrawals/withdrawal-sink.ts';
 import { KEEPER_STRETCH, type Life, type ProcessLoop } from './process.ts';
 
 /** Work beside ingestion. */
 export type Extension = {
-  /** Applied before the sinks of deposits and books. */
-  readonly sinks?: (life: Life) => readonly EffectSink[];
   /** Runs until the life's signal aborts. */
   readonly loop?: (life: Life, treasury: Treasury) => Promise<void>;
 };
 
-export function serveLoop(
-  catalog: CatalogConfig,
-  settings: Partial<StreamSettings>,
-  extensions: readonly Extension[],
-  /** At the start, as `createDepositSink` has it; null: nothing is screened, and nothing is waited for. */
-  screenedSinceOf: ((life: Life) => Promise<Micros | null>) | null,
-): ProcessLoop {
+export type Wiring = {
+  readonly catalog: CatalogConfig;
+  readonly settings: Partial<StreamSettings>;
+  readonly extensions: readonly Extension[];
+  /** At the start, as `createSinks` has it; null: nothing is screened, and nothing is waited for. */
+  readonly screenedSinceOf: ((life: Life) => Promise<Micros | null>) | null;
+  /** As `createSinks` has it. */
+  readonly recoverOf: (life: Life) => RecoverPayment | undefined;
+};
+
+export function serveLoop({ catalog, settings, extensions, screenedSinceOf, recoverOf }: Wiring): ProcessLoop {
   return async (life) => {
     const { db, clock, random, history } = life;
     const watching = history === null ? [] : await watchHistory(life, history);
@@ -42,11 +44,7 @@ export function serveLoop(
       clock: life.lazyClock,
       ...(history !== null && { memory: history.memory }),
     });
-    const sinks = [
-      ...extensions.flatMap((extension) => extension.sinks?.(life) ?? []),
-      createDepositSink({ clock, screenedSince }),
-      createTreasurySink(),
-    ];
+    const sinks = createSinks({ ...life, screenedSince, recover: recoverOf(life) });
     const holder = random.uuid();
     const leases = longerWhenCalm(createLeases({ db, clock }), life);
     await Promise.all([
@@ -79,7 +77,7 @@ async function watchHistory(
   life: Life,
   { memory, anchor }: NonNullable<Life['history']>,
 ): Promise<readonly Promise<void>[]> {
-  const { db, clock, lazyClock, logger, random, signal } = life;
+  const { db, clock, keeperClock, lazyClock, logger, random, signal } = life;
   await retry(
     async () => await checkLogHistory(db, { memory, random, logger, nowMicros: clock.nowMicros() }),
     START,
@@ -87,8 +85,8 @@ async function watchHistory(
   );
   const tail = await openEventTail({ ...life, clock: lazyClock });
   return [
-    anchor.run(clock, signal),
-    runLogWatch({ ...life, memory }),
+    anchor.run(keeperClock, signal),
+    runLogWatch({ ...life, clock: keeperClock, memory }),
     tail.run(),
     runReopening({ ...life, clock: lazyClock }),
   ];
