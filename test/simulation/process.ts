@@ -62,6 +62,8 @@ export type Process = {
   kill(): void;
   hasEnded(): boolean;
   owns(actor: Actor): boolean;
+  /** After its schedule, for good: signals that somebody listens to are kept by the runtime until they abort, and all that a schedule was made of with them. */
+  letGo(): void;
 };
 
 export type ProcessOptions = {
@@ -93,6 +95,7 @@ const PAUSE_MS_MAX = 40_000;
 export function createProcess(options: ProcessOptions): Process {
   const { name, seed, scheduler, database, participant, faults, dice, marks, skewMicros, stall, onViolation } = options;
   const supervisor = scheduler.createActor(`${name}/supervisor`);
+  const endings: AbortController[] = [];
   let lives = 0;
   let current: { readonly actor: Actor; readonly ending: AbortController; readonly died: AbortController } | null =
     null;
@@ -142,6 +145,7 @@ export function createProcess(options: ProcessOptions): Process {
     const actor = scheduler.createActor(`${name}.${lives}`);
     const ending = new AbortController();
     const died = new AbortController();
+    endings.push(ending);
     current = { actor, ending, died };
     const logger = loggerOf({});
     const random = createDice(seed, name, lives);
@@ -185,11 +189,13 @@ export function createProcess(options: ProcessOptions): Process {
     };
     options.loop(life).then(
       () => {
+        if (actor.isDead) return;
         if (!ending.signal.aborted) onViolation(new Violation('process ended without being asked', { name }));
         die();
         isOver = true;
       },
       (error: unknown) => {
+        if (actor.isDead) return;
         if (error instanceof PermanentError && error.code === 'EVENT_LOG_REPLACED') {
           marks.add('process ended since the event log was replaced');
         } else if (!(error instanceof RetryableError)) {
@@ -240,5 +246,10 @@ export function createProcess(options: ProcessOptions): Process {
     },
     hasEnded: () => isOver,
     owns: (actor) => current?.actor === actor,
+    letGo: () => {
+      isStopping = true;
+      die();
+      for (const ending of endings) ending.abort();
+    },
   };
 }

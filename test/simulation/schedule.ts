@@ -5,7 +5,7 @@
  * Safety phase: traffic flows and faults strike. Liveness phase: the faults end, and everything must arrive. Then the processes are asked to end, and the
  * invariants that need rest are looked at.
  */
-import { createDatabase } from '../../src/db/connection.ts';
+import { createDatabase, type Database } from '../../src/db/connection.ts';
 import { createSystemLogger } from '../../src/env/system.ts';
 import { forgetCrashes } from '../../src/ingestion/crash-guard.ts';
 import { TREASURY } from '../../src/simnet/network.ts';
@@ -19,7 +19,7 @@ import { DIRECT, OFFERED } from './orders.ts';
 import type { Process } from './process.ts';
 import { openRebuilding } from './rebuilding.ts';
 import { prepareReset } from './reset.ts';
-import { createScene, type SceneOptions, START } from './scene.ts';
+import { createScene, type Scene, START } from './scene.ts';
 import { createServerSessions } from './server-sessions.ts';
 import { MEMOS } from './traffic.ts';
 import { Violation } from './violation.ts';
@@ -75,12 +75,15 @@ export async function openSimulation(
   const rebuilding = await openRebuilding(connectionString);
   const home = oneProcessor(processor);
   home.keep([process.pid]);
+  let newest: Scene | null = null;
   return {
     run: async (seed, marks, switches = {}) => {
+      // Not right at its end: its report is still to be read.
+      for (const process of newest?.processes ?? []) process.letGo();
       await reset();
       if (processor !== null) home.keep(await server.pids());
       await registerMemos(shape.db, NETWORK, MEMOS);
-      return await runSchedule({
+      const scene = await createScene({
         seed,
         marks,
         switches,
@@ -90,6 +93,8 @@ export async function openSimulation(
         db: shape.db,
         rebuildDb: rebuilding.db,
       });
+      newest = scene;
+      return await runSchedule(scene, seed, shape.db);
     },
     close: async () => {
       await shape.close();
@@ -99,9 +104,7 @@ export async function openSimulation(
   };
 }
 
-async function runSchedule(options: SceneOptions): Promise<Report> {
-  const { seed, db } = options;
-  const scene = await createScene(options);
+async function runSchedule(scene: Scene, seed: number, db: Database): Promise<Report> {
   const { shape, size, scheduler, faults, network, truth, orders, payouts, lostHistory, hiding, referee } = scene;
   const { database, processes, instances, stall, bystanders, treasuryId } = scene;
   let violation: Violation | null = null;
