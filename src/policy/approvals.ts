@@ -77,7 +77,7 @@ async function decideIn(
     return new ApprovalRefusal('APPROVAL_EXPIRED');
   }
   const standing = looked === 'AS_IT_WAS' ? found : await readStanding(tx, withdrawalId, nowMicros);
-  if (standing === null || !isAwaiting(standing)) return new ApprovalRefusal('NOT_AWAITING');
+  if (standing === null || !isAwaiting(standing, nowMicros)) return new ApprovalRefusal('NOT_AWAITING');
   await insertDecision(tx, standing, judgement, { decision, nowMicros, ownMicros });
   const change = decision === 'APPROVE' ? 'APPROVED' : 'REFUSED';
   if (decision === 'REFUSE') {
@@ -97,9 +97,10 @@ async function decideIn(
   return { isReplayed: false };
 }
 
-/** Waiting for its leave, in front of the queue or, after a second look, in it. */
-function isAwaiting({ state, approvalsNeeded, leave, isPaidBefore }: Standing): boolean {
+/** Waiting for its leave, in front of the queue or, after a second look, in it. Whoever was asked is asked no longer than the question lasts: where enough said yes in time, it may wait for its screening beyond that. */
+function isAwaiting({ state, approvalsNeeded, leave, expiresAt, isPaidBefore }: Standing, nowMicros: Micros): boolean {
   if (approvalsNeeded === 0 || isPaidBefore) return false;
+  if (expiresAt !== null && expiresAt <= nowMicros) return false;
   return state === 'AWAITING_APPROVAL' || (state === 'QUEUED' && leave === 'APPROVALS');
 }
 

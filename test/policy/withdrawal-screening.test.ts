@@ -203,6 +203,23 @@ test('people and the service both have to say yes, in whichever order', async ()
   expect(await scene.stateOf(serviceFirst)).toBe('QUEUED');
 });
 
+test('whoever speaks when enough people have said yes, and the question’s time is over, is told that nobody is asked any more', async () => {
+  const id = await scene.request({ amount: '101' });
+  const judgement = async (by: string) => ({ withdrawalId: id, by, why: 'looked', intentHash: await scene.hashOf(id) });
+  scene.advance(3_599_000_000n);
+  await scene.approvals.approve(await judgement('bob'));
+  scene.advance(2_000_000n);
+
+  await expect(scene.approvals.approve(await judgement('carol'))).rejects.toMatchObject({ code: 'NOT_AWAITING' });
+  await expect(scene.approvals.refuse(await judgement('carol'))).rejects.toMatchObject({ code: 'NOT_AWAITING' });
+  await scene.pass();
+
+  expect(await scene.stateOf(id)).toBe('AWAITING_APPROVAL');
+  service.behave('allow');
+  startLoop();
+  await become(id, 'QUEUED');
+});
+
 test.each(['screening.beforeCall', 'screening.afterAnswer', 'screening.afterVerdict'] as const)(
   'a loop that dies at %s is followed by another, and the verdict counts once',
   async (where) => {
