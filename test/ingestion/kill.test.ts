@@ -17,7 +17,7 @@ import { registerMemos, startIngestion } from '../support/ingestion.ts';
 import { NETWORK, startTestNetwork, type TestNetwork } from '../support/network.ts';
 import { rounds } from '../support/tier.ts';
 
-const KILLS = rounds(12, 50);
+const KILLS = rounds(8, 50);
 const UPDATES = 40 * KILLS;
 const POINTS = FAILPOINTS.filter((name) => name.startsWith('ingestion.'));
 const BATCH_MAX = 20; // Small batches: many transactions to be killed in.
