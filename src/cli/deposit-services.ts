@@ -4,9 +4,11 @@ import type { Database } from '../db/connection.ts';
 import { OUTBOX_CHANNEL } from '../db/event-log.ts';
 import type { Notifications } from '../db/notifications.ts';
 import { createWakeUp } from '../db/polling-loop.ts';
+import { depositScreening } from '../deposits/deposit-screening.ts';
 import { createDesk, type Desk, type DeskLimits, type DeskOptions } from '../deposits/desk.ts';
 import { createScreeningClient } from '../deposits/screening-client.ts';
 import { runScreening, SCREENING_LIMITS } from '../deposits/screening-loop.ts';
+import type { PaidRefunds } from '../deposits/sent-back.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import type { ServiceEnv } from './service-config.ts';
 import type { ServiceLoops } from './service-loops.ts';
@@ -40,8 +42,10 @@ export function prepareScreening(parts: {
   readonly env: ServiceEnv;
   readonly lane: (name: string, poolSizeMax: number) => Database;
   readonly notifications: Notifications;
+  /** Of this installation; null: nothing is paid out from here. */
+  readonly refunds: PaidRefunds;
 }): (working: ServiceLoops) => void {
-  const { config, env, lane, notifications } = parts;
+  const { config, env, lane, notifications, refunds } = parts;
   const { screeningUrl, screeningSecret, screeningTries } = config;
   if (screeningUrl === null || screeningSecret === null) return () => undefined;
   const db = lane('screening', CONNECTIONS);
@@ -51,12 +55,13 @@ export function prepareScreening(parts: {
     fetch,
     clock: env.clock,
   });
+  const kind = depositScreening(refunds);
   return (working) => {
     working.run('screening', async (signal) => {
       const wakeUp = createWakeUp(env.clock);
       const unlisten = notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
       const limits = { ...SCREENING_LIMITS, triesMax: screeningTries };
-      await runScreening({ ...env, db, client, limits, wakeUp, signal }).finally(unlisten);
+      await runScreening({ ...env, db, kind, client, limits, wakeUp, signal }).finally(unlisten);
     });
   };
 }

@@ -20,7 +20,7 @@ import { createFailoverLedger } from '../ledger/failover-ledger.ts';
 import { prepareScreening } from './deposit-services.ts';
 import { createSinks } from './effect-sinks.ts';
 import { openEndpoints } from './ledger-endpoints.ts';
-import { preparePayouts } from './payouts.ts';
+import { openWithdrawals, preparePayouts } from './payouts.ts';
 import { preparePolicy } from './policy-services.ts';
 import { paymentRecoveryOf } from './recovery.ts';
 import type { ServiceConfig, ServiceEnv } from './service-config.ts';
@@ -111,6 +111,7 @@ export async function startWorkers(parts: {
       env,
       lane: (name, poolSizeMax) => lane(name, { poolSizeMax }),
       notifications,
+      refunds: openWithdrawals(config, db, { clock: env.clock, log: memory }),
     });
     const startPolicy = preparePolicy({
       config,

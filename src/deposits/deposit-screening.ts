@@ -5,16 +5,20 @@ import type { DepositQuestion } from './screening-client.ts';
 import type { ScreeningKind } from './screening-kind.ts';
 import { depositsWait } from './screening-mode.ts';
 import { recordVerdict } from './screening-verdict.ts';
+import type { PaidRefunds } from './sent-back.ts';
 
-export const DEPOSIT_SCREENING: ScreeningKind<DepositQuestion> = {
-  name: 'screening',
-  table: sql`screening`,
-  key: sql`transfer_id`,
-  questionsOf,
-  record: async (tx, { id, question }, verdict, nowMicros) =>
-    await recordVerdict(tx, id, verdict, { account: question.account, by: 'screening', nowMicros }),
-  catchUp: openForPendingOffers,
-};
+/** @param refunds of this installation: what they have paid is credited to nobody. */
+export function depositScreening(refunds: PaidRefunds): ScreeningKind<DepositQuestion> {
+  return {
+    name: 'screening',
+    table: sql`screening`,
+    key: sql`transfer_id`,
+    questionsOf,
+    record: async (tx, { id, question }, verdict, nowMicros) =>
+      await recordVerdict(tx, id, verdict, { account: question.account, by: 'screening', refunds, nowMicros }),
+    catchUp: openForPendingOffers,
+  };
+}
 
 async function questionsOf(db: Database, ids: readonly string[]) {
   const { rows } = await sql<

@@ -18,23 +18,13 @@ import { depositFactsOf } from './desk-announcement.ts';
 import type { LockedCase } from './desk-case-lock.ts';
 import { DeskRefusal } from './desk-refusal.ts';
 import { endScreenings } from './screening-rows.ts';
-
-/** No principal has a name like it, so nobody's idempotency keys are among the desk's. */
-export const DESK_CLIENT = 'sluice:desk';
-
-/** Refunds of one deposit that a restored database may lack; each of them needs a person. */
-const LOST_MAX = 20;
+import { DESK_CLIENT, isSentBack, type PaidRefunds, refundKeysOf } from './sent-back.ts';
 
 const SENT_BACK = 'The ledger shows that it was sent back, and the withdrawal that did it is not here.';
 
 /** Before it becomes a customer's: what a restored database has forgotten may have paid it back. @throws DeskRefusal DEPOSIT_GONE. */
-export async function demandNotSentBack(
-  tx: Transaction,
-  transferId: string,
-  withdrawals: Pick<Withdrawals, 'hasPaid'>,
-): Promise<void> {
-  const { all } = await keysOf(tx, transferId);
-  if (await withdrawals.hasPaid(tx, DESK_CLIENT, all)) throw new DeskRefusal('DEPOSIT_GONE', SENT_BACK);
+export async function demandNotSentBack(tx: Transaction, transferId: string, refunds: PaidRefunds): Promise<void> {
+  if (await isSentBack(tx, transferId, refunds)) throw new DeskRefusal('DEPOSIT_GONE', SENT_BACK);
 }
 
 /** @returns the id of the withdrawal. @throws DeskRefusal; `tx` must be rolled back then. */
@@ -47,8 +37,8 @@ export async function refundCase(
   const { transferId, funds, sender } = found;
   if (sender === null) throw new DeskRefusal('SENDER_UNKNOWN');
   assert(funds !== null, 'What is sent back has come.', { transferId });
-  const keys = await keysOf(tx, transferId);
-  if (await withdrawals.hasPaid(tx, DESK_CLIENT, keys.all)) throw new DeskRefusal('REFUND_REFUSED', SENT_BACK);
+  if (await isSentBack(tx, transferId, withdrawals)) throw new DeskRefusal('REFUND_REFUSED', SENT_BACK);
+  const keys = await refundKeysOf(tx, transferId);
   const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
   const amount = parseAmount(found.amount);
   await postEntries(tx, found.networkId, [
@@ -93,23 +83,6 @@ export async function refundCase(
     },
   ]);
   return id;
-}
-
-/**
- * One key per refund of the deposit, by its ordinal: what a database counts that was restored goes back with it, and so would find the same key for the same refund again. Of those that it may have
- * lost the ledger is asked.
- */
-async function keysOf(
-  tx: Transaction,
-  transferId: string,
-): Promise<{ readonly next: string; readonly all: readonly string[] }> {
-  const { rows } = await sql<{ count: number }>`
-    SELECT count(*)::int AS count FROM desk_decision WHERE transfer_id = ${transferId} AND withdrawal_id IS NOT NULL`.execute(
-    tx,
-  );
-  const made = rows[0]?.count ?? 0;
-  const keyOf = (ordinal: number) => `refund:${transferId}:${ordinal}`;
-  return { next: keyOf(made + 1), all: Array.from({ length: made + LOST_MAX }, (_, index) => keyOf(index + 1)) };
 }
 
 async function createOrRefuse<T>(creating: Promise<T>): Promise<T> {

@@ -163,8 +163,7 @@ export function createDesk(options: DeskOptions): Desk {
     const { withdrawals } = options;
     if (account !== null) {
       const { screenedSince = null } = options;
-      // Without withdrawals nothing was sent back from here.
-      if (withdrawals !== null && found.funds !== null) await demandNotSentBack(tx, found.transferId, withdrawals);
+      if (found.funds !== null) await demandNotSentBack(tx, found.transferId, withdrawals);
       await assignCase(tx, found, { account, by, decisionId, nowMicros, screenedSince });
       return null;
     }

@@ -15,7 +15,6 @@ import { messageOf } from '../env/errors.ts';
 import type { Failpoint } from '../env/failpoint.ts';
 import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
-import { DEPOSIT_SCREENING } from './deposit-screening.ts';
 import type { ScreeningAnswer, ScreeningClient, ScreeningQuestion } from './screening-client.ts';
 import type { DueQuestion, ScreeningKind } from './screening-kind.ts';
 
@@ -40,8 +39,7 @@ export const SCREENING_LIMITS: Omit<ScreeningLimits, 'triesMax'> = {
 
 export type ScreeningLoopOptions = {
   readonly db: Database;
-  /** Default: deposits and offers. */
-  readonly kind?: ScreeningKind;
+  readonly kind: ScreeningKind;
   readonly client: ScreeningClient;
   readonly limits: ScreeningLimits;
   readonly clock: Clock;
@@ -57,11 +55,8 @@ const ASKED_AT_ONCE_MAX = 8;
 const CATCH_UP_MICROS = 60_000_000n; // A memo may be registered after the offer that names it.
 const ERROR_TEXT_MAX = 300;
 
-type ScreeningLoop = Omit<ScreeningLoopOptions, 'kind'> & { readonly kind: ScreeningKind };
-
 /** Runs until `signal` aborts. @throws as {@link runPollingLoop} does. */
-export async function runScreening(given: ScreeningLoopOptions): Promise<void> {
-  const options = { ...given, kind: given.kind ?? DEPOSIT_SCREENING };
+export async function runScreening(options: ScreeningLoopOptions): Promise<void> {
   const { db, kind, clock } = options;
   let catchUpAt = clock.nowMicros();
   await runPollingLoop({
@@ -80,7 +75,7 @@ export async function runScreening(given: ScreeningLoopOptions): Promise<void> {
 }
 
 /** One pass. @returns true when there may be more to do at once. */
-async function screenOnce(options: ScreeningLoop): Promise<boolean> {
+async function screenOnce(options: ScreeningLoopOptions): Promise<boolean> {
   await park(options, options.clock.nowMicros());
   const due = await takeDue(options, options.clock.nowMicros());
   await Promise.all(due.map((one) => askOne(options, one)));
@@ -90,7 +85,7 @@ async function screenOnce(options: ScreeningLoop): Promise<boolean> {
 type Due = DueQuestion<ScreeningQuestion>;
 
 /** Counts the try and puts the next turn off, before anybody is called. What was asked meanwhile about somebody else is told by its verdict. */
-async function takeDue({ db, kind, limits }: ScreeningLoop, nowMicros: bigint): Promise<readonly Due[]> {
+async function takeDue({ db, kind, limits }: ScreeningLoopOptions, nowMicros: bigint): Promise<readonly Due[]> {
   const { rows } = await sql<{ id: string; tries: number }>`
     WITH due AS (
       SELECT ${kind.key} AS id FROM ${kind.table} WHERE state = 'WAITING' AND next_try_at <= ${nowMicros}
@@ -104,7 +99,7 @@ async function takeDue({ db, kind, limits }: ScreeningLoop, nowMicros: bigint): 
   return questions.map(({ id, question }) => ({ id, question, tries: tries.get(id) ?? 0 }));
 }
 
-async function askOne(options: ScreeningLoop, { id, question, tries }: Due): Promise<void> {
+async function askOne(options: ScreeningLoopOptions, { id, question, tries }: Due): Promise<void> {
   const { db, kind, client, limits, clock, random, logger, failpoint, signal } = options;
   await failpoint('screening.beforeCall');
   let answer: ScreeningAnswer;
@@ -137,7 +132,7 @@ async function askOne(options: ScreeningLoop, { id, question, tries }: Due): Pro
   await failpoint('screening.afterVerdict');
 }
 
-async function park({ db, kind, limits }: ScreeningLoop, nowMicros: bigint): Promise<void> {
+async function park({ db, kind, limits }: ScreeningLoopOptions, nowMicros: bigint): Promise<void> {
   await sql`
     UPDATE ${kind.table} SET state = 'PARKED', next_try_at = NULL
     WHERE state = 'WAITING' AND next_try_at <= ${nowMicros} AND tries >= ${limits.triesMax}`.execute(db);

@@ -22,6 +22,7 @@ import {
 } from './deposit-events.ts';
 import { type DepositPlace, lockPlace } from './deposit-place.ts';
 import { writeDeskCases } from './desk-case-rows.ts';
+import { isSentBack, type PaidRefunds } from './sent-back.ts';
 
 export type Verdict = {
   readonly kind: 'ALLOW' | 'DENY';
@@ -33,24 +34,34 @@ export type Verdict = {
 /**
  * RECORDED.
  * NOT_ASKED: there is a verdict already, nothing to judge any more, or it is about another customer now. Nothing was changed.
- * PARKED: allowed, and what was held is not what the transfer, as it is derived now, brought. Nothing is credited before people have looked.
+ * PARKED: allowed, and what was held is not what the transfer, as it is derived now, brought, or the ledger shows that it was sent back. Nothing is credited before people have looked.
  */
 export type RecordedVerdict = 'RECORDED' | 'NOT_ASKED' | 'PARKED';
 
-/** @param about.account the customer that the question named. */
+/**
+ * @param about.account the customer that the question named.
+ * @param about.refunds of this installation.
+ */
 export async function recordVerdict(
   tx: Transaction,
   transferId: string,
   verdict: Verdict,
-  { account, by, nowMicros }: { readonly account: string; readonly by: string; readonly nowMicros: Micros },
+  {
+    account,
+    by,
+    refunds,
+    nowMicros,
+  }: { readonly account: string; readonly by: string; readonly refunds: PaidRefunds; readonly nowMicros: Micros },
 ): Promise<RecordedVerdict> {
   const { place, screening, isAsTheLedgerSays } = await lockPlace(tx, transferId);
   if (screening?.state !== 'WAITING' && screening?.state !== 'PARKED') return 'NOT_ASKED';
   const row = await readScreening(tx, transferId);
   if (row.account !== account) return 'NOT_ASKED';
-  if (verdict.kind === 'ALLOW' && place === 'HELD' && !isAsTheLedgerSays) {
+  const isToCredit = verdict.kind === 'ALLOW' && place === 'HELD';
+  const doubt = isToCredit ? await doubtAbout(tx, transferId, { isAsTheLedgerSays, refunds }) : null;
+  if (doubt !== null) {
     await sql`
-      UPDATE screening SET state = 'PARKED', next_try_at = NULL, last_error = 'Allowed, and the transfer is not what is held for it.'
+      UPDATE screening SET state = 'PARKED', next_try_at = NULL, last_error = ${doubt}
       WHERE transfer_id = ${transferId}`.execute(tx);
     return 'PARKED';
   }
@@ -58,9 +69,20 @@ export async function recordVerdict(
     UPDATE screening SET state = ${verdict.kind === 'ALLOW' ? 'ALLOWED' : 'DENIED'}, next_try_at = NULL, last_error = NULL,
       case_id = ${verdict.caseId}, reason = ${verdict.reason}, decided_at = ${nowMicros}, decided_by = ${by}
     WHERE transfer_id = ${transferId}`.execute(tx);
-  if (verdict.kind === 'ALLOW' && place === 'HELD') await credit(tx, row, nowMicros);
+  if (isToCredit) await credit(tx, row, nowMicros);
   if (verdict.kind === 'DENY') await deny(tx, row, place, { ...verdict, nowMicros });
   return 'RECORDED';
+}
+
+/** @returns why it must not be credited although it was allowed; null: it may. */
+async function doubtAbout(
+  tx: Transaction,
+  transferId: string,
+  { isAsTheLedgerSays, refunds }: { readonly isAsTheLedgerSays: boolean; readonly refunds: PaidRefunds },
+): Promise<string | null> {
+  if (!isAsTheLedgerSays) return 'Allowed, and the transfer is not what is held for it.';
+  if (!(await isSentBack(tx, transferId, refunds))) return null;
+  return 'Allowed, and the ledger shows that it was sent back, by a withdrawal that is not here.';
 }
 
 type Row = {

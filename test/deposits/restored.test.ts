@@ -7,10 +7,13 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import type { Transaction } from '../../src/db/connection.ts';
 import { createDesk, type Desk } from '../../src/deposits/desk.ts';
+import { recordVerdict } from '../../src/deposits/screening-verdict.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { readWaits } from '../../src/read/withdrawal-waits.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
+import { decideScreening } from '../support/deposit-screening.ts';
 import { eventually } from '../support/eventually.ts';
+import { NETWORK } from '../support/network.ts';
 import { SIGNER_SEED, startPayouts } from '../support/payouts.ts';
 import { registryOf } from '../support/simnet-registry.ts';
 import { type DepositScene, startDepositScene } from './harness.ts';
@@ -70,6 +73,20 @@ async function become(state: string): Promise<void> {
     },
     { deadlineMs: 60_000 },
   );
+}
+
+/** What a backup of before the service’s no would hold of a deposit that is held. */
+async function forgetVerdict(): Promise<void> {
+  const { db } = scene.database;
+  await db.transaction().execute(async (tx) => {
+    await sql`SET LOCAL session_replication_role = 'replica'`.execute(tx);
+    await forget(tx, ['desk_case']);
+  });
+  await restore();
+  await sql`UPDATE screening SET state = 'WAITING', next_try_at = 0, case_id = NULL, reason = NULL, decided_at = NULL, decided_by = NULL`.execute(
+    db,
+  );
+  await sql`DELETE FROM event_outbox WHERE type = 'deposit.denied'`.execute(db);
 }
 
 /** What a backup of before the first withdrawal would hold, once the ledger has been read again. */
@@ -134,6 +151,35 @@ test('C12: what was sent back is nobody’s any more, whoever is named', { timeo
     refused('DEPOSIT_GONE'),
   );
   expect(await scene.database.db.selectFrom('attribution').selectAll().execute()).toEqual([]);
+});
+
+test('C12: nor is it credited when the screening service, asked again, has changed its mind', {
+  timeout: 90_000,
+}, async () => {
+  const { db } = scene.database;
+  await decideScreening(db, NETWORK, true);
+  scene.simnet.network.preapprove({ instrument: 'amulet', receiver: 'alice' });
+  scene.pay({ amount: '50', memo: 'bob-memo' });
+  await scene.settled();
+  const [transferId = ''] = await scene.transferIds();
+  const say = async (kind: 'ALLOW' | 'DENY') => {
+    const about = { account: 'bob', by: 'screening', refunds: scene.withdrawals, nowMicros: systemClock.nowMicros() };
+    const verdict = { kind, caseId: null, reason: null };
+    return await db.transaction().execute(async (tx) => await recordVerdict(tx, transferId, verdict, about));
+  };
+  expect(await say('DENY')).toBe('RECORDED');
+  const { decisionId } = await refund(transferId);
+  await desk.approve({ decisionId, reason: 'agreed', by: 'head of compliance' });
+  await become('COMPLETED');
+  await scene.settled();
+  await forgetVerdict();
+
+  expect(await say('ALLOW')).toBe('PARKED');
+
+  expect(await db.selectFrom('attribution').selectAll().execute()).toEqual([]);
+  expect(await db.selectFrom('screening').select(['state', 'last_error']).execute()).toEqual([
+    { state: 'PARKED', last_error: expect.stringContaining('sent back') },
+  ]);
 });
 
 test('C12: nor is one that was the second, after a first that was not paid', { timeout: 90_000 }, async () => {

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { startService } from '../../src/cli/service.ts';
 import { loadConfig } from '../../src/config/config.ts';
-import { DEPOSIT_SCREENING } from '../../src/deposits/deposit-screening.ts';
+import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import { createDesk } from '../../src/deposits/desk.ts';
 import { isCleared } from '../../src/deposits/screening-gate.ts';
 import { agreeOnScreening, depositsWait, readDepositScreening } from '../../src/deposits/screening-mode.ts';
@@ -163,13 +163,13 @@ describe('a switch', () => {
       }>`SELECT ${isCleared(offer, null)} AS may FROM network n, transfer t`.execute(db);
       return rows;
     };
-    await DEPOSIT_SCREENING.catchUp?.(db, 1n);
+    await depositScreening(null).catchUp?.(db, 1n);
     expect(await mayAccept()).toEqual([{ may: true }]);
     expect(await countWaiting(db, NETWORK)).toBe(0);
 
     await turn('on');
     expect(await mayAccept()).toEqual([{ may: false }]);
-    await DEPOSIT_SCREENING.catchUp?.(db, 1n);
+    await depositScreening(null).catchUp?.(db, 1n);
     expect(await countWaiting(db, NETWORK)).toBe(1);
     await turn('off');
     expect(await mayAccept(), 'who was asked about waits for the answer').toEqual([{ may: false }]);

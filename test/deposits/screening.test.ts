@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
+import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import { createDesk } from '../../src/deposits/desk.ts';
 import { createScreeningClient } from '../../src/deposits/screening-client.ts';
 import { isCleared } from '../../src/deposits/screening-gate.ts';
@@ -49,6 +50,7 @@ function startLoop(limits: Partial<ScreeningLimits> = {}, timeoutMs = 200): void
   const ending = new AbortController();
   const running = runScreening({
     db: scene.database.db,
+    kind: depositScreening(scene.withdrawals),
     client: createScreeningClient({ url: service.url, secret: SCREENING_SECRET, fetch, clock: systemClock, timeoutMs }),
     limits: { ...LIMITS, ...limits },
     clock: systemClock,

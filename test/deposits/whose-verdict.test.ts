@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { creditsWithoutTransfer } from '../../src/books/corrections.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
 import { createDepositAccountChanges } from '../../src/deposits/deposit-account-changes.ts';
+import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import { createDesk, type Desk } from '../../src/deposits/desk.ts';
 import { runScreening, SCREENING_LIMITS } from '../../src/deposits/screening-loop.ts';
 import { recordVerdict } from '../../src/deposits/screening-verdict.ts';
@@ -59,6 +60,7 @@ async function askOfOffers(): Promise<void> {
   const ending = new AbortController();
   const running = runScreening({
     db: scene.database.db,
+    kind: depositScreening(scene.withdrawals),
     client: { ask: async () => await Promise.resolve({ kind: 'PENDING' }) },
     limits: { ...SCREENING_LIMITS, triesMax: 3 },
     clock: systemClock,
@@ -105,7 +107,7 @@ const verdict = async (transferId: string, kind: 'ALLOW' | 'DENY', account: stri
           tx,
           transferId,
           { kind, caseId: null, reason: null },
-          { account, by: 'screening', nowMicros: systemClock.nowMicros() },
+          { account, by: 'screening', refunds: scene.withdrawals, nowMicros: systemClock.nowMicros() },
         ),
     );
 

@@ -371,7 +371,7 @@ test.each([
 
     await become(sluice, { refund: 'COMPLETED' });
     const verdict = { kind: 'ALLOW', caseId: null, reason: null } as const;
-    const about = { account: 'carol', by: 'screening', nowMicros: systemClock.nowMicros() };
+    const about = { account: 'carol', by: 'screening', refunds: null, nowMicros: systemClock.nowMicros() };
     const recorded = await db.transaction().execute(async (tx) => await recordVerdict(tx, deposit, verdict, about));
     expect(recorded).toBe('NOT_ASKED');
     expect(await db.selectFrom('attribution').selectAll().execute()).toEqual([]);

@@ -13,8 +13,8 @@ import type { Marks } from './marks.ts';
 import { createProcessPool } from './process-pool.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 import type { Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
-import { type Connection, createServerSide, NOTICE_MS_MAX } from './server-side.ts';
-import { isUnseen, labelOf, verbOf } from './statement-text.ts';
+import { type Connection, createServerSide, NOTHING_DECIDED, NOTICE_MS_MAX } from './server-side.ts';
+import { type Decided, isUnseen, labelOf, verbOf } from './statement-text.ts';
 import { Violation } from './violation.ts';
 
 export type DatabaseAccess = {
@@ -24,6 +24,8 @@ export type DatabaseAccess = {
   notificationsOf(actor: Actor): Notifications;
   /** The process is gone: its connections break. */
   cut(actor: Actor): void;
+  /** What transactions have decided that are not over. */
+  underWay(): Decided;
   /** Gives all sessions back, whatever runs on them: at the end of a schedule, and when the server goes away under its clients. */
   release(): Promise<void>;
 };
@@ -189,6 +191,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       for (const connection of side.of(actor)) side.abandon(connection);
       hints.forget(actor);
     },
+    underWay: side.underWay,
     release: side.release,
   };
 
@@ -245,6 +248,7 @@ export function createDatabaseAccess(options: DatabaseAccessOptions): DatabaseAc
       isInTransaction: false,
       hasChanged: false,
       mayNotify: false,
+      decided: NOTHING_DECIDED,
       isAbandoned: false,
       waiting: null,
       lastStatementMicros: 0n,

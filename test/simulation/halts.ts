@@ -1,4 +1,5 @@
 /** Which hashes were asked for before a halt and which after it, in the order in which the database committed them. */
+import type { Decided } from './statement-text.ts';
 import { must } from './violation.ts';
 
 export type HaltView = {
@@ -30,32 +31,36 @@ export const HALT_VIEW = `
    FROM halt h JOIN submission s ON (h.treasury_id IS NULL OR h.treasury_id = s.treasury_id) AND (h.instrument_id IS NULL OR h.instrument_id = s.instrument_id)
    JOIN signed_hash x ON x.submission_id = s.id WHERE h.lifted_at IS NULL) AS "haltedHashes"`;
 
-export function createHalts(): Halts {
+/**
+ * @param underWay what transactions have decided that have not committed. A halt waits for nobody, least of all for those whom it halts: what was decided before it was committed is no longer stopped by it.
+ */
+export function createHalts(underWay: () => Decided): Halts {
   /** Per halt that stands: what was asked for before it. */
   const before = new Map<string, Set<string>>();
-  const triesBefore = new Map<string, number>();
+  const triesMax = new Map<string, number>();
   let forbidden = new Set<string>();
   return {
     note: ({ halts, haltedHashes, haltedTries }) => {
-      for (const id of [...triesBefore.keys()]) if (!halts.includes(id)) triesBefore.delete(id);
+      const decided = underWay();
+      for (const id of [...triesMax.keys()]) if (!halts.includes(id)) triesMax.delete(id);
       for (const id of halts) {
         const tries = haltedTries.find(({ haltId }) => haltId === id)?.tries ?? 0;
-        must(tries <= (triesBefore.get(id) ?? tries), 'nothing is sent under a halt', { id, tries });
-        triesBefore.set(id, tries);
+        must(tries <= (triesMax.get(id) ?? tries), 'nothing is sent under a halt', { id, tries });
+        triesMax.set(id, Math.min(triesMax.get(id) ?? Number.POSITIVE_INFINITY, tries + decided.tries));
       }
       for (const id of [...before.keys()]) if (!halts.includes(id)) before.delete(id);
       forbidden = new Set();
       for (const id of halts) {
         const covered = haltedHashes.filter(({ haltId }) => haltId === id).map(({ hash }) => hash);
         const known = before.get(id);
-        if (known === undefined) before.set(id, new Set(covered));
+        if (known === undefined) before.set(id, new Set([...covered, ...decided.hashes]));
         else for (const hash of covered) if (!known.has(hash)) forbidden.add(hash);
       }
     },
     forbid: (hash) => forbidden.has(hash),
     wentBack: () => {
       before.clear();
-      triesBefore.clear();
+      triesMax.clear();
       forbidden = new Set();
     },
   };

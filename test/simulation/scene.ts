@@ -143,7 +143,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     withdrawalIds: () => orders.all().flatMap(({ ids }) => [...ids]),
   });
   const lastMoment = createLastMoment({ scheduler, network, networkClock, truth, dice: dice('last moment'), marks });
-  const halts = createHalts();
+  const halts = createHalts(() => database.underWay());
   const hiding = createHiding({ faults, dice: dice('hiding'), marks, payees: orders.payees });
   const anchors: Anchor[] = [];
   const whatStood = createWhatStood({ faults, dice: dice('what stood'), marks });

@@ -41,7 +41,7 @@ export const SCREENING_MUTANTS: readonly Mutant[] = [
       },
       {
         file: VERDICT,
-        find: `if (verdict.kind === 'ALLOW' && place === 'HELD') await credit(`,
+        find: `if (isToCredit) await credit(`,
         replace: `if (verdict.kind === 'ALLOW' && (place === 'HELD' || place === 'SETTLED')) await credit(`,
       },
       // The tables would refuse both: without those walls the mistake shows.

@@ -7,7 +7,9 @@
 import type pg from 'pg';
 import { OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
+import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import type { ScreeningQuestion } from '../../src/deposits/screening-client.ts';
+import type { ScreeningKind } from '../../src/deposits/screening-kind.ts';
 import { runScreening } from '../../src/deposits/screening-loop.ts';
 import { agreeOnScreening } from '../../src/deposits/screening-mode.ts';
 import type { Micros } from '../../src/env/clock.ts';
@@ -145,13 +147,11 @@ export function createScreenings({
       }
     }
   };
-  const screen = async (life: Life, options: Partial<Parameters<typeof runScreening>[0]>): Promise<void> => {
+  const screen = async (life: Life, kind: ScreeningKind): Promise<void> => {
     const wakeUp = createWakeUp(life.lazyClock);
     const unlisten = life.notifications.listen(OUTBOX_CHANNEL, wakeUp.wake);
     const client = service.clientFor(life);
-    await runScreening({ ...life, clock: life.lazyClock, client, limits: loopLimits, wakeUp, ...options }).finally(
-      unlisten,
-    );
+    await runScreening({ ...life, clock: life.lazyClock, client, limits: loopLimits, wakeUp, kind }).finally(unlisten);
   };
 
   return {
@@ -176,8 +176,8 @@ export function createScreenings({
       loop: async (life) => {
         await Promise.all([
           compliance.run(life, since.get(life) ?? null),
-          screen(life, {}),
-          ...(isForWithdrawals ? [screen(life, { kind: WITHDRAWAL_SCREENING })] : []),
+          screen(life, depositScreening(null)), // Refunds are no part of a schedule.
+          ...(isForWithdrawals ? [screen(life, WITHDRAWAL_SCREENING)] : []),
         ]);
       },
     },

@@ -7,7 +7,7 @@ import type { Dice } from './dice.ts';
 import type { Marks } from './marks.ts';
 import type { Actor, Scheduler } from './scheduler.ts';
 import type { Notice, Outcome, ServerSession, ServerSessions } from './server-sessions.ts';
-import { mayHaveChanged, mayNotify, verbOf } from './statement-text.ts';
+import { type Decided, decidedBy, mayHaveChanged, mayNotify, verbOf } from './statement-text.ts';
 
 /** One connection as its process sees it. */
 export type Connection = {
@@ -19,6 +19,8 @@ export type Connection = {
   hasChanged: boolean;
   /** Whether its transaction, so far, may notify when it commits. */
   mayNotify: boolean;
+  /** What its transaction has decided so far. */
+  decided: Decided;
   /** Nothing of the process waits for the statement any more; the server has yet to find out. */
   isAbandoned: boolean;
   /** A statement that waits for a lock, and what to do with its outcome. */
@@ -43,9 +45,14 @@ export type ServerSide = {
   abandon(connection: Connection): void;
   /** Ends the session at once, and lets those go on who waited for it. */
   end(connection: Connection): Promise<void>;
+  /** What transactions have decided that are not over. */
+  underWay(): Decided;
   /** Gives all sessions back, whatever runs on them. */
   release(): Promise<void>;
 };
+
+/** Of a transaction that has decided nothing. */
+export const NOTHING_DECIDED: Decided = { tries: 0, hashes: [] };
 
 export type ServerSideOptions = {
   /** Who does what the server does by itself. */
@@ -162,6 +169,9 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
     const outcome = await connection.physical.run(statement, parameters, connection.unsent.splice(0));
     if (verb === 'begin' && outcome?.kind === 'done') begun(connection);
     if (verb === 'commit' || verb === 'rollback') connection.isInTransaction = false;
+    if (!connection.isInTransaction) connection.decided = NOTHING_DECIDED;
+    else if (outcome?.kind === 'done')
+      connection.decided = both(connection.decided, decidedBy(statement, parameters, outcome.result));
     if (outcome !== null) {
       noteReleased(connection, statement, outcome);
       noteCommitted(connection, statement, outcome);
@@ -230,6 +240,7 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
     add: (connection) => void connections.add(connection),
     has: (connection) => connections.has(connection),
     of: (actor) => [...connections].filter((connection) => connection.actor === actor),
+    underWay: () => [...connections].map(({ decided }) => decided).reduce(both, NOTHING_DECIDED),
     execute,
     wait,
     begun,
@@ -254,6 +265,10 @@ export function createServerSide(options: ServerSideOptions): ServerSide {
       for (const connection of [...connections]) await rollBack(connection);
     },
   };
+}
+
+function both(one: Decided, other: Decided): Decided {
+  return { tries: one.tries + other.tries, hashes: [...one.hashes, ...other.hashes] };
 }
 
 /** A cancelled wait as the server reports it when `lock_timeout` ends it. */

@@ -25,6 +25,16 @@ export function mayHaveChanged(
   );
 }
 
+/** What is about to happen outside, as written down: how many submissions are sent once more, and hashes that a signature is asked for. */
+export type Decided = { readonly tries: number; readonly hashes: readonly string[] };
+
+/** Of a statement that was carried out. */
+export function decidedBy(statement: string, parameters: readonly unknown[], { rowCount }: pg.QueryResult): Decided {
+  const tries = statement.includes('SET tries = a.tries + 1') ? (rowCount ?? 0) : 0;
+  const asked = statement.includes('INSERT INTO signed_hash') ? parameters.flat() : [];
+  return { tries, hashes: asked.flatMap((each) => (Buffer.isBuffer(each) ? [each.toString('hex')] : [])) };
+}
+
 /** Whether it notifies by itself, and not by what follows from a change. */
 export function mayNotify(statement: string): boolean {
   return statement.includes('pg_notify(');

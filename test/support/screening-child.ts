@@ -1,6 +1,7 @@
 /** The screening loop as a process of its own, which kills itself at the failpoint KILL_AT; without it runs until it is stopped. */
 import { createDatabase } from '../../src/db/connection.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
+import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import { createScreeningClient } from '../../src/deposits/screening-client.ts';
 import { runScreening } from '../../src/deposits/screening-loop.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
@@ -11,6 +12,7 @@ const logger = createSystemLogger('error');
 const { db } = createDatabase({ connectionString, applicationName: 'test-screening', poolSizeMax: 2, logger });
 await runScreening({
   db,
+  kind: depositScreening(null),
   client: createScreeningClient({ url, secret: Buffer.from(SECRET, 'hex'), fetch, clock: systemClock }),
   limits: { triesMax: 50, delayMsMin: 50, delayMsMax: 200, pendingDelayMs: 200, holdMs: 200 },
   clock: systemClock,

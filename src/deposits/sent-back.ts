@@ -1,0 +1,38 @@
+/**
+ * Whether a deposit was sent back by a refund that is not here: a database that was restored may lack it, while the ledger shows that it was paid. Asked before a deposit becomes anybody's, whoever says so.
+ */
+import { sql } from 'kysely';
+import type { Transaction } from '../db/connection.ts';
+import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
+
+/** No principal has a name like it, so nobody's idempotency keys are among the desk's. */
+export const DESK_CLIENT = 'sluice:desk';
+
+/** Refunds of one deposit that a restored database may lack; each of them needs a person. */
+const LOST_MAX = 20;
+
+/** Null where nothing is paid out from here, and so nothing was sent back. */
+export type PaidRefunds = Pick<Withdrawals, 'hasPaid'> | null;
+
+export async function isSentBack(tx: Transaction, transferId: string, refunds: PaidRefunds): Promise<boolean> {
+  if (refunds === null) return false;
+  const { all } = await refundKeysOf(tx, transferId);
+  return await refunds.hasPaid(tx, DESK_CLIENT, all);
+}
+
+/**
+ * One key per refund of the deposit, by its ordinal: what a database counts that was restored goes back with it, and so would find the same key for the same refund again. Of those that it may have
+ * lost the ledger is asked.
+ */
+export async function refundKeysOf(
+  tx: Transaction,
+  transferId: string,
+): Promise<{ readonly next: string; readonly all: readonly string[] }> {
+  const { rows } = await sql<{ count: number }>`
+    SELECT count(*)::int AS count FROM desk_decision WHERE transfer_id = ${transferId} AND withdrawal_id IS NOT NULL`.execute(
+    tx,
+  );
+  const made = rows[0]?.count ?? 0;
+  const keyOf = (ordinal: number) => `refund:${transferId}:${ordinal}`;
+  return { next: keyOf(made + 1), all: Array.from({ length: made + LOST_MAX }, (_, index) => keyOf(index + 1)) };
+}
