@@ -10,12 +10,12 @@ import { OfferRefusal } from '../../src/deposits/acceptance/offer-refusal.ts';
 import { createOfferRequests } from '../../src/deposits/acceptance/offer-requests.ts';
 import type { OfferRules } from '../../src/deposits/acceptance/offer-rules.ts';
 import { isCleared } from '../../src/deposits/screening-gate.ts';
-import { RetryableError } from '../../src/env/errors.ts';
 import type { Network } from '../../src/simnet/network.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import type { Payouts } from './payouts.ts';
+import { actThrough } from './people.ts';
 import type { Life } from './process.ts';
 import type { Screenings } from './screenings.ts';
 import type { Extension } from './serve-loop.ts';
@@ -139,17 +139,16 @@ export function createAcceptances({
     marks.add(`people about an offer: ${what}`);
   };
   const people = async (life: Life): Promise<void> => {
-    while (!life.signal.aborted) {
-      await life.lazyClock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
-      if (life.signal.aborted) return;
-      try {
-        await decide(life);
-      } catch (error) {
-        // Two people at once, or an offer that has just ended: one of them comes too late.
-        if (error instanceof OfferRefusal) marks.add(`people about an offer: ${error.code}`);
-        else if (!(error instanceof RetryableError)) throw error;
-      }
-    }
+    await actThrough(life, {
+      pauseMsMax: PAUSE_MS_MAX,
+      act: async () => await decide(life),
+      // Or the offer has just ended.
+      isAnswer: (error) => {
+        if (!(error instanceof OfferRefusal)) return false;
+        marks.add(`people about an offer: ${error.code}`);
+        return true;
+      },
+    });
   };
 
   const checkRow = ({ id, choice, state, reason, contractId, openAttempts }: Row): void => {

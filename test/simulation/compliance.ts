@@ -8,13 +8,13 @@ import { readDepositScreening } from '../../src/deposits/screening-mode.ts';
 import { createScreeningRequests } from '../../src/deposits/screening-requests.ts';
 import { switchScreening } from '../../src/deposits/screening-switch.ts';
 import type { Micros } from '../../src/env/clock.ts';
-import { RetryableError } from '../../src/env/errors.ts';
 import { ControlRefusal } from '../../src/withdrawals/control-refusal.ts';
 import { retryNow } from '../../src/withdrawals/retry-now.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
+import { actThrough } from './people.ts';
 import type { Life } from './process.ts';
 import { MEMOS } from './traffic.ts';
 import { must } from './violation.ts';
@@ -171,18 +171,17 @@ export function createCompliance({
       sinceDenied: sinceDenied.get(keyOf(transferId, owner))?.size ?? 0,
     }),
     run: async (life, screenedSince) => {
-      while (!life.signal.aborted) {
+      await actThrough(life, {
+        pauseMsMax: PAUSE_MS_MAX,
         // When nothing is left to decide they look as seldom as those who poll.
-        const clock = faults.isOver() ? life.lazyClock : life.clock;
-        await clock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
-        if (life.signal.aborted) return;
-        try {
-          await act(life, screenedSince);
-        } catch (error) {
-          if (error instanceof DeskRefusal || error instanceof ControlRefusal) marks.add(`desk told ${error.code}`);
-          else if (!(error instanceof RetryableError)) throw error;
-        }
-      }
+        clock: () => (faults.isOver() ? life.lazyClock : life.clock),
+        act: async () => await act(life, screenedSince),
+        isAnswer: (error) => {
+          if (!(error instanceof DeskRefusal || error instanceof ControlRefusal)) return false;
+          marks.add(`desk told ${error.code}`);
+          return true;
+        },
+      });
     },
   };
 }

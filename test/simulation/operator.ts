@@ -1,6 +1,5 @@
 /** People who operate Sluice: they throw kill switches and lift them, two for each, and call withdrawals off, at any time and through any process. */
 import { sql } from 'kysely';
-import { RetryableError } from '../../src/env/errors.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { HaltRefusal } from '../../src/submissions/halt-refusal.ts';
 import { type HaltScope, haltMoney, liftHalt } from '../../src/submissions/halts.ts';
@@ -13,6 +12,7 @@ import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
 import { CLIENT, DIRECT, ID_KEY, SEAL } from './orders.ts';
+import { actThrough } from './people.ts';
 import type { Life } from './process.ts';
 
 export type Operator = {
@@ -129,17 +129,11 @@ export function createOperator({
   return {
     run: async (life) => {
       if (!OPERATORS.some((one) => faults.isDrawn(one))) return;
-      while (!life.signal.aborted) {
-        await life.lazyClock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
-        if (life.signal.aborted) return;
-        try {
-          await act(life);
-        } catch (error) {
-          // Two people at once: one of them comes too late.
-          if (!(error instanceof RetryableError) && !(error instanceof HaltRefusal || error instanceof ControlRefusal))
-            throw error;
-        }
-      }
+      await actThrough(life, {
+        pauseMsMax: PAUSE_MS_MAX,
+        act: async () => await act(life),
+        isAnswer: (error) => error instanceof HaltRefusal || error instanceof ControlRefusal,
+      });
     },
   };
 }

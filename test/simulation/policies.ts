@@ -9,7 +9,6 @@ import type { Database } from '../../src/db/connection.ts';
 import { OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
 import type { Clock } from '../../src/env/clock.ts';
-import { RetryableError } from '../../src/env/errors.ts';
 import { ApprovalRefusal } from '../../src/policy/approval-refusal.ts';
 import { createApprovals } from '../../src/policy/approvals.ts';
 import { formatIntentHash } from '../../src/policy/intent.ts';
@@ -25,6 +24,7 @@ import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
 import { orderHash } from './order-intent.ts';
 import { CLIENT, type Order, type Orders } from './orders.ts';
+import { actThrough } from './people.ts';
 import type { Life } from './process.ts';
 import type { Screenings } from './screenings.ts';
 import type { Extension } from './serve-loop.ts';
@@ -191,20 +191,20 @@ export function createPolicies({
     marks.add('policy changed');
   };
   const people = async (life: Life): Promise<void> => {
-    while (!life.signal.aborted) {
-      await life.lazyClock.sleep(life.random.next() * PAUSE_MS_MAX, life.signal);
-      if (life.signal.aborted) return;
-      try {
+    await actThrough(life, {
+      pauseMsMax: PAUSE_MS_MAX,
+      act: async () => {
         if (!faults.isOver()) {
           await changeRules(life);
           await actInTrouble(life);
         } else for (const one of await pending(life)) for (const by of PEOPLE) await speak(life, one, by, true);
-      } catch (error) {
-        if (error instanceof ApprovalRefusal || error instanceof PolicyChangeRefusal)
-          marks.add(`approver told ${error.code}`);
-        else if (!(error instanceof RetryableError)) throw error;
-      }
-    }
+      },
+      isAnswer: (error) => {
+        if (!(error instanceof ApprovalRefusal || error instanceof PolicyChangeRefusal)) return false;
+        marks.add(`approver told ${error.code}`);
+        return true;
+      },
+    });
   };
 
   return {
