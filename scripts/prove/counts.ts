@@ -100,18 +100,20 @@ export function addViolation(entry: CommitCounts, violation: FoundViolation): vo
   entry.violations.push(shortened(violation));
 }
 
-/** @param where the tier or figure. Paths are those of the project, wherever it lies. */
+/** @param where the tier or figure. */
 export function addHarnessFailure(entry: CommitCounts, where: string, error: unknown): void {
   const said = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  entry.harness.push(beginningOf(`${where}: ${said.replaceAll(`file://${PROJECT}/`, '')}`, HOW_MAX));
+  entry.harness.push(beginningOf(`${where}: ${said}`, HOW_MAX));
 }
 
 function shortened({ tier, what, how }: FoundViolation): FoundViolation {
   return { tier, what: beginningOf(what, WHAT_MAX), how: beginningOf(how, HOW_MAX) };
 }
 
+/** Paths are those of the project, wherever it lies. */
 function beginningOf(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+  const said = text.replaceAll(`file://${PROJECT}/`, '').replaceAll(`${PROJECT}/`, '');
+  return said.length <= max ? said : `${said.slice(0, max - 1)}…`;
 }
 
 export function sumOf(table: Readonly<Record<string, number>>): number {

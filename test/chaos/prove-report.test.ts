@@ -79,6 +79,14 @@ test('of a violation the beginning is kept, and how to see it again', () => {
   expect(how).toBe('node it --seed 7');
 });
 
+test('of a path only what is the project’s is kept', () => {
+  const kept = entry({});
+  const source = new URL('../../src/db/errors.ts', import.meta.url);
+  addViolation(kept, { tier: 'seeds', what: `at build (${source.href}:1)`, how: `at ${source.pathname}:2` });
+
+  expect(kept.violations).toMatchObject([{ what: 'at build (src/db/errors.ts:1)', how: 'at src/db/errors.ts:2' }]);
+});
+
 test('a goal counts as held only where it was measured, and the largest sample decides where none may be above it', () => {
   const halfOpen = (samples: readonly number[]): string | undefined =>
     figureLines({ nextSeed: 1, commits: [entry({ figures: { halfOpen: [...samples] } })] }).find((line) =>
