@@ -139,19 +139,23 @@ export async function noteWaiting(db: Database, treasury: Treasury, position: Po
     .execute();
 }
 
-/** Says why the stream stands still until somebody looks. Nothing else changes. */
+/**
+ * Says why the stream stands still until somebody looks. Nothing else changes.
+ * @throws RetryableError STREAM_TAKEN_OVER: it does not stand still, others go on. What made us doubt may be what they have written since we claimed it.
+ */
 export async function haltStream(
   db: Database,
   treasury: Treasury,
   position: Position,
   error: PermanentError,
 ): Promise<void> {
-  await db
+  const { numUpdatedRows } = await db
     .updateTable('ingestion_stream')
     .set({ status: 'HALTED', status_reason: `${error.code}: ${error.message}` })
     .where('treasury_id', '=', treasury.id)
     .where('fencing_token', '=', position.fencingToken)
-    .execute();
+    .executeTakeFirst();
+  if (numUpdatedRows === 0n) throw takenOver(treasury);
 }
 
 function takenOver(treasury: Treasury): RetryableError {

@@ -55,6 +55,13 @@ async function credited(): Promise<string | null> {
   return rows[0]?.total ?? null;
 }
 
+/** As the client is told of a message beyond its limit. */
+const tooLarge = Object.assign(new Error('8 RESOURCE_EXHAUSTED'), {
+  code: status.RESOURCE_EXHAUSTED,
+  details: 'Received message larger than max (134217729 vs 134217728)',
+  metadata: new Metadata(),
+});
+
 const stream = () => database.db.selectFrom('ingestion_stream').selectAll().executeTakeFirstOrThrow();
 const becomes = (total: string) => eventually(async () => expect(await credited()).toBe(total));
 
@@ -107,11 +114,6 @@ test('A1, D5: a participant that stays away ends the worker with an error after 
 });
 
 test('a message beyond our limit halts the stream: it would come again at every try', async () => {
-  const tooLarge = Object.assign(new Error('8 RESOURCE_EXHAUSTED'), {
-    code: status.RESOURCE_EXHAUSTED,
-    details: 'Received message larger than max (134217729 vs 134217728)',
-    metadata: new Metadata(),
-  });
   const ingestion = await start({
     wrapLedger: (ledger) => ({
       ...ledger,
@@ -187,6 +189,31 @@ test('D3: a worker whose token is outdated writes nothing', async () => {
   await expect(ingestion.ended).rejects.toMatchObject({ code: 'STREAM_TAKEN_OVER' });
   expect(await credited()).toBe('1.0000000000');
   expect((await stream()).updates_count).toBe(count);
+});
+
+test('D3: a worker whose token is outdated halts nobody, and does not take itself for halted', async () => {
+  const isReading = Promise.withResolvers<void>();
+  const isTaken = Promise.withResolvers<void>();
+  const ingestion = await start({
+    wrapLedger: (ledger) => ({
+      ...ledger,
+      updates: async function* () {
+        isReading.resolve();
+        await isTaken.promise;
+        yield* [];
+        throw ledgerErrorOf(tooLarge, 'GetUpdates');
+      },
+    }),
+  });
+  await isReading.promise;
+
+  const [treasury] = ingestion.treasuries;
+  if (treasury === undefined) throw new Error('No treasury.');
+  await claimStream(database.db, treasury, (await stream()).fencing_token + 1_000n);
+  isTaken.resolve();
+
+  await expect(ingestion.ended).rejects.toMatchObject({ code: 'STREAM_TAKEN_OVER' });
+  expect(await stream()).toMatchObject({ status: 'STARTING', status_reason: null });
 });
 
 test('a sink that throws is undone for that update alone: it is quarantined, its holdings stand, the others are booked', async () => {
