@@ -6,7 +6,6 @@ import { sql } from 'kysely';
 import { type AccountRef, openAccounts, postEntries } from '../books/journal.ts';
 import { lineOf } from '../books/transfer-booking.ts';
 import type { Transaction } from '../db/connection.ts';
-import { DatabaseRestoredError } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
 import type { Micros } from '../env/clock.ts';
 import { assert } from '../env/errors.ts';
@@ -89,8 +88,7 @@ async function createOrRefuse<T>(creating: Promise<T>): Promise<T> {
   try {
     return await creating;
   } catch (error) {
-    if (error instanceof WithdrawalRefusal || error instanceof DatabaseRestoredError)
-      throw new DeskRefusal('REFUND_REFUSED', error.message);
+    if (error instanceof WithdrawalRefusal) throw new DeskRefusal('REFUND_REFUSED', error.message);
     throw error;
   }
 }

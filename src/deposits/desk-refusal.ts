@@ -79,6 +79,11 @@ const REFUSALS = {
     'A refund is a withdrawal like any other.',
     'The message says what was wrong with it.',
   ],
+  DB_RESTORED: [
+    'The database went back in time, and it may have been sent back by what is lost.',
+    'A refund that was signed before may still be paid, and only the ledger can tell.',
+    'Ask again when ingestion has passed the time that the message says.',
+  ],
   SCREENING_UNKNOWN: [
     'There is nothing to ask the screening service about.',
     'Only what waits for a verdict can be asked again.',

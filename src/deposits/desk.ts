@@ -4,6 +4,7 @@
  * and its events: nothing is credited twice or sent back twice, however often it is asked for.
  */
 import type { Database, Transaction } from '../db/connection.ts';
+import { DatabaseRestoredError } from '../db/database-restore.ts';
 import type { Clock, Micros } from '../env/clock.ts';
 import { personOf } from '../env/person.ts';
 import { type Amount, parseAmount } from '../tokens/amount.ts';
@@ -66,7 +67,7 @@ export function createDesk(options: DeskOptions): Desk {
   return {
     assign: async ({ transferId, account, reason, by }) => {
       demandReason(reason);
-      return await db.transaction().execute(async (tx) => {
+      return await inTransaction(async (tx) => {
         const found = await lockCase(tx, transferId);
         const owner = await findAccount(tx, found.networkId, account);
         return await decide(tx, found, { kind: 'ASSIGN', transferId, account: owner, reason, by });
@@ -74,7 +75,7 @@ export function createDesk(options: DeskOptions): Desk {
     },
     refund: async ({ transferId, reason, by }) => {
       demandReason(reason);
-      return await db.transaction().execute(async (tx) => {
+      return await inTransaction(async (tx) => {
         const found = await lockCase(tx, transferId);
         return await decide(tx, found, { kind: 'REFUND', transferId, account: null, reason, by });
       });
@@ -82,6 +83,15 @@ export function createDesk(options: DeskOptions): Desk {
     approve: async (judgement) => await judge(judgement, 'DONE'),
     refuse: async (judgement) => await judge(judgement, 'REFUSED'),
   };
+
+  async function inTransaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    try {
+      return await db.transaction().execute(work);
+    } catch (error) {
+      if (error instanceof DatabaseRestoredError) throw new DeskRefusal('DB_RESTORED', error.message);
+      throw error;
+    }
+  }
 
   async function decide(tx: Transaction, found: LockedCase, wanted: Wanted): Promise<DeskResult> {
     const earlier = await replayOf(tx, found, wanted);
@@ -115,7 +125,7 @@ export function createDesk(options: DeskOptions): Desk {
     const { decisionId, reason, by } = judgement;
     demandReason(reason);
     if (decisionId < 1n || decisionId > BIGINT_MAX) throw new DeskRefusal('DECISION_UNKNOWN');
-    return await db.transaction().execute(async (tx) => {
+    return await inTransaction(async (tx) => {
       const { transfer_id } =
         (await tx.selectFrom('desk_decision').select('transfer_id').where('id', '=', decisionId).executeTakeFirst()) ??
         refuse('DECISION_UNKNOWN');

@@ -3,7 +3,7 @@ import type { RawBuilder } from 'kysely';
 import type { Database, Transaction } from '../db/connection.ts';
 import type { Micros } from '../env/clock.ts';
 import type { ScreeningQuestion } from './screening-client.ts';
-import type { Verdict } from './screening-verdict.ts';
+import type { RecordedVerdict, Verdict } from './screening-verdict.ts';
 
 /** One that is due: its key, how often it was asked in a row without an answer, and what is asked. */
 export type DueQuestion<Question extends ScreeningQuestion> = {
@@ -27,7 +27,7 @@ export type ScreeningKind<Question extends ScreeningQuestion = ScreeningQuestion
     due: Pick<DueQuestion<Question>, 'id' | 'question'>,
     verdict: Verdict,
     nowMicros: Micros,
-  ): Promise<'RECORDED' | 'NOT_ASKED' | 'PARKED'>;
+  ): Promise<RecordedVerdict>;
   /** Puts questions that nobody put, from time to time. */
   catchUp?(db: Database, nowMicros: Micros): Promise<void>;
 };

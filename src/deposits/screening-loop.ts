@@ -9,6 +9,7 @@
  */
 import { sql } from 'kysely';
 import type { Database } from '../db/connection.ts';
+import { DatabaseRestoredError } from '../db/database-restore.ts';
 import { runPollingLoop, type WakeUp } from '../db/polling-loop.ts';
 import { type Clock, millisToMicros } from '../env/clock.ts';
 import { messageOf } from '../env/errors.ts';
@@ -17,6 +18,7 @@ import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import type { ScreeningAnswer, ScreeningClient, ScreeningQuestion } from './screening-client.ts';
 import type { DueQuestion, ScreeningKind } from './screening-kind.ts';
+import type { RecordedVerdict } from './screening-verdict.ts';
 
 export type ScreeningLimits = {
   /** Tries in a row without an answer, before it is parked. */
@@ -116,16 +118,23 @@ async function askOne(options: ScreeningLoopOptions, { id, question, tries }: Du
     return;
   }
   await failpoint('screening.afterAnswer');
-  if (answer.kind === 'PENDING') {
+  const askLater = async (why: string | null): Promise<void> => {
     await sql`
-      UPDATE ${kind.table} SET tries = 0, last_error = NULL, next_try_at = ${clock.nowMicros() + millisToMicros(limits.pendingDelayMs)}
+      UPDATE ${kind.table} SET tries = 0, last_error = ${why}, next_try_at = ${clock.nowMicros() + millisToMicros(limits.pendingDelayMs)}
       WHERE ${kind.key} = ${id} AND state = 'WAITING'`.execute(db);
-    return;
-  }
+  };
+  if (answer.kind === 'PENDING') return await askLater(null);
   const verdict = answer;
-  const recorded = await db
-    .transaction()
-    .execute(async (tx) => await kind.record(tx, { id, question }, verdict, clock.nowMicros()));
+  let recorded: RecordedVerdict;
+  try {
+    recorded = await db
+      .transaction()
+      .execute(async (tx) => await kind.record(tx, { id, question }, verdict, clock.nowMicros()));
+  } catch (error) {
+    // Only the ledger can tell what an answer does to it, and it will: that is no fault of the service's.
+    if (error instanceof DatabaseRestoredError) return await askLater(error.message);
+    throw error;
+  }
   const facts = { id, verdict: verdict.kind, caseId: verdict.caseId };
   if (recorded === 'RECORDED') logger.info('The screening service decided.', facts);
   if (recorded === 'PARKED') logger.error('The screening service allowed what is not as it was asked about.', facts);

@@ -11,7 +11,7 @@ export const DESK_CLIENT = 'sluice:desk';
 /** Refunds of one deposit that a restored database may lack; each of them needs a person. */
 const LOST_MAX = 20;
 
-/** Null where nothing is paid out from here, and so nothing was sent back. */
+/** Null where nothing is paid out from here, and so nothing was sent back. @throws as `hasPaid`: where that cannot be known yet, it becomes nobody's. */
 export type PaidRefunds = Pick<Withdrawals, 'hasPaid'> | null;
 
 export async function isSentBack(tx: Transaction, transferId: string, refunds: PaidRefunds): Promise<boolean> {

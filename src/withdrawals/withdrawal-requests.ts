@@ -8,7 +8,7 @@ import { demandFunds, demandWholeBooks } from '../books/customer-funds.ts';
 import { type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import { rerunOnConflict } from '../books/rerun.ts';
 import type { Database, Transaction } from '../db/connection.ts';
-import { DatabaseRestoredError, releaseRestored } from '../db/database-restore.ts';
+import { DatabaseRestoredError, releaseRestored, safeTimeOfLost } from '../db/database-restore.ts';
 import { appendEvents } from '../db/event-log.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock } from '../env/clock.ts';
@@ -50,7 +50,10 @@ export type Withdrawals = {
   create(request: WithdrawalRequest): Promise<CreatedWithdrawal>;
   /** As `create`, as part of `tx`, and out of `payer` instead of a customer's account: what is paid back to a sender was never a customer's. */
   createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal>;
-  /** Whether the ledger shows a payment for one of these keys, also where the withdrawal that made it was lost with a database. */
+  /**
+   * Whether the ledger shows a payment for one of these keys, also where the withdrawal that made it was lost with a database.
+   * @throws DatabaseRestoredError where the ledger does not show one yet, and one that is lost may still come; RetryableError, as `create`.
+   */
   hasPaid(tx: Transaction, client: string, idempotencyKeys: readonly string[]): Promise<boolean>;
   /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. @throws RetryableError, as `create`. */
   cancel(client: string, id: string): Promise<boolean>;
@@ -186,11 +189,16 @@ export function createWithdrawals({
       return await together(idOf(request), request);
     },
     createIn,
-    hasPaid: async (tx, client, idempotencyKeys) =>
-      await hasPaid(
-        tx,
-        idempotencyKeys.map((key) => withdrawalId(idKey, client, key)),
-      ),
+    hasPaid: async (tx, client, idempotencyKeys) => {
+      if (log !== undefined) await demandKnownLog(tx, log);
+      const ids = idempotencyKeys.map((key) => withdrawalId(idKey, client, key));
+      const { rows } = await sql<{ hasPaid: boolean; safe: bigint | null }>`
+        SELECT ${isPaidBefore(sql`${ids}::text[]`)} AS "hasPaid", ${safeTimeOfLost(network, null)} AS safe`.execute(tx);
+      const [found] = rows;
+      assert(found !== undefined, 'A statement without a table has a row.', {});
+      if (!found.hasPaid && found.safe !== null) throw new DatabaseRestoredError(found.safe);
+      return found.hasPaid;
+    },
     cancel: async (client, id) =>
       db.transaction().execute(async (tx) => {
         if (log !== undefined) await demandKnownLog(tx, log);
@@ -209,12 +217,6 @@ export function createWithdrawals({
         return done.kind !== 'ALARM';
       }),
   };
-}
-
-async function hasPaid(tx: Transaction, ids: readonly string[]): Promise<boolean> {
-  const { rows } = await sql<{ hasPaid: boolean }>`
-    SELECT ${isPaidBefore(sql`${[...ids]}::text[]`)} AS "hasPaid"`.execute(tx);
-  return rows[0]?.hasPaid === true;
 }
 
 /** Who would pay what, by the database's numbers. @throws WithdrawalRefusal where nobody would. */

@@ -6,9 +6,15 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import type { Transaction } from '../../src/db/connection.ts';
+import { noteRestore } from '../../src/db/database-restore.ts';
+import { createWakeUp } from '../../src/db/polling-loop.ts';
+import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import { createDesk, type Desk } from '../../src/deposits/desk.ts';
+import type { ScreeningClient } from '../../src/deposits/screening-client.ts';
+import { runScreening } from '../../src/deposits/screening-loop.ts';
 import { recordVerdict } from '../../src/deposits/screening-verdict.ts';
-import { systemClock } from '../../src/env/system.ts';
+import { noFailpoints } from '../../src/env/failpoint.ts';
+import { systemClock, systemRandom } from '../../src/env/system.ts';
 import { readWaits } from '../../src/read/withdrawal-waits.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { decideScreening } from '../support/deposit-screening.ts';
@@ -21,6 +27,7 @@ import { type DepositScene, startDepositScene } from './harness.ts';
 let scene: DepositScene;
 let desk: Desk;
 let payouts: ReturnType<typeof startPayouts>;
+let stopScreening = async (): Promise<void> => undefined;
 
 beforeEach(async () => {
   scene = await startDepositScene();
@@ -54,6 +61,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  await stopScreening();
+  stopScreening = async () => undefined;
   await payouts.stop();
   await scene.close();
 });
@@ -73,6 +82,29 @@ async function become(state: string): Promise<void> {
     },
     { deadlineMs: 60_000 },
   );
+}
+
+const SCREENING_TRIES = 2;
+
+/** The loop, with a service that answers so, until the test is over. */
+function startScreening(ask: ScreeningClient['ask']): void {
+  const ending = new AbortController();
+  const running = runScreening({
+    db: scene.database.db,
+    kind: depositScreening(scene.withdrawals),
+    client: { ask },
+    limits: { triesMax: SCREENING_TRIES, delayMsMin: 50, delayMsMax: 100, pendingDelayMs: 50, holdMs: 2_000 },
+    clock: systemClock,
+    random: systemRandom,
+    logger: scene.database.logger,
+    failpoint: noFailpoints,
+    wakeUp: createWakeUp(systemClock),
+    signal: ending.signal,
+  });
+  stopScreening = async () => {
+    ending.abort();
+    await running;
+  };
 }
 
 /** What a backup of before the service’s no would hold of a deposit that is held. */
@@ -123,6 +155,7 @@ async function forget(tx: Transaction, tables: readonly string[]): Promise<void>
 
 const received = () => Number(scene.simnet.network.balance({ instrument: 'amulet', owner: 'alice' }));
 const refund = (transferId: string) => desk.refund({ transferId, reason: 'the sender asks', by: 'support' });
+const assignToBob = (transferId: string) => desk.assign({ transferId, account: 'bob', reason: 'his', by: 'support' });
 const refused = (code: string) => expect.objectContaining({ code });
 
 test('C12: a refund that was paid is not paid again', { timeout: 90_000 }, async () => {
@@ -193,6 +226,55 @@ test('C12: nor is one that was the second, after a first that was not paid', { t
   await restore();
 
   await expect(refund(transferId)).rejects.toEqual(refused('REFUND_REFUSED'));
+});
+
+test('C12: while a refund that is lost may still be paid, what it would pay back becomes nobody’s, whoever says so', {
+  timeout: 90_000,
+}, async () => {
+  const { db } = scene.database;
+  await decideScreening(db, NETWORK, true);
+  const atDesk = await strange();
+  scene.pay({ amount: '7', memo: 'bob-memo' });
+  await scene.settled();
+  const held = (await scene.transferIds()).at(-1) ?? '';
+  const noticed = systemClock.nowMicros();
+  await db.transaction().execute(
+    async (tx) =>
+      await noteRestore(tx, {
+        cause: 'log:1',
+        treasuryId: null,
+        detail: 'The database was put back.',
+        by: 'test',
+        nowMicros: noticed,
+        window: { ttlMicros: 60_000_000n, marginMicros: 0n },
+        lostEvents: null,
+        putBack: async () => null,
+      }),
+  );
+  let asked = 0;
+  startScreening(async (question) => {
+    if ('transferId' in question && question.transferId === held) asked += 1;
+    return { kind: 'ALLOW', caseId: null, reason: null };
+  });
+
+  await expect(assignToBob(atDesk)).rejects.toEqual(refused('DB_RESTORED'));
+  await expect(refund(atDesk)).rejects.toEqual(refused('DB_RESTORED'));
+  await eventually(async () => expect(asked).toBeGreaterThan(2 * SCREENING_TRIES));
+  expect(await db.selectFrom('screening').select(['state', 'last_error']).execute()).toEqual([
+    { state: 'WAITING', last_error: expect.stringContaining('went back in time') },
+  ]);
+  expect(await db.selectFrom('attribution').selectAll().execute()).toEqual([]);
+
+  // The ledger has been read far enough, as `runReopening` finds.
+  await sql`UPDATE money_freeze SET lifted_at = ${noticed}::bigint, lifted_by = 'test', lift_detail = 'read'`.execute(
+    db,
+  );
+  await assignToBob(atDesk);
+  await eventually(async () =>
+    expect(await db.selectFrom('attribution').select('transfer_id').orderBy('transfer_id').execute()).toEqual(
+      [atDesk, held].sort().map((transfer_id) => ({ transfer_id })),
+    ),
+  );
 });
 
 test('C12: a customer’s withdrawal that was paid is not paid again for the same key', { timeout: 90_000 }, async () => {
