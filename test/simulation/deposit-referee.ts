@@ -1,15 +1,17 @@
-/** The invariants of screened deposits: what the database credits and holds against what came, what the service said and what people said. */
+/** The invariants of deposits about which somebody decides: what the database credits, holds and sends back against what came, what the screening service said and what people said. */
 import type pg from 'pg';
 import type { DeskLimits } from '../../src/deposits/desk.ts';
+import type { Network } from '../../src/simnet/network.ts';
 import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
-import type { Compliance } from './compliance.ts';
+import { BACK, type Clerks } from './clerks.ts';
 import type { Marks } from './marks.ts';
+import type { Payables } from './payables.ts';
 import type { ScreeningService } from './screening-service.ts';
 import { named } from './server-sessions.ts';
 import type { Deposit, Traffic } from './traffic.ts';
 import { must } from './violation.ts';
 
-export type ScreeningReferee = {
+export type DepositReferee = {
   /** @throws Violation. */
   afterCommit(): Promise<void>;
   wentBack(): void;
@@ -28,9 +30,18 @@ type Came = { readonly instrument: string; readonly amount: string };
 
 type Credit = Came & { readonly transferId: string; readonly owner: string };
 
+/** A withdrawal that is to pay a deposit back. */
+type Refund = Came & {
+  readonly transferId: string;
+  readonly receiver: string;
+  /** What the deposit brought, as decimal text. */
+  readonly came: string | null;
+};
+
 type View = {
   readonly isOn: boolean | null;
   readonly credits: readonly Credit[];
+  readonly refunds: readonly Refund[];
   readonly questions: readonly {
     readonly transferId: string;
     readonly instrument: string;
@@ -48,9 +59,15 @@ const VIEW = `SELECT
      SELECT b.transfer_id AS "transferId", a.owner, i.instrument_id AS instrument, t.holdings_delta::text AS amount
      FROM attribution b JOIN account a ON a.id = b.account_id JOIN transfer t ON t.id = b.transfer_id JOIN instrument i ON i.id = t.instrument_id
    ) AS c) AS credits,
+  (SELECT coalesce(json_agg(r), '[]') FROM (
+     SELECT a.owner AS "transferId", w.receiver, i.instrument_id AS instrument, w.amount::text AS amount, t.holdings_delta::text AS came
+     FROM withdrawal w JOIN account a ON a.id = w.account_id AND a.kind = 'REFUNDS' JOIN instrument i ON i.id = w.instrument_id
+     LEFT JOIN transfer t ON t.id = a.owner
+   ) AS r) AS refunds,
   (SELECT coalesce(json_agg(q), '[]') FROM (
      SELECT s.transfer_id AS "transferId", i.instrument_id AS instrument, a.owner AS account, s.state,
-       CASE WHEN NOT EXISTS (SELECT FROM attribution b WHERE b.transfer_id = s.transfer_id) THEN s.held::text END AS held
+       CASE WHEN NOT EXISTS (SELECT FROM attribution b WHERE b.transfer_id = s.transfer_id)
+         AND NOT EXISTS (SELECT FROM desk_case c WHERE c.transfer_id = s.transfer_id AND c.state = 'REFUNDED') THEN s.held::text END AS held
      FROM screening s JOIN account a ON a.id = s.account_id JOIN instrument i ON i.id = s.instrument_id
    ) AS q) AS questions,
   (SELECT coalesce(json_agg(b), '[]') FROM (
@@ -62,6 +79,7 @@ const VIEW = `SELECT
 const CAME = `
   SELECT t.id AS "transferId", i.instrument_id AS instrument, t.holdings_delta::text AS amount, s.state, s.account,
     EXISTS (SELECT FROM attribution b WHERE b.transfer_id = t.id) AS "isCredited",
+    (SELECT w.state FROM desk_case c JOIN withdrawal w ON w.id = c.withdrawal_id WHERE c.transfer_id = t.id AND c.state = 'REFUNDED') AS refund,
     ARRAY(SELECT e.type FROM event e WHERE e.subject = t.id AND starts_with(e.type, 'deposit.') ORDER BY e.position) AS announced
   FROM transfer t JOIN instrument i ON i.id = t.instrument_id
   LEFT JOIN (SELECT q.transfer_id, q.state, a.owner AS account FROM screening q JOIN account a ON a.id = q.account_id WHERE q.held IS NOT NULL) AS s
@@ -73,24 +91,30 @@ type Row = Came & {
   readonly state: string | null;
   readonly account: string | null;
   readonly isCredited: boolean;
+  /** The state of what is to pay it back; null: nothing is. */
+  readonly refund: string | null;
   readonly announced: readonly string[];
 };
 
-export function createScreeningReferee({
+export function createDepositReferee({
+  network,
   observer,
   traffic,
+  payables,
   service,
-  compliance,
+  clerks,
   limits,
   marks,
 }: {
+  readonly network: Network;
   readonly observer: pg.Client;
   readonly traffic: Traffic;
+  readonly payables: Payables;
   readonly service: ScreeningService;
-  readonly compliance: Compliance;
+  readonly clerks: Clerks;
   readonly limits: DeskLimits;
   readonly marks: Marks;
-}): ScreeningReferee {
+}): DepositReferee {
   const judged = new Set<string>();
   /** Nothing is known yet of what is there. */
   let isFresh = false;
@@ -107,13 +131,18 @@ export function createScreeningReferee({
         ({ instrumentId, units }) => keyOf(came) === keyOf({ instrument: instrumentId, amount: formatAmount(units) }),
       );
 
+  /** Above the limit two people are needed, as for what has none. */
+  const neededFor = ({ instrument, amount }: Came): number => {
+    const limit = [...limits].find(([name]) => name.endsWith(`/${instrument}`))?.[1];
+    return limit !== undefined && parseAmount(amount) <= limit ? 1 : 2;
+  };
+
   const demandLeave = (credit: Credit, { isOn, questions }: View): void => {
-    const { transferId, owner, amount } = credit;
+    const { transferId, owner } = credit;
     const deposit = depositOf(credit);
     must(deposit !== undefined, 'what is credited came', credit);
-    const voices = compliance.voices(transferId, owner);
-    const limit = [...limits].find(([instrument]) => instrument.endsWith(`/${credit.instrument}`))?.[1];
-    const needed = limit !== undefined && parseAmount(amount) <= limit ? 1 : 2;
+    const voices = clerks.voices(transferId, owner);
+    const needed = neededFor(credit);
     must(
       deposit.customer === owner || voices.ever >= needed,
       'nobody is credited whom the memo does not name, unless enough people do',
@@ -131,6 +160,27 @@ export function createScreeningReferee({
     marks.add(
       `credited ${verdict === 'ALLOW' && asked !== 'NEVER' ? 'as allowed' : isOverruled ? 'as overruled' : 'unscreened'}`,
     );
+  };
+
+  const demandWanted = (refund: Refund): void => {
+    const { transferId, receiver, amount, came } = refund;
+    const deposit = depositOf(refund);
+    must(
+      deposit !== undefined && came !== null && parseAmount(came) === parseAmount(amount),
+      'what goes back came',
+      refund,
+    );
+    must(receiver === network.party(deposit.sender), 'what goes back goes to its sender', { refund, deposit });
+    const voices = clerks.voices(transferId, BACK);
+    must(voices.ever >= neededFor(refund), 'nothing goes back unless enough people want it to', { refund, voices });
+    marks.add('deposit goes back');
+  };
+
+  const demandNotBoth = ({ credits }: View): void => {
+    for (const credit of credits) {
+      const deposit = depositOf(credit);
+      must(deposit === undefined || !payables.isSentBack(deposit), 'nothing is credited that went back', credit);
+    }
   };
 
   const checkBalances = ({ credits, questions, balances }: View): void => {
@@ -176,10 +226,18 @@ export function createScreeningReferee({
         if (!isFresh) demandLeave(credit, view);
       }
       isFresh = false;
+      for (const refund of view.refunds) {
+        const key = `${refund.transferId} ${BACK}`;
+        if (judged.has(key)) continue;
+        judged.add(key);
+        demandWanted(refund);
+      }
+      demandNotBoth(view);
       checkBalances(view);
       waiting = view.questions.filter(({ state }) => state === 'WAITING' || state === 'PARKED').length;
     },
     wentBack: () => {
+      if (traffic.deposits().some(payables.isSentBack)) marks.add('database lost after a deposit went back');
       judged.clear();
       isFresh = true;
     },
@@ -198,8 +256,17 @@ export function createScreeningReferee({
 
   /** Where a deposit has come to rest, and what was said of it. */
   function checkPlace(row: Row): void {
-    const { transferId, state, account, isCredited, announced } = row;
+    const { transferId, state, account, isCredited, refund } = row;
     const deposit = depositOf(row);
+    const isBack = deposit !== undefined && payables.isSentBack(deposit);
+    must(isBack === (refund === 'COMPLETED'), 'what went back counts as gone, and nothing else', { ...row, isBack });
+    if (refund !== null) {
+      must(!isCredited, 'what goes back is not credited', row);
+      marks.add(`deposit at rest: sent back, ${refund}`);
+      return;
+    }
+    // Several refunds may have been tried.
+    const announced = row.announced.filter((type) => type !== 'deposit.refunded');
     const verdict = account === null ? null : service.verdictOf({ id: transferId, account });
     const isHeld = !isCredited && account !== null;
     must(

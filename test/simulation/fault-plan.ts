@@ -97,6 +97,8 @@ const FAULTS = {
   pools: SELDOM,
   /** A screening service is asked about deposits, and about withdrawals where there is a policy; people decide what it denied, and it does what such services do. */
   screening: SELDOM,
+  /** People at the desk, who send back what nobody could be credited with, or say whose it is. */
+  refunds: SELDOM,
 } as const;
 
 export type FaultClass = keyof typeof FAULTS;
@@ -133,7 +135,10 @@ const SHARES: ReadonlyMap<string, number> = new Map<FaultClass, number>([
   ['pools', 0.15],
   ['acceptances', 0.12],
   ['screening', 0.08],
+  ['refunds', 0.1],
 ]);
+/** What a database can forget of a refund is most of what can go wrong with one. */
+const RESTORED_WITH_REFUNDS = 0.3;
 
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */
 export type FaultSwitches = { readonly on?: ReadonlySet<string>; readonly off?: ReadonlySet<string> };
@@ -141,10 +146,13 @@ export type FaultSwitches = { readonly on?: ReadonlySet<string>; readonly off?: 
 export function drawFaultPlan(dice: (purpose: string) => Dice, switches: FaultSwitches): FaultPlan {
   const on = dice('faults').pick(ON);
   const onMostly = dice('faults around withdrawals').pick(ON_MOSTLY);
+  const isRestoredToo =
+    dice('fault/refunds').chance(SHARES.get('refunds') ?? 0) &&
+    dice('restored with refunds').chance(RESTORED_WITH_REFUNDS);
   const drawn = Object.entries(FAULTS).map(([name, [least, most]]) => {
     const own = dice(`fault/${name}`);
     const share = least === MOSTLY[0] || least === MIXED[0] ? onMostly : on;
-    const isDrawn = own.chance(SHARES.get(name) ?? share);
+    const isDrawn = own.chance(SHARES.get(name) ?? share) || (name === 'databaseRestored' && isRestoredToo);
     const isOn = (isDrawn || switches.on?.has(name) === true) && switches.off?.has(name) !== true;
     return { name, dice: own, rate: isOn ? own.logUniform(least, most) : 0 };
   });

@@ -46,10 +46,13 @@ export type LostHistoryOptions = {
   /** Tells those who know what was. */
   readonly onWentBack: () => void;
   readonly whatStood: WhatStood;
+  /** Whether there is much to forget by now: mostly that is waited for. */
+  readonly isRipe: () => boolean;
 };
 
 const RESTORES_MAX = 2;
 const PATIENT = 0.7;
+const VERY_PATIENT = 0.97;
 const FILES = 0.7;
 /** Of the write-ahead log, beyond a backup, that everybody must have seen to be sure to miss it while the others go on writing. */
 const COMMITS_SEEN_MIN = 40n;
@@ -57,7 +60,8 @@ const COMMITS_SEEN_MIN = 40n;
 const ELSEWHERE = '1.00000001.1.1';
 
 export function createLostHistory(options: LostHistoryOptions): LostHistory {
-  const { backups, observer, faults, dice, marks, anchors, disconnect, crashAll, onWentBack, whatStood } = options;
+  const { backups, observer, faults, dice, marks, anchors, disconnect, crashAll, onWentBack, whatStood, isRipe } =
+    options;
   const isOn = faults.isDrawn('databaseRestored') && backups !== null;
   const backupRate = dice.logUniform(0.02, 0.3);
   const written = new Set<string>();
@@ -103,6 +107,7 @@ export function createLostHistory(options: LostHistoryOptions): LostHistory {
     },
     strike: async () => {
       if (!isOn || backup === null || restores === RESTORES_MAX || backup.wal === wal) return '';
+      if (!isRipe() && dice.chance(VERY_PATIENT)) return '';
       const back = backup;
       for (const anchor of anchors) anchor.write();
       const isKnownOutside = anchors.every((anchor) => {

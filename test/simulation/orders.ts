@@ -40,6 +40,8 @@ export type Order = {
 
 export type Orders = {
   all(): readonly Order[];
+  /** Party id of who is paid. */
+  receiverOf(order: Order): string;
   /** Party ids of those who are paid. */
   readonly payees: readonly string[];
   /** Whether any of them is paid by an offer. */
@@ -73,7 +75,7 @@ export function createOrders({
 }): Orders {
   network.preapprove({ instrument: DIRECT, receiver: PAYEE });
   network.allocateParty({ hint: OFFEREE, on: ['participant1'] });
-  const receiverOf = { [DIRECT]: network.party(PAYEE), [OFFERED]: network.party(OFFEREE) };
+  const receivers = { [DIRECT]: network.party(PAYEE), [OFFERED]: network.party(OFFEREE) };
   const offeredShare = dice.pick([0, 0.3, 0.6]);
   const spreadMs = dice.logUniform(10, 1_000);
   const orders: readonly Order[] = Array.from({ length: dice.integer(...counts) }, (_, index) => ({
@@ -104,7 +106,7 @@ export function createOrders({
       account: order.account,
       treasuryParty: network.party(TREASURY),
       instrument: network.instrument(order.instrument),
-      receiver: receiverOf[order.instrument],
+      receiver: receivers[order.instrument],
       amount: amountOf(order.units),
       memo: null,
     });
@@ -135,7 +137,8 @@ export function createOrders({
 
   return {
     all: () => orders,
-    payees: Object.values(receiverOf),
+    receiverOf: ({ instrument }) => receivers[instrument],
+    payees: Object.values(receivers),
     haveOffers: orders.some(({ instrument }) => instrument === OFFERED),
     arePlaced: () => orders.every((order) => placed.has(order)),
     askAgain: () => {
@@ -145,7 +148,7 @@ export function createOrders({
     payments: () => {
       const counts = new Map<bigint, number>();
       for (const instrument of [DIRECT, OFFERED] as const) {
-        const paid = holdingsOf(network.ledger.contracts, receiverOf[instrument], network.instrument(instrument));
+        const paid = holdingsOf(network.ledger.contracts, receivers[instrument], network.instrument(instrument));
         for (const { amountUnits } of paid) counts.set(amountUnits, (counts.get(amountUnits) ?? 0) + 1);
       }
       return counts;

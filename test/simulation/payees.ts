@@ -1,10 +1,9 @@
-/** Who is offered a withdrawal: accepts, refuses, lets it expire, or is too late for any of it. */
+/** Whoever is offered a withdrawal: accepts, refuses, lets it expire, or is too late for any of it. */
 import { PermanentError, RetryableError } from '../../src/env/errors.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { instructionOf } from '../../src/simnet/network-commands.ts';
 import type { Dice } from './dice.ts';
 import type { Marks } from './marks.ts';
-import { OFFEREE } from './orders.ts';
 
 export type Payees = {
   /** One of them does something, or nothing. @returns what it was. */
@@ -16,10 +15,13 @@ const ENDS = ['accept', 'accept', 'accept', 'reject', 'reject', 'expire', 'ignor
 
 export function createPayees({
   network,
+  receivers,
   dice,
   marks,
 }: {
   readonly network: Network;
+  /** Party ids. */
+  readonly receivers: ReadonlySet<string>;
   readonly dice: Dice;
   readonly marks: Marks;
 }): Payees {
@@ -28,7 +30,7 @@ export function createPayees({
     [...network.ledger.contracts.active()]
       .filter((contract) => {
         const transfer = instructionOf(contract);
-        return transfer?.sender === network.party(TREASURY) && transfer.receiver === network.party(OFFEREE);
+        return transfer?.sender === network.party(TREASURY) && receivers.has(transfer.receiver);
       })
       .map(({ contractId }) => contractId)
       .filter((contractId) => !ignored.has(contractId))

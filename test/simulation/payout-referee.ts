@@ -3,12 +3,13 @@
  * is final stays as it is, and no holding is promised to two.
  */
 import type pg from 'pg';
-import { formatAmount, parseAmount } from '../../src/tokens/amount.ts';
+import { amountOf, formatAmount, parseAmount } from '../../src/tokens/amount.ts';
 import { isFinal, type WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
 import { HALT_VIEW, type Halts, type HaltView } from './halts.ts';
 import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
+import type { Payables } from './payables.ts';
 import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
 import { named } from './server-sessions.ts';
@@ -82,6 +83,7 @@ const LEFT_OVER = `
 export function createPayoutReferee({
   observer,
   orders,
+  payables,
   halts,
   marks,
   pools,
@@ -90,6 +92,7 @@ export function createPayoutReferee({
 }: {
   readonly observer: pg.Client;
   readonly orders: Orders;
+  readonly payables: Payables;
   readonly halts: Halts;
   readonly hidden: Hiding['mode'];
   readonly marks: Marks;
@@ -101,26 +104,36 @@ export function createPayoutReferee({
   const lostEnds = new Map<string, WithdrawalState>();
   let newest: readonly Row[] = [];
   let selfTransfersUnderWay = 0;
-  const unitsOf = new Map(orders.all().map(({ key, units }) => [key, units]));
-  const ordered = new Set(unitsOf.values());
+  const keys = new Set(orders.all().map(({ key }) => key));
 
   const read = async (): Promise<readonly Row[]> =>
     (await observer.query<Row>({ name: 'withdrawals', text: WITHDRAWALS })).rows;
 
   const checkPayments = (rows: readonly Row[]): void => {
-    const payments = orders.payments();
+    const payments = payables.payments();
     for (const [units, times] of payments) {
-      must(ordered.has(units), 'nothing is paid that nobody asked for', { units });
+      must(payables.find(formatAmount(amountOf(units))) !== undefined, 'nothing is paid that nobody asked for', {
+        units,
+      });
       must(times === 1, 'nobody is paid twice', { units, times });
     }
-    for (const { key, state, amount } of rows) {
-      const units = unitsOf.get(key) ?? 0n;
-      must(units === parseAmount(amount), 'a withdrawal is what was asked for', { key, amount });
-      const times = payments.get(units) ?? 0;
-      if (state === 'COMPLETED') must(times === 1, 'what counts as paid was paid', { key });
+    const rowsOf = Map.groupBy(rows, ({ amount }): bigint => parseAmount(amount));
+    for (const { key, account, state, amount } of rows) {
+      const payable = payables.find(amount);
+      must(
+        payable !== undefined && (payable.key ?? key) === key && (payable.account ?? account) === account,
+        'a withdrawal is what was asked for',
+        { key, account, amount },
+      );
+      const times = payments.get(payable.units) ?? 0;
+      // A refund that was not paid may have been asked for anew, and paid then.
+      const isAnothers = (rowsOf.get(payable.units) ?? []).some(
+        (other) => other.key !== key && (other.state === 'COMPLETED' || !isFinal(other.state)),
+      );
+      if (state === 'COMPLETED') must(times === 1 && !isAnothers, 'what counts as paid was paid', { key });
       // Who is not shown a payment, nor that its inputs are gone, cannot know of it.
       else if (isFinal(state) && hidden !== 'CONTRACTS_TOO')
-        must(times === 0, 'what was paid does not count as failed', { key, state });
+        must(times === 0 || isAnothers, 'what was paid does not count as failed', { key, state });
     }
   };
 
@@ -165,14 +178,15 @@ export function createPayoutReferee({
     atRest: async () => {
       const rows = await read();
       checkPayments(rows);
-      must(rows.length === orders.all().length, 'every order is one withdrawal', { rows: rows.length });
+      const placed = rows.filter(({ key }) => keys.has(key));
+      must(placed.length === keys.size, 'every order is one withdrawal', { placed: placed.length });
       for (const { key, state } of rows) {
         const was = lostEnds.get(key) ?? state;
         must(was === state, 'what the ledger has ended is final, whatever the database forgets', { key, was, state });
       }
       const leftOver = await observer.query({ name: 'left over', text: LEFT_OVER });
       must(leftOver.rows.length === 0, 'nothing stays reserved for what has ended', leftOver.rows[0]);
-      await checkAccounts(rows);
+      await checkAccounts(placed);
       await pools.atRest(observer);
       for (const { state, attempts } of rows) marks.add(`withdrawal ended ${state} after ${attempts} attempts`);
     },

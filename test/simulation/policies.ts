@@ -16,14 +16,14 @@ import { PolicyChangeRefusal } from '../../src/policy/policy-change-refusal.ts';
 import { createPolicyChanges } from '../../src/policy/policy-changes.ts';
 import { runPolicyLoop } from '../../src/policy/policy-loop.ts';
 import type { Network } from '../../src/simnet/network.ts';
-import { amountOf, formatAmount } from '../../src/tokens/amount.ts';
 import type { WithdrawalState } from '../../src/withdrawals/withdrawal-state.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
-import { orderHash } from './order-intent.ts';
-import { CLIENT, type Order, type Orders } from './orders.ts';
+import { CLIENT, type Orders } from './orders.ts';
+import { payableHash } from './payable-intent.ts';
+import type { Payable, Payables } from './payables.ts';
 import { actThrough } from './people.ts';
 import type { Life } from './process.ts';
 import type { Screenings } from './screenings.ts';
@@ -40,9 +40,12 @@ export type Policies = {
   note(withdrawals: readonly { readonly key: string; readonly state: WithdrawalState }[]): void;
   /** The database went back. */
   wentBack(): void;
-  /** @throws Violation. The withdrawal of this key is about to be signed. */
-  demandApproved(key: string): void;
+  /** @throws Violation. A withdrawal is about to be signed. */
+  demandApproved(withdrawal: Signed): void;
 };
+
+/** As the database has it: its idempotency key, and its amount as decimal text. */
+type Signed = { readonly key: string; readonly amount: string };
 
 const PAUSE_MS_MAX = 800;
 /** Longer than any schedule: whatever was asked for in it counts. */
@@ -66,6 +69,7 @@ export function createPolicies({
   dice,
   marks,
   orders,
+  payables,
   screenings,
 }: {
   readonly network: Network;
@@ -73,6 +77,7 @@ export function createPolicies({
   readonly dice: Dice;
   readonly marks: Marks;
   readonly orders: Orders;
+  readonly payables: Payables;
   readonly screenings: Screenings;
 }): Policies {
   const isOn = faults.isDrawn('policies');
@@ -86,7 +91,7 @@ export function createPolicies({
   const countAbove = dice.integer(1, 2);
   const countMax = countAbove + dice.integer(0, 3);
   const velocities = createVelocities(orders);
-  /** By order: people whose word for this very intent was, or may have been, taken. */
+  /** By key: people whose word for this very intent was, or may have been, taken. */
   const words = new Map<string, Set<string>>();
   let isChanging = false;
 
@@ -114,42 +119,38 @@ export function createPolicies({
           : [{ name: 'screened', when: { amountAbove: String(screened) }, outcome: 'SCREEN' }]),
       ],
     });
-  const needed = ({ units }: Order, { one, two, none }: Thresholds): number => {
+  const needed = ({ units }: Payable, { one, two, none }: Thresholds): number => {
     const isAbove = (tokens: number): boolean => units > BigInt(tokens) * UNITS;
     return isAbove(none) ? Number.POSITIVE_INFINITY : isAbove(two) ? 2 : isAbove(one) ? 1 : 0;
   };
-  const hashOf = (order: Order, withdrawalId: string, receiver: string): string =>
-    orderHash(network, order, withdrawalId, receiver);
-
   const pending = async ({ db }: Life) =>
     await db
       .selectFrom('withdrawal as w')
       .innerJoin('policy_verdict as v', (join) =>
         join.onRef('v.withdrawal_id', '=', 'w.id').onRef('v.number', '=', 'w.verdict'),
       )
-      .select(['w.id', 'w.idempotency_key as key', 'w.receiver', 'w.amount'])
+      .innerJoin('account as a', 'a.id', 'w.account_id')
+      .select(['w.id', 'w.idempotency_key as key', 'a.owner as account', 'w.amount'])
       .where('w.state', 'in', ['AWAITING_APPROVAL', 'QUEUED'])
       .where('v.approvals_needed', '>', 0)
       .orderBy('w.idempotency_key')
       .execute();
   type Pending = Awaited<ReturnType<typeof pending>>[number];
 
+  const hashOf = (payable: Payable, { id, account }: Pending): string =>
+    payableHash(network, payable, { withdrawalId: id, account });
   const speak = async (life: Life, one: Pending, by: string, isWhatItIs: boolean): Promise<void> => {
-    const order = orders.all().find(({ key }) => key === one.key);
-    must(
-      order !== undefined && formatAmount(amountOf(order.units)) === one.amount,
-      'what is approved was asked for',
-      one,
-    );
+    const payable = payables.find(one.amount);
+    must(payable !== undefined && (payable.key ?? one.key) === one.key, 'what is approved was asked for', one);
     const judgement = {
       withdrawalId: one.id,
-      intentHash: isWhatItIs ? hashOf(order, one.id, one.receiver) : OTHER_HASH,
+      intentHash: isWhatItIs ? hashOf(payable, one) : OTHER_HASH,
       why: 'looked at',
       by,
     };
     const person = by.toLowerCase().split('/')[0] ?? '';
-    const isAllowed = isWhatItIs && person !== CLIENT;
-    if (isAllowed) words.set(order.key, (words.get(order.key) ?? new Set()).add(person));
+    const isAllowed = isWhatItIs && person !== payable.client;
+    if (isAllowed) words.set(one.key, (words.get(one.key) ?? new Set()).add(person));
     const { isReplayed } = await createApprovals(life).approve(judgement);
     must(isAllowed, 'nobody approves what he asked for, or did not look at', { by, isWhatItIs });
     marks.add(isReplayed ? 'approved twice by one person' : 'approved');
@@ -162,8 +163,8 @@ export function createPolicies({
     const by = dice.pick([person, person, `${person}/phone`, person.toUpperCase()]);
     const what = dice.integer(1, 20);
     if (what === 1) {
-      const order = orders.all().find(({ key }) => key === one.key);
-      const shown = order === undefined ? OTHER_HASH : hashOf(order, one.id, one.receiver);
+      const payable = payables.find(one.amount);
+      const shown = payable === undefined ? OTHER_HASH : hashOf(payable, one);
       await createApprovals(life).refuse({ withdrawalId: one.id, intentHash: shown, why: 'no', by });
       marks.add('approval refused');
     } else if (what <= 4) await speak(life, one, dice.pick([CLIENT, `${CLIENT}/other`, CLIENT.toUpperCase()]), true);
@@ -218,10 +219,11 @@ export function createPolicies({
       velocities.note(withdrawals);
     },
     wentBack: velocities.wentBack,
-    demandApproved: (key) => {
-      const order = orders.all().find((one) => one.key === key);
-      if (!isOn || order === undefined) return;
-      const byAmount = isChanging ? Math.min(needed(order, first), needed(order, second)) : needed(order, first);
+    demandApproved: ({ key, amount }) => {
+      if (!isOn) return;
+      const payable = payables.find(amount);
+      must(payable !== undefined, 'what is signed was asked for', { key, amount });
+      const byAmount = isChanging ? Math.min(needed(payable, first), needed(payable, second)) : needed(payable, first);
       const count = velocities.countOf(key);
       const byCount = count > countMax ? Number.POSITIVE_INFINITY : count > countAbove ? 1 : 0;
       const least = Math.max(byAmount, byCount);
@@ -229,8 +231,8 @@ export function createPolicies({
       const people = [...(words.get(key) ?? [])];
       must(people.length >= least, 'nothing is signed that too few have approved', { key, least, people, count });
       const isScreened = ({ screened }: Thresholds): boolean =>
-        screened !== null && order.units > BigInt(screened) * UNITS;
-      if (isScreened(first) && (!isChanging || isScreened(second))) screenings.demandAllowed(order);
+        screened !== null && payable.units > BigInt(screened) * UNITS;
+      if (isScreened(first) && (!isChanging || isScreened(second))) screenings.demandAllowed(payable);
       if (least > 0) marks.add(`signed with ${people.length} approvals of ${least}`);
     },
     extension: {

@@ -14,6 +14,7 @@ import type { Halts } from './halts.ts';
 import type { Hiding } from './hiding.ts';
 import type { Marks } from './marks.ts';
 import type { Orders } from './orders.ts';
+import type { Payables } from './payables.ts';
 import { createPayoutReferee, PAYOUT_VIEW, type PayoutView } from './payout-referee.ts';
 import type { Policies } from './policies.ts';
 import type { Pools } from './pools.ts';
@@ -59,6 +60,7 @@ export type RefereeOptions = {
   readonly truth: Truth;
   readonly traffic: Traffic;
   readonly orders: Orders;
+  readonly payables: Payables;
   readonly halts: Halts;
   readonly marks: Marks;
   readonly pools: Pools;
@@ -125,6 +127,7 @@ export function createReferee({
   truth,
   traffic,
   orders,
+  payables,
   halts,
   marks,
   pools,
@@ -135,7 +138,7 @@ export function createReferee({
   received,
   hidden,
 }: RefereeOptions): Referee {
-  const payouts = createPayoutReferee({ observer, orders, halts, marks, pools, policies, hidden });
+  const payouts = createPayoutReferee({ observer, orders, payables, halts, marks, pools, policies, hidden });
   const isBlind = hidden !== 'NOTHING';
   /** As of the newest commit that changed anything. */
   let before: Snapshot | null = null;
@@ -295,7 +298,7 @@ export function createReferee({
       await checkUpdates(observer, truth);
       await checkHoldings(observer, truth);
       await checkRanks(observer, treasury.party);
-      if (screenings.isOn) await screenings.atRest();
+      if (screenings.hasDesk) await screenings.atRest();
       else {
         await checkDeposits(observer, traffic);
         await checkAnnouncements(observer);

@@ -22,8 +22,9 @@ import { createLostHistory, type LostHistory } from './lost-history.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
 import { payByOffers } from './offer-policy.ts';
-import { createOrders, OFFERED, type Orders } from './orders.ts';
+import { createOrders, DIRECT, OFFERED, OFFEREE, type Orders } from './orders.ts';
 import type { Stall } from './outside-calls.ts';
+import { createPayables } from './payables.ts';
 import { createPayees } from './payees.ts';
 import { createPayouts, type Payouts } from './payouts.ts';
 import { createPolicies } from './policies.ts';
@@ -36,7 +37,7 @@ import { createScreenings } from './screenings.ts';
 import { serveLoop } from './serve-loop.ts';
 import type { ServerSessions } from './server-sessions.ts';
 import { createSubscribers } from './subscribers.ts';
-import { ACCEPTED, createTraffic } from './traffic.ts';
+import { ACCEPTED, createTraffic, SENDERS } from './traffic.ts';
 import { createTruth, type Truth } from './truth.ts';
 import type { Violation } from './violation.ts';
 import { createWhatStood } from './what-stood.ts';
@@ -70,6 +71,10 @@ export type Scene = {
   readonly treasuryId: number;
   /** Those that serve; then the one that only reads. */
   readonly processes: readonly Process[];
+  /** Whether people send deposits back. */
+  readonly areSentBack: boolean;
+  /** Whether anybody may be paid by an offer. */
+  readonly areOffersMade: boolean;
   /** How many serve. */
   readonly instances: number;
   readonly stall: Stall;
@@ -85,6 +90,11 @@ export const START: Micros = 1_767_225_600_000_000n; // 2026-01-01T00:00:00Z
 const LARGE = 0.05;
 const CROWDED = 0.04;
 const RESTORES_MAX = 2;
+
+/** Who sends takes what comes back at once, or, like others, in his own time or never. */
+function takeBack(network: Network, dice: Dice): void {
+  for (const receiver of SENDERS) if (dice.chance(0.75)) network.preapprove({ instrument: DIRECT, receiver });
+}
 
 /** Draws who and what there is in the schedule of a seed. Nothing moves before it is begun. */
 export async function createScene(options: SceneOptions): Promise<Scene> {
@@ -134,21 +144,25 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     clock: scheduler.clock,
     counts: size.orders,
   });
+  const hiding = createHiding({ faults, dice: dice('hiding'), marks, payees: orders.payees });
+  // Who hides payments does not know of these.
+  const areSentBack = faults.isDrawn('refunds') && hiding.mode === 'NOTHING';
   const traffic = createTraffic({
     network,
     truth,
     clock: scheduler.clock,
     dice: dice('traffic'),
     areAccepted: faults.isDrawn('acceptances'),
+    areSentBack,
     withdrawalIds: () => orders.all().flatMap(({ ids }) => [...ids]),
   });
   const lastMoment = createLastMoment({ scheduler, network, networkClock, truth, dice: dice('last moment'), marks });
   const halts = createHalts(() => database.underWay());
-  const hiding = createHiding({ faults, dice: dice('hiding'), marks, payees: orders.payees });
   const anchors: Anchor[] = [];
   const whatStood = createWhatStood({ faults, dice: dice('what stood'), marks });
   const lostHistory = createLostHistory({
     whatStood,
+    isRipe: () => !areSentBack || traffic.deposits().some(payables.isSentBack),
     // Who is not shown a payment cannot make it anew.
     backups: hiding.mode === 'NOTHING' ? options.backups : null,
     observer: server.observer,
@@ -165,16 +179,21 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
       orders.askAgain();
     },
   });
+  const offerees = new Set([OFFEREE, ...(areSentBack ? SENDERS : [])].map((hint) => network.party(hint)));
+  const areOffersMade = orders.haveOffers || areSentBack;
+  if (areSentBack) takeBack(network, dice('refunds'));
+  const payables = createPayables({ network, orders, traffic, areSentBack });
   const screenings = createScreenings({
     network,
     faults,
     dice: dice('screenings'),
     marks,
-    orders,
+    payables,
     traffic,
+    areSentBack,
     observer: server.observer,
   });
-  const policies = createPolicies({ network, faults, dice: dice('policies'), marks, orders, screenings });
+  const policies = createPolicies({ network, faults, dice: dice('policies'), marks, orders, payables, screenings });
   const pools = createPools({ network, truth, faults, dice: dice('pools'), marks });
   const payouts = await createPayouts({
     policies,
@@ -220,6 +239,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     truth,
     traffic,
     orders,
+    payables,
     halts,
     marks,
     pools,
@@ -264,7 +284,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     acceptances.extension,
     policies.extension,
     ...(lostHistory.isOn ? [whatStood.extension] : []),
-    ...(screenings.isOn ? [screenings.extension] : []),
+    ...(screenings.hasDesk ? [screenings.extension] : []),
   ];
   const { recoverOf } = payouts;
   const screenedSinceOf = screenings.isOn ? screenings.start : null;
@@ -316,7 +336,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     shape,
     operations: size.operations,
     traffic,
-    payees: orders.haveOffers ? createPayees({ network, dice: dice('payees'), marks }) : null,
+    payees: areOffersMade ? createPayees({ network, receivers: offerees, dice: dice('payees'), marks }) : null,
     truth,
     strike: async () =>
       await strike({ processes, dice: shape, faults, stall, scheduler, marks, restoreNode, restoreDatabase }),
@@ -337,6 +357,8 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     database,
     treasuryId,
     processes,
+    areSentBack,
+    areOffersMade,
     instances,
     stall,
     bystanders,

@@ -55,6 +55,8 @@ const SHRINKS = 0.9;
 /** How often nobody ends in order, once everything has arrived: what they would do then is the same in all schedules. */
 const ENDS_BY_KILL = 0.6;
 const TRIES_STEPS_MAX = 500; // To wait for tries; what is done in them needs not be done later.
+const REFUND_STEPS_MAX = 1_500; // To wait for a deposit to go back, where a database is to forget that it did;
+const FORGOTTEN_STEPS = 250; // and for people to decide about it as if it had not.
 const CALM_STEPS_MAX = 50_000; // Rest comes within some 500, or 9,000 where long attempts must lapse one after the other, or 23,000 where four look after the log until an offer that nobody answers is over; who needs more never comes to rest.
 
 const BLIND_STEPS_MAX = 800;
@@ -135,10 +137,17 @@ async function runSchedule(scene: Scene, seed: number, db: Database): Promise<Re
     const safetySteps = scheduler.stepsCount() + shape.integer(...size.safetySteps);
     // Long enough, too, for some tries at withdrawals: what they meet is what most of this is about.
     const triesWanted = orders.all().length === 0 ? 0 : shape.integer(1, size.tries);
+    const waitStepsMax = lostHistory.isOn && scene.areSentBack ? REFUND_STEPS_MAX : TRIES_STEPS_MAX;
+    let forgottenAt: number | null = null;
+    const isForgotten = (): boolean => {
+      if (!lostHistory.isOn || !scene.areSentBack) return lostHistory.hasStruck();
+      if (lostHistory.hasStruck()) forgottenAt ??= scheduler.stepsCount();
+      return forgottenAt !== null && scheduler.stepsCount() >= forgottenAt + FORGOTTEN_STEPS;
+    };
     const isLongEnough = (): boolean =>
       scheduler.stepsCount() >= safetySteps &&
-      (((payouts.tries() >= triesWanted || referee.areOrdersDone()) && lostHistory.hasStruck()) ||
-        scheduler.stepsCount() >= safetySteps + TRIES_STEPS_MAX);
+      (((payouts.tries() >= triesWanted || referee.areOrdersDone()) && isForgotten()) ||
+        scheduler.stepsCount() >= safetySteps + waitStepsMax);
     while (!isLongEnough()) await step();
 
     bystanders.calm();
@@ -149,7 +158,7 @@ async function runSchedule(scene: Scene, seed: number, db: Database): Promise<Re
     // Whatever is still asked for can be paid.
     network.tap({ instrument: DIRECT, owner: TREASURY, amount: '400' });
     await truth.catchUp();
-    if (orders.haveOffers) network.tap({ instrument: OFFERED, owner: TREASURY, amount: '400' });
+    if (scene.areOffersMade) network.tap({ instrument: OFFERED, owner: TREASURY, amount: '400' });
     await truth.catchUp();
     for (const process of processes) process.wake();
     const survivor = shape.chance(SHRINKS) ? shape.integer(1, instances) : null;

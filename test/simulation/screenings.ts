@@ -1,5 +1,6 @@
 /**
  * Screening in a schedule: deposits wait for a service that allows, denies, or does not answer, people decide what was denied, and an operator switches it on and off; where there is a policy, it wants withdrawals screened, too.
+ * Without it, people may still decide about what nobody could be credited with.
  *
  * What the service said, and what people said, is kept outside of the database. No deposit is credited while deposits wait that the service has not allowed for its customer, unless two people overruled it; what was allowed is
  * credited, once; what was denied stays held; nothing is signed whose screening was not allowed; and nothing waits for ever.
@@ -17,23 +18,28 @@ import { PermanentError } from '../../src/env/errors.ts';
 import { type RetryPolicy, retry } from '../../src/env/retry.ts';
 import { WITHDRAWAL_SCREENING } from '../../src/policy/withdrawal-screening.ts';
 import type { Network } from '../../src/simnet/network.ts';
-import { amountOf, formatAmount, parseAmount } from '../../src/tokens/amount.ts';
+import { parseAmount } from '../../src/tokens/amount.ts';
+import { createClerks } from './clerks.ts';
 import { createCompliance, type Switches } from './compliance.ts';
+import { createDepositReferee } from './deposit-referee.ts';
 import type { Dice } from './dice.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import type { Marks } from './marks.ts';
 import { NETWORK } from './network-name.ts';
-import { orderHash } from './order-intent.ts';
-import { DIRECT, type Order, type Orders } from './orders.ts';
+import { DIRECT, OFFERED } from './orders.ts';
+import { payableHash } from './payable-intent.ts';
+import type { Payable, Payables } from './payables.ts';
 import type { Life } from './process.ts';
-import { createScreeningReferee } from './screening-referee.ts';
 import { createScreeningService } from './screening-service.ts';
 import type { Extension } from './serve-loop.ts';
 import type { Traffic } from './traffic.ts';
 import { must } from './violation.ts';
 
 export type Screenings = {
+  /** Whether a service is asked. */
   readonly isOn: boolean;
+  /** Whether people decide about deposits, and all of them are followed. */
+  readonly hasDesk: boolean;
   /** What every process runs for it. */
   readonly extension: Extension;
   /** At the start of a process, as `createDepositSink` has it. A process that was told otherwise does not start before it is switched. */
@@ -51,7 +57,7 @@ export type Screenings = {
   /** Amounts, in whole tokens, beyond which the first policy and the second want a withdrawal screened; null: neither does. */
   readonly screenedAbove: readonly [first: number, second: number] | null;
   /** @throws Violation. A withdrawal that has to be screened is about to be signed. */
-  demandAllowed(order: Order): void;
+  demandAllowed(payable: Payable): void;
 };
 
 /** As `serve` starts. */
@@ -62,23 +68,31 @@ export function createScreenings({
   faults,
   dice,
   marks,
-  orders,
+  payables,
   traffic,
+  areSentBack,
   observer,
 }: {
   readonly network: Network;
   readonly faults: FaultPlan;
   readonly dice: Dice;
   readonly marks: Marks;
-  readonly orders: Orders;
+  readonly payables: Payables;
   readonly traffic: Traffic;
+  /** Whether people send deposits back. */
+  readonly areSentBack: boolean;
   readonly observer: pg.Client;
 }): Screenings {
   const isOn = faults.isDrawn('screening');
+  const hasDesk = isOn || areSentBack;
   const isForWithdrawals = isOn && faults.isDrawn('policies');
   const alone = dice.integer(5, 30);
   const { admin, id } = network.instrument(DIRECT);
   const limits = new Map([[`${admin}/${id}`, parseAmount(String(alone))]]);
+  if (areSentBack) {
+    const other = network.instrument(OFFERED);
+    limits.set(`${other.admin}/${other.id}`, parseAmount(String(dice.integer(5, 60))));
+  }
   const loopLimits = {
     triesMax: dice.pick([2, 50]),
     delayMsMin: dice.pick([100, 1_000]),
@@ -89,42 +103,42 @@ export function createScreenings({
   const screenedAbove = [dice.integer(0, 20), dice.integer(0, 20)] as const;
   const since = new WeakMap<Life, Micros | null>();
 
-  /** Ids under which the service was asked about an order. */
-  const askedAs = new Map<string, Set<string>>();
-  const orderOf = (amount: string): Order | undefined =>
-    orders.all().find(({ units }) => formatAmount(amountOf(units)) === amount);
+  /** By the units of a withdrawal: as what the service was asked about it. */
+  const askedAs = new Map<bigint, { readonly id: string; readonly account: string }[]>();
   const demandTrue = (question: ScreeningQuestion): void => {
     if (question.kind === 'WITHDRAWAL') {
-      const order = orderOf(question.amount);
+      const { withdrawalId: id, account } = question;
+      const payable = payables.find(question.amount);
       must(
-        order !== undefined &&
-          order.account === question.account &&
-          question.intentHash === orderHash(network, order, question.withdrawalId, question.receiver),
+        payable !== undefined &&
+          (payable.account ?? account) === account &&
+          question.intentHash === payableHash(network, payable, question),
         'the screening service is asked about what was asked for',
         question,
       );
-      askedAs.set(order.key, (askedAs.get(order.key) ?? new Set()).add(question.withdrawalId));
+      askedAs.set(payable.units, [...(askedAs.get(payable.units) ?? []), { id, account }]);
       return;
     }
     if (question.kind === 'OFFER') return; // What was offered is not there yet.
     const deposit = referee.depositOf({ instrument: question.instrument.id, amount: question.amount });
     const isHis = deposit?.customer === question.account;
     must(
-      deposit !== undefined && (isHis || compliance.voices(question.transferId, question.account).ever > 0),
+      deposit !== undefined && (isHis || clerks.voices(question.transferId, question.account).ever > 0),
       'the screening service is asked about what came, for whom it is',
       question,
     );
   };
+  const clerks = createClerks({ faults, dice, marks, limits, areSentBack });
   const service = createScreeningService({
     faults,
     dice,
     marks,
     onAsked: demandTrue,
-    onDenied: (subject) => compliance.denied(subject),
+    onDenied: clerks.denied,
   });
   const switches: Switches = { now: () => referee.now(), hasHeldSince: (...asked) => referee.hasHeldSince(...asked) };
-  const compliance = createCompliance({ faults, dice, marks, limits, switches });
-  const referee = createScreeningReferee({ observer, traffic, service, compliance, limits, marks });
+  const compliance = createCompliance({ clerks, faults, dice, marks, switches });
+  const referee = createDepositReferee({ network, observer, traffic, payables, service, clerks, limits, marks });
   const idle = async (): Promise<void> => undefined;
 
   const agree = async ({ db, clock }: Life): Promise<Micros | null> => {
@@ -156,6 +170,7 @@ export function createScreenings({
 
   return {
     isOn,
+    hasDesk,
     screenedAbove: isForWithdrawals ? screenedAbove : null,
     start: async (life) => {
       const screenedSince = await retry(async () => await begin(life), START, life);
@@ -163,20 +178,24 @@ export function createScreenings({
       return screenedSince;
     },
     sinceOf: (life) => since.get(life) ?? null,
-    afterCommit: isOn ? referee.afterCommit : idle,
+    afterCommit: hasDesk ? referee.afterCommit : idle,
     wentBack: referee.wentBack,
     isAtRest: () => !isOn || referee.isAtRest(),
     atRest: referee.atRest,
-    demandAllowed: ({ key, account }) => {
-      const isAllowed = [...(askedAs.get(key) ?? [])].some((id) => service.verdictOf({ id, account }) === 'ALLOW');
-      must(isAllowed, 'nothing is signed that has to be screened and was not allowed', { key });
+    demandAllowed: ({ units }) => {
+      const isAllowed = (askedAs.get(units) ?? []).some((asked) => service.verdictOf(asked) === 'ALLOW');
+      must(isAllowed, 'nothing is signed that has to be screened and was not allowed', { units });
       marks.add('signed as screening allowed');
     },
     extension: {
       loop: async (life) => {
+        if (!isOn) {
+          await clerks.run(life);
+          return;
+        }
         await Promise.all([
           compliance.run(life, since.get(life) ?? null),
-          screen(life, depositScreening(null)), // Refunds are no part of a schedule.
+          screen(life, depositScreening(clerks.withdrawalsOf(life))),
           ...(isForWithdrawals ? [screen(life, WITHDRAWAL_SCREENING)] : []),
         ]);
       },

@@ -157,11 +157,12 @@ async function demandFaithful(
     );
     marks.add('transfer to ourselves signed');
   }
-  if (written.receiver === null || written.amount === null) return;
+  const { key, receiver, amount } = written;
+  if (key === null || receiver === null || amount === null) return;
   // Who takes an offer back pays nobody.
-  if (!isOfferIntent(intent) && written.key !== null) policies.demandApproved(written.key);
+  if (!isOfferIntent(intent)) policies.demandApproved({ key, amount });
   must(
-    !isOfferIntent(intent) && written.receiver === intent.receiver && parseAmount(written.amount) === intent.amount,
+    !isOfferIntent(intent) && receiver === intent.receiver && parseAmount(amount) === intent.amount,
     'what is signed pays what was asked for',
     { written },
   );

@@ -12,7 +12,11 @@ export const MEMOS: Readonly<Record<string, string>> = { 'memo-0': 'customer-0',
 export const ACCEPTED = ['amulet', 'usd'];
 
 export type Deposit = {
+  /** Its name on the network. */
+  readonly instrument: string;
   readonly instrumentId: string;
+  /** Who sent it, by its hint. */
+  readonly sender: string;
   readonly units: bigint;
   /** Null: nobody's. */
   readonly customer: string | null;
@@ -34,7 +38,7 @@ export type Offer = {
   readonly expiresAt: Micros | null;
 };
 
-const SENDERS = ['alice', 'carol'];
+export const SENDERS: readonly string[] = ['alice', 'carol'];
 /** Of an offer that ends by itself: from sooner than it is seen to later than most of what happens. */
 const SHORT_MS_MIN = 100;
 const SHORT_MS_MAX = 30_000;
@@ -51,6 +55,7 @@ export function createTraffic({
   dice,
   withdrawalIds,
   areAccepted,
+  areSentBack,
 }: {
   readonly clock: Clock;
   readonly network: Network;
@@ -58,6 +63,8 @@ export function createTraffic({
   readonly dice: Dice;
   /** Whether Sluice accepts offers: then the treasury's own wallet seldom does, and senders change their minds more often than it is fast enough. */
   readonly areAccepted: boolean;
+  /** Whether people send back what has no owner: then much of it has none. */
+  readonly areSentBack: boolean;
   /** Of withdrawals that somebody was told of: what a stranger can write into a payment of his own. */
   readonly withdrawalIds: () => readonly string[];
 }): Traffic {
@@ -65,12 +72,16 @@ export function createTraffic({
   const offers: Offer[] = [];
   const outgoing: string[] = [];
 
+  // In tenths.
+  const knownShare = areSentBack ? 4 : 7;
   const amount = (): string => `${dice.integer(1, 40)}.${String(dice.integer(0, 9_999_999_999)).padStart(10, '0')}`;
   const drawMemo = (): { readonly memo?: string } => {
     const drawn = dice.integer(0, 9);
-    return drawn < 7 ? { memo: `memo-${drawn % 2}` } : drawn < 9 ? { memo: 'memo-unknown' } : {};
+    return drawn < knownShare ? { memo: `memo-${drawn % 2}` } : drawn < 9 ? { memo: 'memo-unknown' } : {};
   };
-  const depositOf = (instrument: string, decimal: string, memo: string | undefined): Deposit => ({
+  const depositOf = (instrument: string, sender: string, decimal: string, memo: string | undefined): Deposit => ({
+    instrument,
+    sender,
     instrumentId: network.instrument(instrument).id,
     units: unitsOfDecimal(decimal),
     customer: (ACCEPTED.includes(instrument) && memo !== undefined && MEMOS[memo]) || null,
@@ -96,7 +107,7 @@ export function createTraffic({
       ...(expiresAt !== null && { executeBeforeMicros: expiresAt }),
       proxy: instrument === 'amulet' && dice.chance(0.2),
     });
-    const deposit = depositOf(instrument, decimal, drawn.memo);
+    const deposit = depositOf(instrument, sender, decimal, drawn.memo);
     if (instructionCid === undefined) {
       deposits.push(deposit);
     } else {
@@ -119,7 +130,7 @@ export function createTraffic({
       })),
       ...(dice.chance(0.5) ? { wrapper: sender } : {}),
     });
-    for (const { decimal, memo } of parts) deposits.push(depositOf(instrument, decimal, memo));
+    for (const { decimal, memo } of parts) deposits.push(depositOf(instrument, sender, decimal, memo));
   };
   const endIncoming = (): void => {
     const open = offers.filter(
