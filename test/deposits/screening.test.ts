@@ -6,81 +6,35 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createWakeUp } from '../../src/db/polling-loop.ts';
-import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import { createDesk } from '../../src/deposits/desk.ts';
-import { createScreeningClient } from '../../src/deposits/screening-client.ts';
 import { isCleared } from '../../src/deposits/screening-gate.ts';
-import { runScreening, type ScreeningLimits } from '../../src/deposits/screening-loop.ts';
 import { createScreeningRequests } from '../../src/deposits/screening-requests.ts';
-import { noFailpoints } from '../../src/env/failpoint.ts';
-import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
+import { systemClock } from '../../src/env/system.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
 import { COMPILE_CACHE } from '../support/compile-cache.ts';
 import { decideScreening } from '../support/deposit-screening.ts';
 import { eventually } from '../support/eventually.ts';
 import { NETWORK } from '../support/network.ts';
-import {
-  type Behaviour,
-  SCREENING_SECRET,
-  type ScreeningServer,
-  startScreeningServer,
-} from '../support/screening-server.ts';
-import { type DepositScene, startDepositScene } from './harness.ts';
+import { SCREENING_SECRET } from '../support/screening-server.ts';
+import { PATIENT, type ScreenedScene, startScreenedScene } from './screened-scene.ts';
 
-const LIMITS: ScreeningLimits = { triesMax: 50, delayMsMin: 50, delayMsMax: 200, pendingDelayMs: 100, holdMs: 2_000 };
-const PATIENT = { deadlineMs: 20_000 };
-
-let scene: DepositScene;
-let service: ScreeningServer;
-const stopping: (() => Promise<void>)[] = [];
+let screened: ScreenedScene;
+let scene: ScreenedScene['scene'];
+let service: ScreenedScene['service'];
 
 beforeEach(async () => {
-  scene = await startDepositScene({ isScreening: true });
-  service = await startScreeningServer('hang');
+  screened = await startScreenedScene();
+  ({ scene, service } = screened);
 });
 
 afterEach(async () => {
-  for (const stop of stopping.splice(0)) await stop();
-  await service.stop();
-  await scene.close();
+  await screened.close();
 });
 
-function startLoop(limits: Partial<ScreeningLimits> = {}, timeoutMs = 200): void {
-  const ending = new AbortController();
-  const running = runScreening({
-    db: scene.database.db,
-    kind: depositScreening(scene.withdrawals),
-    client: createScreeningClient({ url: service.url, secret: SCREENING_SECRET, fetch, clock: systemClock, timeoutMs }),
-    limits: { ...LIMITS, ...limits },
-    clock: systemClock,
-    random: systemRandom,
-    logger: createSystemLogger('silent'),
-    failpoint: noFailpoints,
-    wakeUp: createWakeUp(systemClock),
-    signal: ending.signal,
-  });
-  stopping.push(async () => {
-    ending.abort();
-    await running;
-  });
-}
-
-async function deposit(amount = '5'): Promise<string> {
-  scene.pay({ amount, memo: 'alice-memo' });
-  await scene.settled();
-  return (await scene.transferIds()).at(-1) ?? '';
-}
-
-const screening = async (transferId: string) =>
-  await scene.database.db
-    .selectFrom('screening')
-    .selectAll()
-    .where('transfer_id', '=', transferId)
-    .executeTakeFirstOrThrow();
-
-const become = async (transferId: string, state: string) =>
-  await eventually(async () => expect((await screening(transferId)).state).toBe(state), PATIENT);
+const startLoop: ScreenedScene['startLoop'] = (...options) => screened.startLoop(...options);
+const deposit: ScreenedScene['deposit'] = async (amount) => await screened.deposit(amount);
+const screening: ScreenedScene['screening'] = async (transferId) => await screened.screening(transferId);
+const become: ScreenedScene['become'] = async (...wanted) => await screened.become(...wanted);
 
 async function mayAccept(transferId: string): Promise<boolean> {
   const offer = { transferId: sql`${transferId}::text`, networkId: sql`n.id` };
@@ -138,34 +92,6 @@ describe('a direct deposit', () => {
     const asked = await desk.assign({ transferId, account: 'alice', reason: 'a false alarm', by: 'compliance' });
     expect(await scene.balances()).toEqual({ 'HELD:alice': '5.0000000000' });
     await desk.approve({ decisionId: asked.decisionId, reason: 'agreed', by: 'head of compliance' });
-    await scene.settled();
-    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
-  });
-
-  test.each<Behaviour>([
-    'hang',
-    'trickle',
-    'redirect',
-    'status500',
-    'rubbish',
-    'unsigned',
-    'otherSecret',
-    'otherTransfer',
-    'replayedQuestion',
-    'huge',
-    'cut',
-  ])('no answer is a no: held while the service does %s, credited once when it allows', async (behaviour) => {
-    service.behave(behaviour);
-    const transferId = await deposit();
-    startLoop();
-
-    await eventually(() => expect(service.asked.length).toBeGreaterThan(2), PATIENT);
-    await scene.settled();
-    expect(await scene.balances()).toEqual({ 'HELD:alice': '5.0000000000' });
-    expect((await screening(transferId)).last_error).not.toBeNull();
-
-    service.behave('allow');
-    await become(transferId, 'ALLOWED');
     await scene.settled();
     expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
   });

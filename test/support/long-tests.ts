@@ -16,11 +16,11 @@ export const LONG_TESTS = [
   'test/withdrawals/{guide,hints,hung-signer,kill,ledger-refusals,offer-ends,offer-outcomes,request-kill,retries,starvation,submission-budget,traffic}.test.ts',
   'test/directory/token-directory.test.ts',
   'test/policy/velocity.test.ts',
-  'test/deposits/{guide,whose-verdict}.test.ts',
+  'test/deposits/{acceptance,guide,screening-no-answer,whose-verdict}.test.ts',
   'test/signer/payouts.test.ts',
   'test/api/{attacks,deposit-feed,held-up-streams,withdrawal-races}.test.ts',
   'test/e2e/**/*.test.ts',
-  'test/ingestion/{anchor,crash-loop,endpoint-failover,many-movements,outage,rebuild,reparse,token-expiry,verify,zombie}.test.ts',
+  'test/ingestion/{anchor,crash-loop,endpoint-failover,kill,many-movements,outage,rebuild,reparse,token-expiry,verify,zombie}.test.ts',
   'test/roles/{canaries,serving}.test.ts',
   'test/db/embedded.test.ts',
 ];
