@@ -138,7 +138,7 @@ const SHARES: ReadonlyMap<string, number> = new Map<FaultClass, number>([
   ['refunds', 0.1],
 ]);
 /** What a database can forget of a refund is most of what can go wrong with one. */
-const RESTORED_WITH_REFUNDS = 0.3;
+const RESTORED_WITH_REFUNDS = 0.2;
 
 /** Classes that are on or off whatever the seed says: how a failure is narrowed down, and a mistake given the company it needs to show. */
 export type FaultSwitches = { readonly on?: ReadonlySet<string>; readonly off?: ReadonlySet<string> };

@@ -48,6 +48,8 @@ export const ALWAYS_MET: readonly string[] = [
   'subscriber ahead of the log',
   'credited as allowed',
   'deposit at rest: denied',
+  'deposit at rest: sent back, COMPLETED',
+  'deposit at rest: sent back, FAILED',
   'desk: assigned',
   'screening switched off',
   'screening switched on',
