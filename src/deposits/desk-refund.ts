@@ -21,9 +21,9 @@ import { DESK_CLIENT, isSentBack, type PaidRefunds, refundKeysOf } from './sent-
 
 const SENT_BACK = 'The ledger shows that it was sent back, and the withdrawal that did it is not here.';
 
-/** Before it becomes a customer's: what a restored database has forgotten may have paid it back. @throws DeskRefusal DEPOSIT_GONE. */
-export async function demandNotSentBack(tx: Transaction, transferId: string, refunds: PaidRefunds): Promise<void> {
-  if (await isSentBack(tx, transferId, refunds)) throw new DeskRefusal('DEPOSIT_GONE', SENT_BACK);
+/** Before it becomes a customer's: what a restored database has forgotten may have paid it back. @throws DeskRefusal DEPOSIT_GONE; as `hasPaid`, where that cannot be known yet. */
+export async function demandNotSentBack(tx: Transaction, found: LockedCase, refunds: PaidRefunds): Promise<void> {
+  if (await isSentBack(tx, found, refunds)) throw new DeskRefusal('DEPOSIT_GONE', SENT_BACK);
 }
 
 /** @returns the id of the withdrawal. @throws DeskRefusal; `tx` must be rolled back then. */
@@ -36,7 +36,7 @@ export async function refundCase(
   const { transferId, funds, sender } = found;
   if (sender === null) throw new DeskRefusal('SENDER_UNKNOWN');
   assert(funds !== null, 'What is sent back has come.', { transferId });
-  if (await isSentBack(tx, transferId, withdrawals)) throw new DeskRefusal('REFUND_REFUSED', SENT_BACK);
+  if (await isSentBack(tx, found, withdrawals)) throw new DeskRefusal('REFUND_REFUSED', SENT_BACK);
   const keys = await refundKeysOf(tx, transferId);
   const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
   const amount = parseAmount(found.amount);

@@ -1,5 +1,7 @@
 /** What the desk refuses, and what to do about it. */
+import type { DatabaseRestoredError } from '../db/database-restore.ts';
 import { PermanentError } from '../env/errors.ts';
+import { formatRecordTime } from '../env/record-time.ts';
 
 type Advice = { readonly why: string; readonly fix: string };
 
@@ -82,7 +84,7 @@ const REFUSALS = {
   DB_RESTORED: [
     'The database went back in time, and it may have been sent back by what is lost.',
     'A refund that was signed before may still be paid, and only the ledger can tell.',
-    'Ask again when ingestion has passed the time that the message says.',
+    'Ask again when ingestion has passed the time that the message ends with.',
   ],
   SCREENING_UNKNOWN: [
     'There is nothing to ask the screening service about.',
@@ -103,4 +105,9 @@ export class DeskRefusal extends PermanentError {
     super(code, message ?? text);
     this.advice = { why, fix };
   }
+}
+
+export function deskRestored({ safeRecordTime }: DatabaseRestoredError): DeskRefusal {
+  const [text] = REFUSALS.DB_RESTORED;
+  return new DeskRefusal('DB_RESTORED', `${text} Ask again after ${formatRecordTime(safeRecordTime)}`);
 }

@@ -13,7 +13,7 @@ import { announceDecision } from './desk-announcement.ts';
 import { assignCase } from './desk-assign.ts';
 import { isOpenForDecision, type LockedCase, lockCase } from './desk-case-lock.ts';
 import { demandNotSentBack, refundCase } from './desk-refund.ts';
-import { DeskRefusal } from './desk-refusal.ts';
+import { DeskRefusal, deskRestored } from './desk-refusal.ts';
 
 export type DeskKind = 'ASSIGN' | 'REFUND';
 
@@ -88,7 +88,7 @@ export function createDesk(options: DeskOptions): Desk {
     try {
       return await db.transaction().execute(work);
     } catch (error) {
-      if (error instanceof DatabaseRestoredError) throw new DeskRefusal('DB_RESTORED', error.message);
+      if (error instanceof DatabaseRestoredError) throw deskRestored(error);
       throw error;
     }
   }
@@ -173,7 +173,8 @@ export function createDesk(options: DeskOptions): Desk {
     const { withdrawals } = options;
     if (account !== null) {
       const { screenedSince = null } = options;
-      if (found.funds !== null) await demandNotSentBack(tx, found.transferId, withdrawals);
+      // An offer as well: by what is lost it may have been accepted, and sent back.
+      await demandNotSentBack(tx, found, withdrawals);
       await assignCase(tx, found, { account, by, decisionId, nowMicros, screenedSince });
       return null;
     }

@@ -58,7 +58,7 @@ export async function recordVerdict(
   const row = await readScreening(tx, transferId);
   if (row.account !== account) return 'NOT_ASKED';
   const isToCredit = verdict.kind === 'ALLOW' && place === 'HELD';
-  const doubt = isToCredit ? await doubtAbout(tx, transferId, { isAsTheLedgerSays, refunds }) : null;
+  const doubt = isToCredit ? await doubtAbout(tx, row, { isAsTheLedgerSays, refunds }) : null;
   if (doubt !== null) {
     await sql`
       UPDATE screening SET state = 'PARKED', next_try_at = NULL, last_error = ${doubt}
@@ -77,11 +77,11 @@ export async function recordVerdict(
 /** @returns why it must not be credited although it was allowed; null: it may. */
 async function doubtAbout(
   tx: Transaction,
-  transferId: string,
+  deposit: { readonly transferId: string; readonly treasuryParty: string },
   { isAsTheLedgerSays, refunds }: { readonly isAsTheLedgerSays: boolean; readonly refunds: PaidRefunds },
 ): Promise<string | null> {
   if (!isAsTheLedgerSays) return 'Allowed, and the transfer is not what is held for it.';
-  if (!(await isSentBack(tx, transferId, refunds))) return null;
+  if (!(await isSentBack(tx, deposit, refunds))) return null;
   return 'Allowed, and the ledger shows that it was sent back, by a withdrawal that is not here.';
 }
 

@@ -11,13 +11,17 @@ export const DESK_CLIENT = 'sluice:desk';
 /** Refunds of one deposit that a restored database may lack; each of them needs a person. */
 const LOST_MAX = 20;
 
-/** Null where nothing is paid out from here, and so nothing was sent back. @throws as `hasPaid`: where that cannot be known yet, it becomes nobody's. */
+/** Null where nothing is paid out from here; what was sent back while something was, is not looked for then. @throws as `hasPaid`: where that cannot be known yet, it becomes nobody's. */
 export type PaidRefunds = Pick<Withdrawals, 'hasPaid'> | null;
 
-export async function isSentBack(tx: Transaction, transferId: string, refunds: PaidRefunds): Promise<boolean> {
+export async function isSentBack(
+  tx: Transaction,
+  { transferId, treasuryParty }: { readonly transferId: string; readonly treasuryParty: string },
+  refunds: PaidRefunds,
+): Promise<boolean> {
   if (refunds === null) return false;
   const { all } = await refundKeysOf(tx, transferId);
-  return await refunds.hasPaid(tx, DESK_CLIENT, all);
+  return await refunds.hasPaid(tx, { client: DESK_CLIENT, treasuryParty }, all);
 }
 
 /**

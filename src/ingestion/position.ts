@@ -141,7 +141,7 @@ export async function noteWaiting(db: Database, treasury: Treasury, position: Po
 
 /**
  * Says why the stream stands still until somebody looks. Nothing else changes.
- * @throws RetryableError STREAM_TAKEN_OVER: it does not stand still, others go on. What made us doubt may be what they have written since we claimed it.
+ * @throws RetryableError STREAM_TAKEN_OVER: it is no longer ours to halt. What made us doubt may be what they have written since we claimed it.
  */
 export async function haltStream(
   db: Database,
@@ -155,9 +155,11 @@ export async function haltStream(
     .where('treasury_id', '=', treasury.id)
     .where('fencing_token', '=', position.fencingToken)
     .executeTakeFirst();
-  if (numUpdatedRows === 0n) throw takenOver(treasury);
+  if (numUpdatedRows === 0n) throw takenOver(treasury, error);
 }
 
-function takenOver(treasury: Treasury): RetryableError {
-  return new RetryableError('STREAM_TAKEN_OVER', 'Another worker moved this stream on.', { treasury: treasury.name });
+/** @param doubt what its loser was about to halt for. */
+function takenOver(treasury: Treasury, doubt?: PermanentError): RetryableError {
+  const facts = { treasury: treasury.name, ...(doubt !== undefined && { doubt: doubt.code }) };
+  return new RetryableError('STREAM_TAKEN_OVER', 'Another worker moved this stream on.', facts, { cause: doubt });
 }

@@ -52,9 +52,14 @@ export type Withdrawals = {
   createIn(tx: Transaction, request: WithdrawalRequest, payer: AccountRef): Promise<CreatedWithdrawal>;
   /**
    * Whether the ledger shows a payment for one of these keys, also where the withdrawal that made it was lost with a database.
+   * @param from.treasuryParty who would have paid it.
    * @throws DatabaseRestoredError where the ledger does not show one yet, and one that is lost may still come; RetryableError, as `create`.
    */
-  hasPaid(tx: Transaction, client: string, idempotencyKeys: readonly string[]): Promise<boolean>;
+  hasPaid(
+    tx: Transaction,
+    from: { readonly client: string; readonly treasuryParty: string },
+    idempotencyKeys: readonly string[],
+  ): Promise<boolean>;
   /** Asks for the end of a withdrawal of `client`. @returns false where there is none, or it is final. @throws RetryableError, as `create`. */
   cancel(client: string, id: string): Promise<boolean>;
 };
@@ -189,11 +194,13 @@ export function createWithdrawals({
       return await together(idOf(request), request);
     },
     createIn,
-    hasPaid: async (tx, client, idempotencyKeys) => {
+    hasPaid: async (tx, { client, treasuryParty }, idempotencyKeys) => {
       if (log !== undefined) await demandKnownLog(tx, log);
       const ids = idempotencyKeys.map((key) => withdrawalId(idKey, client, key));
       const { rows } = await sql<{ hasPaid: boolean; safe: bigint | null }>`
-        SELECT ${isPaidBefore(sql`${ids}::text[]`)} AS "hasPaid", ${safeTimeOfLost(network, null)} AS safe`.execute(tx);
+        SELECT ${isPaidBefore(sql`${ids}::text[]`)} AS "hasPaid", ${safeTimeOfLost(network, treasuryParty)} AS safe`.execute(
+        tx,
+      );
       const [found] = rows;
       assert(found !== undefined, 'A statement without a table has a row.', {});
       if (!found.hasPaid && found.safe !== null) throw new DatabaseRestoredError(found.safe);

@@ -50,9 +50,10 @@ const isScreened = (name: FailpointName): boolean => name.startsWith('screening.
 /** For a world without screening, in an order of the seed: every kind of fault, and blows to processes until there are `count`. */
 export function shortPlan(random: Random, count: number): readonly Schedule[] {
   const faults = [
-    // These are struck by name nowhere else.
+    // These are struck by name nowhere else in the tests that run each time.
     killAt(at('eventLog.beforeSequence')),
     killAt(at('eventLog.afterSequence')),
+    ...POINTS.filter((name) => name.startsWith('withdrawals.')).map((name) => killAt(at(name))),
     zombieAt(at('withdrawals.beforeExecute'), 3_000),
     zombieAt(at('ingestion.afterEffectsBeforeCommit'), 3_000),
     zombieAt(passing(5), 7_000),

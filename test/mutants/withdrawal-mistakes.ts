@@ -19,6 +19,18 @@ export const WITHDRAWAL_MISTAKES: readonly DirectMistake[] = [
     killer: { file: MECHANISM, test: 'refused under its key with other content' },
   },
   {
+    name: 'unread-is-unpaid',
+    mistake: 'What the ledger does not show yet, after a restore, was not paid.',
+    changes: [
+      {
+        file: 'withdrawals/withdrawal-requests.ts',
+        find: 'if (!found.hasPaid && found.safe !== null) throw',
+        replace: 'if (found.hasPaid && found.safe !== null) throw',
+      },
+    ],
+    killer: { file: 'test/deposits/restored.test.ts', test: 'becomes nobody’s, whoever says so' },
+  },
+  {
     name: 'keys-shared-by-clients',
     mistake: 'Nobody else will use the same key.',
     changes: [

@@ -32,6 +32,8 @@ type Credit = Came & { readonly transferId: string; readonly owner: string };
 
 /** A withdrawal that is to pay a deposit back. */
 type Refund = Came & {
+  /** Of the withdrawal. */
+  readonly id: string;
   readonly transferId: string;
   readonly receiver: string;
   /** What the deposit brought, as decimal text. */
@@ -60,7 +62,7 @@ const VIEW = `SELECT
      FROM attribution b JOIN account a ON a.id = b.account_id JOIN transfer t ON t.id = b.transfer_id JOIN instrument i ON i.id = t.instrument_id
    ) AS c) AS credits,
   (SELECT coalesce(json_agg(r), '[]') FROM (
-     SELECT a.owner AS "transferId", w.receiver, i.instrument_id AS instrument, w.amount::text AS amount, t.holdings_delta::text AS came
+     SELECT w.id, a.owner AS "transferId", w.receiver, i.instrument_id AS instrument, w.amount::text AS amount, t.holdings_delta::text AS came
      FROM withdrawal w JOIN account a ON a.id = w.account_id AND a.kind = 'REFUNDS' JOIN instrument i ON i.id = w.instrument_id
      LEFT JOIN transfer t ON t.id = a.owner
    ) AS r) AS refunds,
@@ -227,9 +229,8 @@ export function createDepositReferee({
       }
       isFresh = false;
       for (const refund of view.refunds) {
-        const key = `${refund.transferId} ${BACK}`;
-        if (judged.has(key)) continue;
-        judged.add(key);
+        if (judged.has(refund.id)) continue;
+        judged.add(refund.id);
         demandWanted(refund);
       }
       demandNotBoth(view);

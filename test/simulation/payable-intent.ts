@@ -1,4 +1,4 @@
-/** What people and services have to be shown of a withdrawal, from what is to be paid: computed here, and not read from the database. */
+/** What people and services have to be shown of a withdrawal, from what is to be paid: computed here, and not read from the database, but for its ids. */
 import { formatIntentHash, intentHash } from '../../src/policy/intent.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import { amountOf } from '../../src/tokens/amount.ts';

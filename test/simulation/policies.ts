@@ -44,8 +44,8 @@ export type Policies = {
   demandApproved(withdrawal: Signed): void;
 };
 
-/** As the database has it: its idempotency key, and its amount as decimal text. */
-type Signed = { readonly key: string; readonly amount: string };
+/** As the database has it: its id, its idempotency key, and its amount as decimal text. */
+type Signed = { readonly id: string; readonly key: string; readonly amount: string };
 
 const PAUSE_MS_MAX = 800;
 /** Longer than any schedule: whatever was asked for in it counts. */
@@ -219,7 +219,7 @@ export function createPolicies({
       velocities.note(withdrawals);
     },
     wentBack: velocities.wentBack,
-    demandApproved: ({ key, amount }) => {
+    demandApproved: ({ id, key, amount }) => {
       if (!isOn) return;
       const payable = payables.find(amount);
       must(payable !== undefined, 'what is signed was asked for', { key, amount });
@@ -232,7 +232,7 @@ export function createPolicies({
       must(people.length >= least, 'nothing is signed that too few have approved', { key, least, people, count });
       const isScreened = ({ screened }: Thresholds): boolean =>
         screened !== null && payable.units > BigInt(screened) * UNITS;
-      if (isScreened(first) && (!isChanging || isScreened(second))) screenings.demandAllowed(payable);
+      if (isScreened(first) && (!isChanging || isScreened(second))) screenings.demandAllowed(id, payable);
       if (least > 0) marks.add(`signed with ${people.length} approvals of ${least}`);
     },
     extension: {

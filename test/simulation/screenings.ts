@@ -57,7 +57,7 @@ export type Screenings = {
   /** Amounts, in whole tokens, beyond which the first policy and the second want a withdrawal screened; null: neither does. */
   readonly screenedAbove: readonly [first: number, second: number] | null;
   /** @throws Violation. A withdrawal that has to be screened is about to be signed. */
-  demandAllowed(payable: Payable): void;
+  demandAllowed(withdrawalId: string, payable: Payable): void;
 };
 
 /** As `serve` starts. */
@@ -182,9 +182,11 @@ export function createScreenings({
     wentBack: referee.wentBack,
     isAtRest: () => !isOn || referee.isAtRest(),
     atRest: referee.atRest,
-    demandAllowed: ({ units }) => {
-      const isAllowed = (askedAs.get(units) ?? []).some((asked) => service.verdictOf(asked) === 'ALLOW');
-      must(isAllowed, 'nothing is signed that has to be screened and was not allowed', { units });
+    demandAllowed: (withdrawalId, { units }) => {
+      const isAllowed = (askedAs.get(units) ?? []).some(
+        (asked) => asked.id === withdrawalId && service.verdictOf(asked) === 'ALLOW',
+      );
+      must(isAllowed, 'nothing is signed that has to be screened and was not allowed', { withdrawalId, units });
       marks.add('signed as screening allowed');
     },
     extension: {

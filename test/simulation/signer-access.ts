@@ -108,6 +108,7 @@ export async function createSimulatedSigner(options: SimulatedSignerOptions): Pr
 type Written = {
   readonly target: string;
   readonly inputs: readonly string[];
+  readonly id: string | null;
   readonly key: string | null;
   readonly purpose: string;
   readonly receiver: string | null;
@@ -124,7 +125,7 @@ async function demandFaithful(
   const hash = Buffer.from(prepared.nodeHash);
   const { rows } = await observer.query<Written>({
     name: 'signing',
-    text: `SELECT a.target_record_time::text AS target, w.idempotency_key AS key, s.purpose, w.receiver, w.amount::text AS amount, a.sign_requested_at IS NOT NULL AS "isRequested", a.state,
+    text: `SELECT a.target_record_time::text AS target, w.id, w.idempotency_key AS key, s.purpose, w.receiver, w.amount::text AS amount, a.sign_requested_at IS NOT NULL AS "isRequested", a.state,
                   ARRAY(SELECT r.contract_id FROM reservation r WHERE r.submission_id = a.submission_id AND r.number = a.number ORDER BY 1) AS inputs
            FROM attempt a JOIN submission s ON s.id = a.submission_id LEFT JOIN withdrawal w ON w.id = s.withdrawal_id
            WHERE a.submission_id = $1 AND a.number = $2
@@ -157,10 +158,10 @@ async function demandFaithful(
     );
     marks.add('transfer to ourselves signed');
   }
-  const { key, receiver, amount } = written;
-  if (key === null || receiver === null || amount === null) return;
+  const { id, key, receiver, amount } = written;
+  if (id === null || key === null || receiver === null || amount === null) return;
   // Who takes an offer back pays nobody.
-  if (!isOfferIntent(intent)) policies.demandApproved({ key, amount });
+  if (!isOfferIntent(intent)) policies.demandApproved({ id, key, amount });
   must(
     !isOfferIntent(intent) && receiver === intent.receiver && parseAmount(amount) === intent.amount,
     'what is signed pays what was asked for',
