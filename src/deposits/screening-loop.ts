@@ -132,8 +132,13 @@ async function askOne(options: ScreeningLoopOptions, { id, question, tries }: Du
       .execute(async (tx) => await kind.record(tx, { id, question }, verdict, clock.nowMicros()));
   } catch (error) {
     // Only the ledger can tell what an answer does to it, and it will: that is no fault of the service's.
-    if (error instanceof DatabaseRestoredError) return await askLater(error.message);
-    throw error;
+    if (!(error instanceof DatabaseRestoredError)) throw error;
+    logger.warn('What the screening service said waits for the ledger.', {
+      id,
+      verdict: verdict.kind,
+      why: error.message,
+    });
+    return await askLater(error.message);
   }
   const facts = { id, verdict: verdict.kind, caseId: verdict.caseId };
   if (recorded === 'RECORDED') logger.info('The screening service decided.', facts);
