@@ -20,9 +20,13 @@ import type { Clock, Micros } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { TransferChange, Treasury } from '../ingestion/effect-sink.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
+import { cancelIn } from './cancellation.ts';
 import { requestEvent } from './request-terms.ts';
 import { type OriginSeal, type WithdrawalOrigin, withdrawalOfMetadata } from './transfer-metadata.ts';
 import type { Ours, RecoverPayment } from './withdrawal-sink.ts';
+import { isFinal, WITHDRAWAL_STATES } from './withdrawal-state.ts';
+
+const FINAL_STATES = WITHDRAWAL_STATES.filter(isFinal);
 
 export type RecoveryOptions = {
   readonly seal: Pick<OriginSeal, 'open'>;
@@ -211,8 +215,8 @@ async function makeAnew(
 }
 
 /**
- * The deposit that it sends back lies here again, as before somebody decided to: at the desk, or held for a verdict that was given in the life before. It takes its refund, as the desk does, its money goes to the account that pays
- * it, and nobody is asked about it any more: whatever the answer would be, there is nothing left to credit.
+ * The deposit that it sends back lies here again, as before somebody decided to: at the desk, held for a verdict that was given in the life before, or with an earlier refund that came to nothing, or would have. It takes this
+ * refund, as the desk does, its money goes to the account that pays it, and nobody is asked about it any more: whatever the answer would be, there is nothing left to credit, nor to send back.
  */
 async function sendBackAnew(
   tx: Transaction,
@@ -223,15 +227,19 @@ async function sendBackAnew(
   const found = await lockWaiting(tx, transferId);
   if (found === null) return;
   const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
-  const { kind, owner, instrumentKey, amount } = found;
-  await postEntries(tx, networkId, [
-    {
-      cause: `desk:${transferId}:recovered`,
-      description: 'was sent back',
-      recordTime: nowMicros,
-      lines: [{ debit: { kind, owner }, credit: payer, instrumentKey, amount: parseAmount(amount) }],
-    },
-  ]);
+  const { kind, owner, instrumentKey, amount, earlierId } = found;
+  if (kind !== payer.kind) {
+    await postEntries(tx, networkId, [
+      {
+        cause: `desk:${transferId}:recovered`,
+        description: 'was sent back',
+        recordTime: nowMicros,
+        lines: [{ debit: { kind, owner }, credit: payer, instrumentKey, amount: parseAmount(amount) }],
+      },
+    ]);
+  }
+  // In the life before it had ended unpaid, or there would have been no other.
+  if (earlierId !== null) await cancelIn(tx, earlierId, { by: 'withdrawals', nowMicros });
   const accounts = await openAccounts(tx, networkId, [payer]);
   const known = await sql`
     UPDATE desk_case SET state = 'REFUNDED', withdrawal_id = ${id}, funds_account_id = ${accounts(payer)}, account_id = NULL, decided_by = NULL
@@ -253,6 +261,8 @@ type Waiting = {
   readonly owner: string;
   readonly instrumentKey: number;
   readonly amount: string;
+  /** The refund that was to pay it, and has not ended. */
+  readonly earlierId: string | null;
 };
 
 /** Where the money of a deposit waits, with its case and its question locked in the order in which everybody locks them. @returns null where none does. */
@@ -261,11 +271,12 @@ async function lockWaiting(tx: Transaction, transferId: string): Promise<Waiting
   await sql`SELECT FROM screening WHERE transfer_id = ${transferId} FOR UPDATE`.execute(tx);
   // A statement of its own, which sees what the locks waited for.
   const { rows } = await sql<Waiting>`
-    SELECT a.kind, a.owner, d.instrument_id AS "instrumentKey", d.amount::text AS amount
+    SELECT a.kind, a.owner, d.instrument_id AS "instrumentKey", d.amount::text AS amount, w.id AS "earlierId"
     FROM desk_case d JOIN account a ON a.id = d.funds_account_id
-    WHERE d.transfer_id = ${transferId} AND d.state = 'OPEN' AND a.kind <> 'REFUNDS'
+    LEFT JOIN withdrawal w ON w.id = d.withdrawal_id AND w.state NOT IN (${sql.join(FINAL_STATES)})
+    WHERE d.transfer_id = ${transferId} AND d.state IN ('OPEN', 'REFUNDED')
     UNION ALL
-    SELECT 'HELD', a.owner, s.instrument_id, s.held::text
+    SELECT 'HELD', a.owner, s.instrument_id, s.held::text, NULL
     FROM screening s JOIN account a ON a.id = s.account_id
     WHERE s.transfer_id = ${transferId} AND s.state IN ('WAITING', 'PARKED') AND s.held IS NOT NULL
       AND NOT EXISTS (SELECT FROM desk_case d WHERE d.transfer_id = s.transfer_id AND d.funds_account_id IS NOT NULL)`.execute(

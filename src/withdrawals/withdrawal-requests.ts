@@ -13,12 +13,12 @@ import { appendEvents } from '../db/event-log.ts';
 import { demandKnownLog, type LogMemory } from '../db/log-history.ts';
 import type { Clock } from '../env/clock.ts';
 import { assert } from '../env/errors.ts';
-import { announceApproval } from '../policy/approval-events.ts';
 import { judgeRequest } from '../policy/judging.ts';
 import { applyFirstVerdict, FIRST_VERDICT } from '../policy/request-verdict.ts';
 import { type Amount, formatAmount } from '../tokens/amount.ts';
 import { withdrawalId } from '../tokens/ids.ts';
 import type { Instrument } from '../tokens/transfer-record.ts';
+import { cancelIn } from './cancellation.ts';
 import { isPaidBefore } from './earlier-payment.ts';
 import { type KnownRequest, lookAtRequest, targetColumns } from './request-look.ts';
 import {
@@ -33,7 +33,6 @@ import {
 import { createTogether } from './requests-together.ts';
 import type { OriginSeal } from './transfer-metadata.ts';
 import { chooseTreasury } from './treasury-choice.ts';
-import { applyWithdrawalEvent } from './withdrawal-store.ts';
 
 export {
   demandWellFormed,
@@ -209,19 +208,13 @@ export function createWithdrawals({
     cancel: async (client, id) =>
       db.transaction().execute(async (tx) => {
         if (log !== undefined) await demandKnownLog(tx, log);
-        const { rows } = await sql<{ verdict: number; isAwaited: boolean }>`
-          SELECT verdict::int AS verdict, policy_leave(id, verdict, network_id, NULL) IN ('APPROVALS', 'SCREENING') AS "isAwaited"
-          FROM withdrawal WHERE id = ${id} AND client = ${client}`.execute(tx);
-        const [own] = rows;
-        if (own === undefined) return false;
-        const nowMicros = clock.nowMicros();
-        const done = await applyWithdrawalEvent(tx, id, { kind: 'CANCEL_REQUESTED' }, { nowMicros });
-        // Whoever was asked is asked no longer.
-        if (own.isAwaited && done.kind === 'MOVED') {
-          const { verdict } = own;
-          await announceApproval(tx, { withdrawalId: id, change: 'CANCELLED', verdict, by: client, nowMicros });
-        }
-        return done.kind !== 'ALARM';
+        const own = await tx
+          .selectFrom('withdrawal')
+          .select('id')
+          .where('id', '=', id)
+          .where('client', '=', client)
+          .executeTakeFirst();
+        return own !== undefined && (await cancelIn(tx, id, { by: client, nowMicros: clock.nowMicros() }));
       }),
   };
 }

@@ -306,7 +306,7 @@ test('however long a look takes, one process looks at a time', { timeout: 30_000
           db,
           leases: createLeases({ db }),
           holder: `looker ${index}`,
-          everyMs: 300,
+          everyMs: 1_500, // Not less: a turn is a time, and is kept by renewing; a machine may be busy for half a second.
           signal: stopping.signal,
         }),
       );
@@ -319,7 +319,7 @@ test('however long a look takes, one process looks at a time', { timeout: 30_000
       };
       // On a busy machine the first look may be long in coming.
       await eventually(async () => expect(await waiting()).toBeGreaterThan(0));
-      for (let looked = 0; looked < 20; looked += 1) {
+      for (let looked = 0; looked < 35; looked += 1) {
         most = Math.max(most, await waiting());
         await systemClock.sleep(100);
       }

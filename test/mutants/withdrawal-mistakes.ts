@@ -200,6 +200,18 @@ export const WITHDRAWAL_MISTAKES: readonly DirectMistake[] = [
     killer: { file: 'test/recovery/forged-payments.test.ts', test: 'Z13: a transfer that its admin tells of alone' },
   },
   {
+    name: 'earlier-refund-goes-on',
+    mistake: 'A refund that was paid, and made anew, leaves the one before it as it is.',
+    changes: [
+      {
+        file: 'withdrawals/recovered-payments.ts',
+        find: 'if (earlierId !== null)',
+        replace: "if (earlierId === '')",
+      },
+    ],
+    killer: { file: 'test/recovery/payments.test.ts', test: 'C12: so does one whose earlier refund waits' },
+  },
+  {
     name: 'fee-subtracted-twice',
     mistake: 'What comes back with an offer is less the fee, twice.',
     changes: [

@@ -15,7 +15,7 @@ import { withdrawalId } from '../../src/tokens/ids.ts';
 import { recoverLate } from '../../src/withdrawals/late-recovery.ts';
 import { createPaymentRecovery } from '../../src/withdrawals/recovered-payments.ts';
 import { createOriginSeal, metadataOf, type OriginSeal } from '../../src/withdrawals/transfer-metadata.ts';
-import type { WithdrawalRequest } from '../../src/withdrawals/withdrawal-requests.ts';
+import { createWithdrawals, type WithdrawalRequest } from '../../src/withdrawals/withdrawal-requests.ts';
 import { createWithdrawalSink } from '../../src/withdrawals/withdrawal-sink.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { decideScreening } from '../support/deposit-screening.ts';
@@ -348,6 +348,32 @@ test('C12: a deposit that was sent back is sent back again by its payment, and t
   expect(found).toMatchObject({ state: 'REFUNDED', withdrawal_id: id });
   expect((await readRestoreReport(sluice.db, 10)).refunds).toEqual([]);
   expect(await checkBooks(sluice.db)).toEqual([]);
+});
+
+test.each([
+  ['has come to nothing', 'CANCELLED'],
+  ['waits to be paid, as the life before did not let it', 'QUEUED'],
+])('C12: so does one whose earlier refund %s', async (_, state) => {
+  const sluice = await start();
+  const { db } = sluice;
+  const deposit = await depositOf(sluice, 'nobody');
+  const withdrawals = createWithdrawals({ db, clock: systemClock, network: NETWORK, idKey, seal, log: memory });
+  const { admin, id: instrumentId } = simnet.network.instrument('amulet');
+  const limits = new Map([[`${admin}/${instrumentId}`, parseAmount('10')]]);
+  const desk = createDesk({ db, clock: systemClock, limits, withdrawals });
+  await desk.refund({ transferId: deposit, reason: 'ticket', by: 'support' });
+  const earlier = await db.selectFrom('withdrawal').select(['id', 'idempotency_key']).executeTakeFirstOrThrow();
+  if (state === 'CANCELLED') await withdrawals.cancel('sluice:desk', earlier.id);
+  expect(await sluice.states()).toEqual({ [earlier.idempotency_key]: state });
+  const id = sendBack(deposit);
+
+  await become(sluice, { refund: 'COMPLETED' });
+  // In the very transaction that made the other one anew.
+  expect(await sluice.states()).toMatchObject({ [earlier.idempotency_key]: 'CANCELLED' });
+  const found = await db.selectFrom('desk_case').selectAll().executeTakeFirstOrThrow();
+  expect(found).toMatchObject({ state: 'REFUNDED', withdrawal_id: id });
+  expect((await readRestoreReport(db, 10)).refunds).toEqual([]);
+  expect(await checkBooks(db)).toEqual([]);
 });
 
 test.each([

@@ -76,6 +76,8 @@ export const PAYOUT_VIEW = `
 /** Whether it is the ledger that says so; what else is final may be asked for again after a restore. */
 const isOfLedger = (state: WithdrawalState): boolean => state === 'COMPLETED' || state === 'RETURNED';
 
+const NOTHING_LOST: ReadonlyMap<string, bigint> = new Map();
+
 const LEFT_OVER = `
   SELECT r.contract_id FROM reservation r JOIN attempt a ON a.submission_id = r.submission_id AND a.number = r.number
   WHERE r.is_open AND a.state <> 'OPEN'`;
@@ -102,6 +104,8 @@ export function createPayoutReferee({
   const ends = new Map<string, WithdrawalState>();
   /** Keys of what had ended by the ledger before the database went back: it ends as it had. */
   const lostEnds = new Map<string, WithdrawalState>();
+  /** Key → units of what had not failed when the database went back: whoever is paid may be paid by it, before the ledger has told of it. */
+  const lostTries = new Map<string, bigint>();
   let newest: readonly Row[] = [];
   let selfTransfersUnderWay = 0;
   const keys = new Set(orders.all().map(({ key }) => key));
@@ -109,7 +113,8 @@ export function createPayoutReferee({
   const read = async (): Promise<readonly Row[]> =>
     (await observer.query<Row>({ name: 'withdrawals', text: WITHDRAWALS })).rows;
 
-  const checkPayments = (rows: readonly Row[]): void => {
+  const checkPayments = (rows: readonly Row[], lost: ReadonlyMap<string, bigint>): void => {
+    const known = new Set(rows.map(({ key }) => key));
     const payments = payables.payments();
     for (const [units, times] of payments) {
       must(payables.find(formatAmount(amountOf(units))) !== undefined, 'nothing is paid that nobody asked for', {
@@ -130,10 +135,11 @@ export function createPayoutReferee({
       const isAnothers = (rowsOf.get(payable.units) ?? []).some(
         (other) => other.key !== key && (other.state === 'COMPLETED' || !isFinal(other.state)),
       );
+      const isLostOnes = [...lost].some(([lostKey, units]) => units === payable.units && !known.has(lostKey));
       if (state === 'COMPLETED') must(times === 1 && !isAnothers, 'what counts as paid was paid', { key });
       // Who is not shown a payment, nor that its inputs are gone, cannot know of it.
       else if (isFinal(state) && hidden !== 'CONTRACTS_TOO')
-        must(times === 0 || isAnothers, 'what was paid does not count as failed', { key, state });
+        must(times === 0 || isAnothers || isLostOnes, 'what was paid does not count as failed', { key, state });
     }
   };
 
@@ -151,7 +157,7 @@ export function createPayoutReferee({
         owed,
         open,
       });
-      checkPayments(rows);
+      checkPayments(rows, lostTries);
       for (const { id, key, state, openAttempts } of rows) {
         const end = ends.get(id);
         must(end === undefined || end === state, 'what is final stays as it is', { key, was: end, is: state });
@@ -166,7 +172,10 @@ export function createPayoutReferee({
     },
 
     wentBack: () => {
-      for (const { key, state } of newest) if (isOfLedger(state)) lostEnds.set(key, state);
+      for (const { key, state, amount } of newest) {
+        if (isOfLedger(state)) lostEnds.set(key, state);
+        if (state === 'COMPLETED' || !isFinal(state)) lostTries.set(key, parseAmount(amount));
+      }
       ends.clear();
       newest = [];
       halts.wentBack();
@@ -177,7 +186,7 @@ export function createPayoutReferee({
 
     atRest: async () => {
       const rows = await read();
-      checkPayments(rows);
+      checkPayments(rows, NOTHING_LOST); // By now the ledger has told of everything.
       const placed = rows.filter(({ key }) => keys.has(key));
       must(placed.length === keys.size, 'every order is one withdrawal', { placed: placed.length });
       for (const { key, state } of rows) {

@@ -11,6 +11,7 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../../db/connection.ts';
 import { type Micros, millisToMicros } from '../../env/clock.ts';
+import { retryDelayMs } from '../../submissions/retry-delay.ts';
 import type { DeadAttempt, Purpose } from '../../submissions/submission-purpose.ts';
 import type { OfferRules } from './offer-rules.ts';
 
@@ -40,8 +41,6 @@ async function lockSubjects(tx: Transaction, ids: readonly string[]): Promise<st
   return rows.map(({ id }) => id);
 }
 
-const EXPONENT_MAX = 20; // Beyond any configured maximum; keeps the power a number.
-
 async function attemptDead(
   tx: Transaction,
   id: string,
@@ -69,7 +68,7 @@ async function attemptDead(
   if (row.is_park_requested) await set({ state: 'PARKED', reason: PARKED_BY_PERSON, is_park_requested: false });
   else if (tries >= triesMax) await set({ state: 'PARKED', reason });
   else {
-    const delayMs = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(EXPONENT_MAX, tries + waits - 1));
+    const delayMs = retryDelayMs({ id, attempts: tries + waits, minMs: backoffMsMin, maxMs: backoffMsMax, failedAt: nowMicros });
     await set({ state: 'QUEUED', reason, next_try_at: nowMicros + millisToMicros(delayMs) });
   }
 }

@@ -11,6 +11,7 @@
 import { sql } from 'kysely';
 import type { Transaction } from '../../db/connection.ts';
 import { type Micros, millisToMicros } from '../../env/clock.ts';
+import { retryDelayMs } from '../../submissions/retry-delay.ts';
 import type { DeadAttempt, Purpose } from '../../submissions/submission-purpose.ts';
 import { isStopped } from '../withdrawal-stops.ts';
 import type { ReturnRules } from './return-rules.ts';
@@ -44,8 +45,6 @@ async function lockSubjects(tx: Transaction, ids: readonly string[]): Promise<st
   return rows.map(({ id }) => id);
 }
 
-const EXPONENT_MAX = 20; // Beyond any maximum; keeps the power a number.
-
 async function attemptDead(
   tx: Transaction,
   id: string,
@@ -63,7 +62,7 @@ async function attemptDead(
   const { code, detail, isPassing } = failureOf(dead);
   const tries = row.tries + (isPassing ? 0 : 1);
   const waits = row.waits + (isPassing ? 1 : 0);
-  const delayMs = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(EXPONENT_MAX, tries + waits - 1));
+  const delayMs = retryDelayMs({ id, attempts: tries + waits, minMs: backoffMsMin, maxMs: backoffMsMax, failedAt: nowMicros });
   await tx
     .updateTable('offer_return')
     .set({

@@ -10,6 +10,7 @@ import { insertAttempt } from '../../submissions/attempt-opening.ts';
 import type { AttemptLimits } from '../../submissions/attempts.ts';
 import { isolated, type OnRefused } from '../../submissions/isolated.ts';
 import type { PositionClock } from '../../submissions/position-clock.ts';
+import { retryDelayMs } from '../../submissions/retry-delay.ts';
 import { type Amount, formatAmount, sumAmounts } from '../../tokens/amount.ts';
 import { selfTransferId } from '../../tokens/ids.ts';
 import type { TransferJson } from '../../tokens/transfer-record.ts';
@@ -90,10 +91,11 @@ function sumOf({ free }: FundingState): bigint {
 }
 
 /** A registry that does not take them is asked less and less often. */
-function mayTry({ isStopped, failures, failedAt }: FundingState, nowMicros: Micros): boolean {
+function mayTry({ isStopped, instrumentKey, failures, failedAt }: FundingState, nowMicros: Micros): boolean {
   if (isStopped) return false;
   if (failedAt === null) return true;
-  const delayMs = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** Math.min(failures, 20));
+  const retry = { id: `pool:${instrumentKey}`, attempts: failures + 1, failedAt };
+  const delayMs = retryDelayMs({ ...retry, minMs: BACKOFF_MS_MIN, maxMs: BACKOFF_MS_MAX });
   return nowMicros >= failedAt + millisToMicros(delayMs);
 }
 
