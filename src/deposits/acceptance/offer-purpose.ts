@@ -68,7 +68,13 @@ async function attemptDead(
   if (row.is_park_requested) await set({ state: 'PARKED', reason: PARKED_BY_PERSON, is_park_requested: false });
   else if (tries >= triesMax) await set({ state: 'PARKED', reason });
   else {
-    const delayMs = retryDelayMs({ id, attempts: tries + waits, minMs: backoffMsMin, maxMs: backoffMsMax, failedAt: nowMicros });
+    const delayMs = retryDelayMs({
+      id,
+      attempts: tries + waits,
+      minMs: backoffMsMin,
+      maxMs: backoffMsMax,
+      failedAt: nowMicros,
+    });
     await set({ state: 'QUEUED', reason, next_try_at: nowMicros + millisToMicros(delayMs) });
   }
 }

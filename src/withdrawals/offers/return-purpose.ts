@@ -62,7 +62,13 @@ async function attemptDead(
   const { code, detail, isPassing } = failureOf(dead);
   const tries = row.tries + (isPassing ? 0 : 1);
   const waits = row.waits + (isPassing ? 1 : 0);
-  const delayMs = retryDelayMs({ id, attempts: tries + waits, minMs: backoffMsMin, maxMs: backoffMsMax, failedAt: nowMicros });
+  const delayMs = retryDelayMs({
+    id,
+    attempts: tries + waits,
+    minMs: backoffMsMin,
+    maxMs: backoffMsMax,
+    failedAt: nowMicros,
+  });
   await tx
     .updateTable('offer_return')
     .set({
