@@ -1,6 +1,8 @@
 /** What a process needs to come through a database that went back in time: how long it waits, and what it makes lost withdrawals anew with. */
+
 import type { Config } from '../config/config.ts';
 import type { RestoreWindow } from '../db/database-restore.ts';
+import { recoverRefund } from '../deposits/recovered-refund.ts';
 import { type Clock, millisToMicros } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import { createPaymentRecovery } from '../withdrawals/recovered-payments.ts';
@@ -44,5 +46,7 @@ export function paymentRecoveryOf(
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): RecoverPayment | undefined {
   const seal = originSealOf(config);
-  return seal === null ? undefined : createPaymentRecovery({ seal, clock, logger, window: restoreWindowOf(config) });
+  return seal === null
+    ? undefined
+    : createPaymentRecovery({ seal, clock, logger, window: restoreWindowOf(config), recoverRefund });
 }

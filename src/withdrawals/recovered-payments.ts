@@ -11,7 +11,7 @@
  * A transfer of ours that nobody here knows of is proof that the database went back, even where nothing else told.
  */
 import { sql } from 'kysely';
-import { type AccountKind, type AccountRef, houseAccount, openAccounts, postEntries } from '../books/journal.ts';
+import { houseAccount, openAccounts, postEntries } from '../books/journal.ts';
 import { coverShortfall } from '../books/shortfall.ts';
 import type { Transaction } from '../db/connection.ts';
 import { isRestoring, noteRestore, type RestoreWindow, safeRecordTime } from '../db/database-restore.ts';
@@ -20,20 +20,34 @@ import type { Clock, Micros } from '../env/clock.ts';
 import type { Logger } from '../env/logger.ts';
 import type { TransferChange, Treasury } from '../ingestion/effect-sink.ts';
 import { formatAmount, parseAmount } from '../tokens/amount.ts';
-import { cancelIn } from './cancellation.ts';
 import { requestEvent } from './request-terms.ts';
 import { type OriginSeal, type WithdrawalOrigin, withdrawalOfMetadata } from './transfer-metadata.ts';
 import type { Ours, RecoverPayment } from './withdrawal-sink.ts';
-import { isFinal, WITHDRAWAL_STATES } from './withdrawal-state.ts';
-
-const FINAL_STATES = WITHDRAWAL_STATES.filter(isFinal);
 
 export type RecoveryOptions = {
   readonly seal: Pick<OriginSeal, 'open'>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly window: RestoreWindow;
+  readonly recoverRefund: RecoverRefund;
 };
+
+/**
+ * Puts a deposit right that was sent back by a refund that was made anew: whatever the database takes it for, it went back.
+ * @returns what the house laid out, as decimal text; null: nothing.
+ */
+export type RecoverRefund = (
+  tx: Transaction,
+  treasury: Treasury,
+  refund: {
+    readonly withdrawalId: string;
+    /** Of the deposit. */
+    readonly transferId: string;
+    /** What sent it back. */
+    readonly payment: Pick<TransferChange, 'transferId' | 'updateId' | 'recordTime'>;
+    readonly nowMicros: Micros;
+  },
+) => Promise<string | null>;
 
 /** What a payment says of itself. */
 type Payment = {
@@ -44,7 +58,7 @@ type Payment = {
   readonly receiver: string;
 };
 
-export function createPaymentRecovery({ seal, clock, logger, window }: RecoveryOptions): RecoverPayment {
+export function createPaymentRecovery({ seal, clock, logger, window, recoverRefund }: RecoveryOptions): RecoverPayment {
   return async (tx, treasury, change) => {
     const payment = await paymentOf(tx, seal, change);
     if (payment === null) return null;
@@ -61,7 +75,7 @@ export function createPaymentRecovery({ seal, clock, logger, window }: RecoveryO
       return null;
     }
     if (found === null) {
-      const laidOut = await makeAnew(tx, treasury, change, payment, nowMicros);
+      const laidOut = await makeAnew(tx, treasury, change, payment, { recoverRefund, nowMicros });
       if (laidOut !== null) {
         logger.error('A payment was read that its customer’s balance does not cover: the house laid out the rest.', {
           ...factsOf(payment, change),
@@ -160,7 +174,7 @@ async function makeAnew(
   treasury: Treasury,
   change: TransferChange,
   { id, memo, sealedOrigin, origin, receiver }: Payment,
-  nowMicros: Micros,
+  { recoverRefund, nowMicros }: Pick<RecoveryOptions, 'recoverRefund'> & { readonly nowMicros: Micros },
 ): Promise<string | null> {
   const { instrument, amount, recordTime } = change;
   const { client, idempotencyKey, requestHash, payer } = origin;
@@ -187,7 +201,7 @@ async function makeAnew(
       changed_at: nowMicros,
     })
     .execute();
-  const laidOut =
+  const covered =
     payer.kind === 'CUSTOMER'
       ? await coverShortfall(tx, treasury.networkId, change, {
           withdrawalId: id,
@@ -209,80 +223,9 @@ async function makeAnew(
       lines: [{ debit: payer, credit: houseAccount('WITHDRAWALS'), instrumentKey: instrument.key, amount }],
     },
   ]);
-  if (payer.kind === 'REFUNDS') await sendBackAnew(tx, treasury, { id, transferId: payer.owner, nowMicros });
   await appendEvents(tx, [requestEvent(id, nowMicros)]);
-  return laidOut;
-}
-
-/**
- * The deposit that it sends back lies here again, as before somebody decided to: at the desk, held for a verdict that was given in the life before, or with an earlier refund that came to nothing, or would have. It takes this
- * refund, as the desk does, its money goes to the account that pays it, and nobody is asked about it any more: whatever the answer would be, there is nothing left to credit, nor to send back.
- */
-async function sendBackAnew(
-  tx: Transaction,
-  { networkId }: Treasury,
-  refund: { readonly id: string; readonly transferId: string; readonly nowMicros: Micros },
-): Promise<void> {
-  const { id, transferId, nowMicros } = refund;
-  const found = await lockWaiting(tx, transferId);
-  if (found === null) return;
-  const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
-  const { kind, owner, instrumentKey, amount, earlierId } = found;
-  if (kind !== payer.kind) {
-    await postEntries(tx, networkId, [
-      {
-        cause: `desk:${transferId}:recovered`,
-        description: 'was sent back',
-        recordTime: nowMicros,
-        lines: [{ debit: { kind, owner }, credit: payer, instrumentKey, amount: parseAmount(amount) }],
-      },
-    ]);
-  }
-  // In the life before it had ended unpaid, or there would have been no other.
-  if (earlierId !== null) await cancelIn(tx, earlierId, { by: 'withdrawals', nowMicros });
-  const accounts = await openAccounts(tx, networkId, [payer]);
-  const known = await sql`
-    UPDATE desk_case SET state = 'REFUNDED', withdrawal_id = ${id}, funds_account_id = ${accounts(payer)}, account_id = NULL, decided_by = NULL
-    WHERE transfer_id = ${transferId}`.execute(tx);
-  if (known.numAffectedRows === 0n) {
-    // What is held by its memo alone is no case before it was denied, and without that nobody had sent it back.
-    await sql`
-      INSERT INTO desk_case (transfer_id, treasury_id, instrument_id, state, why, amount, memo, sender, update_id, record_time, named_account_id, funds_account_id, withdrawal_id)
-      SELECT transfer_id, treasury_id, instrument_id, 'REFUNDED', 'DENIED', held, memo, sender, update_id, record_time, account_id, ${accounts(payer)}::bigint, ${id}
-      FROM screening WHERE transfer_id = ${transferId}`.execute(tx);
-  }
-  await sql`
-    UPDATE screening SET state = 'ENDED', next_try_at = NULL, decided_at = ${nowMicros}::bigint, decided_by = 'withdrawals'
-    WHERE transfer_id = ${transferId} AND state IN ('WAITING', 'PARKED')`.execute(tx);
-}
-
-type Waiting = {
-  readonly kind: AccountKind;
-  readonly owner: string;
-  readonly instrumentKey: number;
-  readonly amount: string;
-  /** The refund that was to pay it, and has not ended. */
-  readonly earlierId: string | null;
-};
-
-/** Where the money of a deposit waits, with its case and its question locked in the order in which everybody locks them. @returns null where none does. */
-async function lockWaiting(tx: Transaction, transferId: string): Promise<Waiting | null> {
-  await sql`SELECT FROM desk_case WHERE transfer_id = ${transferId} FOR UPDATE`.execute(tx);
-  await sql`SELECT FROM screening WHERE transfer_id = ${transferId} FOR UPDATE`.execute(tx);
-  // A statement of its own, which sees what the locks waited for.
-  const { rows } = await sql<Waiting>`
-    SELECT a.kind, a.owner, d.instrument_id AS "instrumentKey", d.amount::text AS amount, w.id AS "earlierId"
-    FROM desk_case d JOIN account a ON a.id = d.funds_account_id
-    LEFT JOIN withdrawal w ON w.id = d.withdrawal_id AND w.state NOT IN (${sql.join(FINAL_STATES)})
-    WHERE d.transfer_id = ${transferId} AND d.state IN ('OPEN', 'REFUNDED')
-    UNION ALL
-    SELECT 'HELD', a.owner, s.instrument_id, s.held::text, NULL
-    FROM screening s JOIN account a ON a.id = s.account_id
-    WHERE s.transfer_id = ${transferId} AND s.state IN ('WAITING', 'PARKED') AND s.held IS NOT NULL
-      AND NOT EXISTS (SELECT FROM desk_case d WHERE d.transfer_id = s.transfer_id AND d.funds_account_id IS NOT NULL)`.execute(
-    tx,
-  );
-  return rows[0] ?? null;
+  if (payer.kind !== 'REFUNDS') return covered;
+  return await recoverRefund(tx, treasury, { withdrawalId: id, transferId: payer.owner, payment: change, nowMicros });
 }
 
 /** Whether it is known already that what led to this payment may be lost. */

@@ -204,7 +204,7 @@ export const WITHDRAWAL_MISTAKES: readonly DirectMistake[] = [
     mistake: 'A refund that was paid, and made anew, leaves the one before it as it is.',
     changes: [
       {
-        file: 'withdrawals/recovered-payments.ts',
+        file: 'deposits/recovered-refund.ts',
         find: 'if (earlierId !== null)',
         replace: "if (earlierId === '')",
       },

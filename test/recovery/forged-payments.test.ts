@@ -1,10 +1,12 @@
 /**
  * What a registry can make look like a payment of ours, without us: it is told all that travels with a payment before it is signed, and an admin alone may sign an offer that names us as its sender.
  */
+
 import { sql } from 'kysely';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { checkWithdrawals } from '../../src/books/check-withdrawals.ts';
 import { createLeases } from '../../src/db/lease.ts';
+import { recoverRefund } from '../../src/deposits/recovered-refund.ts';
 import { microsToTimestamp } from '../../src/env/clock.ts';
 import { noFailpoints } from '../../src/env/failpoint.ts';
 import { systemClock } from '../../src/env/system.ts';
@@ -66,7 +68,7 @@ afterEach(async () => {
 const quiet = () => ({ ...database.logger, warn: () => undefined, error: () => undefined });
 
 function sink() {
-  const recover = createPaymentRecovery({ seal, clock: systemClock, logger: quiet(), window: WINDOW });
+  const recover = createPaymentRecovery({ seal, clock: systemClock, logger: quiet(), window: WINDOW, recoverRefund });
   return createWithdrawalSink({ clock: systemClock, logger: quiet(), recover });
 }
 

@@ -1,12 +1,14 @@
 /**
  * A Sluice on a simulated network whose database can be put back: a real copy of it is taken, life goes on, and another Sluice begins where the copy ends. Real PostgreSQL, real gRPC.
  */
+
 import { afterEach, beforeEach, expect } from 'vitest';
 import { createLocalSigner, ed25519PrivateKey } from '../../src/custody/local-signer.ts';
 import type { Database } from '../../src/db/connection.ts';
 import type { RestoreWindow } from '../../src/db/database-restore.ts';
 import { createLogMemory, type LogMemory } from '../../src/db/log-history.ts';
 import { lookAtLog } from '../../src/db/log-watch.ts';
+import { recoverRefund } from '../../src/deposits/recovered-refund.ts';
 import { createSystemLogger, systemClock, systemRandom } from '../../src/env/system.ts';
 import { createSubmitter, type Submitter } from '../../src/ledger/submission-client.ts';
 import { recordSignatureRequest } from '../../src/submissions/attempt-signing.ts';
@@ -83,7 +85,7 @@ export async function openDatabase(copyOf?: TestDatabase): Promise<TestDatabase>
 /** Ingestion and requests on a database; payouts when they are started. */
 export async function sluiceOn(database: TestDatabase, { isRecovering = true } = {}): Promise<Sluice> {
   const { db } = database;
-  const recover = createPaymentRecovery({ seal, clock: systemClock, logger, window: WINDOW });
+  const recover = createPaymentRecovery({ seal, clock: systemClock, logger, window: WINDOW, recoverRefund });
   const ingestion = await startIngestion({
     connectionString: database.connectionString,
     ledgerUrl: simnet.ledgerUrl(),

@@ -1,11 +1,14 @@
 /**
  * Payments that the database knows nothing of, as a restore leaves them behind: the network makes them as the life before would have, with what it sealed into them. And what only looks like one: E19, Z13.
  */
+
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { checkBooks } from '../../src/books/check-books.ts';
+import { createPostTransfers } from '../../src/books/post-transfers.ts';
 import { createDesk } from '../../src/deposits/desk.ts';
+import { recoverRefund } from '../../src/deposits/recovered-refund.ts';
 import { recordVerdict } from '../../src/deposits/screening-verdict.ts';
 import { systemClock } from '../../src/env/system.ts';
 import { openFreeze } from '../../src/ingestion/freezes.ts';
@@ -81,13 +84,21 @@ async function start(options: { readonly isRecovering?: boolean } = {}, database
   return sluice;
 }
 
+async function keepBalances({ db }: Sluice): Promise<void> {
+  const { id: network_id } = await db.selectFrom('network').select('id').executeTakeFirstOrThrow();
+  await db
+    .insertInto('customer_books')
+    .values({ network_id, mode: 'INTERNAL', changed_at: 0n, changed_by: 'test' })
+    .execute();
+}
+
 const accountsOf = async ({ db }: Sluice) =>
   (
     await db
       .selectFrom('account_balance as b')
       .innerJoin('account as a', 'a.id', 'b.account_id')
       .select(['a.kind', 'a.owner', 'b.balance'])
-      .where('a.kind', 'in', ['CUSTOMER', 'WITHDRAWALS', 'UNEXPLAINED'])
+      .where('a.kind', 'in', ['CUSTOMER', 'SHORTFALL', 'WITHDRAWALS', 'UNEXPLAINED'])
       .orderBy('a.kind')
       .execute()
   ).filter(({ balance }) => Number(balance) !== 0);
@@ -117,11 +128,7 @@ test('C12: a payment that nobody knows gives the restore away, where nothing els
 
 test('C12: where Sluice keeps the balances, the house lays out what the customer of a lost payment has not, aloud, and ingestion goes on', async () => {
   const sluice = await start();
-  const { id: network_id } = await sluice.db.selectFrom('network').select('id').executeTakeFirstOrThrow();
-  await sluice.db
-    .insertInto('customer_books')
-    .values({ network_id, mode: 'INTERNAL', changed_at: 0n, changed_by: 'test' })
-    .execute();
+  await keepBalances(sluice);
   pay(request('uncovered', '4'));
 
   await become(sluice, { uncovered: 'COMPLETED' });
@@ -247,7 +254,7 @@ test('C12: a payment that was an alarm when it was read is no sign of a restore 
       }),
   );
 
-  const recover = createPaymentRecovery({ seal, clock: systemClock, logger, window: WINDOW });
+  const recover = createPaymentRecovery({ seal, clock: systemClock, logger, window: WINDOW, recoverRefund });
   const sink = createWithdrawalSink({ clock: systemClock, logger, recover });
   expect(await recoverLate(sluice.db, treasury, sink)).toBe(0);
   expect(await openFreezes(sluice.db)).toEqual(['TRANSFER_NOT_EXPECTED']);
@@ -269,7 +276,7 @@ test('C12: what could not be opened keeps its instrument frozen, and is made ane
 
   const [treasury] = sluice.ingestion.treasuries;
   if (treasury === undefined) throw new Error('No treasury.');
-  const recover = createPaymentRecovery({ seal, clock: systemClock, logger, window: WINDOW });
+  const recover = createPaymentRecovery({ seal, clock: systemClock, logger, window: WINDOW, recoverRefund });
   const sink = createWithdrawalSink({ clock: systemClock, logger, recover });
   expect(await recoverLate(sluice.db, treasury, sink)).toBe(2);
   expect(await recoverLate(sluice.db, treasury, sink)).toBe(0);
@@ -407,3 +414,52 @@ test.each([
     expect(await checkBooks(db)).toEqual([]);
   },
 );
+
+test('C12: so is one that was credited by a memo which the life before had disabled, and its customer has it no longer', async () => {
+  const sluice = await start();
+  const { db } = sluice;
+  await registerMemos(db, NETWORK, { 'carol-memo': 'carol' });
+  const deposit = await depositOf(sluice, 'carol-memo');
+  expect(await accountsOf(sluice)).toMatchObject([{ owner: 'carol', balance: '4.0000000000' }]);
+  const id = sendBack(deposit);
+
+  await become(sluice, { refund: 'COMPLETED' });
+  expect(await accountsOf(sluice)).toEqual([]);
+  const found = await db.selectFrom('desk_case').selectAll().executeTakeFirstOrThrow();
+  expect(found).toMatchObject({ state: 'REFUNDED', withdrawal_id: id, why: 'MEMO_DISABLED' });
+  const told = await db
+    .selectFrom('event_outbox')
+    .select('type')
+    .where('subject', '=', deposit)
+    .orderBy('seq')
+    .execute();
+  expect(told.map(({ type }) => type)).toEqual(['deposit.credited', 'deposit.refunded']);
+  expect((await readRestoreReport(db, 10)).refunds).toEqual([]);
+  expect(await checkBooks(db)).toEqual([]);
+});
+
+test('C12: and where Sluice keeps the balances, the house lays out what the customer has spent of it', async () => {
+  const sluice = await start();
+  const { db } = sluice;
+  await keepBalances(sluice);
+  await registerMemos(db, NETWORK, { 'carol-memo': 'carol' });
+  const deposit = await depositOf(sluice, 'carol-memo');
+  const instrument = simnet.network.instrument('amulet');
+  await createPostTransfers({ db, clock: systemClock, network: NETWORK }).post({
+    client: 'exchange',
+    idempotencyKey: 'trade',
+    reference: null,
+    lines: [
+      { account: { customer: 'carol' }, instrument, amount: parseAmount('-3') },
+      { account: { customer: 'dave' }, instrument, amount: parseAmount('3') },
+    ],
+  });
+  sendBack(deposit);
+
+  await become(sluice, { refund: 'COMPLETED' });
+  expect(await accountsOf(sluice)).toMatchObject([
+    { owner: 'dave', balance: '3.0000000000' },
+    { kind: 'SHORTFALL', balance: '-3.0000000000' },
+  ]);
+  expect(await checkBooks(db)).toEqual([]);
+});

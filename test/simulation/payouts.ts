@@ -1,8 +1,10 @@
 /** Withdrawals in a schedule: what clients ask for, the automation that pays it, the people who interfere, and the participant, registry and signer that it asks. All of them do wrong what such services do wrong. */
+
 import type pg from 'pg';
 import type { RestoreWindow } from '../../src/db/database-restore.ts';
 import { OUTBOX_CHANNEL } from '../../src/db/event-log.ts';
 import { createWakeUp } from '../../src/db/polling-loop.ts';
+import { recoverRefund } from '../../src/deposits/recovered-refund.ts';
 import type { Participant } from '../../src/simnet/ledger/participant.ts';
 import { type Network, TREASURY } from '../../src/simnet/network.ts';
 import type { AttemptLimits } from '../../src/submissions/attempts.ts';
@@ -139,6 +141,8 @@ export async function createPayouts(options: PayoutsOptions): Promise<Payouts> {
     },
   };
   const recoverOf = ({ history, clock, logger }: Life): RecoverPayment | undefined =>
-    history === null ? undefined : createPaymentRecovery({ seal: SEAL, clock, logger, window: restoreWindow });
+    history === null
+      ? undefined
+      : createPaymentRecovery({ seal: SEAL, clock, logger, window: restoreWindow, recoverRefund });
   return { extension, recoverOf, outsideOf, limits, haveBegun: () => hasBegun, tries: () => tries, restoreWindow };
 }

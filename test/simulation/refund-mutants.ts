@@ -12,8 +12,8 @@ export const REFUND_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'withdrawals/recovered-payments.ts',
-        find: `if (payer.kind === 'REFUNDS') await sendBackAnew(`,
-        replace: `if (payer.kind === 'REFUNDS' && payer.owner === '') await sendBackAnew(`,
+        find: `if (payer.kind !== 'REFUNDS') return`,
+        replace: `if (payer.kind !== '') return`,
       },
     ],
   },
