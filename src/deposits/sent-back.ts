@@ -26,17 +26,23 @@ export async function isSentBack(
 
 /**
  * One key per refund of the deposit, by its ordinal: what a database counts that was restored goes back with it, and so would find the same key for the same refund again. Of those that it may have
- * lost the ledger is asked.
+ * lost the ledger is asked; those that were made anew from the ledger have no decision here, and their keys are taken.
  */
 export async function refundKeysOf(
   tx: Transaction,
   transferId: string,
 ): Promise<{ readonly next: string; readonly all: readonly string[] }> {
-  const { rows } = await sql<{ count: number }>`
+  const keyOf = (ordinal: number) => `refund:${transferId}:${ordinal}`;
+  const keysUpTo = (count: number) => Array.from({ length: count }, (_, index) => keyOf(index + 1));
+  const decided = await sql<{ count: number }>`
     SELECT count(*)::int AS count FROM desk_decision WHERE transfer_id = ${transferId} AND withdrawal_id IS NOT NULL`.execute(
     tx,
   );
-  const made = rows[0]?.count ?? 0;
-  const keyOf = (ordinal: number) => `refund:${transferId}:${ordinal}`;
-  return { next: keyOf(made + 1), all: Array.from({ length: made + LOST_MAX }, (_, index) => keyOf(index + 1)) };
+  const known = keysUpTo((decided.rows[0]?.count ?? 0) + LOST_MAX);
+  const { rows } = await sql<{ key: string }>`
+    SELECT idempotency_key AS key FROM withdrawal WHERE client = ${DESK_CLIENT} AND idempotency_key = ANY (${known}::text[])`.execute(
+    tx,
+  );
+  const made = Math.max(decided.rows[0]?.count ?? 0, ...rows.map(({ key }) => known.indexOf(key) + 1));
+  return { next: keyOf(made + 1), all: keysUpTo(made + LOST_MAX) };
 }

@@ -32,7 +32,8 @@ const PATIENCE = { judged: MINUTE, approved: 60n * MINUTE, paid: 5n * MINUTE, en
 const ADVICE = {
   NOT_JUDGED: 'Look at the workers and the screening service: nobody has judged it yet.',
   APPROVAL: 'Have it approved or refused: `sluice approvals`.',
-  PAID_BEFORE: 'Compare it with the payment that carries its id, then have two people call `resolveWithdrawal`.',
+  PAID_BEFORE:
+    'Compare it with the payment that carries its id, then have two people call `resolveWithdrawal`; a refund whose deposit went back by another one is cancelled.',
   HALT: 'It is halted: `sluice status` says by whom and why; two people lift it with `sluice lift`.',
   FREEZE: 'Look into the freeze first: `sluice freezes`.',
   RESTORED:

@@ -32,7 +32,7 @@ const WithdrawalWaitEnum = builder.enumType('WithdrawalWait', {
   values: {
     PAID_BEFORE: {
       description:
-        'The ledger shows a payment that carries its id, from before the database was restored from a backup: it is not paid again, and somebody has to look.',
+        'The ledger shows a payment that carries its id, or another refund of the same deposit, from before the database was restored from a backup: it is not paid again, and somebody has to look.',
     },
     HALT: { description: 'A kill switch covers it: nothing is signed until it is lifted by two people. See `halts`.' },
     FREEZE: { description: 'A freeze covers it: somebody has to look first, and to lift it.' },

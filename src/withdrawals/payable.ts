@@ -9,13 +9,14 @@ import { HAS_LEAVE } from '../policy/leave.ts';
 import { isHalted } from '../submissions/halts.ts';
 import { isPaidBefore } from './earlier-payment.ts';
 import { isPaid } from './payment-policy.ts';
+import { IS_SUPERSEDED } from './superseded-refund.ts';
 import { isPastDeadline } from './withdrawal-deadline.ts';
 import { isStopped } from './withdrawal-stops.ts';
 
 /**
  * What keeps a queued withdrawal `w` from being paid, each with its condition; the first that holds is told.
  *
- *   PAID_BEFORE  the ledger shows a payment that carries its id, which a restored database has lost
+ *   PAID_BEFORE  the ledger shows a payment that carries its id, or of another refund of the same deposit, which a restored database has lost
  *   HALT         a kill switch covers it
  *   FREEZE       a freeze covers it
  *   RESTORED     the database went back, and nobody has said since that it is still wanted
@@ -26,7 +27,7 @@ import { isStopped } from './withdrawal-stops.ts';
  *   POLICY       the token directory has it that its instrument is not paid
  */
 export const REASONS_AGAINST_PAYING = {
-  PAID_BEFORE: isPaidBefore(sql`ARRAY[w.id]`),
+  PAID_BEFORE: sql<boolean>`(${isPaidBefore(sql`ARRAY[w.id]`)} OR ${IS_SUPERSEDED})`,
   HALT: isHalted(sql`w.treasury_id`, sql`w.instrument_id`),
   FREEZE: isFrozen(sql`w.treasury_id`, sql`w.instrument_id`),
   RESTORED: isHeldByRestore(sql`w.id`),
@@ -48,7 +49,7 @@ export const IS_PAYABLE: RawBuilder<boolean> = sql<boolean>`NOT (${sql.join(Obje
  */
 export const MAY_BE_SIGNED: RawBuilder<boolean> = sql<boolean>`EXISTS (
   SELECT FROM withdrawal w
-  WHERE w.id = s.withdrawal_id AND w.state = 'IN_FLIGHT' AND NOT w.is_cancel_requested AND NOT ${isPaidBefore(sql`ARRAY[w.id]`)}
+  WHERE w.id = s.withdrawal_id AND w.state = 'IN_FLIGHT' AND NOT w.is_cancel_requested AND NOT ${REASONS_AGAINST_PAYING.PAID_BEFORE}
     AND NOT ${isHeldByRestore(sql`w.id`)} AND NOT ${isStopped(sql`w.id`, 'HOLD')} AND NOT ${isStopped(sql`w.id`, 'PARK')} AND NOT ${isPastDeadline(sql`w.deadline`, sql`w.treasury_id`)}
     AND ${HAS_LEAVE}
   OFFSET 0 -- Asked for one submission after the other, until there are enough; joined instead, it would be asked of everything in flight.

@@ -32,10 +32,7 @@ export type RecoveryOptions = {
   readonly recoverRefund: RecoverRefund;
 };
 
-/**
- * Puts a deposit right that was sent back by a refund that was made anew: whatever the database takes it for, it went back.
- * @returns what the house laid out, as decimal text; null: nothing.
- */
+/** Told of a refund that was made anew from its payment, whose deposit the database takes for something else. */
 export type RecoverRefund = (
   tx: Transaction,
   treasury: Treasury,
@@ -43,11 +40,9 @@ export type RecoverRefund = (
     readonly withdrawalId: string;
     /** Of the deposit. */
     readonly transferId: string;
-    /** What sent it back. */
-    readonly payment: Pick<TransferChange, 'transferId' | 'updateId' | 'recordTime'>;
     readonly nowMicros: Micros;
   },
-) => Promise<string | null>;
+) => Promise<void>;
 
 /** What a payment says of itself. */
 type Payment = {
@@ -201,7 +196,7 @@ async function makeAnew(
       changed_at: nowMicros,
     })
     .execute();
-  const covered =
+  const laidOut =
     payer.kind === 'CUSTOMER'
       ? await coverShortfall(tx, treasury.networkId, change, {
           withdrawalId: id,
@@ -224,8 +219,9 @@ async function makeAnew(
     },
   ]);
   await appendEvents(tx, [requestEvent(id, nowMicros)]);
-  if (payer.kind !== 'REFUNDS') return covered;
-  return await recoverRefund(tx, treasury, { withdrawalId: id, transferId: payer.owner, payment: change, nowMicros });
+  if (payer.kind === 'REFUNDS')
+    await recoverRefund(tx, treasury, { withdrawalId: id, transferId: payer.owner, nowMicros });
+  return laidOut;
 }
 
 /** Whether it is known already that what led to this payment may be lost. */

@@ -201,15 +201,18 @@ export const WITHDRAWAL_MISTAKES: readonly DirectMistake[] = [
   },
   {
     name: 'earlier-refund-goes-on',
-    mistake: 'A refund that was paid, and made anew, leaves the one before it as it is.',
+    mistake: 'A refund that was paid, and made anew, leaves the one before it payable.',
     changes: [
       {
-        file: 'deposits/recovered-refund.ts',
-        find: 'if (earlierId !== null)',
-        replace: "if (earlierId === '')",
+        file: 'withdrawals/superseded-refund.ts',
+        find: 'c.withdrawal_id IS DISTINCT FROM w.id',
+        replace: 'c.withdrawal_id IS DISTINCT FROM c.withdrawal_id',
       },
     ],
-    killer: { file: 'test/recovery/payments.test.ts', test: 'C12: so does one whose earlier refund waits' },
+    killer: {
+      file: 'test/recovery/payments.test.ts',
+      test: 'that waits to be paid, as the life before did not let it',
+    },
   },
   {
     name: 'fee-subtracted-twice',

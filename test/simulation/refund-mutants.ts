@@ -12,8 +12,8 @@ export const REFUND_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'withdrawals/recovered-payments.ts',
-        find: `if (payer.kind !== 'REFUNDS') return`,
-        replace: `if (payer.kind !== '') return`,
+        find: `if (payer.kind === 'REFUNDS')\n    await recoverRefund(`,
+        replace: `if (payer.kind === '')\n    await recoverRefund(`,
       },
     ],
   },

@@ -191,8 +191,8 @@ test('A16: merges whose inputs went behind a gap of history end when they cannot
   expect(await states('self_transfer')).toEqual({ ENDED: 3 });
 });
 
-/** Funds for one split, whose signature has been asked for. */
-async function askForSplit(hash: Uint8Array) {
+/** Funds for one split. */
+async function openSplit() {
   await fund(['1000']);
   await keepPool(8, '20', 50);
   const { db } = database;
@@ -200,6 +200,14 @@ async function askForSplit(hash: Uint8Array) {
   await openAttempts(db, treasuryOf().id, LIMITS, now);
   const [attempt] = await takeDueAttempts(db, SELF_TRANSFERS, treasuryOf().id, LIMITS, { nowMicros: now, countMax: 9 });
   if (attempt === undefined) throw new Error('Nothing is under way.');
+  return attempt;
+}
+
+/** And asks for its signature. */
+async function askForSplit(hash: Uint8Array) {
+  const { db } = database;
+  const attempt = await openSplit();
+  const now = systemClock.nowMicros();
   expect(await recordSignatureRequest(db, SELF_TRANSFERS, attempt, { hash, scheme: 'V3', nowMicros: now })).toBe(true);
   return {
     ...attempt,
@@ -219,6 +227,20 @@ test('what another wallet of the treasury makes of the same holding is not ours,
   expect(await states('self_transfer')).toEqual({ IN_FLIGHT: 1 });
 
   await lapse();
+});
+
+test('C12: one that a database which went back knows as not signed yet is done all the same, also before anybody knows that it went back', async () => {
+  const { transfer } = await openSplit();
+
+  const hash = new Uint8Array(32).fill(3);
+  simnet.network.split({
+    instrument: 'amulet',
+    owner: 'treasury',
+    amount: transfer.amount,
+    externalTransactionHash: hash,
+  });
+  await eventually(async () => expect(await states('self_transfer')).toEqual({ DONE: 1 }), PATIENCE);
+  expect(await database.db.selectFrom('attempt').select('state').execute()).toEqual([{ state: 'SETTLED' }]);
 });
 
 test('one that happens although it counts as dead freezes the treasury: the proof does not hold, nor does it for payments', async () => {

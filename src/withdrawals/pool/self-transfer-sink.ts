@@ -1,6 +1,6 @@
 /**
  * How a self-transfer learns that it happened: from the transaction that ingestion stores, inside that transaction. It carries the hash that was signed, or, where the participant tells none, spends exactly
- * what an attempt that may have been signed was given, to the amount that it was to make of it: another wallet of the treasury's may do something else with the same holdings, and ours is dead then. The books are the treasury sink's: a merge moves nothing but what was charged for it, and touches no customer.
+ * what an open attempt was given, to the amount that it was to make of it, also one of which nothing says that it was signed, as in a database that went back: another wallet of the treasury's may do something else with the same holdings, and ours is dead then. The books are the treasury sink's: a merge moves nothing but what was charged for it, and touches no customer.
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../../db/connection.ts';
@@ -51,7 +51,7 @@ async function spentFor(
   const { rows } = await sql<Ours>`
     SELECT s.self_transfer_id AS "selfTransferId", one.submission_id AS "submissionId", one.number::int AS number, false AS "isDead"
     FROM reservation one JOIN submission s ON s.id = one.submission_id AND s.self_transfer_id IS NOT NULL
-    JOIN attempt a ON a.submission_id = one.submission_id AND a.number = one.number AND a.sign_requested_at IS NOT NULL
+    JOIN attempt a ON a.submission_id = one.submission_id AND a.number = one.number
     WHERE one.treasury_id = ${treasury.id} AND one.is_open AND one.contract_id = ${inputs[0] ?? ''}
       AND (NOT ${hasTerms}::boolean OR (a.transfer_object->>'amount')::numeric = ${formatAmount(amount)}::numeric)
       AND (SELECT array_agg(r.contract_id ORDER BY r.contract_id) FROM reservation r WHERE r.submission_id = one.submission_id AND r.number = one.number)
