@@ -90,12 +90,12 @@ async function startWorker(connectionString: string, mutant: string, processor: 
     complaints += text;
   });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  const next = async (): Promise<unknown> => await nextMessage(child, () => complaints);
-  const ready = await next();
+  const next = async (during: string): Promise<unknown> => await nextMessage(child, () => `${during}: ${complaints}`);
+  const ready = await next('at its start');
   if (ready !== 'ready') throw new Error(`A worker began with ${JSON.stringify(ready)}.`);
   return {
     run: async (order) => {
-      const answer = next();
+      const answer = next(`at seed ${order.seed}`);
       child.send(order);
       return (await answer) as SeedResult;
     },
@@ -115,7 +115,7 @@ async function nextMessage(child: ChildProcess, complaints: () => string): Promi
     };
     const onClose = (): void => {
       child.off('message', onMessage);
-      reject(new Error(`A worker of the simulation ended: ${complaints()}`));
+      reject(new Error(`A worker of the simulation ended ${complaints()}`));
     };
     child.once('message', onMessage);
     child.once('close', onClose);

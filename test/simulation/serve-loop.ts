@@ -35,8 +35,14 @@ export type Wiring = {
 
 export function serveLoop({ catalog, settings, extensions, screenedSinceOf, recoverOf }: Wiring): ProcessLoop {
   return async (life) => {
-    const { db, clock, random, history } = life;
+    const { history } = life;
     const watching = history === null ? [] : await watchHistory(life, history);
+    // Whoever watches may end the process while the rest is still beginning.
+    await Promise.all([work(life), ...watching]);
+  };
+
+  async function work(life: Life): Promise<void> {
+    const { db, clock, random, history } = life;
     const screenedSince = screenedSinceOf === null ? null : await screenedSinceOf(life);
     const treasuries = await registerCatalog(db, catalog);
     const sequencer = createEventSequencer({
@@ -54,9 +60,8 @@ export function serveLoop({ catalog, settings, extensions, screenedSinceOf, reco
       ),
       ...treasuries.flatMap((treasury) => extensions.flatMap((extension) => extension.loop?.(life, treasury) ?? [])),
       sequencer.run(),
-      ...watching,
     ]);
-  };
+  }
 }
 
 /** Leases that last as much longer as their keepers then sleep. */
