@@ -10,6 +10,8 @@ export type FeedReader = {
   readonly loop: ProcessLoop;
   /** Event ids in the order they were received, of each who reads. */
   all(): readonly (readonly string[])[];
+  /** Whether everyone reads the log that has this epoch, and not only knows as many events as it has. */
+  isFollowing(logEpoch: string): boolean;
 };
 
 const PAGE_EVENTS = 3; // Small pages: more of them to be interrupted in.
@@ -19,6 +21,7 @@ export function createFeedReader(): FeedReader {
   const received: string[] = [];
   return {
     all: () => [received],
+    isFollowing: () => true, // Only where no log is ever replaced.
     loop: async ({ db, notifications, lazyClock: clock, random, logger, signal }) => {
       const wakeUp = createWakeUp(clock);
       const unlisten = notifications.listen(LOG_CHANNEL, wakeUp.wake);

@@ -71,6 +71,8 @@ export type RefereeOptions = {
   readonly isRestoreNoticed: (logEpoch: string) => boolean;
   /** Event ids as each subscriber has them. */
   readonly received: () => readonly (readonly string[])[];
+  /** Whether each of them reads the log that has this epoch. */
+  readonly isFollowing: (logEpoch: string) => boolean;
   /** Where the participant hides what happens, nothing that was ingested can be compared with the truth. */
   readonly hidden: Hiding['mode'];
 };
@@ -136,6 +138,7 @@ export function createReferee({
   screenings,
   isRestoreNoticed,
   received,
+  isFollowing,
   hidden,
 }: RefereeOptions): Referee {
   const payouts = createPayoutReferee({ observer, orders, payables, halts, marks, pools, policies, hidden });
@@ -147,7 +150,8 @@ export function createReferee({
   const snapshot = async (): Promise<Snapshot | null> =>
     (await observer.query<Snapshot>({ name: 'snapshot', text: SNAPSHOT })).rows[0] ?? null;
 
-  const hasAll = ({ events }: Snapshot): boolean => received().every((one) => BigInt(events) === BigInt(one.length));
+  const hasAll = ({ events, logEpoch }: Snapshot): boolean =>
+    isFollowing(logEpoch) && received().every((one) => BigInt(events) === BigInt(one.length));
 
   return {
     afterCommit: async () => {

@@ -249,6 +249,7 @@ export async function createScene(options: SceneOptions): Promise<Scene> {
     isRestoreNoticed: lostHistory.isNoticed,
     hidden: hiding.mode,
     received: reader.all,
+    isFollowing: reader.isFollowing,
   });
   const processes: Process[] = [];
   const database = createDatabaseAccess({

@@ -23,6 +23,8 @@ type Subscriber = {
   /** Of the last of them; null: none yet. */
   cursor: string | null;
   readonly pageEvents: number;
+  /** What it reads; null: nothing, at the moment. */
+  reads: EventTail | null;
 };
 
 export function createSubscribers({
@@ -38,6 +40,7 @@ export function createSubscribers({
     received: [],
     cursor: null,
     pageEvents: dice.pick([1, 2, 3, 7, 100]),
+    reads: null,
   }));
   const cutShare = dice.pick([0, 0.1, 0.5]);
 
@@ -60,6 +63,7 @@ export function createSubscribers({
     const reader = tail.read({ after });
     const close = (): void => reader.close();
     signal.addEventListener('abort', close, { once: true });
+    subscriber.reads = tail;
     try {
       while (!signal.aborted) {
         const events = await reader.take({ countMax: pageEvents, bytesMax: BYTES_MAX });
@@ -78,6 +82,7 @@ export function createSubscribers({
         if (isCut) return;
       }
     } finally {
+      subscriber.reads = null;
       signal.removeEventListener('abort', close);
       reader.close();
     }
@@ -109,6 +114,7 @@ export function createSubscribers({
 
   return {
     all: () => subscribers.map(({ received }) => received),
+    isFollowing: (logEpoch) => subscribers.every(({ reads }) => reads?.head().epoch === logEpoch),
     loop: async (life) => {
       const { lazyClock: clock } = life;
       const failed = new AbortController();
