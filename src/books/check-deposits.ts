@@ -25,11 +25,11 @@ export async function checkDeposits(tx: Transaction): Promise<readonly (DepositF
       WHERE c.funds_account_id IS NOT NULL
         AND (c.state = 'OPEN' OR w.state IN ('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED'))
       UNION ALL
-      -- One that counts no longer, beside one that was paid, owes what it took until it has ended.
+      -- One of before a restore that counts no longer, beside one that was paid, owes what it took until it has ended.
       SELECT w.account_id, w.instrument_id, -w.amount::numeric
       FROM desk_case c JOIN account payer ON payer.kind = 'REFUNDS' AND payer.owner = c.transfer_id
       JOIN withdrawal w ON w.account_id = payer.id AND w.id IS DISTINCT FROM c.withdrawal_id
-      WHERE w.state NOT IN ('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED', 'COMPLETED')
+      WHERE w.recovered_at IS NULL AND w.state NOT IN ('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED', 'COMPLETED')
       UNION ALL
       SELECT holding.id, s.instrument_id, s.held::numeric
       FROM screening s JOIN account a ON a.id = s.account_id

@@ -11,13 +11,14 @@ import type { Micros } from '../env/clock.ts';
 import { assert } from '../env/errors.ts';
 import { parseAmount } from '../tokens/amount.ts';
 import { eventId } from '../tokens/ids.ts';
+import { DESK_CLIENT } from '../withdrawals/superseded-refund.ts';
 import { WithdrawalRefusal, type Withdrawals } from '../withdrawals/withdrawal-requests.ts';
 import { DEPOSIT_REFUNDED, type DepositRefunded } from './deposit-events.ts';
 import { depositFactsOf } from './desk-announcement.ts';
 import type { LockedCase } from './desk-case-lock.ts';
 import { DeskRefusal } from './desk-refusal.ts';
 import { endScreenings } from './screening-rows.ts';
-import { DESK_CLIENT, isSentBack, type PaidRefunds, refundKeysOf } from './sent-back.ts';
+import { isSentBack, type PaidRefunds, refundKeysOf } from './sent-back.ts';
 
 const SENT_BACK = 'The ledger shows that it was sent back, and the withdrawal that did it is not here.';
 

@@ -16,11 +16,11 @@ import { endScreenings, lockScreenings } from './screening-rows.ts';
 
 /**
  * Its case takes the refund, as the desk does, its money goes to the account that pays it, and nobody is asked about it any more: whatever the answer would be, there is nothing left to credit. An earlier refund counts no longer
- * (superseded-refund.ts). Where nothing waits, nothing is done: `sluice recover` tells of it.
+ * (superseded-refund.ts), unless the ledger has shown its payment as well. Where nothing waits, nothing is done: `sluice recover` tells of it.
  */
 export const recoverRefund: RecoverRefund = async (tx, { networkId }, { withdrawalId, transferId, nowMicros }) => {
   const found = await lockMoney(tx, transferId);
-  if (found === null) return;
+  if (found === null || found.isPaid) return;
   const { kind, owner, instrumentKey } = found;
   const payer: AccountRef = { kind: 'REFUNDS', owner: transferId };
   await postEntries(tx, networkId, [
@@ -37,7 +37,7 @@ export const recoverRefund: RecoverRefund = async (tx, { networkId }, { withdraw
     INSERT INTO desk_case (transfer_id, treasury_id, instrument_id, state, why, amount, memo, sender, update_id, record_time, named_account_id, funds_account_id, withdrawal_id)
     VALUES (${transferId}, ${found.treasuryId}, ${instrumentKey}, 'REFUNDED', 'DENIED', ${found.amount}, ${found.memo}, ${found.sender},
       ${found.updateId}, ${found.recordTime}, ${found.namedId}, ${accounts(payer)}, ${withdrawalId})
-    ON CONFLICT (transfer_id) DO UPDATE SET state = 'REFUNDED', withdrawal_id = excluded.withdrawal_id, funds_account_id = excluded.funds_account_id,
+    ON CONFLICT (transfer_id) DO UPDATE SET state = 'REFUNDED', withdrawal_id = excluded.withdrawal_id, amount = excluded.amount, funds_account_id = excluded.funds_account_id,
       account_id = NULL, decided_by = NULL`.execute(tx);
   await endScreenings(tx, [transferId], { by: 'withdrawals', nowMicros });
   const payload: DepositRefunded = {
@@ -78,6 +78,8 @@ type Money = {
   readonly namedId: bigint | null;
   readonly updateId: string;
   readonly recordTime: bigint;
+  /** Whether another refund of it is on the ledger already, as one that is found later than it should be is older than what followed it. */
+  readonly isPaid: boolean;
 };
 
 /** Where the money of a deposit waits, with its case and its question locked in the order in which everybody locks them. @returns null where none does. */
@@ -88,9 +90,10 @@ async function lockMoney(tx: Transaction, transferId: string): Promise<Money | n
   const { rows } = await sql<Money>`
     SELECT a.kind, a.owner, t.instrument_id AS "instrumentKey", i.admin, i.instrument_id AS "instrumentId", coalesce(c.amount, s.held)::text AS amount,
       t.treasury_id AS "treasuryId", p.party AS "treasuryParty", t.memo, t.counterparty AS sender, s.account_id AS "namedId",
-      coalesce(t.concluded_update_id, t.update_id) AS "updateId", coalesce(t.concluded_record_time, t.record_time) AS "recordTime"
+      coalesce(t.concluded_update_id, t.update_id) AS "updateId", coalesce(t.concluded_record_time, t.record_time) AS "recordTime", coalesce(w.state IN ('OFFERED', 'COMPLETED'), false) AS "isPaid"
     FROM transfer t JOIN instrument i ON i.id = t.instrument_id JOIN treasury_party p ON p.id = t.treasury_id
     LEFT JOIN desk_case c ON c.transfer_id = t.id AND c.state IN ('OPEN', 'REFUNDED')
+    LEFT JOIN withdrawal w ON w.id = c.withdrawal_id
     LEFT JOIN screening s ON s.transfer_id = t.id AND s.state IN ('WAITING', 'PARKED') AND s.held IS NOT NULL
     LEFT JOIN account customer ON customer.id = s.account_id
     LEFT JOIN account holding ON holding.network_id = p.network_id AND holding.kind = 'HELD' AND holding.owner = customer.owner

@@ -3,10 +3,8 @@
  */
 import { sql } from 'kysely';
 import type { Transaction } from '../db/connection.ts';
+import { DESK_CLIENT } from '../withdrawals/superseded-refund.ts';
 import type { Withdrawals } from '../withdrawals/withdrawal-requests.ts';
-
-/** No principal has a name like it, so nobody's idempotency keys are among the desk's. */
-export const DESK_CLIENT = 'sluice:desk';
 
 /** Refunds of one deposit that a restored database may lack; each of them needs a person. */
 const LOST_MAX = 20;

@@ -139,7 +139,7 @@ async function readUnknownMemos(db: Database, since: Micros, limit: number) {
 async function readRefunds(db: Database, limit: number) {
   const { rows } = await sql<{ withdrawalId: string; transferId: string }>`
     SELECT w.id AS "withdrawalId", a.owner AS "transferId" FROM withdrawal w JOIN account a ON a.id = w.account_id
-    WHERE w.recovered_at IS NOT NULL AND a.kind = 'REFUNDS'
+    WHERE w.recovered_at IS NOT NULL AND a.kind = 'REFUNDS' AND w.state NOT IN ('REJECTED', 'CANCELLED', 'FAILED', 'RETURNED')
       AND NOT EXISTS (SELECT FROM desk_case d WHERE d.withdrawal_id = w.id) ORDER BY w.created_at, w.id LIMIT ${limit}`.execute(
     db,
   );

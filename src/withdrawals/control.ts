@@ -1,5 +1,5 @@
 /**
- * The loop beside the one that pays: it gives back what may not be signed, fails what is overdue, asks the participant for a second witness before an attempt lapses, and hands to people what nobody can
+ * The loop beside the one that pays: it gives back what may not be signed, fails what is overdue, cancels what another refund was paid for, asks the participant for a second witness before an attempt lapses, and hands to people what nobody can
  * read. It holds no state; any number of these may run at once, in any number of processes.
  */
 import type { Database } from '../db/connection.ts';
@@ -14,6 +14,7 @@ import { type WitnessLedger, witnessInputs } from '../submissions/input-witness.
 import { releaseNotLet } from '../submissions/release.ts';
 import { WITHDRAWALS } from './attempts.ts';
 import { failOverdue } from './overdue.ts';
+import { cancelSuperseded } from './superseded-refund.ts';
 import { markUnreadable } from './unreadable-attempts.ts';
 
 export type ControlOptions = {
@@ -49,9 +50,12 @@ export async function controlOnce(options: ControlOptions): Promise<boolean> {
   const overdue = await failOverdue(db, treasury.id, clock.nowMicros(), (subjectId, error) =>
     logger.error('A withdrawal that is overdue could not be failed.', { subjectId, why: messageOf(error) }),
   );
-  if (!isAnyOpen) return overdue > 0;
+  const superseded = await cancelSuperseded(db, treasury.id, clock.nowMicros());
+  if (superseded > 0)
+    logger.warn('Refunds are cancelled that a restored database had open beside one that was paid.', { superseded });
+  if (!isAnyOpen) return overdue + superseded > 0;
   const unreadable = await markUnreadable(db, treasury.id, clock.nowMicros());
   if (unreadable > 0) logger.error('Withdrawals need people: nobody can read whether they were paid.', { unreadable });
   await witnessInputs({ ...options, treasuryId: treasury.id, purpose: WITHDRAWALS });
-  return released + overdue + unreadable > 0;
+  return released + overdue + superseded + unreadable > 0;
 }

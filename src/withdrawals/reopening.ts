@@ -11,7 +11,6 @@ import type { Logger } from '../env/logger.ts';
 import type { Random } from '../env/random.ts';
 import { openFreeze } from '../ingestion/freezes.ts';
 import { homeSynchronizerOf } from '../ingestion/home-synchronizer.ts';
-import { cancelSuperseded } from './superseded-refund.ts';
 
 const BY = 'sluice:restored';
 const POLL_MS = 1_000;
@@ -91,7 +90,6 @@ export async function reopen({ db, clock, logger }: Omit<ReopeningOptions, 'rand
       UPDATE money_freeze SET lifted_at = ${nowMicros}::bigint, lifted_by = ${BY},
         lift_detail = 'The ledger has been read past the last record time at which anything that was lost could commit.'
       WHERE id = ANY (${over.map(({ id }) => String(id))}::bigint[])`.execute(tx);
-    for (const { id } of opened) await cancelSuperseded(tx, id, BY, nowMicros);
     const names = opened.map(({ name }) => name);
     logger.warn('Payouts go on after the database went back in time.', { treasuries: names });
     return names;

@@ -2,10 +2,11 @@
  * What withdrawals are to pay: what clients ordered, and what people at the desk send back to whoever sent it. By what was asked for and what came, not by the database: no two amounts of a schedule are alike, so that each names what it
  * is for, and a payment its withdrawal.
  */
-import { DESK_CLIENT } from '../../src/deposits/sent-back.ts';
+
 import type { Network } from '../../src/simnet/network.ts';
 import { holdingsOf } from '../../src/simnet/network-commands.ts';
 import { parseAmount } from '../../src/tokens/amount.ts';
+import { DESK_CLIENT } from '../../src/withdrawals/superseded-refund.ts';
 import { CLIENT, type Orders } from './orders.ts';
 import type { Deposit, Traffic } from './traffic.ts';
 
