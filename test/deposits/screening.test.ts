@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { depositScreening } from '../../src/deposits/deposit-screening.ts';
 import { createDesk } from '../../src/deposits/desk.ts';
 import { isCleared } from '../../src/deposits/screening-gate.ts';
 import { createScreeningRequests } from '../../src/deposits/screening-requests.ts';
@@ -67,6 +68,31 @@ describe('a direct deposit', () => {
       sender: scene.simnet.network.party('alice'),
       instrument: scene.simnet.network.instrument('amulet'),
     });
+  });
+
+  test('answered twice, as two asked: the second answer is to nothing, whatever it says', async () => {
+    const transferId = await deposit();
+    const kind = depositScreening(scene.withdrawals);
+    const [asked] = await kind.questionsOf(scene.database.db, [transferId]);
+    if (asked === undefined) throw new Error('A held deposit is no question.');
+    const answer = async (said: 'ALLOW' | 'DENY'): Promise<string> =>
+      await scene.database.db
+        .transaction()
+        .execute(
+          async (tx) =>
+            await kind.record(tx, asked, { kind: said, caseId: null, reason: null }, systemClock.nowMicros()),
+        );
+
+    expect([await answer('ALLOW'), await answer('ALLOW'), await answer('DENY')]).toEqual([
+      'RECORDED',
+      'NOT_ASKED',
+      'NOT_ASKED',
+    ]);
+
+    expect(await scene.balances()).toEqual({ 'CUSTOMER:alice': '5.0000000000' });
+    await scene.settled();
+    expect(await scene.eventsOf(transferId)).toEqual(['deposit.held alice', 'deposit.credited alice']);
+    expect((await screening(transferId)).state).toBe('ALLOWED');
   });
 
   test('stays held when it is denied, with the service’s case, and two people decide', async () => {

@@ -3,6 +3,7 @@ import type { DirectMistake } from './direct-mistake.ts';
 import { inFunction } from './walls.ts';
 
 const APPROVALS = 'test/policy/approvals.test.ts';
+const VERDICT = 'deposits/screening-verdict.ts';
 
 export const POLICY_MISTAKES: readonly DirectMistake[] = [
   {
@@ -61,5 +62,34 @@ export const POLICY_MISTAKES: readonly DirectMistake[] = [
       },
     ],
     killer: { file: 'test/policy/velocity.test.ts', test: 'requests at once take exactly the sum' },
+  },
+  {
+    name: 'allowed-twice-credited-twice',
+    mistake: 'Each answer is booked, whoever asked, and however often.',
+    changes: [
+      {
+        file: VERDICT,
+        find: `if (screening?.state !== 'WAITING' && screening?.state !== 'PARKED') return 'NOT_ASKED';`,
+        replace: `if (screening === null || screening.state === 'ENDED') return 'NOT_ASKED';`,
+      },
+      {
+        file: VERDICT,
+        find: `if (isToCredit) await credit(`,
+        replace: `if (verdict.kind === 'ALLOW' && (place === 'HELD' || place === 'SETTLED')) await credit(`,
+      },
+      // The tables would refuse both: without those walls the mistake shows.
+      {
+        file: VERDICT,
+        find: `cause: \`screening:\${row.transferId}:allowed\``,
+        replace: `cause: \`screening:\${row.transferId}:allowed:\${nowMicros}\``,
+      },
+      {
+        file: VERDICT,
+        find: `await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, [`,
+        replace: `const { rows: credited } = await sql\`SELECT FROM attribution WHERE transfer_id = \${row.transferId}\`.execute(tx);
+  if (credited.length === 0) await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, [`,
+      },
+    ],
+    killer: { file: 'test/deposits/screening.test.ts', test: 'answered twice, as two asked' },
   },
 ];

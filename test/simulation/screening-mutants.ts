@@ -1,7 +1,6 @@
 /** Mistakes with screening: money that nobody let pass, or let pass once. */
 import type { Mutant } from './mutants.ts';
 
-const VERDICT = 'deposits/screening-verdict.ts';
 const LOOP = 'deposits/screening-loop.ts';
 
 export const SCREENING_MUTANTS: readonly Mutant[] = [
@@ -26,35 +25,6 @@ export const SCREENING_MUTANTS: readonly Mutant[] = [
         file: LOOP,
         find: 'answer = await client.ask(question, signal);',
         replace: `answer = await client.ask(question, signal).catch(() => ({ kind: 'ALLOW', caseId: null, reason: null }));`,
-      },
-    ],
-  },
-  {
-    name: 'allowed-twice-credited-twice',
-    mistake: 'Each answer is booked, whoever asked, and however often.',
-    company: ['screening', 'pauseAtFailpoint', 'answerLost'],
-    changes: [
-      {
-        file: VERDICT,
-        find: `if (screening?.state !== 'WAITING' && screening?.state !== 'PARKED') return 'NOT_ASKED';`,
-        replace: `if (screening === null || screening.state === 'ENDED') return 'NOT_ASKED';`,
-      },
-      {
-        file: VERDICT,
-        find: `if (isToCredit) await credit(`,
-        replace: `if (verdict.kind === 'ALLOW' && (place === 'HELD' || place === 'SETTLED')) await credit(`,
-      },
-      // The tables would refuse both: without those walls the mistake shows.
-      {
-        file: VERDICT,
-        find: `cause: \`screening:\${row.transferId}:allowed\``,
-        replace: `cause: \`screening:\${row.transferId}:allowed:\${nowMicros}\``,
-      },
-      {
-        file: VERDICT,
-        find: `await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, [`,
-        replace: `const { rows: credited } = await sql\`SELECT FROM attribution WHERE transfer_id = \${row.transferId}\`.execute(tx);
-  if (credited.length === 0) await insertRows(tx, 'attribution', ATTRIBUTION_COLUMNS, [`,
       },
     ],
   },
