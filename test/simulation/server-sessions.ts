@@ -102,6 +102,7 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
   const waitingFor: WaitingFor = new Map();
   const inFlight = new Set<number>();
   const held = new Set<number>();
+  const opened = new Set<number>();
   const idle: PhysicalSession[] = [];
   const all = new Map<ServerSession, PhysicalSession>();
   // Whoever is left stopped would outlive us: it does not see that its client is gone, and whoever ends it, or drops its database, waits for it.
@@ -116,9 +117,10 @@ export async function createServerSessions(options: pg.PoolConfig): Promise<Serv
     open: async () => {
       const kept = idle.pop();
       if (kept !== undefined) return kept.session;
-      const opened = await connect(options, { isSuper, observer, ear, waitingFor, inFlight, held });
-      all.set(opened.session, opened);
-      return opened.session;
+      const physical = await connect(options, { isSuper, observer, ear, waitingFor, inFlight, held, opened });
+      opened.add(physical.session.pid);
+      all.set(physical.session, physical);
+      return physical.session;
     },
     hear: ear.hear,
     reclaim: async (session) => {
@@ -170,6 +172,7 @@ async function connect(
     waitingFor,
     inFlight,
     held,
+    opened,
   }: {
     readonly isSuper: boolean;
     readonly observer: pg.Client;
@@ -179,6 +182,8 @@ async function connect(
     readonly inFlight: Set<number>;
     /** Who is stopped. */
     readonly held: Set<number>;
+    /** All that schedules have. */
+    readonly opened: ReadonlySet<number>;
   },
 ): Promise<PhysicalSession> {
   // The pool's own limits are real time; here they are virtual, and the caller sees to them.
@@ -224,8 +229,11 @@ async function connect(
       }
       const now = await waiters();
       const others = [...waitedFor(now, pid)];
-      // Nobody whom it waits for is about to let go of something by himself: all of them wait, for a lock or for their next statement.
-      const isStuck = others.length > 0 && others.every((other) => held.has(other) || now.get(other)?.length !== 0);
+      // Nobody whom it waits for is about to let go of something by himself: all of them wait, for a lock or for their next statement. Whoever is not of the schedule goes on whatever it does: a commit that notifies
+      // waits for those of all databases of the server.
+      const isStuck =
+        others.length > 0 &&
+        others.every((other) => held.has(other) || (opened.has(other) && now.get(other)?.length !== 0));
       sightings = isStuck ? sightings + 1 : 0;
       // Twice in a row where others wait as well: they were looked at one after the other.
       if (!isStuck || (sightings < 2 && others.some((other) => inFlight.has(other)))) continue;
